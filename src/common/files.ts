@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+
+/**
+ * Writes a file whole or not at all: into a temporary name beside it, flushed, then renamed.
+ * `write` receives the open handle; when it throws, the temporary file is removed and nothing changes.
+ */
+export async function writeWhole(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true });
+  const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await write(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** {@link writeWhole} for content at hand. */
+export async function writeFileWhole(file: string, content: string | Uint8Array): Promise<void> {
+  await writeWhole(file, async (handle) => handle.writeFile(content));
+}
+
+/** What a path is on disk: `file`, `folder` or `nothing`. Links are followed. */
+export async function pathKind(target: string): Promise<'file' | 'folder' | 'nothing'> {
+  try {
+    return (await stat(target)).isDirectory() ? 'folder' : 'file';
+  } catch {
+    return 'nothing';
+  }
+}
+
+/** Where converted weights are kept between runs: PEFT_STUDIO_CACHE, else the user's cache folder. */
+export function cacheFolder(): string {
+  const own = process.env['PEFT_STUDIO_CACHE'];
+  if (own) return own;
+  const base =
+    process.platform === 'win32'
+      ? (process.env['LOCALAPPDATA'] ?? path.join(homedir(), 'AppData', 'Local'))
+      : process.platform === 'darwin'
+        ? path.join(homedir(), 'Library', 'Caches')
+        : (process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'));
+  return path.join(base, 'peft-studio');
+}

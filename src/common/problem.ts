@@ -1,0 +1,62 @@
+/**
+ * What went wrong, as a value: where it is, what was found, what was expected and how to mend it.
+ * Code below the borders throws {@link ProblemError}; the borders (CLI, worker, editor) show its problem.
+ */
+export interface Problem {
+  /** Stable, dotted and lower-case: `checkpoint.header-too-long`. Tests and documentation refer to it. */
+  readonly code: string;
+  /** One sentence that names what was found. */
+  readonly message: string;
+  readonly severity?: 'error' | 'warning';
+  readonly where?: Place;
+  readonly expected?: string;
+  /** What the user can do about it. */
+  readonly mend?: string;
+}
+
+/** A place in a file; lines and columns count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly endLine?: number;
+  readonly endColumn?: number;
+}
+
+/** Carries a {@link Problem} up to the border that shows it. */
+export class ProblemError extends Error {
+  constructor(
+    readonly problem: Problem,
+    options?: ErrorOptions,
+  ) {
+    super(describeProblem(problem), options);
+    this.name = 'ProblemError';
+  }
+}
+
+/** Throws a {@link ProblemError}; typed `never` so that callers narrow. */
+export function fail(problem: Problem, cause?: unknown): never {
+  throw new ProblemError(problem, cause === undefined ? undefined : { cause });
+}
+
+/** `file:line:column: message. Expected … Mend.` on one line per part. */
+export function describeProblem(problem: Problem): string {
+  const { where, message, expected, mend } = problem;
+  const place = where
+    ? [where.file, where.line, where.column].filter((part) => part !== undefined).join(':') + ': '
+    : '';
+  return [
+    place + message,
+    expected === undefined ? undefined : `Expected: ${expected}`,
+    mend === undefined ? undefined : `To mend it: ${mend}`,
+  ]
+    .filter((line) => line !== undefined)
+    .join('\n');
+}
+
+/** The problem an error carries; any other error becomes one with code `internal`. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'internal', message, mend: 'This is a fault of PEFT Studio: please report it with the log.' };
+}

@@ -1,0 +1,23 @@
+/** Text to token ids and back, as the checkpoint's `tokenizer.json` (or GGUF metadata) defines it. */
+export interface Tokenizer {
+  readonly vocabSize: number;
+  readonly bosTokenId: number | undefined;
+  readonly eosTokenId: number | undefined;
+  readonly padTokenId: number | undefined;
+  /** Jinja source of the chat template, if the checkpoint has one. */
+  readonly chatTemplate: string | undefined;
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
+  /** Renders messages with the chat template. Throws a ProblemError when there is none or it fails. */
+  applyChatTemplate(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+  /**
+   * The files that a Hugging Face folder needs to hold this tokenizer (`tokenizer.json`,
+   * `tokenizer_config.json`, …), for merged models and adapters.
+   */
+  files(): Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
