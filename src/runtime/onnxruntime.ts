@@ -1,0 +1,108 @@
+import type * as Ort from 'onnxruntime-node';
+import { fail } from '../common/problem.js';
+import type { DType, TypedData } from '../tensor/tensor.js';
+import { buildOnnxModel } from './onnxModel.js';
+import type { Runtime, RuntimeOptions, Value } from './runtime.js';
+
+/**
+ * The ONNX Runtime. Loaded only in worker processes, never in the extension host: a native fault takes its
+ * process along (microsoft/vscode#115185).
+ *
+ * @throws ProblemError `runtime.not-loaded` when the native library cannot load, with its mend
+ */
+export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  const ort = await loadOnnxRuntime();
+  return {
+    name: 'onnxruntime',
+    async compile(outputs, weights) {
+      const model = buildOnnxModel(outputs, (name) => weights?.tensors.get(name));
+      const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder));
+      return {
+        reads: new Set(model.feeds.keys()),
+        async run(feeds, into = {}) {
+          const tensors: Record<string, Ort.Tensor> = {};
+          for (const name of model.feeds.keys()) {
+            const value = feeds[name];
+            if (value === undefined) throw new Error(`the graph needs a value for ${name}`);
+            tensors[name] = tensorOf(ort, value);
+          }
+          const fetches: Record<string, Ort.Tensor | null> = {};
+          for (const name of Object.keys(outputs)) {
+            const buffer = into[name];
+            fetches[name] = buffer === undefined ? null : tensorOf(ort, buffer);
+          }
+          const results = await session.run(tensors, fetches);
+          const values: Record<string, Value> = {};
+          for (const [name, result] of Object.entries(results)) values[name] = into[name] ?? valueOf(result);
+          return values;
+        },
+        dispose: () => session.release(),
+      };
+    },
+  };
+}
+
+function sessionOptions(options: RuntimeOptions, folder: string | undefined): Ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: ['cpu'],
+    // Batches differ in length from step to step: a memory pattern planned for one keeps too much for another.
+    enableMemPattern: false,
+    intraOpNumThreads: options.threads ?? 0,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+        // Packed copies of the weights would undo their mapping.
+        disable_prepacking: '1',
+      },
+    },
+  };
+}
+
+const ELEMENTS: Readonly<Partial<Record<Ort.Tensor.Type, DType>>> = {
+  float32: 'float32',
+  float64: 'float64',
+  int32: 'int32',
+  int64: 'int64',
+  uint32: 'uint32',
+  bool: 'bool',
+};
+
+function tensorOf(ort: typeof Ort, value: Value): Ort.Tensor {
+  return new ort.Tensor(value.dtype, value.data as Ort.Tensor.DataTypeMap[DType], value.shape);
+}
+
+function valueOf(tensor: Ort.Tensor): Value {
+  const dtype = ELEMENTS[tensor.type];
+  if (dtype === undefined) throw new Error(`the graph returned elements of type ${tensor.type}`);
+  return { dtype, shape: tensor.dims, data: tensor.data as TypedData };
+}
+
+async function loadOnnxRuntime(): Promise<typeof Ort> {
+  try {
+    const module = (await import('onnxruntime-node')) as typeof Ort & { default?: typeof Ort };
+    return module.InferenceSession === undefined && module.default !== undefined ? module.default : module;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    fail(
+      {
+        code: 'runtime.not-loaded',
+        message: `ONNX Runtime's native library does not load on ${process.platform}-${process.arch}: ${message}`,
+        mend: loadMend(message),
+      },
+      error,
+    );
+  }
+}
+
+function loadMend(message: string): string {
+  if (process.platform === 'win32') {
+    return 'Install the Microsoft Visual C++ Redistributable (x64, 2019 or later), then start the run again.';
+  }
+  if (process.platform === 'darwin' && process.arch === 'x64') {
+    return 'ONNX Runtime has no build for Intel Macs; use a Mac with Apple silicon, Linux or Windows.';
+  }
+  if (message.includes('GLIBC')) return 'The system C library is too old: ONNX Runtime needs glibc 2.28 or later.';
+  return 'Reinstall the package onnxruntime-node (npm rebuild does not help: the library is not compiled here).';
+}

@@ -1,0 +1,209 @@
+import { dimText, sameDim, sameShape, shapeText } from '../dims.js';
+import type { Dim } from '../dims.js';
+import { defineOp } from '../defineOp.js';
+import type { OpDefinition } from '../defineOp.js';
+import type { Applied, DType, Shape, Tensor } from '../tensor.js';
+import { isFloat, scalar, scalarValue } from '../tensor.js';
+import { ONNX_TYPE } from '../emitter.js';
+import { sumTo } from './reduce.js';
+
+/** The shape that two shapes broadcast to (NumPy's rule). Throws when they do not. */
+export function broadcastShapes(a: Shape, b: Shape, op: string): Shape {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, index): Dim => {
+    const left = a[a.length - rank + index] ?? 1;
+    const right = b[b.length - rank + index] ?? 1;
+    if (sameDim(left, right) || right === 1) return left;
+    if (left === 1) return right;
+    throw new Error(
+      `${op}: the shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast (${dimText(left)} against ${dimText(right)})`,
+    );
+  });
+}
+
+function inferBinary(name: string, result?: DType): OpDefinition<null>['infer'] {
+  return (inputs) => {
+    const [a, b] = inputs as [Tensor, Tensor];
+    if (a.dtype !== b.dtype) throw new Error(`${name}: ${a.dtype} and ${b.dtype} do not mix`);
+    return { dtype: result ?? a.dtype, shape: broadcastShapes(a.shape, b.shape, name) };
+  };
+}
+
+type BinaryGradient = (a: Tensor, b: Tensor, gradient: Tensor, result: Tensor) => readonly [Tensor, Tensor];
+
+/** Each side's gradient is summed over the axes along which that side was broadcast. */
+function binary(name: string, onnx: string, gradient: BinaryGradient): (a: Tensor, b: Tensor) => Applied {
+  const apply = defineOp<null>({
+    name,
+    infer: inferBinary(name),
+    gradient: (node, upstream) => {
+      const [a, b] = node.inputs as [Tensor, Tensor];
+      return [
+        () => sumTo(gradient(a, b, upstream, node)[0], a.shape),
+        () => sumTo(gradient(a, b, upstream, node)[1], b.shape),
+      ];
+    },
+    lower: (emit, inputs) => emit.node(onnx, inputs),
+  });
+  return (a, b) => apply([a, b], null);
+}
+
+const addOp = binary('add', 'Add', (_a, _b, g) => [g, g]);
+const subOp = binary('sub', 'Sub', (_a, _b, g) => [g, neg(g)]);
+const mulOp = binary('mul', 'Mul', (a, b, g) => [mul(g, b), mul(g, a)]);
+const divOp = binary('div', 'Div', (_a, b, g, y) => [div(g, b), neg(div(mul(g, y), b))]);
+
+/** a + b, broadcast. A plain number takes the other side's type. */
+export function add(a: Tensor, b: Tensor | number): Tensor {
+  const right = asTensor(b, a);
+  if (scalarValue(right) === 0) return a;
+  if (scalarValue(a) === 0 && sameShape(right.shape, broadcastShapes(a.shape, right.shape, 'add'))) return right;
+  return addOp(a, right);
+}
+
+/** a − b, broadcast. */
+export function sub(a: Tensor | number, b: Tensor | number): Tensor {
+  const [left, right] = bothTensors(a, b);
+  return scalarValue(right) === 0 ? left : subOp(left, right);
+}
+
+/** a · b elementwise, broadcast. */
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  const right = asTensor(b, a);
+  if (scalarValue(right) === 1) return a;
+  if (scalarValue(a) === 1) return right;
+  return mulOp(a, right);
+}
+
+/** a / b elementwise, broadcast. */
+export function div(a: Tensor | number, b: Tensor | number): Tensor {
+  const [left, right] = bothTensors(a, b);
+  return scalarValue(right) === 1 ? left : divOp(left, right);
+}
+
+function asTensor(value: Tensor | number, like: Tensor): Tensor {
+  return typeof value === 'number' ? scalar(value, like.dtype) : value;
+}
+
+function bothTensors(a: Tensor | number, b: Tensor | number): [Tensor, Tensor] {
+  if (typeof a === 'number') {
+    if (typeof b === 'number') throw new Error('two numbers need no graph');
+    return [scalar(a, b.dtype), b];
+  }
+  return [a, asTensor(b, a)];
+}
+
+function unary(
+  name: string,
+  onnx: string,
+  gradient: (x: Tensor, g: Tensor, y: Tensor) => Tensor,
+): (x: Tensor) => Tensor {
+  const apply = defineOp<null>({
+    name,
+    infer: ([x]) => {
+      if (!isFloat(x!.dtype)) throw new Error(`${name}: needs floating-point numbers, not ${x!.dtype}`);
+      return { dtype: x!.dtype, shape: x!.shape };
+    },
+    gradient: (node, upstream) => [() => gradient(node.inputs[0]!, upstream, node)],
+    lower: (emit, inputs) => emit.node(onnx, inputs),
+  });
+  return (x) => apply([x], null);
+}
+
+export const neg = unary('neg', 'Neg', (_x, g) => neg(g));
+export const exp = unary('exp', 'Exp', (_x, g, y) => mul(g, y));
+export const log = unary('log', 'Log', (x, g) => div(g, x));
+export const sqrt = unary('sqrt', 'Sqrt', (_x, g, y) => div(mul(g, 0.5), y));
+export const tanh = unary('tanh', 'Tanh', (_x, g, y) => mul(g, sub(1, mul(y, y))));
+export const sigmoid = unary('sigmoid', 'Sigmoid', (_x, g, y) => mul(g, mul(y, sub(1, y))));
+/** |x|; the gradient at 0 is 0. */
+export const abs = unary('abs', 'Abs', (x, g) => mul(g, sign(x)));
+/** −1, 0 or 1; flat, so its gradient is zero. */
+export const sign = unary('sign', 'Sign', (_x, g) => mul(g, 0));
+
+const siluOp = defineOp<null>({
+  name: 'silu',
+  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  // d/dx x·σ(x) = σ(x)·(1 + x·(1 − σ(x)))
+  gradient: (node, g) => [
+    () => {
+      const x = node.inputs[0]!;
+      const s = sigmoid(x);
+      return mul(g, mul(s, add(mul(x, sub(1, s)), 1)));
+    },
+  ],
+  lower: (emit, [x], node) =>
+    node.dtype === 'float32'
+      ? emit.node('QuickGelu', [x!], { alpha: { float: 1 } }, { domain: 'com.microsoft' })
+      : emit.node('Mul', [x!, emit.node('Sigmoid', [x!])]),
+});
+
+/** x · σ(x), also called Swish (Elfwing, Uchibe & Doya 2017). */
+export function silu(x: Tensor): Tensor {
+  return siluOp([x], null);
+}
+
+const castOp = defineOp<DType>({
+  name: 'cast',
+  infer: ([x], dtype) => ({ dtype, shape: x!.shape }),
+  gradient: (node, g) => [isFloat(node.inputs[0]!.dtype) ? () => cast(g, node.inputs[0]!.dtype) : undefined],
+  lower: (emit, inputs, node) => emit.node('Cast', inputs, { to: ONNX_TYPE[node.dtype] }),
+});
+
+/** The same values in another type. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : castOp([x], dtype);
+}
+
+const stopGradientOp = defineOp<null>({
+  name: 'stopGradient',
+  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  lower: (emit, inputs) => emit.node('Identity', inputs),
+});
+
+/** The same values; no gradient flows back through it. */
+export function stopGradient(x: Tensor): Tensor {
+  return stopGradientOp([x], null);
+}
+
+function comparison(name: string, onnx: string): (a: Tensor, b: Tensor | number) => Tensor {
+  const apply = defineOp<null>({
+    name,
+    infer: inferBinary(name, 'bool'),
+    lower: (emit, inputs) => emit.node(onnx, inputs),
+  });
+  return (a, b) => apply([a, asTensor(b, a)], null);
+}
+
+export const equal = comparison('equal', 'Equal');
+export const less = comparison('less', 'Less');
+export const lessOrEqual = comparison('lessOrEqual', 'LessOrEqual');
+export const greaterOrEqual = comparison('greaterOrEqual', 'GreaterOrEqual');
+export const and = comparison('and', 'And');
+
+const whereOp = defineOp<null>({
+  name: 'where',
+  infer: (inputs) => {
+    const [condition, a, b] = inputs as [Tensor, Tensor, Tensor];
+    if (condition.dtype !== 'bool' || a.dtype !== b.dtype) {
+      throw new Error(`where: needs bool and two equal types, not ${condition.dtype}, ${a.dtype}, ${b.dtype}`);
+    }
+    const shape = broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape, 'where'), 'where');
+    return { dtype: a.dtype, shape };
+  },
+  gradient: (node, g) => {
+    const [condition, a, b] = node.inputs as [Tensor, Tensor, Tensor];
+    const zero = scalar(0, g.dtype);
+    return [
+      undefined,
+      () => sumTo(where(condition, g, zero), a.shape),
+      () => sumTo(where(condition, zero, g), b.shape),
+    ];
+  },
+  lower: (emit, inputs) => emit.node('Where', inputs),
+});
+
+/** a where the condition holds, else b; broadcast. */
+export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
+  return whereOp([condition, a, b], null);
+}

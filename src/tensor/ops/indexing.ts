@@ -1,0 +1,59 @@
+import { shapeText, sizeOf } from '../dims.js';
+import type { Dim } from '../dims.js';
+import { defineOp } from '../defineOp.js';
+import type { Shape, Tensor } from '../tensor.js';
+
+const gatherOp = defineOp<null>({
+  name: 'gatherRows',
+  infer: (inputs) => {
+    const [table, indices] = inputs as [Tensor, Tensor];
+    return { dtype: table.dtype, shape: [...indices.shape, ...table.shape.slice(1)] };
+  },
+  gradient: (node, g) => {
+    const [table, indices] = node.inputs as [Tensor, Tensor];
+    return [() => scatterAddRows(g, indices, table.shape[0]!), undefined];
+  },
+  lower: (emit, inputs) => emit.node('Gather', inputs, { axis: 0 }),
+});
+
+/** Rows of a table by index: table [n, …rest], indices [...] (int32 or int64) → [..., …rest]. */
+export function gatherRows(table: Tensor, indices: Tensor): Tensor {
+  return gatherOp([table, indices], null);
+}
+
+const scatterAddOp = defineOp<Dim>({
+  name: 'scatterAddRows',
+  infer: (inputs, rows) => {
+    const [updates, indices] = inputs as [Tensor, Tensor];
+    return { dtype: updates.dtype, shape: [rows, ...restOf(updates, indices)] };
+  },
+  gradient: (node, g) => [() => gatherRows(g, node.inputs[1]!), undefined],
+  lower: (emit, [updates, indices], node, rows) => {
+    const [updateTensor, indexTensor] = node.inputs as [Tensor, Tensor];
+    const rest = restOf(updateTensor, indexTensor);
+    // ScatterElements wants one index per element; it adds serially, so the sum's order is always the same.
+    const flatUpdates = emit.node('Reshape', [updates!, emit.shape([sizeOf(indexTensor.shape), ...rest])]);
+    const column = emit.node('Reshape', [
+      indices!,
+      emit.constant([-1, ...rest.map(() => 1)], [1 + rest.length], 'int64'),
+    ]);
+    const wide = emit.node('Expand', [column, emit.shape([sizeOf(indexTensor.shape), ...rest])]);
+    const zero = emit.node('Expand', [emit.scalar(0, node.dtype), emit.shape([rows, ...rest])]);
+    return emit.node('ScatterElements', [zero, wide, flatUpdates], { axis: 0, reduction: 'add' });
+  },
+});
+
+/**
+ * A table of zeros with updates added to its rows, the transpose of {@link gatherRows}:
+ * updates [..., …rest], indices [...] → [rows, …rest]. Equal indices add up.
+ */
+export function scatterAddRows(updates: Tensor, indices: Tensor, rows: Dim): Tensor {
+  return scatterAddOp([updates, indices], rows);
+}
+
+function restOf(updates: Tensor, indices: Tensor): Shape {
+  if (updates.shape.length < indices.shape.length) {
+    throw new Error(`scatterAddRows: updates ${shapeText(updates.shape)} for indices ${shapeText(indices.shape)}`);
+  }
+  return updates.shape.slice(indices.shape.length);
+}
