@@ -1,0 +1,89 @@
+import type { JsonObject } from '../common/json.js';
+import type { Problem } from '../common/problem.js';
+import type { Random } from '../common/random.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { Hooks, ParameterKind, Site } from '../models/site.js';
+import type { Variable } from '../tensor/tensor.js';
+import type { MethodInfo } from './info.js';
+
+/** A method and what it does with a model; `Options` is its validated part of the run file. */
+export interface Method<Options> {
+  readonly info: MethodInfo;
+  /** Takes hold of a model. Throws a ProblemError when nothing matches. */
+  attach(options: Options, context: AttachContext): Attached;
+}
+
+/** What a method is handed; it never opens a file itself. */
+export interface AttachContext {
+  readonly model: LanguageModel;
+  /** The base model's name, as it is written into an adapter's config. */
+  readonly modelName: string;
+  /** A base weight as float32, row-major. */
+  readonly read: (name: string) => Promise<Float32Array>;
+  /** Random numbers of a stream of one's own. */
+  readonly random: (...stream: (string | number)[]) => Random;
+}
+
+/** One method on one model. A run may attach several; their hooks act in order. */
+export interface Attached {
+  readonly type: string;
+  readonly hooks: Hooks;
+  readonly trainables: readonly Trainable[];
+  readonly coverage: MethodCoverage;
+  /** Numbers per site for the panel, computed from present values. */
+  report?(values: Values): readonly SiteReport[];
+  /**
+   * What a parameter of the base becomes when the method is merged into it, or undefined where it stays.
+   * Computed in float32 from `base`. Absent: the method cannot be merged.
+   */
+  merge?(site: Site, kind: ParameterKind, base: Float32Array, values: Values): Float32Array | undefined;
+  /** What is written to disk. */
+  save(values: Values): SavedMethod;
+  /**
+   * Values of the trainables out of the tensors of an adapter on disk.
+   * @throws ProblemError naming tensors that are missing, left over or of another shape
+   */
+  load(tensors: ReadonlyMap<string, NamedTensor>, source: string): Promise<Values>;
+}
+
+/** Present numbers of the trainables, by name. */
+export type Values = ReadonlyMap<string, Float32Array>;
+
+/** A tensor that the run trains. */
+export interface Trainable {
+  readonly variable: Variable;
+  /** Its numbers before the first step. */
+  readonly start: () => Float32Array | Promise<Float32Array>;
+  /** Weight decay acts on it (PEFT leaves that to the optimizer: on everything). */
+  readonly decays: boolean;
+}
+
+/** What a method took hold of. */
+export interface MethodCoverage {
+  readonly targets: readonly { readonly entry: string; readonly matched: number }[];
+  readonly modules: readonly { readonly path: string; readonly shape: readonly number[]; readonly trainable: number }[];
+  readonly layersCovered: number;
+  /** The files that will be written and what they hold, in one sentence. */
+  readonly saves: string;
+  readonly warnings: readonly Problem[];
+}
+
+export interface SiteReport {
+  readonly path: string;
+  readonly rank?: number;
+  readonly scale?: number;
+  /** Frobenius norm of ΔW. */
+  readonly norm?: number;
+  readonly density?: number;
+}
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** An adapter in Hugging Face PEFT's form, or, where every weight trained, the weights themselves. */
+export type SavedMethod =
+  | { readonly kind: 'adapter'; readonly config: JsonObject; readonly tensors: readonly NamedTensor[] }
+  | { readonly kind: 'model'; readonly weights: readonly NamedTensor[] };

@@ -1,0 +1,63 @@
+import type { JsonObject } from '../common/json.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { Scope } from './scope.js';
+import type { Site } from './site.js';
+
+/** A decoder whose hyper-parameters are read: what the rest needs to know of it. */
+export interface LanguageModel {
+  readonly modelType: string;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly maxPositions: number;
+  /** Shape of one layer's key or value cache: [batch, cacheHeads, past, headSize]. */
+  readonly cacheHeads: number;
+  readonly headSize: number;
+  readonly tiedHead: boolean;
+  /** Every place where a method may act, in the order of the forward pass. */
+  readonly sites: readonly Site[];
+  /** Builds everything up to the last hidden state. */
+  decode(scope: Scope, inputs: DecoderInputs): DecoderOutputs;
+  /** Last norm and output layer: hidden [n, hidden] → logits [n, vocabulary]. */
+  head(scope: Scope, hidden: Tensor): Tensor;
+}
+
+export interface DecoderInputs {
+  /** [batch, sequence] int32 */
+  readonly inputIds: Tensor;
+  /** [batch, sequence] int32: positions for the rotary embedding */
+  readonly positions: Tensor;
+  /** [batch, sequence] int32: 0 = padding; attention stays within equal numbers */
+  readonly segments: Tensor;
+  /** Positions run up to this number, exclusive. */
+  readonly positionLimit: number;
+  /** Keys and values of the tokens before these; absent while training. */
+  readonly cache?: DecoderCache;
+}
+
+export interface DecoderCache {
+  /** Per layer [batch, cacheHeads, past, headSize]. */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+  /** [batch, past] int32 segments of the cached tokens. */
+  readonly segments: Tensor;
+}
+
+export interface DecoderOutputs {
+  /** [batch, sequence, hidden], before the last norm. */
+  readonly hidden: Tensor;
+  /** Per layer: keys and values of cached and new tokens together. */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+}
+
+/** One architecture: which `model_type`s of `config.json` it reads and how. */
+export interface Architecture {
+  readonly modelTypes: readonly string[];
+  /**
+   * Reads `config.json`, checks it against the checkpoint's tensors.
+   * @param tensors shape of every tensor by its Hugging Face name
+   * @throws ProblemError `model.*` naming the key, what was found and what is supported
+   */
+  read(config: JsonObject, tensors: ReadonlyMap<string, readonly number[]>, source: string): LanguageModel;
+}

@@ -1,0 +1,70 @@
+import { addDims, multiplyDims } from '../tensor/dims.js';
+import type { Dim } from '../tensor/dims.js';
+import { iota, dimValue } from '../tensor/ops/dimValue.js';
+import { add, and, cast, equal, less, lessOrEqual, sub, where } from '../tensor/ops/elementwise.js';
+import { matmul } from '../tensor/ops/matmul.js';
+import { softmax } from '../tensor/ops/reduce.js';
+import { concat, reshape, transpose } from '../tensor/ops/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { scalar } from '../tensor/tensor.js';
+import type { DecoderInputs } from './architecture.js';
+
+/** Far below any score, yet finite: a row without any allowed key stays free of NaN. */
+const MASKED = -1e30;
+
+/**
+ * What is added to the scores: 0 where a query may see a key, else a very low number,
+ * [batch, 1, 1, sequence, past + sequence]. A query sees keys of its own segment that stand no later than
+ * itself and, with a sliding window, fewer than `window` places before.
+ */
+export function causalMask(inputs: DecoderInputs, window: number | undefined): Tensor {
+  const { segments, cache } = inputs;
+  const [batch, sequence] = segments.shape as [Dim, Dim];
+  const past = cache === undefined ? 0 : cache.segments.shape[1]!;
+  const total = addDims(past, sequence);
+  const keySegments = cache === undefined ? segments : concat([cache.segments, segments], 1);
+  const queries = reshape(cast(add(cast(iota(sequence), 'int64'), dimValue(past, 'int64')), 'int32'), [
+    sequence,
+    1,
+  ]);
+  const keys = reshape(iota(total), [1, total]);
+  let allowed = and(
+    equal(reshape(segments, [batch, sequence, 1]), reshape(keySegments, [batch, 1, total])),
+    lessOrEqual(keys, queries),
+  );
+  if (window !== undefined) allowed = and(allowed, less(sub(queries, keys), window));
+  return reshape(where(allowed, scalar(0), scalar(MASKED)), [batch, 1, 1, sequence, total]);
+}
+
+/**
+ * Grouped-query attention (Ainslie et al. 2023; with one query head per key head Vaswani et al. 2017, eq. 1):
+ * each group of query heads shares a key and value head, without copying them.
+ *
+ * @param q [batch, heads, sequence, d]
+ * @param k [batch, keyHeads, total, d]
+ * @param v [batch, keyHeads, total, d]
+ * @param mask [batch, 1, 1, sequence, total]
+ * @returns [batch, sequence, heads · d]
+ */
+export function attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number): Tensor {
+  const [batch, heads, sequence, d] = q.shape as [Dim, number, Dim, number];
+  const [, keyHeads, total] = k.shape as [Dim, number, Dim];
+  const group = heads / keyHeads;
+  const grouped = reshape(q, [batch, keyHeads, multiplyDims(sequence, group), d]);
+  const scores = reshape(matmul(grouped, k, { transposeB: true, alpha: scale }), [
+    batch,
+    keyHeads,
+    group,
+    sequence,
+    total,
+  ]);
+  const weights = reshape(softmax(add(scores, mask)), [batch, keyHeads, multiplyDims(sequence, group), total]);
+  const mixed = reshape(matmul(weights, v), [batch, heads, sequence, d]);
+  return reshape(transpose(mixed, [0, 2, 1, 3]), [batch, sequence, heads * d]);
+}
+
+/** [batch, sequence, heads · d] → [batch, heads, sequence, d] */
+export function splitHeads(x: Tensor, heads: number): Tensor {
+  const [batch, sequence, width] = x.shape as [Dim, Dim, number];
+  return transpose(reshape(x, [batch, sequence, heads, width / heads]), [0, 2, 1, 3]);
+}

@@ -1,0 +1,55 @@
+import type { Json, JsonObject } from '../common/json.js';
+import { isJsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
+
+/** Reads typed values out of a `config.json`; every fault names the key and what was found. */
+export interface ConfigReader {
+  count(key: string, fallback?: number): number;
+  number(key: string, fallback?: number): number;
+  flag(key: string, fallback: boolean): boolean;
+  text(key: string, fallback: string): string;
+  /** The object at a key, with a reader of its own; undefined where it is absent or null. */
+  object(key: string): ConfigReader | undefined;
+  has(key: string): boolean;
+  readonly raw: JsonObject;
+}
+
+/** @param source the checkpoint, for messages */
+export function configReader(config: JsonObject, source: string, prefix = ''): ConfigReader {
+  const wrong = (key: string, found: Json | undefined, expected: string): never =>
+    fail({
+      code: 'model.config',
+      message: `${prefix}${key} of the model's config is ${found === undefined ? 'missing' : JSON.stringify(found)}`,
+      where: { file: source },
+      expected,
+      mend: 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.',
+    });
+  const number = (key: string, fallback: number | undefined, expected: string): number => {
+    const found = config[key] ?? fallback;
+    return typeof found === 'number' && Number.isFinite(found) ? found : wrong(key, found, expected);
+  };
+  return {
+    raw: config,
+    has: (key) => config[key] !== undefined && config[key] !== null,
+    number: (key, fallback) => number(key, fallback, 'a number'),
+    count(key, fallback) {
+      const found = number(key, fallback, 'a whole number above 0');
+      return Number.isSafeInteger(found) && found > 0 ? found : wrong(key, found, 'a whole number above 0');
+    },
+    flag(key, fallback) {
+      const found = config[key] ?? fallback;
+      return typeof found === 'boolean' ? found : wrong(key, found, 'true or false');
+    },
+    text(key, fallback) {
+      const found = config[key] ?? fallback;
+      return typeof found === 'string' ? found : wrong(key, found, 'a text');
+    },
+    object(key) {
+      const found = config[key] ?? undefined;
+      if (found === undefined) return undefined;
+      return isJsonObject(found)
+        ? configReader(found, source, `${prefix}${key}.`)
+        : wrong(key, found, 'an object');
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { gatherRows } from '../tensor/ops/indexing.js';
+import { add } from '../tensor/ops/elementwise.js';
+import { matmul } from '../tensor/ops/matmul.js';
+import { rmsNorm } from '../tensor/ops/normalization.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { weight } from '../tensor/tensor.js';
+import type { Hooks, ParameterKind, Phase, Site } from './site.js';
+
+/**
+ * What an architecture builds its graph with: it names its modules, the scope finds their weights and lets the
+ * attached methods act.
+ */
+export interface Scope {
+  /** x [..., in] → x Wᵀ + b [..., out] */
+  linear(path: string, x: Tensor): Tensor;
+  /** ids [batch, sequence] → [batch, sequence, hidden] */
+  embedding(path: string, ids: Tensor): Tensor;
+  /** x [..., hidden] → the same shape */
+  rmsNorm(path: string, x: Tensor, epsilon: number): Tensor;
+  /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
+  readonly results: readonly { readonly path: string; readonly result: Tensor }[];
+}
+
+/** A scope over a model's sites with methods attached in order. */
+export function createScope(sites: readonly Site[], hooks: readonly Hooks[], phase: Phase): Scope {
+  const byPath = new Map(sites.map((site) => [site.path, site]));
+  const weights = new Map<string, Tensor>();
+  const results: { path: string; result: Tensor }[] = [];
+
+  const siteAt = (path: string): Site => {
+    const site = byPath.get(path);
+    if (site === undefined) throw new Error(`the model has no module ${path}`);
+    return site;
+  };
+  // A weight that two sites share (a tied head) is one tensor of the graph.
+  const frozen = (name: string, shape: readonly number[]): Tensor => {
+    const known = weights.get(name) ?? weight(name, shape);
+    weights.set(name, known);
+    return known;
+  };
+  const parameter = (site: Site, kind: ParameterKind): Tensor | undefined => {
+    const name = kind === 'weight' ? site.weight : site.bias;
+    if (name === undefined) return undefined;
+    const shape = kind === 'weight' ? site.shape : [site.shape[0]!];
+    return hooks.reduce<Tensor>((base, hook) => hook.parameter?.(site, kind, base) ?? base, frozen(name, shape));
+  };
+  const finish = (site: Site, x: Tensor, y: Tensor): Tensor => {
+    const result = hooks.reduce((sofar, hook) => hook.output?.(site, x, sofar, phase) ?? sofar, y);
+    results.push({ path: site.path, result });
+    return result;
+  };
+  return {
+    linear(path, x) {
+      const site = siteAt(path);
+      const product = matmul(x, parameter(site, 'weight')!, { transposeB: true });
+      const bias = parameter(site, 'bias');
+      return finish(site, x, bias === undefined ? product : add(product, bias));
+    },
+    embedding(path, ids) {
+      const site = siteAt(path);
+      return finish(site, ids, gatherRows(parameter(site, 'weight')!, ids));
+    },
+    rmsNorm(path, x, epsilon) {
+      const site = siteAt(path);
+      return finish(site, x, rmsNorm(x, parameter(site, 'weight')!, epsilon));
+    },
+    results,
+  };
+}

@@ -1,0 +1,39 @@
+import type { Tensor } from '../tensor/tensor.js';
+
+/** One place in the model where a method may act, named by its Hugging Face module path. */
+export interface Site {
+  readonly kind: 'linear' | 'embedding' | 'norm';
+  /** `model.layers.3.self_attn.q_proj` */
+  readonly path: string;
+  /** Number of the layer it belongs to; undefined outside of the layers (embeddings, last norm, head). */
+  readonly layer: number | undefined;
+  /** linear [out, in], embedding [vocabulary, hidden], norm [hidden] */
+  readonly shape: readonly number[];
+  /** The checkpoint's tensor that holds the weight. A tied head names the embedding's. */
+  readonly weight: string;
+  /** The checkpoint's tensor that holds the bias, if there is one. */
+  readonly bias: string | undefined;
+  /** True for the layer that yields the logits, whatever its name. */
+  readonly isOutput: boolean;
+}
+
+/** A parameter of a site. */
+export type ParameterKind = 'weight' | 'bias';
+
+/** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
+export interface Hooks {
+  /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
+  readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor) => Tensor;
+  /**
+   * A linear or embedding site's result.
+   * @param x linear: [..., in]; embedding: token ids [batch, sequence]
+   * @param y [..., out]
+   */
+  readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase) => Tensor;
+}
+
+/** What the graph is built for. */
+export interface Phase {
+  /** Present while training: int32 [], another value at every micro-batch; dropout draws from it. */
+  readonly dropoutSeed: Tensor | undefined;
+}
