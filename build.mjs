@@ -1,0 +1,72 @@
+// Bundles the extension, the worker, the command line and the panel's page into dist/:
+// `node build.mjs [--production] [--watch]`.
+import { existsSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { build, context } from 'esbuild';
+
+const production = process.argv.includes('--production');
+const watch = process.argv.includes('--watch');
+
+const common = {
+  bundle: true,
+  minify: production,
+  // Names are kept: error messages and the log show them.
+  keepNames: true,
+  sourcemap: production ? false : 'linked',
+  legalComments: 'eof',
+  logLevel: 'warning',
+};
+
+/** Node programs; the native runtime and the optional TensorFlow.js are loaded from node_modules, never bundled. */
+const node = {
+  ...common,
+  platform: 'node',
+  target: 'node20',
+  external: ['onnxruntime-node', '@tensorflow/tfjs-node-gpu', 'vscode'],
+};
+
+// A bundled CommonJS dependency calls require(), which an ES module does not have.
+const requireBanner =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+const esm = { ...node, format: 'esm' };
+
+const bundles = [
+  { ...node, entryPoints: ['src/extension.ts'], outfile: 'dist/extension.cjs', format: 'cjs' },
+  { ...esm, entryPoints: ['src/worker.ts'], outfile: 'dist/worker.js', banner: { js: requireBanner } },
+  {
+    ...esm,
+    entryPoints: ['src/cli.ts'],
+    outfile: 'dist/cli.js',
+    banner: { js: `#!/usr/bin/env node\n${requireBanner}` },
+  },
+  {
+    ...common,
+    entryPoints: ['webview/panel.ts', 'webview/panel.css'],
+    outdir: 'dist/webview',
+    platform: 'browser',
+    target: 'es2022',
+    format: 'esm',
+    tsconfig: 'webview/tsconfig.json',
+  },
+];
+
+// A package must not carry leftovers; while developing, a run that uses dist/ is not cut off.
+if (production) rmSync('dist', { recursive: true, force: true });
+for (const options of bundles) {
+  const missing = options.entryPoints.filter((entry) => !existsSync(entry));
+  if (missing.length > 0) {
+    console.error(
+      `build: ${missing.join(', ')} does not exist; ${options.outfile ?? options.outdir} is not built.`,
+    );
+    process.exitCode = 1;
+    continue;
+  }
+  if (watch) await (await context(options)).watch();
+  else await build(options);
+  const files = options.outfile
+    ? [options.outfile]
+    : options.entryPoints.map((entry) => path.join(options.outdir, path.basename(entry).replace(/\.ts$/, '.js')));
+  if (watch) continue;
+  for (const file of files) console.log(`${file}  ${(statSync(file).size / 1024).toFixed(1)} KiB`);
+}

@@ -1,0 +1,102 @@
+import { describeProblem } from '../common/problem.js';
+import type { RunEvent } from '../training/events.js';
+import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from './format.js';
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
+
+/** An event as lines of the log, each with its level. */
+export function describeEvent(event: RunEvent): readonly { readonly level: LogLevel; readonly text: string }[] {
+  switch (event.type) {
+    case 'started':
+      return [
+        info(
+          `${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${event.engine} engine`,
+        ),
+        info(`Run folder: ${event.folder}`),
+      ];
+    case 'coverage':
+      return [
+        ...event.targets.map(({ entry, matched }) => info(`target ${entry}: ${matched} modules`)),
+        info(
+          `Trainable: ${formatCount(event.trainable)} of ${formatCount(event.total)} (${formatPercent(event.trainable / event.total)}), ` +
+            `${event.layersCovered} of ${event.layers} layers. ${event.saves}`,
+        ),
+        ...event.warnings.map((problem) => ({ level: 'warning' as const, text: describeProblem(problem) })),
+      ];
+    case 'data': {
+      const { report, split } = event;
+      return [
+        info(
+          `${split}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.supervisedTokens)} supervised of ` +
+            `${formatCount(report.tokens)} tokens; ${report.truncated} truncated, ${report.unsupervised} without label dropped`,
+        ),
+        ...report.broken.map(({ file, line, reason }) => ({
+          level: 'warning' as const,
+          text: `${file}:${line}: row skipped: ${reason}`,
+        })),
+        ...(report.brokenCount > report.broken.length
+          ? [{ level: 'warning' as const, text: `${report.brokenCount} rows skipped in all` }]
+          : []),
+      ];
+    }
+    case 'sample':
+      return [
+        {
+          level: 'debug',
+          text: `${event.split} line ${event.line}: ${event.spans.map(({ text, supervised }) => (supervised ? `⟦${text}⟧` : text)).join('')}`,
+        },
+      ];
+    case 'step':
+      return [
+        {
+          level: 'debug',
+          text:
+            `step ${event.step}: loss ${formatLoss(event.loss)}, learning rate ${event.learningRate.toExponential(2)}, ` +
+            `gradient norm ${formatLoss(event.gradientNorm)}, ${event.tokens} tokens, ${event.seconds.toFixed(2)} s`,
+        },
+      ];
+    case 'evaluation':
+      return [
+        info(
+          `step ${event.step}, ${event.split}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, ` +
+            `rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${event.seconds.toFixed(1)} s)`,
+        ),
+      ];
+    case 'memory':
+      return [
+        {
+          level: 'debug',
+          text: `memory: ${formatBytes(event.resident)} resident, ${formatBytes(event.anonymous)} anonymous, peak ${formatBytes(event.peakResident)}`,
+        },
+      ];
+    case 'checkpoint':
+      return [info(`Checkpoint after step ${event.step}: ${event.folder}`)];
+    case 'log':
+      return [{ level: event.level, text: event.message }];
+    case 'progress':
+      return [
+        {
+          level: 'debug',
+          text: event.total > 0 ? `${event.activity}: ${event.done} of ${event.total}` : event.activity,
+        },
+      ];
+    case 'ranks':
+    case 'masks':
+      return [{ level: 'trace', text: `step ${event.step}: ${event.type} of ${event.sites.length} sites` }];
+    case 'finished':
+      return [
+        info(
+          `${event.reason === 'completed' ? 'Finished' : 'Stopped on request'} after ${event.steps} steps and ${formatDuration(event.seconds)}, ` +
+            `peak memory ${formatBytes(event.peakMemory)}`,
+        ),
+        ...Object.entries(event.metrics).map(([name, value]) => info(`${name}: ${value}`)),
+        info(`Adapter: ${event.adapter}`),
+      ];
+    case 'failed':
+      return [{ level: 'error', text: describeProblem(event.problem) }];
+  }
+}
+
+function info(text: string): { readonly level: 'info'; readonly text: string } {
+  return { level: 'info', text };
+}

@@ -1,0 +1,45 @@
+import * as vscode from 'vscode';
+import { describeEvent } from './describe.js';
+import type { LogLevel } from './describe.js';
+import type { Runs } from './runs.js';
+
+/** The output channel `PEFT Studio`. */
+export function createOutput(): vscode.LogOutputChannel {
+  return vscode.window.createOutputChannel('PEFT Studio', { log: true });
+}
+
+/** Writes every event and every end of a run to the channel. */
+export function logRuns(output: vscode.LogOutputChannel, runs: Runs): vscode.Disposable {
+  return runs.onDidChange(({ state, event, fresh }) => {
+    if (fresh && state.kind === 'starting') output.info(`Training ${state.file}`);
+    if (event) {
+      for (const { level, text } of describeEvent(event)) write(output, level, text);
+      return;
+    }
+    if (state.kind === 'finished') output.info(state.note ?? 'The worker has exited.');
+    if (state.kind === 'failed') {
+      output.error(`Failed (${state.problem.code}): ${state.problem.message}`);
+    }
+    if (state.kind === 'stopping') output.info('Stop requested: the present step is finished first.');
+  });
+}
+
+function write(output: vscode.LogOutputChannel, level: LogLevel, text: string): void {
+  switch (level) {
+    case 'trace':
+      output.trace(text);
+      break;
+    case 'debug':
+      output.debug(text);
+      break;
+    case 'info':
+      output.info(text);
+      break;
+    case 'warning':
+      output.warn(text);
+      break;
+    case 'error':
+      output.error(text);
+      break;
+  }
+}

@@ -1,0 +1,210 @@
+import { randomBytes } from 'node:crypto';
+import * as vscode from 'vscode';
+import type { RunEvent } from '../training/events.js';
+import { runName } from './names.js';
+import { openPlace, revealFolder } from './problems.js';
+import type { FromPage, ToPage } from './protocol.js';
+import type { RunState } from './runState.js';
+import type { Runs } from './runs.js';
+
+/** The page is sent what gathered, at most so often. */
+const PERIOD_MS = 100;
+
+/** The live panel: one per window. */
+export interface Panel {
+  open(): void;
+  /** How many events the page has drawn of the present run; `undefined` while no page is open. */
+  drawn(): number | undefined;
+  dispose(): void;
+}
+
+export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode.LogOutputChannel): Panel {
+  let shown: { readonly view: vscode.WebviewPanel; readonly page: Page } | undefined;
+
+  const following = runs.onDidChange(({ state, event, fresh }) => {
+    if (!shown) return;
+    if (fresh) {
+      shown.page.restart();
+      shown.view.title = titleOf(state);
+    } else shown.page.add(event);
+  });
+
+  function take(message: FromPage): void {
+    switch (message.type) {
+      case 'ready':
+        shown?.page.ready();
+        break;
+      case 'drawn':
+        shown?.page.drawn(message.events);
+        break;
+      case 'train': {
+        const state = runs.state();
+        if (state.kind !== 'idle') run('peftStudio.train', vscode.Uri.file(state.file));
+        break;
+      }
+      case 'stop':
+        run('peftStudio.stop');
+        break;
+      case 'showLog':
+        run('peftStudio.showLog');
+        break;
+      case 'openRunFile': {
+        const state = runs.state();
+        if (state.kind !== 'idle') settle(openPlace({ file: state.file }));
+        break;
+      }
+      case 'revealAdapter': {
+        const state = runs.state();
+        if (state.kind === 'finished') settle(revealFolder(state.result.adapter));
+        break;
+      }
+      case 'openPlace':
+        settle(openPlace(message.place));
+        break;
+      case 'pageError':
+        output.error(`The panel's page: ${message.message}`);
+        break;
+    }
+  }
+
+  function run(command: string, ...parameters: readonly unknown[]): void {
+    settle(vscode.commands.executeCommand(command, ...parameters));
+  }
+
+  /** What a button of the page starts may fail (a file that is gone): it is said, not lost. */
+  function settle(work: Thenable<unknown>): void {
+    work.then(undefined, (error: unknown) => {
+      const message = error instanceof Error ? error.message : String(error);
+      output.error(message);
+      void vscode.window.showErrorMessage(`PEFT Studio: ${message}`);
+    });
+  }
+
+  return {
+    open() {
+      if (shown) {
+        shown.view.reveal(undefined, true);
+        return;
+      }
+      const roots = [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')];
+      const view = vscode.window.createWebviewPanel(
+        'peftStudio.panel',
+        titleOf(runs.state()),
+        { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
+        { enableScripts: true, localResourceRoots: roots },
+      );
+      view.iconPath = {
+        light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
+        dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
+      };
+      const page = createPage(runs, (message) => void view.webview.postMessage(message));
+      shown = { view, page };
+      view.webview.onDidReceiveMessage(take);
+      view.onDidChangeViewState(() => {
+        // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
+        if (!view.visible) page.away();
+      });
+      view.onDidDispose(() => {
+        page.away();
+        shown = undefined;
+      });
+      view.webview.html = html(view.webview, extensionUri);
+    },
+    drawn: () => shown?.page.drawnEvents(),
+    dispose() {
+      following.dispose();
+      shown?.view.dispose();
+    },
+  };
+}
+
+function titleOf(state: RunState): string {
+  return state.kind === 'idle' ? 'PEFT Studio' : `PEFT: ${runName(state.file)}`;
+}
+
+/** The sending side of one page: gates on `ready`, gathers, and waits until the last batch is drawn. */
+interface Page {
+  ready(): void;
+  away(): void;
+  restart(): void;
+  add(event: RunEvent | undefined): void;
+  drawn(events: number): void;
+  drawnEvents(): number | undefined;
+}
+
+function createPage(runs: Runs, post: (message: ToPage) => void): Page {
+  let isReady = false;
+  let drawing = false;
+  let whole = true;
+  let changed = false;
+  let waiting: RunEvent[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let drawnEvents = 0;
+
+  function flush(): void {
+    timer = undefined;
+    if (!isReady || drawing || !(whole || changed)) return;
+    post({ type: whole ? 'run' : 'more', state: runs.state(), events: whole ? runs.events() : waiting });
+    drawing = true;
+    whole = false;
+    changed = false;
+    waiting = [];
+  }
+
+  function later(): void {
+    if (isReady && !drawing) timer ??= setTimeout(flush, PERIOD_MS);
+  }
+
+  return {
+    ready() {
+      isReady = true;
+      drawing = false;
+      whole = true;
+      flush();
+    },
+    away() {
+      clearTimeout(timer);
+      timer = undefined;
+      isReady = false;
+      waiting = [];
+    },
+    restart() {
+      whole = true;
+      waiting = [];
+      drawnEvents = 0;
+      later();
+    },
+    add(event) {
+      changed = true;
+      // A page that is not there, or is about to get everything, needs no queue.
+      if (event && isReady && !whole) waiting.push(event);
+      later();
+    },
+    drawn(events) {
+      drawing = false;
+      drawnEvents = events;
+      if (whole || changed) later();
+    },
+    drawnEvents: () => (isReady ? drawnEvents : undefined),
+  };
+}
+
+function html(webview: vscode.Webview, extensionUri: vscode.Uri): string {
+  const nonce = randomBytes(16).toString('base64url');
+  const file = (name: string): string =>
+    webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', 'webview', name)).toString();
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}';">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="${file('panel.css')}">
+<title>PEFT Studio</title>
+</head>
+<body>
+<main id="panel"></main>
+<script type="module" nonce="${nonce}" src="${file('panel.js')}"></script>
+</body>
+</html>`;
+}

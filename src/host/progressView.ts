@@ -1,0 +1,38 @@
+import type { RunEvent } from '../training/events.js';
+import { formatLoss } from './format.js';
+
+/** How far a run is, for the notification and the status bar. */
+export interface ProgressView {
+  /** Takes an event in; true when what is shown changed. */
+  take(event: RunEvent): boolean;
+  /** `step 12 of 50, loss 1.234` or `Reading weights 3 of 9`. */
+  text(): string;
+  /** Share of the optimizer steps taken, 0 to 1. */
+  share(): number;
+}
+
+export function createProgressView(): ProgressView {
+  let totalSteps = 0;
+  let step = 0;
+  let text = 'starting';
+  return {
+    take(event) {
+      switch (event.type) {
+        case 'started':
+          totalSteps = event.totalSteps;
+          return false;
+        case 'progress':
+          text = event.total > 0 ? `${event.activity} ${event.done} of ${event.total}` : event.activity;
+          return true;
+        case 'step':
+          step = event.step;
+          text = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
+          return true;
+        default:
+          return false;
+      }
+    },
+    text: () => text,
+    share: () => (totalSteps > 0 ? Math.min(1, step / totalSteps) : 0),
+  };
+}

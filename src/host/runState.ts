@@ -1,0 +1,141 @@
+import type { Problem } from '../common/problem.js';
+import type { Failed, Finished, RunEvent } from '../training/events.js';
+
+/** Where a run stands. Times are milliseconds since the epoch. */
+export type RunState =
+  | { readonly kind: 'idle' }
+  | ({ readonly kind: 'starting' } & Going)
+  | ({ readonly kind: 'running' } & Going)
+  | ({ readonly kind: 'stopping' } & Going)
+  | ({
+      readonly kind: 'finished';
+      readonly ended: number;
+      readonly result: Finished;
+      readonly note?: string;
+    } & Going)
+  | ({ readonly kind: 'failed'; readonly ended: number; readonly problem: Problem } & Going);
+
+interface Going {
+  /** The run file, absolute. */
+  readonly file: string;
+  readonly began: number;
+}
+
+/** What can happen to a run, seen from outside its process. */
+export type Happening =
+  | { readonly type: 'launched'; readonly file: string; readonly time: number }
+  | { readonly type: 'event'; readonly event: RunEvent }
+  | { readonly type: 'stopRequested' }
+  | { readonly type: 'ended'; readonly time: number; readonly ending: Ending };
+
+/** How the worker's process went, with what it left on disk. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** The process could not be started at all. */
+  readonly launchError?: string;
+  /** The run's last word, when it had one. */
+  readonly last?: Finished | Failed;
+  /** Whether the folder named by `finished` holds weights. */
+  readonly adapterFound: boolean;
+  /** We ended the process ourselves because the user asked for it. */
+  readonly killed: boolean;
+  /** The last lines the process printed on its standard error. */
+  readonly lastWords: readonly string[];
+}
+
+export const idle: RunState = { kind: 'idle' };
+
+export function isGoing(state: RunState): boolean {
+  return state.kind === 'starting' || state.kind === 'running' || state.kind === 'stopping';
+}
+
+/**
+ * The next state. A run's end comes from its process and from what lies on disk: an event alone neither
+ * finishes nor fails it, so the editor never shows an end while the process still works.
+ */
+export function advance(state: RunState, happening: Happening): RunState {
+  if (happening.type === 'launched') {
+    return isGoing(state) ? state : { kind: 'starting', file: happening.file, began: happening.time };
+  }
+  if (state.kind === 'idle' || state.kind === 'finished' || state.kind === 'failed') return state;
+  switch (happening.type) {
+    case 'event':
+      return happening.event.type === 'started' && state.kind === 'starting'
+        ? { ...state, kind: 'running' }
+        : state;
+    case 'stopRequested':
+      return { ...state, kind: 'stopping' };
+    case 'ended':
+      return conclude(state, happening.time, happening.ending);
+  }
+}
+
+function conclude({ file, began }: Going, ended: number, ending: Ending): RunState {
+  const { last } = ending;
+  if (last?.type === 'failed') return { kind: 'failed', file, began, ended, problem: last.problem };
+  if (last?.type === 'finished') {
+    if (!ending.adapterFound) {
+      return { kind: 'failed', file, began, ended, problem: nothingWritten(last) };
+    }
+    const expectedCode = last.reason === 'completed' ? 0 : 130;
+    const clean = ending.code === expectedCode || ending.code === 0;
+    return {
+      kind: 'finished',
+      file,
+      began,
+      ended,
+      result: last,
+      note: clean ? undefined : `The adapter is written, but afterwards the worker ${howItEnded(ending)}.`,
+    };
+  }
+  return { kind: 'failed', file, began, ended, problem: processEnded(file, ending) };
+}
+
+function nothingWritten(last: Finished): Problem {
+  return {
+    code: 'run.nothing-written',
+    message: `The run said that it finished, but ${last.adapter} holds no weights.`,
+    expected: 'a folder with a .safetensors file that is not empty',
+    mend: 'Look for free space and write permission in that folder, then train again.',
+  };
+}
+
+function processEnded(file: string, ending: Ending): Problem {
+  const said = ending.lastWords.length > 0 ? ` Its last words: ${ending.lastWords.join(' | ')}` : '';
+  if (ending.launchError !== undefined) {
+    return {
+      code: 'run.not-launched',
+      message: `The worker process could not be started: ${ending.launchError}`,
+      mend: 'Reinstall the extension; if that does not help, report it with the log.',
+    };
+  }
+  if (ending.killed) {
+    return {
+      code: 'run.killed',
+      message: 'The run was killed before it could write its adapter.',
+      where: { file },
+      mend: 'Train again; checkpoints written before are in the run’s folder.',
+    };
+  }
+  return {
+    code: 'run.process-ended',
+    message: `The worker process ${howItEnded(ending)} without saying how the run ended.${said}`,
+    mend: mendFor(ending),
+  };
+}
+
+function howItEnded({ code, signal }: Ending): string {
+  return signal === null ? `exited with code ${code ?? 'unknown'}` : `was ended by signal ${signal}`;
+}
+
+function mendFor({ code, signal }: Ending): string {
+  // The kernel's out-of-memory killer sends SIGKILL; a shell reports the same as 128 + 9.
+  if (signal === 'SIGKILL' || code === 137) {
+    return 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
+  }
+  if (signal === 'SIGSEGV' || signal === 'SIGBUS' || signal === 'SIGILL') {
+    return 'The native library crashed: show the log, and report it with the run file.';
+  }
+  return 'Show the log for what the worker printed.';
+}

@@ -1,0 +1,143 @@
+import { fork } from 'node:child_process';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { Failed, Finished } from '../training/events.js';
+import { isRunEvent } from './runEvent.js';
+import type { Happening } from './runState.js';
+
+/** Lines of standard error quoted when the process dies without a word. */
+const LAST_WORDS = 3;
+
+/** How long a process may outlive its last event before it is ended by force. */
+const LINGER_MS = 10_000;
+
+/** One run's process, from outside. */
+export interface WorkerRun {
+  /** Asks the worker to finish the present step, write the adapter so far and end. */
+  stop(): void;
+  /** Ends the process at once; what was not written is lost. */
+  kill(): void;
+  /** Settles after the last happening was told. */
+  readonly done: Promise<void>;
+}
+
+export interface WorkerOptions {
+  /** The bundled worker, absolute. */
+  readonly worker: string;
+  /** The run file, absolute. */
+  readonly file: string;
+  /** Called for each happening, in order; the last is `ended`. */
+  readonly tell: (happening: Happening) => void;
+  /** Called for each line that the worker prints. */
+  readonly print: (line: string) => void;
+}
+
+/**
+ * Forks the worker and trains the run file in it. Never throws: a process that cannot be started is told as
+ * `ended` with `launchError`.
+ */
+export function startWorker({ worker, file, tell, print }: WorkerOptions): WorkerRun {
+  tell({ type: 'launched', file, time: Date.now() });
+  const lastWords: string[] = [];
+  let last: Finished | Failed | undefined;
+  let killed = false;
+  let launchError: string | undefined;
+  let linger: NodeJS.Timeout | undefined;
+
+  // execArgv is emptied because the extension host's own (an inspector's port) would be taken over.
+  const child = fork(worker, [], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    execArgv: [],
+    cwd: path.dirname(file),
+  });
+  eachLine(child.stdout, print);
+  eachLine(child.stderr, (line) => {
+    if (line.trim() !== '') lastWords.push(line);
+    if (lastWords.length > LAST_WORDS) lastWords.shift();
+    print(line);
+  });
+
+  function send(message: { type: 'train'; file: string } | { type: 'stop' }): void {
+    if (!child.connected) return;
+    child.send(message, (error) => {
+      if (error) print(`The worker did not take the message "${message.type}": ${error.message}`);
+    });
+  }
+
+  child.on('message', (message) => {
+    if (!isRunEvent(message)) {
+      print(`The worker sent something that is no run event; it is ignored: ${shorten(JSON.stringify(message))}`);
+      return;
+    }
+    if (message.type === 'finished' || message.type === 'failed') {
+      last = message;
+      linger = setTimeout(() => {
+        print(`The worker did not exit within ${LINGER_MS / 1000} s of its last event; it is ended.`);
+        child.kill('SIGKILL');
+      }, LINGER_MS);
+    }
+    tell({ type: 'event', event: message });
+  });
+
+  const done = new Promise<void>((resolve) => {
+    let over = false;
+    async function end(code: number | null, signal: string | null): Promise<void> {
+      if (over) return;
+      over = true;
+      clearTimeout(linger);
+      const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
+      tell({
+        type: 'ended',
+        time: Date.now(),
+        ending: { code, signal, launchError, last, adapterFound, killed, lastWords },
+      });
+      resolve();
+    }
+    child.on('error', (error) => {
+      if (child.pid !== undefined) {
+        print(`The worker's process reported: ${error.message}`);
+        return;
+      }
+      launchError = error.message;
+      void end(null, null);
+    });
+    // 'close' comes after the last message and the last printed line, 'exit' may come before them.
+    child.on('close', (code, signal) => void end(code, signal));
+  });
+
+  send({ type: 'train', file });
+  return {
+    stop() {
+      tell({ type: 'stopRequested' });
+      send({ type: 'stop' });
+    },
+    kill() {
+      killed = true;
+      child.kill('SIGKILL');
+    },
+    done,
+  };
+}
+
+/** Whether a folder holds at least one safetensors file that is not empty. */
+async function holdsWeights(folder: string): Promise<boolean> {
+  try {
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(path.join(folder, name))).size));
+    return sizes.some((size) => size > 0);
+  } catch {
+    return false;
+  }
+}
+
+function eachLine(stream: Readable | null, take: (line: string) => void): void {
+  if (stream) createInterface({ input: stream }).on('line', take);
+}
+
+function shorten(text: string | undefined): string {
+  const most = 200;
+  if (text === undefined) return 'undefined';
+  return text.length > most ? `${text.slice(0, most)}…` : text;
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeEvent } from '../../../src/host/describe.js';
+import { describeState, runName } from '../../../src/host/names.js';
+
+test('skipped rows and warnings reach the log as warnings', () => {
+  const lines = describeEvent({
+    type: 'data',
+    split: 'train',
+    report: {
+      files: ['a.jsonl'],
+      format: 'alpaca',
+      rows: 12,
+      kept: 9,
+      broken: [{ file: 'a.jsonl', line: 7, reason: 'not JSON' }],
+      brokenCount: 3,
+      truncated: 1,
+      unsupervised: 0,
+      tokens: 1000,
+      supervisedTokens: 400,
+    },
+  });
+  assert.deepEqual(
+    lines.filter(({ level }) => level === 'warning').map(({ text }) => text),
+    ['a.jsonl:7: row skipped: not JSON', '3 rows skipped in all'],
+  );
+});
+
+test('a failure names file, line and mend', () => {
+  const [line] = describeEvent({
+    type: 'failed',
+    problem: { code: 'x', message: 'bad', where: { file: 'r.peft.yaml', line: 3, column: 5 }, mend: 'Do this.' },
+  });
+  assert.deepEqual(line, { level: 'error', text: 'r.peft.yaml:3:5: bad\nTo mend it: Do this.' });
+});
+
+test('the supervised part of a sample is told apart', () => {
+  const [line] = describeEvent({
+    type: 'sample',
+    split: 'train',
+    line: 2,
+    spans: [
+      { text: 'Question? ', supervised: false },
+      { text: 'Answer.', supervised: true },
+    ],
+  });
+  assert.equal(line?.text, 'train line 2: Question? ⟦Answer.⟧');
+});
+
+test('names', () => {
+  assert.equal(runName('/a/quick start.peft.yaml'), 'quick start');
+  assert.equal(runName('C:\\runs\\b.peft.json'), 'b');
+  assert.equal(describeState({ kind: 'idle' }), 'no run');
+});

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createHistory, KEPT_LOG_LINES } from '../../../src/host/history.js';
+import type { RunEvent } from '../../../src/training/events.js';
+
+const step = (number: number): RunEvent => ({
+  type: 'step',
+  step: number,
+  epoch: 0,
+  loss: 1,
+  learningRate: 1,
+  gradientNorm: 1,
+  tokens: 1,
+  supervisedTokens: 1,
+  rows: 1,
+  seconds: 1,
+});
+
+test('steps are all kept; of ranks, masks and progress only the latest', () => {
+  const history = createHistory();
+  for (let number = 1; number <= 1000; number += 1) {
+    history.add({ type: 'ranks', step: number, sites: [] });
+    history.add(step(number));
+    history.add({ type: 'progress', activity: `a${number}`, done: 0, total: 0 });
+  }
+  const events = history.events();
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'step').map((event) => event.type === 'step' && event.step),
+    Array.from({ length: 1000 }, (_, index) => index + 1),
+  );
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'ranks'),
+    [{ type: 'ranks', step: 1000, sites: [] }],
+  );
+  assert.equal(events.at(-1)?.type, 'progress');
+  assert.equal(events.length, 1002);
+});
+
+test('old log lines make room for new ones, in order', () => {
+  const history = createHistory();
+  const more = 3 * KEPT_LOG_LINES;
+  for (let number = 0; number < more; number += 1) {
+    history.add({ type: 'log', level: 'info', message: String(number) });
+  }
+  const messages = history.events().map((event) => event.type === 'log' && event.message);
+  assert.equal(messages.length, KEPT_LOG_LINES);
+  assert.equal(messages[0], String(more - KEPT_LOG_LINES));
+  assert.equal(messages.at(-1), String(more - 1));
+});

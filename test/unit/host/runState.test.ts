@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { advance, idle } from '../../../src/host/runState.js';
+import type { Ending, RunState } from '../../../src/host/runState.js';
+import type { Finished, Started } from '../../../src/training/events.js';
+
+const started: Started = {
+  type: 'started',
+  time: '',
+  version: '',
+  engine: 'embedded',
+  config: '',
+  folder: '',
+  model: '',
+  method: '',
+  totalSteps: 1,
+  seed: 0,
+};
+const result: Finished = {
+  type: 'finished',
+  reason: 'completed',
+  adapter: '/adapter',
+  metrics: {},
+  steps: 1,
+  seconds: 1,
+  peakMemory: 1,
+};
+const ending: Ending = { code: 0, signal: null, adapterFound: true, killed: false, lastWords: [], last: result };
+
+const starting = advance(idle, { type: 'launched', file: '/a.peft.yaml', time: 5 });
+const running = advance(starting, { type: 'event', event: started });
+
+test('the last event alone does not end a run: its process does', () => {
+  assert.equal(advance(running, { type: 'event', event: result }).kind, 'running');
+  const over = advance(running, { type: 'ended', time: 9, ending });
+  assert.deepEqual(over, {
+    kind: 'finished',
+    file: '/a.peft.yaml',
+    began: 5,
+    ended: 9,
+    result,
+    note: undefined,
+  });
+});
+
+test('a second launch does not disturb a run that is going', () => {
+  assert.equal(advance(running, { type: 'launched', file: '/b.peft.yaml', time: 6 }), running);
+});
+
+test('a run can be started after one that ended', () => {
+  const over = advance(running, { type: 'ended', time: 9, ending });
+  assert.deepEqual(advance(over, { type: 'launched', file: '/b.peft.yaml', time: 10 }), {
+    kind: 'starting',
+    file: '/b.peft.yaml',
+    began: 10,
+  });
+});
+
+test('a stop before the first event is kept through "started"', () => {
+  const stopping = advance(starting, { type: 'stopRequested' });
+  assert.equal(stopping.kind, 'stopping');
+  assert.equal(advance(stopping, { type: 'event', event: started }).kind, 'stopping');
+});
+
+test('nothing moves an ended or an idle run but a launch', () => {
+  const over: RunState = advance(running, { type: 'ended', time: 9, ending });
+  for (const state of [idle, over]) {
+    assert.equal(advance(state, { type: 'stopRequested' }), state);
+    assert.equal(advance(state, { type: 'event', event: started }), state);
+    assert.equal(advance(state, { type: 'ended', time: 11, ending }), state);
+  }
+});
+
+test('a process that could not be launched says so', () => {
+  const state = advance(starting, {
+    type: 'ended',
+    time: 6,
+    ending: { ...ending, code: null, last: undefined, launchError: 'spawn EACCES' },
+  });
+  assert.equal(state.kind === 'failed' && state.problem.code, 'run.not-launched');
+  assert.match((state.kind === 'failed' && state.problem.message) || '', /EACCES/);
+});

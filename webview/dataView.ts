@@ -1,0 +1,85 @@
+import { formatCount } from '../src/host/format.js';
+import type { DataLoaded, Sample } from '../src/training/events.js';
+import { button, make, setShown } from './dom.js';
+import { makeGrid } from './toolkit.js';
+import type { Send, View } from './view.js';
+
+/** What became of the rows, and decoded examples with their label mask. */
+export function createDataView(send: Send): View {
+  const waiting = make('p', { class: 'muted' }, 'Data and samples are told before the first step.');
+  const splits = makeGrid(
+    'Rows and tokens per split',
+    [
+      { key: 'split', title: 'Split' },
+      { key: 'format', title: 'Format' },
+      { key: 'kept', title: 'Rows used' },
+      { key: 'broken', title: 'Broken' },
+      { key: 'truncated', title: 'Truncated' },
+      { key: 'unsupervised', title: 'Without label' },
+      { key: 'tokens', title: 'Supervised tokens' },
+    ],
+    '1fr 1fr 1fr 0.8fr 0.8fr 1fr 1.6fr',
+  );
+  const broken = make('ul', { class: 'broken', 'aria-label': 'Rows that could not be read' });
+  const legend = make(
+    'p',
+    { class: 'mask-legend' },
+    make('span', { class: 'supervised' }, 'supervised'),
+    ' counts in the loss; ',
+    make('span', { class: 'masked' }, 'the rest'),
+    ' is only read.',
+  );
+  const samples = make('div', { class: 'samples' });
+  const body = make('div', {}, splits.element, broken, make('h2', {}, 'Samples'), legend, samples);
+  let drawnSamples = 0;
+  let drawnData = 0;
+  return {
+    element: make('div', { class: 'tab' }, waiting, body),
+    draw(model) {
+      const none = model.data.length === 0 && model.samples.length === 0;
+      setShown(waiting, none);
+      setShown(body, !none);
+      if (model.data.length !== drawnData) {
+        drawnData = model.data.length;
+        splits.setRows(model.data.map(splitRow));
+        broken.replaceChildren(...model.data.flatMap((data) => brokenItems(data, send)));
+      }
+      if (model.samples.length !== drawnSamples) {
+        drawnSamples = model.samples.length;
+        samples.replaceChildren(...model.samples.map(drawSample));
+      }
+    },
+  };
+}
+
+function splitRow({ split, report }: DataLoaded): Readonly<Record<string, string>> {
+  return {
+    split,
+    format: report.format,
+    kept: `${formatCount(report.kept)} of ${formatCount(report.rows)}`,
+    broken: formatCount(report.brokenCount),
+    truncated: formatCount(report.truncated),
+    unsupervised: formatCount(report.unsupervised),
+    tokens: `${formatCount(report.supervisedTokens)} of ${formatCount(report.tokens)}`,
+  };
+}
+
+function brokenItems({ report }: DataLoaded, send: Send): HTMLElement[] {
+  const items = report.broken.map(({ file, line, reason }) => {
+    const name = `${file.split(/[\\/]/).at(-1) ?? file}:${line}`;
+    const open = button(name, 'secondary', () => send({ type: 'openPlace', place: { file, line } }));
+    return make('li', {}, open, ` skipped: ${reason}`);
+  });
+  const more = report.brokenCount - report.broken.length;
+  return more > 0 ? [...items, make('li', {}, `and ${formatCount(more)} more`)] : items;
+}
+
+function drawSample({ split, line, spans }: Sample): HTMLElement {
+  const text = spans.map((span) => make('span', { class: span.supervised ? 'supervised' : 'masked' }, span.text));
+  return make(
+    'figure',
+    {},
+    make('figcaption', {}, `${split === 'train' ? 'training' : 'validation'} row, line ${line}`),
+    make('pre', { tabindex: '0', 'aria-label': `Decoded sample of line ${line}` }, ...text),
+  );
+}

@@ -1,0 +1,129 @@
+import { describeState, runName } from '../src/host/names.js';
+import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/host/format.js';
+import type { RunState } from '../src/host/runState.js';
+import { button, make, setShown, setText } from './dom.js';
+import { remainingSeconds, tokensPerSecond } from './runModel.js';
+import type { RunModel } from './runModel.js';
+import type { Send, View } from './view.js';
+
+/** What is trained, how far it is, and the buttons. */
+export function createHeaderView(send: Send): View {
+  const name = make('h1', {});
+  const state = make('vscode-tag', { class: 'state' });
+  const stop = button('Stop', 'primary', () => send({ type: 'stop' }));
+  const again = button('Train Again', 'primary', () => send({ type: 'train' }));
+  const openFile = button('Run File', 'secondary', () => send({ type: 'openRunFile' }));
+  const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
+  stop.title = 'Finish the present step, write the adapter so far and end';
+  const subject = make('p', { class: 'subject' });
+  const activity = make('p', { class: 'activity', role: 'status' });
+  const bar = make('div', { class: 'bar-fill' });
+  const progress = make(
+    'div',
+    {
+      class: 'bar',
+      role: 'progressbar',
+      'aria-label': 'Optimizer steps',
+      'aria-valuemin': '0',
+      'aria-valuemax': '100',
+    },
+    bar,
+  );
+  const tiles = make('dl', { class: 'tiles' });
+  const values = new Map<string, HTMLElement>();
+  for (const title of [
+    'Step',
+    'Loss',
+    'Held-out loss',
+    'Learning rate',
+    'Tokens/s',
+    'Elapsed',
+    'Remaining',
+    'Peak memory',
+  ]) {
+    const value = make('dd', {});
+    values.set(title, value);
+    tiles.append(make('div', { class: 'tile' }, make('dt', {}, title), value));
+  }
+  const element = make(
+    'header',
+    {},
+    make(
+      'div',
+      { class: 'title-row' },
+      name,
+      state,
+      make('div', { class: 'buttons' }, stop, again, openFile, showLog),
+    ),
+    subject,
+    progress,
+    activity,
+    tiles,
+  );
+
+  return {
+    element,
+    draw(model, run) {
+      setText(name, run.kind === 'idle' ? 'PEFT Studio' : runName(run.file));
+      setText(state, describeState(run));
+      state.className = `state state-${run.kind}`;
+      const going = run.kind === 'starting' || run.kind === 'running' || run.kind === 'stopping';
+      setShown(stop, going);
+      setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');
+      setShown(again, run.kind === 'finished' || run.kind === 'failed');
+      setShown(openFile, run.kind !== 'idle');
+      const { started } = model;
+      setText(
+        subject,
+        started
+          ? `${started.method} on ${started.model} · ${started.engine} engine · seed ${started.seed}`
+          : run.kind === 'idle'
+            ? 'No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.'
+            : '',
+      );
+      const share = shareOf(model);
+      bar.style.width = `${share * 100}%`;
+      progress.setAttribute('aria-valuenow', String(Math.round(share * 100)));
+      setShown(progress, started !== undefined);
+      setText(activity, going ? activityOf(model, run) : '');
+      setShown(tiles, model.steps.length > 0 || started !== undefined);
+      for (const [title, text] of tileTexts(model, run)) {
+        const value = values.get(title);
+        if (value) setText(value, text);
+      }
+    },
+  };
+}
+
+function shareOf({ started, steps }: RunModel): number {
+  const last = steps.at(-1);
+  return started && last && started.totalSteps > 0 ? Math.min(1, last.step / started.totalSteps) : 0;
+}
+
+function activityOf({ progress, steps }: RunModel, run: RunState): string {
+  if (run.kind === 'stopping') return 'Finishing the present step, then writing the adapter';
+  if (progress) {
+    return progress.total > 0 ? `${progress.activity}: ${progress.done} of ${progress.total}` : progress.activity;
+  }
+  return steps.length === 0 ? 'Starting the worker' : '';
+}
+
+function tileTexts(model: RunModel, run: RunState): readonly (readonly [string, string])[] {
+  const last = model.steps.at(-1);
+  const heldOut = model.evaluations.filter(({ split }) => split === 'validation').at(-1);
+  const ended = run.kind === 'finished' || run.kind === 'failed';
+  const elapsed = run.kind === 'idle' ? NaN : ((ended ? run.ended : Date.now()) - run.began) / 1000;
+  const remaining = run.kind === 'running' ? remainingSeconds(model) : undefined;
+  const speed = tokensPerSecond(model);
+  const peak = run.kind === 'finished' ? run.result.peakMemory : model.memory.at(-1)?.peakResident;
+  return [
+    ['Step', `${last?.step ?? 0} of ${model.started?.totalSteps ?? '–'}`],
+    ['Loss', last ? formatLoss(last.loss) : '–'],
+    ['Held-out loss', heldOut ? formatLoss(heldOut.loss) : '–'],
+    ['Learning rate', last ? formatRate(last.learningRate) : '–'],
+    ['Tokens/s', speed === undefined ? '–' : formatCount(speed)],
+    ['Elapsed', formatDuration(elapsed)],
+    ['Remaining', remaining === undefined ? '–' : formatDuration(remaining)],
+    ['Peak memory', peak === undefined ? '–' : formatBytes(peak)],
+  ];
+}

@@ -1,0 +1,123 @@
+import {
+  DataGrid,
+  Dropdown,
+  Panels,
+  provideVSCodeDesignSystem,
+  vsCodeBadge,
+  vsCodeButton,
+  vsCodeDataGrid,
+  vsCodeDataGridCell,
+  vsCodeDataGridRow,
+  vsCodeDropdown,
+  vsCodeOption,
+  vsCodePanels,
+  vsCodePanelTab,
+  vsCodePanelView,
+  vsCodeTag,
+} from '@vscode/webview-ui-toolkit';
+import { make } from './dom.js';
+
+/** Registers the toolkit's elements that the page uses. */
+export function registerToolkit(): void {
+  provideVSCodeDesignSystem().register(
+    vsCodeBadge(),
+    vsCodeButton(),
+    vsCodeDataGrid(),
+    vsCodeDataGridCell(),
+    vsCodeDataGridRow(),
+    vsCodeDropdown(),
+    vsCodeOption(),
+    vsCodePanels(),
+    vsCodePanelTab(),
+    vsCodePanelView(),
+    vsCodeTag(),
+  );
+}
+
+export interface Column {
+  readonly key: string;
+  readonly title: string;
+}
+
+/** A data grid with a name for screen readers. `widths` is a CSS grid-template-columns. */
+export function makeGrid(
+  label: string,
+  columns: readonly Column[],
+  widths: string,
+): { readonly element: HTMLElement; setRows(rows: readonly Readonly<Record<string, string>>[]): void } {
+  const element = make('vscode-data-grid', { 'aria-label': label, 'grid-template-columns': widths });
+  if (element instanceof DataGrid) {
+    element.columnDefinitions = columns.map(({ key, title }) => ({ columnDataKey: key, title }));
+  }
+  let shown = '';
+  return {
+    element,
+    setRows(rows) {
+      const next = JSON.stringify(rows);
+      if (next === shown || !(element instanceof DataGrid)) return;
+      shown = next;
+      element.rowsData = [...rows];
+    },
+  };
+}
+
+/** A dropdown with a label; calls back with the chosen value. */
+export function makeDropdown(
+  label: string,
+  onChange: (value: string) => void,
+): { readonly element: HTMLElement; setOptions(options: readonly Column[], chosen: string): void } {
+  const list = make('vscode-dropdown', { 'aria-label': label });
+  list.addEventListener('change', () => {
+    if (list instanceof Dropdown) onChange(list.value);
+  });
+  let shown = '';
+  return {
+    element: make('label', { class: 'choice' }, make('span', {}, label), list),
+    setOptions(options, chosen) {
+      const next = JSON.stringify([options, chosen]);
+      if (next === shown) return;
+      shown = next;
+      list.replaceChildren(
+        ...options.map(({ key, title }) =>
+          make('vscode-option', key === chosen ? { value: key, selected: '' } : { value: key }, title),
+        ),
+      );
+    },
+  };
+}
+
+export interface Tab {
+  readonly id: string;
+  readonly title: string;
+  readonly content: HTMLElement;
+}
+
+/** Tabs; `badge` puts a count beside a title. Tells which tab is in front. */
+export function makeTabs(
+  label: string,
+  tabs: readonly Tab[],
+  active: string,
+  onChange: (id: string) => void,
+): { readonly element: HTMLElement; badge(id: string, count: number): void } {
+  const badges = new Map<string, HTMLElement>();
+  const heads = tabs.map(({ id, title }) => {
+    const head = make('vscode-panel-tab', { id: `tab-${id}` }, title);
+    badges.set(id, head);
+    return head;
+  });
+  const views = tabs.map(({ id, content }) => make('vscode-panel-view', { id: `view-${id}` }, content));
+  const element = make('vscode-panels', { 'aria-label': label, activeid: `tab-${active}` }, ...heads, ...views);
+  element.addEventListener('change', () => {
+    if (element instanceof Panels) onChange(element.activeid.replace(/^tab-/, ''));
+  });
+  return {
+    element,
+    badge(id, count) {
+      const head = badges.get(id);
+      const title = tabs.find((tab) => tab.id === id)?.title;
+      if (!head || title === undefined || head.dataset['count'] === String(count)) return;
+      head.dataset['count'] = String(count);
+      head.replaceChildren(title, ...(count > 0 ? [make('vscode-badge', { class: 'count' }, String(count))] : []));
+    },
+  };
+}
