@@ -1,0 +1,99 @@
+import { fail } from '../common/problem.js';
+import { random, shuffle } from '../common/random.js';
+import type { Batch, Example } from './example.js';
+import { firstFit } from './firstFit.js';
+
+export interface BatchOptions {
+  /** Rows per batch. */
+  readonly batchSize: number;
+  readonly seed: number;
+  /** From 0; each epoch has its own order. */
+  readonly epoch: number;
+  /** Put several examples into a row, up to `maxLength` tokens. */
+  readonly packing: boolean;
+  readonly maxLength: number;
+}
+
+/** The rows of one batch, each the indices of its examples (several only when packed). */
+export type BatchPlan = readonly (readonly number[])[];
+
+/** Batches among which lengths are matched: much padding saved, while every batch still mixes the data set. */
+const WINDOW_BATCHES = 50;
+
+/**
+ * The batches of one epoch; every example is in exactly one. The same (seed, epoch) gives the same plan.
+ *
+ * Padded: examples are shuffled, sorted by length within windows of {@link WINDOW_BATCHES} batches and cut
+ * into batches, whose order is shuffled. The smaller batch of leftovers is taken out before sorting, so that
+ * its rows are a fair draw. Packed: shuffled examples are placed by first fit, then the rows are shuffled.
+ */
+export function planBatches(examples: readonly Example[], options: BatchOptions): BatchPlan[] {
+  const { batchSize, packing, maxLength } = options;
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    fail({
+      code: 'data.batch-size',
+      message: `The batch size is ${batchSize}.`,
+      expected: 'an integer from 1 on',
+    });
+  }
+  const rng = random(options.seed, 'batches', options.epoch);
+  const order = shuffle([...examples.keys()], rng);
+  const length = (index: number): number => examples[index]!.ids.length;
+  if (packing) {
+    const rows = firstFit(order.map(length), maxLength).map((row) => row.map((at) => order[at]!));
+    return chunks(shuffle(rows, rng), batchSize);
+  }
+  const leftover = order.splice(order.length - (order.length % batchSize));
+  const batches = chunks(order, batchSize * WINDOW_BATCHES).flatMap((window) =>
+    chunks(
+      window.sort((a, b) => length(b) - length(a)).map((index) => [index]),
+      batchSize,
+    ),
+  );
+  if (leftover.length > 0) batches.push(leftover.map((index) => [index]));
+  return shuffle(batches, rng);
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/**
+ * The tensors of a batch, [rows, length] with the longest row's length. In each row the examples are segments
+ * 1, 2, …, with positions from 0; the rest is padding (segment 0, id 0). The predictor of token t is position
+ * t − 1 of the same segment, so the first token of a segment is never a target.
+ */
+export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch {
+  const rows = plan.map((row) => row.map((index) => examples[index]!));
+  const length = Math.max(0, ...rows.map((row) => row.reduce((sum, example) => sum + example.ids.length, 0)));
+  const inputIds = new Int32Array(rows.length * length);
+  const positions = new Int32Array(rows.length * length);
+  const segments = new Int32Array(rows.length * length);
+  const predictors: number[] = [];
+  const targets: number[] = [];
+  for (const [r, row] of rows.entries()) {
+    let start = r * length;
+    for (const [s, example] of row.entries()) {
+      for (const [t, id] of example.ids.entries()) {
+        inputIds[start + t] = id;
+        positions[start + t] = t;
+        segments[start + t] = s + 1;
+        if (t > 0 && example.supervised[t] === 1) {
+          predictors.push(start + t - 1);
+          targets.push(id);
+        }
+      }
+      start += example.ids.length;
+    }
+  }
+  return {
+    rows: rows.length,
+    length,
+    inputIds,
+    positions,
+    segments,
+    predictors: Int32Array.from(predictors),
+    targets: Int32Array.from(targets),
+    examples: rows.reduce((sum, row) => sum + row.length, 0),
+  };
+}

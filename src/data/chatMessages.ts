@@ -1,0 +1,55 @@
+import { isJsonObject } from '../common/json.js';
+import type { Json } from '../common/json.js';
+import { nearestName } from '../common/nearest.js';
+import type { ChatMessage } from '../models/tokenizer.js';
+import { jsonKind } from './jsonText.js';
+import { listNames } from './row.js';
+
+/** Most messages in a row: supervision renders a prefix per turn, so the work grows with their square. */
+export const MAX_MESSAGES = 512;
+
+const OPENAI_ROLES: ReadonlyMap<string, string> = new Map(
+  ['system', 'user', 'assistant', 'tool'].map((role) => [role, role]),
+);
+const SHAREGPT_ROLES: ReadonlyMap<string, string> = new Map([
+  ['system', 'system'],
+  ['human', 'user'],
+  ['user', 'user'],
+  ['gpt', 'assistant'],
+  ['chatgpt', 'assistant'],
+  ['assistant', 'assistant'],
+]);
+
+/**
+ * Messages in OpenAI's style (`role`, `content`) or ShareGPT's (`from`, `value`; human, gpt), told apart by
+ * the keys of the first, as messages of the chat template; else the reason why they cannot be used.
+ */
+export function chatMessages(value: Json): { messages: ChatMessage[] } | { reason: string } {
+  if (!Array.isArray(value)) return { reason: `the messages are ${jsonKind(value)}, not an array` };
+  const items: readonly Json[] = value;
+  if (items.length === 0) return { reason: 'there are no messages' };
+  if (items.length > MAX_MESSAGES) return { reason: `${items.length} messages; at most ${MAX_MESSAGES} are read` };
+  const first = items[0];
+  const shareGpt = isJsonObject(first) && Object.hasOwn(first, 'from') && !Object.hasOwn(first, 'role');
+  const [roleKey, textKey] = shareGpt ? ['from', 'value'] : ['role', 'content'];
+  const roles = shareGpt ? SHAREGPT_ROLES : OPENAI_ROLES;
+  const messages: ChatMessage[] = [];
+  for (const [index, item] of items.entries()) {
+    const at = `message ${index + 1}`;
+    if (!isJsonObject(item)) return { reason: `${at} is ${jsonKind(item)}, not an object` };
+    for (const key of [roleKey, textKey]) {
+      if (!Object.hasOwn(item, key))
+        return { reason: `${at} has no "${key}"; keys found: ${listNames(Object.keys(item))}` };
+      if (typeof item[key] !== 'string') return { reason: `${at}: "${key}" is ${jsonKind(item[key])}, not text` };
+    }
+    const name = String(item[roleKey]);
+    const role = roles.get(name);
+    if (role === undefined) {
+      const near = nearestName(name, roles.keys());
+      const mend = near === undefined ? `known are ${listNames(roles.keys())}` : `did you mean "${near}"?`;
+      return { reason: `${at}: unknown role ${listNames([name])}; ${mend}` };
+    }
+    messages.push({ role, content: String(item[textKey]) });
+  }
+  return { messages };
+}

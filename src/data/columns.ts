@@ -1,0 +1,24 @@
+import type { ColumnOptions, FormatOption } from './options.js';
+
+export type DataFormat = Exclude<FormatOption, 'auto'>;
+export type ColumnRole = keyof ColumnOptions;
+
+/** In the order of preference where the columns fit several. */
+export const DATA_FORMATS: readonly DataFormat[] = ['prompt_completion', 'alpaca', 'chat', 'text'];
+
+/** The parts a format is made of; the others it does not look at. */
+export const FORMAT_ROLES: Readonly<
+  Record<DataFormat, { readonly required: readonly ColumnRole[]; readonly optional: readonly ColumnRole[] }>
+> = {
+  prompt_completion: { required: ['prompt', 'completion'], optional: [] },
+  alpaca: { required: ['instruction', 'output'], optional: ['input'] },
+  chat: { required: ['messages'], optional: [] },
+  text: { required: ['text'], optional: [] },
+};
+
+/** The names a part's column may have: the one the run file gives, else the usual ones. */
+export function columnNames(role: ColumnRole, columns: ColumnOptions): readonly string[] {
+  const own = columns[role];
+  if (own !== undefined) return [own];
+  return role === 'messages' ? ['messages', 'conversations'] : [role];
+}

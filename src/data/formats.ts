@@ -1,0 +1,180 @@
+import type { Json, JsonObject } from '../common/json.js';
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
+import { alpacaPrompt } from './alpaca.js';
+import { chatMessages } from './chatMessages.js';
+import { DATA_FORMATS, FORMAT_ROLES, columnNames } from './columns.js';
+import type { ColumnRole, DataFormat } from './columns.js';
+import type { Content } from './content.js';
+import { jsonKind } from './jsonText.js';
+import type { ColumnOptions, FormatOption } from './options.js';
+import { listNames } from './row.js';
+
+/**
+ * The format of a file: the chosen one, or with `auto` the one that most of its first rows fit. Throws
+ * `data.unknown-format` (no format of that name), `data.format-mismatch` (none of the rows fits) and
+ * `data.column-unused` (a column is named that the format does not read); each says which columns were found.
+ */
+export function settleFormat(
+  values: readonly (JsonObject | string)[],
+  wanted: FormatOption,
+  columns: ColumnOptions,
+  file: string,
+): DataFormat {
+  if (wanted !== 'auto' && !DATA_FORMATS.includes(wanted)) unknownFormat(wanted);
+  const candidates = wanted === 'auto' ? DATA_FORMATS : [wanted];
+  const counts = candidates.map(
+    (format) => values.filter((value) => missingRole(format, value, columns) === undefined).length,
+  );
+  const most = Math.max(...counts);
+  if (most === 0) mismatch(values, candidates, columns, file);
+  const format = candidates[counts.indexOf(most)]!;
+  const read = [...FORMAT_ROLES[format].required, ...FORMAT_ROLES[format].optional];
+  const unused = roleKeys(columns).filter((role) => !read.includes(role));
+  if (unused.length > 0) {
+    fail({
+      code: 'data.column-unused',
+      message:
+        `"columns" names ${listNames(unused)}, which format "${format}"` +
+        `${wanted === 'auto' ? ' (taken from the columns)' : ''} does not read; ${foundColumns(values)}.`,
+      where: { file },
+      expected: `names for ${listNames(read)}`,
+      mend: 'Set "format" to the one that is meant, or take the name out.',
+    });
+  }
+  return format;
+}
+
+/** A row's content in the given format, else the reason why it has none. */
+export function rowContent(
+  format: DataFormat,
+  columns: ColumnOptions,
+  value: JsonObject | string,
+): Content | { reason: string } {
+  if (typeof value === 'string') return { kind: 'text', text: value };
+  const missing = missingRole(format, value, columns);
+  if (missing !== undefined) {
+    const names = columnNames(missing, columns);
+    const near = nearestName(names[0]!, Object.keys(value));
+    return {
+      reason:
+        `no column ${names.map((name) => `"${name}"`).join(' or ')}` +
+        `${near === undefined ? '' : ` (did you mean "${near}"?)`}; ${foundColumns([value])}`,
+    };
+  }
+  if (format === 'chat') {
+    const result = chatMessages(cell(value, 'messages', columns)!.value);
+    return 'reason' in result ? result : { kind: 'chat', messages: result.messages };
+  }
+  const texts = new Map<ColumnRole, string>();
+  const { required, optional } = FORMAT_ROLES[format];
+  for (const role of [...required, ...optional]) {
+    const found = cell(value, role, columns);
+    if (found === undefined || (found.value === null && optional.includes(role))) continue;
+    const { name, value: text } = found;
+    if (typeof text !== 'string') return { reason: `"${name}" is ${jsonKind(text)}, not text` };
+    texts.set(role, text);
+  }
+  const text = (role: ColumnRole): string => texts.get(role) ?? '';
+  switch (format) {
+    case 'prompt_completion':
+      return { kind: 'completion', prompt: text('prompt'), completion: text('completion') };
+    case 'alpaca': {
+      const prompt = alpacaPrompt(text('instruction'), text('input'));
+      return { kind: 'completion', prompt, completion: text('output') };
+    }
+    case 'text':
+      return text('text').trim() === '' ? { reason: 'the text is empty' } : { kind: 'text', text: text('text') };
+  }
+}
+
+/** The first required part whose column the row lacks. Plain text has the part `text`, and no other. */
+function missingRole(
+  format: DataFormat,
+  value: JsonObject | string,
+  columns: ColumnOptions,
+): ColumnRole | undefined {
+  const { required } = FORMAT_ROLES[format];
+  if (typeof value === 'string') return required.find((role) => role !== 'text');
+  return required.find((role) => cell(value, role, columns) === undefined);
+}
+
+function cell(
+  value: JsonObject,
+  role: ColumnRole,
+  columns: ColumnOptions,
+): { name: string; value: Json } | undefined {
+  // Own properties only: a column called "constructor" must not be found in every row.
+  const name = columnNames(role, columns).find((candidate) => Object.hasOwn(value, candidate));
+  return name === undefined ? undefined : { name, value: value[name]! };
+}
+
+function roleKeys(columns: ColumnOptions): ColumnRole[] {
+  const roles: readonly ColumnRole[] = [
+    'prompt',
+    'completion',
+    'instruction',
+    'input',
+    'output',
+    'messages',
+    'text',
+  ];
+  return roles.filter((role) => columns[role] !== undefined);
+}
+
+function columnsOf(values: readonly (JsonObject | string)[]): string[] {
+  return [...new Set(values.flatMap((value) => (typeof value === 'string' ? [] : Object.keys(value))))];
+}
+
+function foundColumns(values: readonly (JsonObject | string)[]): string {
+  const names = columnsOf(values);
+  return names.length === 0 ? 'it is plain text, without columns' : `columns found: ${listNames(names)}`;
+}
+
+function describeFormat(format: DataFormat, columns: ColumnOptions): string {
+  const { required } = FORMAT_ROLES[format];
+  const names = required.map((role) =>
+    columnNames(role, columns)
+      .map((name) => `"${name}"`)
+      .join(' or '),
+  );
+  return `${format} (${names.join(' and ')})`;
+}
+
+function unknownFormat(wanted: string): never {
+  const near = nearestName(wanted, ['auto', ...DATA_FORMATS]);
+  fail({
+    code: 'data.unknown-format',
+    message: `There is no data format "${wanted}".`,
+    expected: `one of auto, ${DATA_FORMATS.join(', ')}`,
+    mend: near === undefined ? 'Choose one of these.' : `Did you mean "${near}"?`,
+  });
+}
+
+function mismatch(
+  values: readonly (JsonObject | string)[],
+  candidates: readonly DataFormat[],
+  columns: ColumnOptions,
+  file: string,
+): never {
+  const found = columnsOf(values);
+  const slips = candidates
+    .flatMap((format) => FORMAT_ROLES[format].required)
+    .flatMap((role) => {
+      const [name] = columnNames(role, columns);
+      const near = found.includes(name!) ? undefined : nearestName(name!, found);
+      return near === undefined ? [] : [`"${near}" is near "${name}"`];
+    });
+  fail({
+    code: 'data.format-mismatch',
+    message:
+      candidates.length === 1
+        ? `No row fits the format "${candidates[0]}"; ${foundColumns(values)}.`
+        : `The rows fit no known format; ${foundColumns(values)}.`,
+    where: { file },
+    expected: candidates.map((format) => describeFormat(format, columns)).join(', or '),
+    mend:
+      (slips.length > 0 ? `A slip? ${slips.join(', ')}. ` : '') +
+      'Choose a "format" that fits, or name the columns under "columns".',
+  });
+}

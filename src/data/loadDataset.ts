@@ -1,0 +1,99 @@
+import path from 'node:path';
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+import { dataWarnings } from './dataWarnings.js';
+import type { DataReport, Example } from './example.js';
+import { loadFiles } from './loadFiles.js';
+import type { Loaded } from './loadFiles.js';
+import { DataOptions } from './options.js';
+import { splitRows } from './split.js';
+
+export interface Dataset {
+  readonly train: Example[];
+  /** Empty when the run file names neither `validation` nor `validation_split`. */
+  readonly validation: Example[];
+  readonly reports: { readonly train: DataReport; readonly validation?: DataReport };
+  /** What the user should know before the first step: many rows lost, ends replaced, columns ignored. */
+  readonly warnings: readonly Problem[];
+}
+
+export interface DataContext {
+  /** Where relative paths start: the run file's folder. Default: the current folder. */
+  readonly folder?: string;
+  /** The run's seed, used when the data section has none. */
+  readonly seed?: number;
+}
+
+/**
+ * Reads, formats, tokenizes and splits the data of a run. Examples keep the files' order; shuffling is the
+ * batch plan's. Throws the readers' and formats' problems, `data.unknown-option`, `data.two-validations`,
+ * `data.validation-split`, and `data.nothing-supervised` when no row is left.
+ */
+export async function loadDataset(
+  options: DataOptions,
+  tokenizer: Tokenizer,
+  context: DataContext = {},
+): Promise<Dataset> {
+  checkOptions(options);
+  const split = options.validation_split ?? 0;
+  const resolve = (file: string): string => path.resolve(context.folder ?? '.', file);
+  const files = (typeof options.train === 'string' ? [options.train] : options.train).map(resolve);
+  const all = await loadFiles(files, options, tokenizer);
+  let train = all;
+  let validation: Loaded | undefined;
+  if (options.validation !== undefined) {
+    validation = await loadFiles([resolve(options.validation)], options, tokenizer);
+  } else if (split > 0) {
+    ({ train, validation } = splitRows(all, split, options.seed ?? context.seed ?? 0));
+  }
+  return {
+    train: train.rows.map((row) => row.example),
+    validation: validation?.rows.map((row) => row.example) ?? [],
+    reports: { train: report(train), ...(validation && { validation: report(validation) }) },
+    warnings: [
+      ...dataWarnings(all, tokenizer),
+      ...(options.validation !== undefined && validation ? dataWarnings(validation, tokenizer) : []),
+    ],
+  };
+}
+
+function checkOptions(options: DataOptions): void {
+  const known = Object.keys(DataOptions.properties);
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const near = nearestName(key, known);
+    fail({
+      code: 'data.unknown-option',
+      message: `There is no data option "${key}".`,
+      expected: `one of ${known.join(', ')}`,
+      mend: near === undefined ? 'Take it out.' : `Did you mean "${near}"?`,
+    });
+  }
+  if (options.validation !== undefined && (options.validation_split ?? 0) > 0) {
+    fail({
+      code: 'data.two-validations',
+      message: 'Both "validation" and "validation_split" are given.',
+      expected: 'one of them',
+      mend: 'Take one of them out.',
+    });
+  }
+}
+
+function report(loaded: Loaded): DataReport {
+  const sum = (count: (example: Example) => number): number =>
+    loaded.rows.reduce((total, { example }) => total + count(example), 0);
+  return {
+    files: loaded.files,
+    format: loaded.formats.join(', '),
+    rows: loaded.rowCount,
+    kept: loaded.rows.length,
+    broken: loaded.broken,
+    brokenCount: loaded.brokenCount,
+    truncated: loaded.rows.filter((row) => row.truncated).length + loaded.unsupervisedTruncated,
+    unsupervised: loaded.unsupervised,
+    tokens: sum((example) => example.ids.length),
+    supervisedTokens: sum((example) => example.supervised.reduce<number>((total, bit) => total + bit, 0)),
+  };
+}

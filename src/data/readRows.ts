@@ -1,0 +1,152 @@
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
+import { csvRows } from './csvRows.js';
+import { MAX_JSON_BYTES, jsonRows, noRows, readJsonText } from './jsonRows.js';
+import { parseJsonRow } from './jsonText.js';
+import { readLines } from './lines.js';
+import type { Line } from './lines.js';
+import { isBroken, listNames } from './row.js';
+import type { BrokenRow, ReadRow } from './row.js';
+import { textRows } from './textRows.js';
+
+/** The file types read, by extension. */
+export const DATA_EXTENSIONS = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.txt'] as const;
+type DataExtension = (typeof DATA_EXTENSIONS)[number];
+
+/**
+ * Streams the rows of a data file: JSON lines, JSON (an array of objects, also under `data`), CSV, TSV, or
+ * plain text (a row per paragraph). Broken rows come with line and reason and do not stop the rest.
+ * Throws `data.not-found`, `data.unknown-extension`, `data.unreadable`, the readers' own problems, and at the
+ * end `data.no-rows` or `data.all-rows-broken`.
+ */
+export async function* readRows(file: string): AsyncGenerator<ReadRow> {
+  const extension = dataExtension(file);
+  await checkFile(file, extension);
+  yield* readRowsFrom(fileBytes(file), file, extension);
+}
+
+/** {@link readRows} from bytes at hand; `file` serves messages only. */
+export async function* readRowsFrom(
+  bytes: AsyncIterable<Uint8Array>,
+  file: string,
+  extension: DataExtension,
+): AsyncGenerator<ReadRow> {
+  let rows = 0;
+  let brokenCount = 0;
+  const broken: BrokenRow[] = [];
+  for await (const row of parseRows(bytes, file, extension)) {
+    rows++;
+    if (isBroken(row)) {
+      brokenCount++;
+      if (broken.length < 3) broken.push(row);
+    }
+    yield row;
+  }
+  if (rows === 0) noRows(file);
+  if (brokenCount === rows) allBroken(file, rows, broken);
+}
+
+/** Throws the problem of a file of whose rows none can be used, with the first reasons. */
+export function allBroken(file: string, rows: number, first: readonly BrokenRow[]): never {
+  fail({
+    code: 'data.all-rows-broken',
+    message:
+      `None of the ${rows} rows can be used: ` +
+      first.map(({ line, reason }) => `line ${line}: ${reason}`).join('; ') +
+      (rows > first.length ? '; …' : ''),
+    where: { file, line: first[0]?.line },
+    mend: 'Check that the file is what its extension says, and the format and column names of the run file.',
+  });
+}
+
+async function* parseRows(
+  bytes: AsyncIterable<Uint8Array>,
+  file: string,
+  extension: DataExtension,
+): AsyncGenerator<ReadRow> {
+  if (extension === '.json') yield* jsonRows(await readJsonText(bytes, file), file);
+  else {
+    const lines = readLines(bytes, file);
+    if (extension === '.csv') yield* csvRows(lines, ',', file);
+    else if (extension === '.tsv') yield* csvRows(lines, '\t', file);
+    else if (extension === '.txt') yield* textRows(lines, file);
+    else yield* jsonLineRows(lines);
+  }
+}
+
+async function* jsonLineRows(lines: AsyncIterable<Line | BrokenRow>): AsyncGenerator<ReadRow> {
+  for await (const line of lines) {
+    if (isBroken(line)) yield line;
+    else if (line.text.trim() !== '') yield { line: line.line, ...parseJsonRow(line.text) };
+  }
+}
+
+function dataExtension(file: string): DataExtension {
+  const extension = path.extname(file).toLowerCase();
+  return (
+    DATA_EXTENSIONS.find((known) => known === extension) ??
+    fail({
+      code: 'data.unknown-extension',
+      message: extension === '' ? 'The data file has no extension.' : `The extension "${extension}" is not known.`,
+      where: { file },
+      expected: `one of ${DATA_EXTENSIONS.join(', ')}`,
+      mend: 'Convert or rename the file.',
+    })
+  );
+}
+
+async function checkFile(file: string, extension: DataExtension): Promise<void> {
+  const kind = await pathKind(file);
+  if (kind === 'nothing') await notFound(file);
+  const { size } = await stat(file);
+  // Anything but a regular file could be endless or block: folders, pipes, devices.
+  if (!(await stat(file)).isFile()) {
+    fail({
+      code: 'data.unreadable',
+      message: `This is ${kind === 'folder' ? 'a folder' : 'not a regular file'}.`,
+      where: { file },
+      expected: 'a data file',
+      mend: 'Name the file itself; several can be given as a list.',
+    });
+  }
+  if (extension === '.json' && size > MAX_JSON_BYTES) {
+    fail({
+      code: 'data.json-too-large',
+      message: `The JSON file has ${Math.ceil(size / 2 ** 20)} MiB; at most ${MAX_JSON_BYTES / 2 ** 20} are read.`,
+      where: { file },
+      mend: 'Convert it to JSON lines (.jsonl, one object per line), which is read row by row.',
+    });
+  }
+}
+
+async function notFound(file: string): Promise<never> {
+  const folder = path.dirname(file);
+  const names = await readdir(folder).catch(() => undefined);
+  const near = names && nearestName(path.basename(file), names);
+  const data = names?.filter((name) => DATA_EXTENSIONS.some((known) => name.toLowerCase().endsWith(known))).sort();
+  return fail({
+    code: 'data.not-found',
+    message: names ? 'The file was not found.' : `The file was not found: there is no folder ${folder}.`,
+    where: { file },
+    mend: [
+      near === undefined ? 'Check the path; relative paths start at the run file.' : `Did you mean "${near}"?`,
+      data && data.length > 0 ? `Data files there: ${listNames(data, 8)}.` : undefined,
+    ]
+      .filter((part) => part !== undefined)
+      .join(' '),
+  });
+}
+
+async function* fileBytes(file: string): AsyncGenerator<Uint8Array> {
+  const stream: AsyncIterable<Uint8Array> = createReadStream(file, { highWaterMark: 256 * 1024 });
+  try {
+    yield* stream;
+  } catch (cause) {
+    const message = `The file cannot be read: ${cause instanceof Error ? cause.message : String(cause)}.`;
+    fail({ code: 'data.unreadable', message, where: { file }, mend: 'Check its permissions.' }, cause);
+  }
+}
