@@ -9,7 +9,7 @@ export interface Citation {
 }
 
 /** What schema, hovers, scaffold, documentation and tests need of a method; nothing runs. */
-export interface MethodInfo {
+export interface MethodInfo<Options extends TObject = TObject> {
   /** The value of `type:` in a run file. */
   readonly type: string;
   readonly family: 'additive' | 'selective' | 'low-rank' | 'full';
@@ -22,5 +22,5 @@ export interface MethodInfo {
   readonly engines: readonly ('embedded' | 'huggingface')[];
   readonly mergeable: boolean;
   /** TypeBox schema of the options, `type` included. */
-  readonly options: TObject;
+  readonly options: Options;
 }

@@ -1,6 +1,23 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
-import { TargetOptions } from './targets.js';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { Random } from '../common/random.js';
+import { addLowRank, lowRankNorm, transposed } from '../linalg/products.js';
+import type { Site } from '../models/site.js';
+import { add } from '../tensor/ops/elementwise.js';
+import { gatherRows } from '../tensor/ops/indexing.js';
+import { matmul } from '../tensor/ops/matmul.js';
+import { dropout } from '../tensor/ops/random.js';
+import { transpose } from '../tensor/ops/shape.js';
+import type { Tensor, Variable } from '../tensor/tensor.js';
+import { variable } from '../tensor/tensor.js';
+import { hashText } from '../common/random.js';
+import { loraConfigToPeft } from './loraConfig.js';
+import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
+import { loadByKey, parameterSize, readTrained } from './parameters.js';
+import type { TrainedParameter } from './parameters.js';
+import { TargetOptions, idlePatternKeys, matchTargets, matchesAny, patternValue } from './targets.js';
 
 /** LoRA's options, under the names and with the meaning of HF PEFT's `LoraConfig`. */
 export const LoraOptions = Type.Object(
@@ -20,7 +37,8 @@ export const LoraOptions = Type.Object(
     }),
     bias: Type.Union([Type.Literal('none'), Type.Literal('all'), Type.Literal('lora_only')], {
       default: 'none',
-      description: 'Which bias vectors train: `none`, `all` of the model, or `lora_only` those of adapted modules.',
+      description:
+        'Which bias vectors train: `none`, `all` of the model, or `lora_only` those of adapted modules.',
     }),
     ...TargetOptions,
     rank_pattern: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
@@ -49,3 +67,290 @@ export const LoraOptions = Type.Object(
   { additionalProperties: false },
 );
 export type LoraOptions = Static<typeof LoraOptions>;
+
+/** LoRA (Hu et al. 2021): y = W x + s·B·A·dropout(x), s = lora_alpha / r (eq. 3), A and B trained, W frozen. */
+export const lora: Method<typeof LoraOptions> = {
+  info: {
+    type: 'lora',
+    family: 'low-rank',
+    place: 'plain',
+    title: 'LoRA',
+    summary: 'Learns a low-rank update B·A beside each frozen weight matrix.',
+    paper: {
+      authors: 'Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang & Chen',
+      year: 2021,
+      title: 'LoRA: Low-Rank Adaptation of Large Language Models',
+      arxiv: '2106.09685',
+    },
+    engines: ['embedded'],
+    mergeable: true,
+    options: LoraOptions,
+  },
+  attach(options, context) {
+    const { model } = context;
+    const match = matchTargets(options, model.sites, (site) => site.kind !== 'norm');
+    const paths = match.sites.map((site) => site.path);
+    for (const [name, pattern] of [
+      ['rank_pattern', options.rank_pattern],
+      ['alpha_pattern', options.alpha_pattern],
+    ] as const) {
+      const [idle] = idlePatternKeys(name, pattern, paths);
+      if (idle !== undefined) fail(idle);
+    }
+    const pairs = new Map(match.sites.map((site) => [site.path, lowRankPair(site, options)]));
+    const trained = trainedParameters(options, model.sites, pairs);
+    const warnings = [
+      ...match.warnings,
+      ...tiedWarnings(model.tiedHead, pairs, trained),
+      ...biasWarnings(options, trained),
+    ];
+    return attached(options, context, pairs, trained, { targets: match.entries, warnings });
+  },
+};
+
+/** A and B of one site. */
+interface LowRankPair {
+  readonly site: Site;
+  readonly r: number;
+  /** lora_alpha / r, or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */
+  readonly scale: number;
+  /** [r, in]; for an embedding [r, vocabulary] */
+  readonly a: Variable;
+  /** [out, r] */
+  readonly b: Variable;
+}
+
+function lowRankPair(site: Site, options: LoraOptions): LowRankPair {
+  const r = patternValue(options.rank_pattern, site.path) ?? options.r;
+  const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
+  const [inSize, outSize] =
+    site.kind === 'embedding' ? [site.shape[0]!, site.shape[1]!] : [site.shape[1]!, site.shape[0]!];
+  const prefix = site.kind === 'embedding' ? 'lora_embedding_' : 'lora_';
+  return {
+    site,
+    r,
+    scale: options.use_rslora ? alpha / Math.sqrt(r) : alpha / r,
+    a: variable(`${site.path}.${prefix}A`, [r, inSize]),
+    b: variable(`${site.path}.${prefix}B`, [outSize, r]),
+  };
+}
+
+/** y + s·B·A·x; for an embedding A's columns are looked up by token id. */
+function lowRankOutput(pair: LowRankPair, x: Tensor, y: Tensor, rate: number, seed: Tensor | undefined): Tensor {
+  const { site, a, b, scale } = pair;
+  if (site.kind === 'embedding') {
+    const rows = gatherRows(transpose(a, [1, 0]), x);
+    return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
+  }
+  const input = rate > 0 && seed !== undefined ? dropout(x, rate, seed, hashText(site.path)) : x;
+  return add(y, matmul(matmul(input, a, { transposeB: true }), b, { transposeB: true, alpha: scale }));
+}
+
+/**
+ * Starting values as PEFT's `reset_lora_parameters` has them. Kaiming uniform with slope √5 (He et al. 2015,
+ * eq. 14) is U(−1/√fan_in, 1/√fan_in).
+ */
+function startPair(
+  pair: LowRankPair,
+  init: LoraOptions['init_lora_weights'],
+  random: Random,
+): [Float32Array, Float32Array] {
+  const { a, b, r, site } = pair;
+  const filled = (size: number, value: () => number): Float32Array => Float32Array.from({ length: size }, value);
+  const uniform = (bound: number): number => (2 * random.uniform() - 1) * bound;
+  const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
+  if (site.kind === 'embedding') {
+    const startA = init === false ? filled(sizeA, () => random.normal()) : new Float32Array(sizeA);
+    return [startA, filled(sizeB, () => random.normal())];
+  }
+  const bound = 1 / Math.sqrt(sizeA / r);
+  const startA = filled(sizeA, init === 'gaussian' ? () => random.normal() / r : () => uniform(bound));
+  return [startA, init === false ? filled(sizeB, () => uniform(1 / Math.sqrt(r))) : new Float32Array(sizeB)];
+}
+
+/** Biases that train, and modules that train whole. */
+function trainedParameters(
+  options: LoraOptions,
+  sites: readonly Site[],
+  pairs: ReadonlyMap<string, LowRankPair>,
+): TrainedParameter[] {
+  const whole = options.modules_to_save ?? [];
+  for (const entry of whole) {
+    const matched = sites.filter((site) => matchesAny([entry], site.path));
+    if (matched.length === 0) {
+      fail({
+        code: 'targets.no-match',
+        message: `'${entry}' of modules_to_save matches no module of the model`,
+        expected: `names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
+      });
+    }
+    const both = matched.find((site) => pairs.has(site.path));
+    if (both !== undefined) {
+      fail({
+        code: 'lora.twice',
+        message: `${both.path} is adapted (target_modules) and trained whole (modules_to_save)`,
+        mend: `Take '${entry}' out of one of them, or add it to exclude_modules.`,
+      });
+    }
+  }
+  return sites.flatMap((site): TrainedParameter[] => {
+    const trainsWhole = matchesAny(whole, site.path);
+    const adapted = pairs.has(site.path);
+    const trainsBias =
+      site.bias !== undefined &&
+      (options.bias === 'all' || (options.bias === 'lora_only' && adapted) || trainsWhole);
+    const key = `${PEFT_PREFIX}${site.path}`;
+    return [
+      ...(trainsWhole
+        ? [
+            {
+              site,
+              kind: 'weight' as const,
+              key: `${key}.weight`,
+              variable: variable(`${site.path}.weight`, site.shape),
+            },
+          ]
+        : []),
+      ...(trainsBias
+        ? [
+            {
+              site,
+              kind: 'bias' as const,
+              // PEFT wraps an adapted module, so its own bias lies one level deeper.
+              key: adapted ? `${key}.base_layer.bias` : `${key}.bias`,
+              variable: variable(`${site.path}.bias`, [site.shape[0]!]),
+            },
+          ]
+        : []),
+    ];
+  });
+}
+
+/** What PEFT puts in front of every module path. */
+const PEFT_PREFIX = 'base_model.model.';
+
+function peftKey(name: string): string {
+  // PEFT keeps lora_A and lora_B as modules with a weight, but the embedding's as bare parameters.
+  return `${PEFT_PREFIX}${name}${/\.lora_[AB]$/.test(name) ? '.weight' : ''}`;
+}
+
+function attached(
+  options: LoraOptions,
+  context: AttachContext,
+  pairs: ReadonlyMap<string, LowRankPair>,
+  trained: readonly TrainedParameter[],
+  found: { targets: Attached['coverage']['targets']; warnings: readonly Problem[] },
+): Attached {
+  const byParameter = new Map(trained.map((each) => [`${each.site.path}.${each.kind}`, each]));
+  const start = new Map<string, [Float32Array, Float32Array]>();
+  const startOf = (pair: LowRankPair): [Float32Array, Float32Array] => {
+    const path = pair.site.path;
+    const known = start.get(path) ?? startPair(pair, options.init_lora_weights, context.random('lora', path));
+    start.set(path, known);
+    return known;
+  };
+  const trainables: Trainable[] = [
+    ...[...pairs.values()].flatMap((pair) => [
+      { variable: pair.a, start: () => startOf(pair)[0], decays: true },
+      { variable: pair.b, start: () => startOf(pair)[1], decays: true },
+    ]),
+    ...trained.map((each) => readTrained(each, context)),
+  ];
+  const modules = [
+    ...[...pairs.values()].map(({ site, a, b }) => ({
+      path: site.path,
+      shape: site.shape,
+      trainable: parameterSize(a.shape) + parameterSize(b.shape),
+    })),
+    ...trained.map(({ site, kind, variable: { shape } }) => ({
+      path: `${site.path}.${kind}`,
+      shape: shape as readonly number[],
+      trainable: parameterSize(shape),
+    })),
+  ];
+  const keyOf = (name: string): string => byParameter.get(name)?.key ?? peftKey(name);
+  return {
+    type: 'lora',
+    hooks: {
+      parameter: (site, kind, base) => byParameter.get(`${site.path}.${kind}`)?.variable ?? base,
+      output: (site, x, y, phase) => {
+        const pair = pairs.get(site.path);
+        return pair === undefined ? y : lowRankOutput(pair, x, y, options.lora_dropout, phase.dropoutSeed);
+      },
+    },
+    trainables,
+    coverage: {
+      targets: found.targets,
+      modules,
+      layersCovered: new Set(
+        [...pairs.values()].flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer])),
+      ).size,
+      saves: `adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
+      warnings: found.warnings,
+    },
+    report: (values) =>
+      [...pairs.values()].map(({ site, r, scale, a, b }) => ({
+        path: site.path,
+        rank: r,
+        scale,
+        norm: scale * lowRankNorm(values.get(b.name)!, values.get(a.name)!, r),
+      })),
+    merge(site, kind, base, values) {
+      const whole = byParameter.get(`${site.path}.${kind}`);
+      if (whole !== undefined) return values.get(whole.variable.name)!;
+      const pair = pairs.get(site.path);
+      if (pair === undefined || kind === 'bias') return undefined;
+      const [a, b] = [values.get(pair.a.name)!, values.get(pair.b.name)!];
+      const [rows, columns] = site.shape as [number, number];
+      // An embedding's W is [vocabulary, out]: its update is (B·A)ᵀ = Aᵀ·Bᵀ.
+      return site.kind === 'embedding'
+        ? addLowRank(base, transposed(a, pair.r, rows), transposed(b, columns, pair.r), pair.scale, rows, pair.r)
+        : addLowRank(base, b, a, pair.scale, rows, pair.r);
+    },
+    save: (values) => ({
+      kind: 'adapter',
+      config: loraConfigToPeft(
+        options,
+        [...pairs.values()].map(({ site }) => site),
+        context,
+      ),
+      tensors: trainables.map(({ variable: { name, shape } }): NamedTensor => ({
+        name: keyOf(name),
+        shape: shape as readonly number[],
+        data: values.get(name)!,
+      })),
+    }),
+    load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
+  };
+}
+
+function tiedWarnings(
+  tiedHead: boolean,
+  pairs: ReadonlyMap<string, LowRankPair>,
+  trained: readonly TrainedParameter[],
+): Problem[] {
+  const touched = [...[...pairs.values()].map(({ site }) => site), ...trained.map(({ site }) => site)].filter(
+    (site) => site.isOutput || site.kind === 'embedding',
+  );
+  if (!tiedHead || touched.length === 0) return [];
+  return [
+    {
+      code: 'lora.tied',
+      severity: 'warning',
+      message: `the model uses one matrix as embedding and as output layer; ${touched.map((site) => site.path).join(' and ')} will differ from it`,
+      mend: 'Nothing to do: merging writes the output layer as a matrix of its own and sets tie_word_embeddings to false.',
+    },
+  ];
+}
+
+function biasWarnings(options: LoraOptions, trained: readonly TrainedParameter[]): Problem[] {
+  if (options.bias === 'none' || trained.some((each) => each.kind === 'bias')) return [];
+  return [
+    {
+      code: 'lora.no-bias',
+      severity: 'warning',
+      message: `bias: ${options.bias} trains nothing: the model's ${options.bias === 'all' ? '' : 'adapted '}modules have no biases`,
+      mend: 'Set bias: none.',
+    },
+  ];
+}

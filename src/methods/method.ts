@@ -1,3 +1,4 @@
+import type { Static, TObject } from '@sinclair/typebox';
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import type { Random } from '../common/random.js';
@@ -6,11 +7,11 @@ import type { Hooks, ParameterKind, Site } from '../models/site.js';
 import type { Variable } from '../tensor/tensor.js';
 import type { MethodInfo } from './info.js';
 
-/** A method and what it does with a model; `Options` is its validated part of the run file. */
-export interface Method<Options> {
-  readonly info: MethodInfo;
+/** A method and what it does with a model; `Options` is the schema of its part of the run file. */
+export interface Method<Options extends TObject> {
+  readonly info: MethodInfo<Options>;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */
-  attach(options: Options, context: AttachContext): Attached;
+  attach(options: Static<Options>, context: AttachContext): Attached;
 }
 
 /** What a method is handed; it never opens a file itself. */
@@ -43,11 +44,16 @@ export interface Attached {
    * Values of the trainables out of the tensors of an adapter on disk.
    * @throws ProblemError naming tensors that are missing, left over or of another shape
    */
-  load(tensors: ReadonlyMap<string, NamedTensor>, source: string): Promise<Values>;
+  load(tensors: ReadonlyMap<string, NamedTensor>, source: string): LoadedValues;
 }
 
 /** Present numbers of the trainables, by name. */
 export type Values = ReadonlyMap<string, Float32Array>;
+
+export interface LoadedValues {
+  readonly values: Values;
+  readonly warnings: readonly Problem[];
+}
 
 /** A tensor that the run trains. */
 export interface Trainable {
@@ -61,7 +67,11 @@ export interface Trainable {
 /** What a method took hold of. */
 export interface MethodCoverage {
   readonly targets: readonly { readonly entry: string; readonly matched: number }[];
-  readonly modules: readonly { readonly path: string; readonly shape: readonly number[]; readonly trainable: number }[];
+  readonly modules: readonly {
+    readonly path: string;
+    readonly shape: readonly number[];
+    readonly trainable: number;
+  }[];
   readonly layersCovered: number;
   /** The files that will be written and what they hold, in one sentence. */
   readonly saves: string;

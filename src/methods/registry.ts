@@ -1,41 +1,23 @@
-import { FullOptions } from './full.js';
-import type { MethodInfo } from './info.js';
-import { LoraOptions } from './lora.js';
+import type { AttachContext, Attached } from './method.js';
+import { full } from './full.js';
+import type { FullOptions } from './full.js';
+import { lora } from './lora.js';
+import type { LoraOptions } from './lora.js';
 
-/** Every method, in the order in which lists show them. */
-export const METHODS = [
-  {
-    type: 'lora',
-    family: 'low-rank',
-    place: 'plain',
-    title: 'LoRA',
-    summary: 'Learns a low-rank update B·A beside each frozen weight matrix.',
-    paper: {
-      authors: 'Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang & Chen',
-      year: 2021,
-      title: 'LoRA: Low-Rank Adaptation of Large Language Models',
-      arxiv: '2106.09685',
-    },
-    engines: ['embedded'],
-    mergeable: true,
-    options: LoraOptions,
-  },
-  {
-    type: 'full',
-    family: 'full',
-    place: 'all weights',
-    title: 'Full fine-tuning',
-    summary: 'Trains every weight of the model; the reference that other methods are measured against.',
-    paper: {
-      authors: 'Howard & Ruder',
-      year: 2018,
-      title: 'Universal Language Model Fine-tuning for Text Classification',
-      arxiv: '1801.06146',
-    },
-    engines: ['embedded'],
-    mergeable: false,
-    options: FullOptions,
-  },
-] as const satisfies readonly MethodInfo[];
+/** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
+export const METHODS = [lora.info, full.info] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
+
+/** One method's part of a run file. */
+export type MethodConfig = LoraOptions | FullOptions;
+
+/** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
+export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
+  switch (config.type) {
+    case 'lora':
+      return lora.attach(config, context);
+    case 'full':
+      return full.attach(config, context);
+  }
+}

@@ -25,7 +25,8 @@ export const TargetOptions = {
   ),
   layers_pattern: Type.Optional(
     Type.Union([Type.String(), Type.Array(Type.String())], {
-      description: 'The name of the list of layers in the module path, when it is not a common one (`layers`, `h`, `block`).',
+      description:
+        'The name of the list of layers in the module path, when it is not a common one (`layers`, `h`, `block`).',
     }),
   ),
 };
@@ -127,7 +128,9 @@ export function idlePatternKeys(
     .filter((key) => !paths.some((path) => matchesPatternKey(key, path)))
     .map((key) => {
       const near = nearestName(key.replace(/^\^/, ''), new Set(paths.flatMap(endings)));
-      const anchored = key.startsWith('^') ? ' (`^` anchors it at the start of the whole path, `model.layers…`)' : '';
+      const anchored = key.startsWith('^')
+        ? ' (`^` anchors it at the start of the whole path, `model.layers…`)'
+        : '';
       return {
         code: 'targets.idle-pattern',
         message: `the key '${key}' of ${option} matches no adapted module${anchored}`,

@@ -45,7 +45,11 @@ export interface Coverage {
   readonly type: 'coverage';
   /** One per entry of `target_modules` (and the like): the pattern and how many modules it matched. */
   readonly targets: readonly { readonly entry: string; readonly matched: number }[];
-  readonly modules: readonly { readonly path: string; readonly shape: readonly number[]; readonly trainable: number }[];
+  readonly modules: readonly {
+    readonly path: string;
+    readonly shape: readonly number[];
+    readonly trainable: number;
+  }[];
   readonly layersCovered: number;
   readonly layers: number;
   readonly trainable: number;
@@ -106,7 +110,12 @@ export interface Evaluation {
 export interface Ranks {
   readonly type: 'ranks';
   readonly step: number;
-  readonly sites: readonly { readonly path: string; readonly rank: number; readonly scale?: number; readonly norm?: number }[];
+  readonly sites: readonly {
+    readonly path: string;
+    readonly rank: number;
+    readonly scale?: number;
+    readonly norm?: number;
+  }[];
 }
 
 export interface Masks {

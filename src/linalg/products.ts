@@ -1,0 +1,62 @@
+/**
+ * W + scale · B·A as a new matrix; sums are kept in double precision and rounded once.
+ *
+ * @param w [rows, columns]
+ * @param b [rows, r]
+ * @param a [r, columns]
+ */
+export function addLowRank(
+  w: Float32Array,
+  b: Float32Array,
+  a: Float32Array,
+  scale: number,
+  rows: number,
+  r: number,
+): Float32Array {
+  const columns = a.length / r;
+  const result = new Float32Array(w.length);
+  const row = new Float64Array(columns);
+  for (let i = 0; i < rows; i++) {
+    row.fill(0);
+    for (let k = 0; k < r; k++) {
+      const factor = scale * b[i * r + k]!;
+      if (factor === 0) continue;
+      const from = k * columns;
+      for (let j = 0; j < columns; j++) row[j]! += factor * a[from + j]!;
+    }
+    const at = i * columns;
+    for (let j = 0; j < columns; j++) result[at + j] = w[at + j]! + row[j]!;
+  }
+  return result;
+}
+
+/**
+ * ‖B·A‖_F without forming the product: trace((BᵀB)(AAᵀ)) is a sum over r × r Gram matrices.
+ *
+ * @param b [rows, r]
+ * @param a [r, columns]
+ */
+export function lowRankNorm(b: Float32Array, a: Float32Array, r: number): number {
+  const rows = b.length / r;
+  const columns = a.length / r;
+  let trace = 0;
+  for (let k = 0; k < r; k++) {
+    for (let l = 0; l < r; l++) {
+      let left = 0;
+      for (let i = 0; i < rows; i++) left += b[i * r + k]! * b[i * r + l]!;
+      let right = 0;
+      for (let j = 0; j < columns; j++) right += a[k * columns + j]! * a[l * columns + j]!;
+      trace += left * right;
+    }
+  }
+  return Math.sqrt(Math.max(0, trace));
+}
+
+/** The transpose of a row-major matrix [rows, columns]. */
+export function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]!;
+  }
+  return result;
+}

@@ -1,0 +1,94 @@
+import { fixedSize } from '../tensor/dims.js';
+import type { Shape, Variable } from '../tensor/tensor.js';
+import { fail } from '../common/problem.js';
+import type { ParameterKind, Site } from '../models/site.js';
+import type { AttachContext, LoadedValues, NamedTensor, Trainable } from './method.js';
+
+/** A parameter of the base model that trains in full. */
+export interface TrainedParameter {
+  readonly site: Site;
+  readonly kind: ParameterKind;
+  /** Its tensor's name in the adapter's file. */
+  readonly key: string;
+  readonly variable: Variable;
+}
+
+/** The trainable of a base parameter: it starts from the checkpoint's numbers. */
+export function readTrained({ site, kind, variable }: TrainedParameter, context: AttachContext): Trainable {
+  const name = kind === 'weight' ? site.weight : site.bias!;
+  return { variable, start: () => context.read(name), decays: true };
+}
+
+/** Number of elements of a trainable's shape. */
+export function parameterSize(shape: Shape): number {
+  return fixedSize(shape);
+}
+
+/**
+ * The values of trainables from an adapter's tensors.
+ *
+ * @param keyOf the name on disk of a trainable
+ * @throws ProblemError `adapter.keys` with the names missing or left over, `adapter.shape` with both shapes
+ */
+export function loadByKey(
+  trainables: readonly Trainable[],
+  keyOf: (name: string) => string,
+  tensors: ReadonlyMap<string, NamedTensor>,
+  source: string,
+): LoadedValues {
+  const expected = new Map(trainables.map(({ variable }) => [keyOf(variable.name), variable]));
+  const missing = [...expected.keys()].filter((key) => !tensors.has(key));
+  // PEFT stores the base's own matrix beside an adapted embedding or head: it is in the base model already.
+  const copies = [...tensors.keys()].filter((key) => !expected.has(key) && key.endsWith('.base_layer.weight'));
+  const left = [...tensors.keys()].filter((key) => !expected.has(key) && !copies.includes(key));
+  if (missing.length > 0 || left.length > 0) {
+    fail({
+      code: 'adapter.keys',
+      message: `the adapter's tensors do not fit the model: ${some('missing', missing)}${
+        missing.length > 0 && left.length > 0 ? '; ' : ''
+      }${some('not used', left)}`,
+      where: { file: source },
+      expected: `${expected.size} tensors such as ${[...expected.keys()][0] ?? 'none'}`,
+      mend:
+        prefixMend(missing, left) ??
+        'Use the base model that the adapter was trained on (base_model_name_or_path).',
+    });
+  }
+  const values = new Map(
+    [...expected].map(([key, { name, shape }]) => {
+      const tensor = tensors.get(key)!;
+      if (tensor.shape.join() !== shape.join()) {
+        fail({
+          code: 'adapter.shape',
+          message: `the adapter's tensor ${key} is [${tensor.shape.join(', ')}], the base model needs [${shape.join(', ')}]`,
+          where: { file: source },
+          mend: "Use the base model that the adapter was trained on. Where only a vocabulary differs, resize the base model to the adapter's first.",
+        });
+      }
+      return [name, tensor.data] as const;
+    }),
+  );
+  const warnings = copies.map((key) => ({
+    code: 'adapter.base-copy',
+    severity: 'warning' as const,
+    message: `${key} is a copy of the base model's matrix and was passed over: the base model's own is used`,
+    where: { file: source },
+    mend: 'Nothing to do, unless the vocabulary was resized before training: then use the resized base model.',
+  }));
+  return { values, warnings };
+}
+
+function some(what: string, keys: readonly string[]): string {
+  if (keys.length === 0) return '';
+  return `${keys.length} ${what} (${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ', …' : ''})`;
+}
+
+/** An adapter trained on the bare backbone lacks one `model.` in its names, or has one too many. */
+function prefixMend(missing: readonly string[], left: readonly string[]): string | undefined {
+  const rest = (key: string): string => key.replace(/^base_model\.model\.(model\.)?/, '');
+  const found = new Set(left.map(rest));
+  const [wanted] = missing;
+  if (wanted === undefined || !missing.every((key) => found.has(rest(key)))) return undefined;
+  const other = left.find((key) => rest(key) === rest(wanted))!;
+  return `The names differ in their prefix only: rename '${other}' to '${wanted}', and the others alike (the adapter was trained on another wrapping of the same model).`;
+}

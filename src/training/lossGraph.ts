@@ -1,0 +1,74 @@
+import type { Batch } from '../data/example.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { createScope } from '../models/scope.js';
+import type { Scope } from '../models/scope.js';
+import type { Hooks } from '../models/site.js';
+import type { Value } from '../runtime/runtime.js';
+import { dim, multiplyDims } from '../tensor/dims.js';
+import { crossEntropy } from '../tensor/ops/crossEntropy.js';
+import { cast, equal } from '../tensor/ops/elementwise.js';
+import { gatherRows } from '../tensor/ops/indexing.js';
+import { argMax, reduceSum } from '../tensor/ops/reduce.js';
+import { reshape } from '../tensor/ops/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { input } from '../tensor/tensor.js';
+
+export interface LossGraph {
+  /** Cross-entropy summed over the supervised tokens, in nats, []. */
+  readonly lossSum: Tensor;
+  /** [n] bool: is the most likely token the right one. */
+  readonly correct: Tensor;
+  readonly scope: Scope;
+}
+
+/**
+ * The loss of a batch. Logits are computed for the positions that predict a supervised token and for no others.
+ *
+ * @param positionLimit no example is longer than this
+ */
+export function lossGraph(
+  model: LanguageModel,
+  hooks: readonly Hooks[],
+  options: { readonly training: boolean; readonly positionLimit: number },
+): LossGraph {
+  const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
+  const tokens = [batch, sequence];
+  const targets = input('targets', 'int32', [predicted]);
+  const dropoutSeed = options.training ? input('dropout_seed', 'int32', []) : undefined;
+  const scope = createScope(model.sites, hooks, { dropoutSeed });
+  const { hidden } = model.decode(scope, {
+    inputIds: input('input_ids', 'int32', tokens),
+    positions: input('positions', 'int32', tokens),
+    segments: input('segments', 'int32', tokens),
+    positionLimit: options.positionLimit,
+  });
+  const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
+  const logits = model.head(scope, gatherRows(flat, input('predictors', 'int32', [predicted])));
+  return {
+    lossSum: reduceSum(crossEntropy(logits, targets), [0]),
+    correct: equal(cast(argMax(logits), 'int32'), targets),
+    scope,
+  };
+}
+
+/** A batch as the loss graph's inputs. */
+export function batchFeeds(batch: Batch): Record<string, Value> {
+  const tokens = [batch.rows, batch.length];
+  const predicted = [batch.predictors.length];
+  return {
+    input_ids: { dtype: 'int32', shape: tokens, data: batch.inputIds },
+    positions: { dtype: 'int32', shape: tokens, data: batch.positions },
+    segments: { dtype: 'int32', shape: tokens, data: batch.segments },
+    predictors: { dtype: 'int32', shape: predicted, data: batch.predictors },
+    targets: { dtype: 'int32', shape: predicted, data: batch.targets },
+  };
+}
+
+/** One float32 as a graph's input. */
+export function floatFeed(value: number): Value {
+  return { dtype: 'float32', shape: [], data: Float32Array.of(value) };
+}
+
+export function intFeed(value: number): Value {
+  return { dtype: 'int32', shape: [], data: Int32Array.of(value) };
+}
