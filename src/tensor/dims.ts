@@ -59,6 +59,13 @@ export function shapeText(shape: readonly Dim[]): string {
   return `[${shape.map(dimText).join(', ')}]`;
 }
 
+/** An axis of a shape counted from the front; a negative one counts from the end. Throws when there is none. */
+export function axisOf(shape: readonly Dim[], axis: number, op: string): number {
+  const at = axis < 0 ? axis + shape.length : axis;
+  if (shape[at] === undefined) throw new Error(`${op}: there is no axis ${axis} in ${shapeText(shape)}`);
+  return at;
+}
+
 /** The number of elements of a shape without symbols. Throws for symbolic shapes. */
 export function fixedSize(shape: readonly Dim[]): number {
   return fixedShape(shape).reduce((product, length) => product * length, 1);

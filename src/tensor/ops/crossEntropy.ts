@@ -1,4 +1,4 @@
-import { shapeText } from '../dims.js';
+import { sameShape, shapeText } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import type { Tensor } from '../tensor.js';
 import { equal, mul, sub, where } from './elementwise.js';
@@ -10,7 +10,7 @@ const crossEntropyOp = defineOp<null>({
   name: 'crossEntropy',
   infer: (inputs) => {
     const [logits, targets] = inputs as [Tensor, Tensor];
-    if (logits.shape.length !== 2 || targets.shape.length !== 1) {
+    if (logits.shape.length !== 2 || !sameShape(logits.shape.slice(0, 1), targets.shape)) {
       throw new Error(`crossEntropy: logits ${shapeText(logits.shape)}, targets ${shapeText(targets.shape)}`);
     }
     return { dtype: logits.dtype, shape: targets.shape };

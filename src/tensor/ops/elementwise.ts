@@ -135,7 +135,11 @@ const siluOp = defineOp<null>({
   lower: (emit, [x], node) =>
     node.dtype === 'float32'
       ? emit.node('QuickGelu', [x!], { alpha: { float: 1 } }, { domain: 'com.microsoft' })
-      : emit.node('Mul', [x!, emit.node('Sigmoid', [x!])]),
+      : // As x / (1 + e⁻ˣ): ONNX Runtime turns x · σ(x) into QuickGelu, which it has for float32 only.
+        emit.node('Div', [
+          x!,
+          emit.node('Add', [emit.scalar(1, node.dtype), emit.node('Exp', [emit.node('Neg', [x!])])]),
+        ]),
 });
 
 /** x · σ(x), also called Swish (Elfwing, Uchibe & Doya 2017). */

@@ -1,4 +1,4 @@
-import { shapeText, sizeOf } from '../dims.js';
+import { sameShape, shapeText, sizeOf } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import type { Shape, Tensor } from '../tensor.js';
@@ -7,6 +7,11 @@ const gatherOp = defineOp<null>({
   name: 'gatherRows',
   infer: (inputs) => {
     const [table, indices] = inputs as [Tensor, Tensor];
+    if (table.shape.length === 0 || (indices.dtype !== 'int32' && indices.dtype !== 'int64')) {
+      throw new Error(
+        `gatherRows: no rows of ${shapeText(table.shape)} by indices ${indices.dtype} ${shapeText(indices.shape)}`,
+      );
+    }
     return { dtype: table.dtype, shape: [...indices.shape, ...table.shape.slice(1)] };
   },
   gradient: (node, g) => {
@@ -52,7 +57,7 @@ export function scatterAddRows(updates: Tensor, indices: Tensor, rows: Dim): Ten
 }
 
 function restOf(updates: Tensor, indices: Tensor): Shape {
-  if (updates.shape.length < indices.shape.length) {
+  if (!sameShape(updates.shape.slice(0, indices.shape.length), indices.shape)) {
     throw new Error(`scatterAddRows: updates ${shapeText(updates.shape)} for indices ${shapeText(indices.shape)}`);
   }
   return updates.shape.slice(indices.shape.length);

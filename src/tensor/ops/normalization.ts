@@ -1,3 +1,4 @@
+import { sameShape, shapeText } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import type { Tensor } from '../tensor.js';
 import { add, div, mul, sqrt, sub } from './elementwise.js';
@@ -5,7 +6,13 @@ import { reduceMean, sumTo } from './reduce.js';
 
 const rmsNormOp = defineOp<number>({
   name: 'rmsNorm',
-  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  infer: (inputs) => {
+    const [x, w] = inputs as [Tensor, Tensor];
+    if (x.dtype !== w.dtype || !sameShape(x.shape.slice(-1), w.shape)) {
+      throw new Error(`rmsNorm: ${x.dtype} ${shapeText(x.shape)} by a weight ${w.dtype} ${shapeText(w.shape)}`);
+    }
+    return { dtype: x.dtype, shape: x.shape };
+  },
   // With ρ = 1/√(mean x² + ε), x̂ = ρx and ĝ = g ⊙ w: ∂x = ρ(ĝ − x̂ · mean(ĝ ⊙ x̂)), ∂w = Σ g ⊙ x̂.
   gradient: (node, g, epsilon) => {
     const [x, w] = node.inputs as [Tensor, Tensor];

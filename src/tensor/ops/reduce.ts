@@ -1,4 +1,4 @@
-import { multiplyDims, sameDim, sameShape, shapeText } from '../dims.js';
+import { axisOf, multiplyDims, sameDim, sameShape, shapeText } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import type { Shape, Tensor } from '../tensor.js';
@@ -33,7 +33,7 @@ function reduction(
       emit.node(onnx, [x!, emit.constant(axes, [axes.length], 'int64')], { keepdims: keepDims ? 1 : 0 }),
   });
   return (x, axes, keepDims = false) => {
-    const positive = axes.map((axis) => (axis < 0 ? axis + x.shape.length : axis)).sort((a, b) => a - b);
+    const positive = axes.map((axis) => axisOf(x.shape, axis, name)).sort((a, b) => a - b);
     return positive.length === 0 ? x : apply([x], { axes: positive, keepDims });
   };
 }
@@ -70,9 +70,11 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     const target = axis < extra ? undefined : shape[axis - extra]!;
     return target !== undefined && (sameDim(target, length) || target !== 1) ? [] : [axis];
   });
-  const summed = reshape(reduceSum(x, axes, true), shape);
-  if (!sameShape(summed.shape, shape)) throw new Error(`cannot sum ${shapeText(x.shape)} to ${shapeText(shape)}`);
-  return summed;
+  const summed = reduceSum(x, axes, true);
+  if (!sameShape(summed.shape.slice(extra), shape)) {
+    throw new Error(`cannot sum ${shapeText(x.shape)} to ${shapeText(shape)}`);
+  }
+  return reshape(summed, shape);
 }
 
 const softmaxOp = defineOp<null>({

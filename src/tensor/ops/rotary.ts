@@ -1,4 +1,4 @@
-import { shapeText } from '../dims.js';
+import { multiplyDims, sameShape, shapeText } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import { ONNX_TYPE } from '../emitter.js';
 import type { Tensor } from '../tensor.js';
@@ -8,7 +8,14 @@ const rotaryOp = defineOp<null>({
   name: 'rotary',
   infer: (inputs) => {
     const [x, positions, cos, sin] = inputs as [Tensor, Tensor, Tensor, Tensor];
-    if (x.shape.length !== 4 || positions.shape.length !== 2 || cos.shape.length !== 2 || sin.shape.length !== 2) {
+    const [batch, , sequence, width] = x.shape;
+    const fits =
+      x.shape.length === 4 &&
+      cos.shape.length === 2 &&
+      sameShape(positions.shape, [batch!, sequence!]) &&
+      sameShape(cos.shape, sin.shape) &&
+      sameShape([width!], [multiplyDims(cos.shape[1]!, 2)]);
+    if (!fits) {
       throw new Error(
         `rotary: x ${shapeText(x.shape)}, positions ${shapeText(positions.shape)}, tables ${shapeText(cos.shape)}`,
       );

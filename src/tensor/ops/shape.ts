@@ -1,4 +1,4 @@
-import { addDims, multiplyDims, sameDim, sameShape, shapeText, sizeOf } from '../dims.js';
+import { addDims, axisOf, dimText, multiplyDims, sameDim, sameShape, shapeText, sizeOf } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import { scalar } from '../tensor.js';
@@ -37,7 +37,15 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 const transposeOp = defineOp<readonly number[]>({
   name: 'transpose',
-  infer: ([x], order) => ({ dtype: x!.dtype, shape: order.map((axis) => x!.shape[axis]!) }),
+  infer: ([x], order) => {
+    if (
+      [...order].sort((a, b) => a - b).some((axis, index) => axis !== index) ||
+      order.length !== x!.shape.length
+    ) {
+      throw new Error(`transpose: ${shapeText(x!.shape)} has no order of axes ${order.join(', ')}`);
+    }
+    return { dtype: x!.dtype, shape: order.map((axis) => x!.shape[axis]!) };
+  },
   gradient: (_node, g, order) => [() => transpose(g, inverse(order))],
   lower: (emit, inputs, _node, order) => emit.node('Transpose', inputs, { perm: order }),
 });
@@ -78,10 +86,14 @@ interface Range {
 
 const sliceOp = defineOp<Range>({
   name: 'slice',
-  infer: ([x], { axis, start, end }) => ({
-    dtype: x!.dtype,
-    shape: withLength(x!.shape, axis, addDims(end, -start)),
-  }),
+  infer: ([x], { axis, start, end }) => {
+    const length = x!.shape[axis]!;
+    const outside = typeof end === 'number' && (end < start || (typeof length === 'number' && end > length));
+    if (start < 0 || outside) {
+      throw new Error(`slice: axis ${axis} has no part ${start} … ${dimText(end)} in ${shapeText(x!.shape)}`);
+    }
+    return { dtype: x!.dtype, shape: withLength(x!.shape, axis, addDims(end, -start)) };
+  },
   gradient: (node, g, { axis, start, end }) => [
     () => {
       const length = node.inputs[0]!.shape[axis]!;
@@ -99,7 +111,7 @@ const sliceOp = defineOp<Range>({
 
 /** Elements start … end − 1 along an axis (a negative axis counts from the end). */
 export function slice(x: Tensor, axis: number, start: number, end: Dim): Tensor {
-  const at = axis < 0 ? axis + x.shape.length : axis;
+  const at = axisOf(x.shape, axis, 'slice');
   return start === 0 && sameDim(end, x.shape[at]!) ? x : sliceOp([x], { axis: at, start, end });
 }
 
@@ -129,7 +141,7 @@ const padOp = defineOp<Padding>({
 
 /** Zeros in front of and behind the elements along an axis. */
 export function pad(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
-  const at = axis < 0 ? axis + x.shape.length : axis;
+  const at = axisOf(x.shape, axis, 'pad');
   return before === 0 && after === 0 ? x : padOp([x], { axis: at, before, after });
 }
 
@@ -168,7 +180,7 @@ const concatOp = defineOp<number>({
 
 /** Tensors one behind the other along an axis. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
-  const at = axis < 0 ? axis + parts[0]!.shape.length : axis;
+  const at = axisOf(parts[0]!.shape, axis, 'concat');
   return parts.length === 1 ? parts[0]! : concatOp(parts, at);
 }
 
