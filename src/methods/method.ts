@@ -60,7 +60,7 @@ export interface Trainable {
   readonly variable: Variable;
   /** Its numbers before the first step. */
   readonly start: () => Float32Array | Promise<Float32Array>;
-  /** Weight decay acts on it (PEFT leaves that to the optimizer: on everything). */
+  /** Weight decay acts on it. */
   readonly decays: boolean;
 }
 

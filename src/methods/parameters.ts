@@ -16,7 +16,9 @@ export interface TrainedParameter {
 /** The trainable of a base parameter: it starts from the checkpoint's numbers. */
 export function readTrained({ site, kind, variable }: TrainedParameter, context: AttachContext): Trainable {
   const name = kind === 'weight' ? site.weight : site.bias!;
-  return { variable, start: () => context.read(name), decays: true };
+  // As Transformers' Trainer has it: no decay on biases and norms.
+  const decays = kind === 'weight' && site.kind !== 'norm';
+  return { variable, start: () => context.read(name), decays };
 }
 
 /** Number of elements of a trainable's shape. */

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { fail } from '../common/problem.js';
 import type { DType, TypedData } from '../tensor/tensor.js';
@@ -15,7 +16,11 @@ export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime
   return {
     name: 'onnxruntime',
     async compile(outputs, weights) {
-      const model = buildOnnxModel(outputs, (name) => weights?.tensors.get(name));
+      const model = buildOnnxModel(outputs, (name) => {
+        const found = weights?.tensors.get(name);
+        // ONNX Runtime takes places relative to the folder only.
+        return found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) };
+      });
       const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder));
       return {
         reads: new Set(model.feeds.keys()),

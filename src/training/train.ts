@@ -86,7 +86,9 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
     let evaluatedAt = 0;
     const batches = epochs(job, perEpoch, totalSteps);
     while (step < totalSteps && !stopped) {
-      const { micro, epoch } = batches.next().value!;
+      const next = batches.next();
+      if (next.done) break;
+      const { micro, epoch } = next.value;
       step++;
       const since = performance.now();
       const rate = learningRate(options, step, totalSteps);
@@ -163,7 +165,7 @@ function* epochs(
   job: TrainingJob,
   perEpoch: number,
   totalSteps: number,
-): Generator<{ micro: Batch[]; epoch: number }> {
+): Generator<{ micro: Batch[]; epoch: number }, void> {
   const { gradient_accumulation_steps: accumulation } = job.options;
   for (let epoch = 0, step = 0; step < totalSteps; epoch++) {
     const plan = epochPlan(job, epoch);

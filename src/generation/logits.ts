@@ -1,0 +1,62 @@
+import type { Attached, Values } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { createScope } from '../models/scope.js';
+import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
+import { dim, fixedShape, multiplyDims } from '../tensor/dims.js';
+import { reshape } from '../tensor/ops/shape.js';
+import { input } from '../tensor/tensor.js';
+
+/**
+ * Logits at every position of rows of equal length.
+ * @returns [rows, length, vocabulary], row-major
+ */
+export async function allLogits(setup: {
+  readonly model: LanguageModel;
+  readonly methods: readonly Attached[];
+  readonly values: Values;
+  readonly weights: WeightFiles;
+  readonly runtime: Runtime;
+  readonly rows: readonly (readonly number[])[];
+}): Promise<Float32Array> {
+  const { model, rows, methods } = setup;
+  const [batch, sequence] = [dim('batch'), dim('sequence')];
+  const tokens = [batch, sequence];
+  const scope = createScope(
+    model.sites,
+    methods.map((method) => method.hooks),
+    { dropoutSeed: undefined },
+  );
+  const length = rows[0]!.length;
+  const { hidden } = model.decode(scope, {
+    inputIds: input('input_ids', 'int32', tokens),
+    positions: input('positions', 'int32', tokens),
+    segments: input('segments', 'int32', tokens),
+    positionLimit: length,
+  });
+  const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
+  const program = await setup.runtime.compile({ logits: model.head(scope, flat) }, setup.weights);
+  const shape = [rows.length, length];
+  const whole = (value: (column: number, row: number) => number): Value => ({
+    dtype: 'int32',
+    shape,
+    data: Int32Array.from(rows.flatMap((row, at) => row.map((_, column) => value(column, at)))),
+  });
+  const feeds: Record<string, Value> = {
+    input_ids: whole((column, row) => rows[row]![column]!),
+    positions: whole((column) => column),
+    segments: whole(() => 1),
+  };
+  for (const { variable } of methods.flatMap((method) => method.trainables)) {
+    feeds[variable.name] = {
+      dtype: 'float32',
+      shape: fixedShape(variable.shape),
+      data: setup.values.get(variable.name)!,
+    };
+  }
+  try {
+    const { logits } = await program.run(feeds);
+    return logits!.data as Float32Array;
+  } finally {
+    await program.dispose();
+  }
+}

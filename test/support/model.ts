@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { random } from '../../src/common/random.js';
+import { allLogits } from '../../src/generation/logits.js';
+import { loraConfigFromPeft } from '../../src/methods/loraConfig.js';
+import type { AttachContext, Attached, Values } from '../../src/methods/method.js';
+import { attachMethod } from '../../src/methods/registry.js';
+import type { LanguageModel } from '../../src/models/architecture.js';
+import type { Checkpoint, MappedWeights } from '../../src/models/checkpoint.js';
+import { openCheckpoint } from '../../src/models/openCheckpoint.js';
+import { readModel } from '../../src/models/readModel.js';
+import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
+import type { Runtime } from '../../src/runtime/runtime.js';
+import { readJson, readTensors } from './fixtures.js';
+
+/** A checkpoint opened for a test. */
+export interface Opened {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly weights: MappedWeights;
+  readonly runtime: Runtime;
+  readonly context: AttachContext;
+}
+
+export async function openModel(folder: string): Promise<Opened> {
+  const checkpoint = await openCheckpoint(folder);
+  const model = readModel(checkpoint);
+  return {
+    checkpoint,
+    model,
+    weights: await checkpoint.mapped(),
+    runtime: await onnxRuntime({ threads: 1 }),
+    context: {
+      model,
+      modelName: path.basename(folder),
+      read: (name) => checkpoint.read(name),
+      random: (...stream) => random(1, ...stream),
+    },
+  };
+}
+
+/** A PEFT adapter folder attached to an opened model, with its values. */
+export async function attachAdapter(
+  opened: Opened,
+  folder: string,
+): Promise<{ method: Attached; values: Values }> {
+  const { options } = loraConfigFromPeft(await readJson(path.join(folder, 'adapter_config.json')), folder);
+  const method = attachMethod(options, opened.context);
+  const { values } = method.load(await readTensors(path.join(folder, 'adapter_model.safetensors')), folder);
+  return { method, values };
+}
+
+/** Logits [rows, length, vocabulary] with methods applied. */
+export function logitsOf(
+  opened: Opened,
+  rows: readonly (readonly number[])[],
+  adapter?: { method: Attached; values: Values },
+): Promise<Float32Array> {
+  return allLogits({
+    ...opened,
+    rows,
+    methods: adapter === undefined ? [] : [adapter.method],
+    values: adapter?.values ?? new Map<string, Float32Array>(),
+  });
+}
