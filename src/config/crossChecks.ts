@@ -1,0 +1,274 @@
+import { nearestName } from '../common/nearest.js';
+import type { Place, Problem } from '../common/problem.js';
+import { escapeLoneDots, looksLikeRegex, regexFault } from './patterns.js';
+import type { MethodConfig, RunConfig, TrainingOptions } from './schema.js';
+import type { ConfigPath } from './tree.js';
+
+/** The sections that are right each for itself; the others are absent. */
+export type Draft = { readonly [K in keyof RunConfig]?: RunConfig[K] };
+
+/** Where a path stands in the file. */
+export type PlaceOf = (path: ConfigPath, part?: 'key' | 'value') => Place;
+
+type Targeted = Extract<MethodConfig, { target_modules: unknown }>;
+
+/** Modules that no layer holds, by their names in the usual architectures. */
+const OUTSIDE_LAYERS = ['lm_head', 'embed_out', 'embed_tokens', 'wte', 'wpe', 'score', 'classifier'];
+
+/** What each option allows but the options together do not. Judged from the file alone: no model, no data is read. */
+export function crossCheck(draft: Draft, placeOf: PlaceOf): Problem[] {
+  return [
+    ...(draft.data ? dataProblems(draft.data, placeOf) : []),
+    ...(draft.method ? methodProblems(draft.method, placeOf) : []),
+    ...(draft.training ? trainingProblems(draft.training, placeOf) : []),
+    ...(draft.output ? outputProblems(draft.output, placeOf) : []),
+    ...(draft.training && draft.data ? evaluationProblems(draft.training, draft.data, placeOf) : []),
+  ];
+}
+
+function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
+  const split = data.validation_split ?? 0;
+  const where = placeOf(['data', 'validation_split']);
+  if (split > 0 && data.validation !== undefined) {
+    return [
+      {
+        code: 'config.two-validations',
+        message: '`data.validation` and `data.validation_split` are both given.',
+        where,
+        mend: 'Keep one: a file of held-out rows, or rows held out of `train`.',
+      },
+    ];
+  }
+  if (split > 1 && !Number.isInteger(split)) {
+    return [
+      {
+        code: 'config.out-of-range',
+        message: `\`data.validation_split\` is ${split}: neither a share nor a number of rows.`,
+        where,
+        expected: 'a number below 1 (a share of the rows) or a whole number (rows)',
+      },
+    ];
+  }
+  return [];
+}
+
+function evaluationProblems(training: TrainingOptions, data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
+  if (training.eval_steps === undefined || data.validation !== undefined || (data.validation_split ?? 0) > 0)
+    return [];
+  return [
+    {
+      code: 'config.nothing-to-evaluate',
+      severity: 'warning',
+      message: '`training.eval_steps` has no effect: no validation data is given.',
+      where: placeOf(['training', 'eval_steps'], 'key'),
+      mend: 'Add `data.validation` or `data.validation_split`.',
+    },
+  ];
+}
+
+function trainingProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] {
+  const { warmup_steps, warmup_ratio, max_steps } = training;
+  if (warmup_steps > 0 && warmup_ratio > 0) {
+    return [
+      {
+        code: 'config.two-warmups',
+        message: '`training.warmup_steps` and `training.warmup_ratio` are both given.',
+        where: placeOf(['training', 'warmup_ratio']),
+        mend: 'Keep one of them.',
+      },
+    ];
+  }
+  if (max_steps !== undefined && warmup_steps >= max_steps) {
+    return [
+      {
+        code: 'config.endless-warmup',
+        severity: 'warning',
+        message: `The warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value.`,
+        where: placeOf(['training', 'warmup_steps']),
+        mend: 'Make `warmup_steps` smaller or `max_steps` larger.',
+      },
+    ];
+  }
+  return [];
+}
+
+function outputProblems({ name }: RunConfig['output'], placeOf: PlaceOf): Problem[] {
+  if (name === undefined || !(/[/\\:*?"<>|\0]/.test(name) || /^\.+$/.test(name))) return [];
+  return [
+    {
+      code: 'config.bad-name',
+      message: `\`output.name\` is \`${name}\`, which cannot name a folder.`,
+      where: placeOf(['output', 'name']),
+      expected: 'one folder name, without `/ \\ : * ? " < > |`',
+      mend: 'To put runs elsewhere, set `output.dir`.',
+    },
+  ];
+}
+
+function methodProblems(methods: readonly MethodConfig[], placeOf: PlaceOf): Problem[] {
+  return methods.flatMap((method, i) => [
+    ...combinationProblems(methods, i, placeOf),
+    ...('target_modules' in method ? targetProblems(method, ['method', i], placeOf) : []),
+  ]);
+}
+
+function combinationProblems(methods: readonly MethodConfig[], i: number, placeOf: PlaceOf): Problem[] {
+  const type = methods[i]?.type;
+  const where = placeOf(['method', i, 'type']);
+  if (methods.findIndex((other) => other.type === type) < i) {
+    return [
+      {
+        code: 'config.method-twice',
+        message: `The method \`${type}\` stands twice in the list.`,
+        where,
+        mend:
+          type === 'lora'
+            ? 'Keep one; `rank_pattern` and `alpha_pattern` give modules their own rank.'
+            : 'Keep one.',
+      },
+    ];
+  }
+  if (type === 'full' && methods.length > 1) {
+    return [
+      {
+        code: 'config.full-with-others',
+        message: '`full` trains every weight already; another method beside it has nothing frozen to adapt.',
+        where,
+        mend: 'Keep `full` or the other methods.',
+      },
+    ];
+  }
+  return [];
+}
+
+function targetProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Problem[] {
+  return [
+    ...patternProblems(method.target_modules, [...path, 'target_modules'], placeOf),
+    ...patternProblems(method.exclude_modules ?? [], [...path, 'exclude_modules'], placeOf),
+    ...layerProblems(method, path, placeOf),
+    ...keyProblems(Object.keys(method.rank_pattern), [...path, 'rank_pattern'], placeOf),
+    ...keyProblems(Object.keys(method.alpha_pattern), [...path, 'alpha_pattern'], placeOf),
+  ];
+}
+
+/** HF PEFT's rules (`LoraConfig.__post_init__`), and modules that they drop without a word. */
+function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Problem[] {
+  const { target_modules: targets, layers_to_transform, layers_pattern } = method;
+  if (typeof targets === 'string') {
+    return (['layers_to_transform', 'layers_pattern'] as const)
+      .filter((key) => method[key] !== undefined)
+      .map((key) => ({
+        code: 'config.layers-without-list',
+        message: `\`${key}\` works only with a list of \`target_modules\`, which is \`${targets}\`.`,
+        where: placeOf([...path, key], 'key'),
+        mend: 'List the modules (`target_modules: [q_proj, v_proj]`), or name the layers in the regular expression.',
+      }));
+  }
+  if (layers_pattern !== undefined && layers_to_transform === undefined) {
+    return [
+      {
+        code: 'config.pattern-without-layers',
+        message: '`layers_pattern` says where layer numbers stand, but `layers_to_transform` chooses none.',
+        where: placeOf([...path, 'layers_pattern'], 'key'),
+        mend: 'Add `layers_to_transform`, or remove `layers_pattern`.',
+      },
+    ];
+  }
+  if (layers_to_transform === undefined) return [];
+  return targets.flatMap((entry, i) =>
+    OUTSIDE_LAYERS.includes(entry.split('.').at(-1) ?? '')
+      ? [
+          {
+            code: 'config.target-outside-layers',
+            severity: 'warning' as const,
+            message: `\`${entry}\` is in no layer, so \`layers_to_transform\` drops it.`,
+            where: placeOf([...path, 'target_modules', i]),
+            mend: 'To train it in full, name it in `modules_to_save`.',
+          },
+        ]
+      : [],
+  );
+}
+
+/** `target_modules` and `exclude_modules`: a list holds path endings, a string is one regular expression. */
+function patternProblems(value: string | readonly string[], path: ConfigPath, placeOf: PlaceOf): Problem[] {
+  const key = String(path.at(-1));
+  if (typeof value !== 'string') {
+    return value.flatMap((entry, i) =>
+      looksLikeRegex(entry)
+        ? [
+            {
+              code: 'config.regex-in-list',
+              message: `\`${entry}\` in the list \`${key}\` looks like a regular expression, but entries of a list are matched as path endings: it matches nothing.`,
+              where: placeOf([...path, i]),
+              mend: `Write the module's name (\`q_proj\`), or one regular expression without a list: \`${key}: '${entry}'\`.`,
+            },
+          ]
+        : [],
+    );
+  }
+  const where = placeOf(path);
+  if (value === 'all-linear') return [];
+  const fault = regexFault(value);
+  if (fault !== undefined) {
+    return [
+      {
+        code: 'config.bad-regex',
+        message: `\`${key}\` is no regular expression: ${fault}.`,
+        where,
+        mend: 'Mend it, or list the names of the modules.',
+      },
+    ];
+  }
+  if (!looksLikeRegex(value) && !value.includes('.')) {
+    const near = nearestName(value, ['all-linear']);
+    return [
+      {
+        code: 'config.name-as-regex',
+        severity: 'warning',
+        message: `\`${key}\` is the text \`${value}\`: a regular expression that must match the whole path of a module, not only its end.`,
+        where,
+        mend: near ? `Did you mean \`${near}\`?` : `Write a list to match endings: \`[${value}]\`.`,
+      },
+    ];
+  }
+  const escaped = escapeLoneDots(value);
+  if (escaped === undefined) return [];
+  return [
+    {
+      code: 'config.unescaped-dot',
+      severity: 'warning',
+      message: `An unescaped dot in the regular expression \`${value}\` matches any character, so it may match more modules than meant.`,
+      where,
+      mend: `If dots of the path are meant, write '${escaped}'.`,
+    },
+  ];
+}
+
+/** Keys of `rank_pattern` and `alpha_pattern`: HF PEFT matches `(.*\.)?(KEY)$` against the whole path. */
+function keyProblems(keys: readonly string[], path: ConfigPath, placeOf: PlaceOf): Problem[] {
+  return keys.flatMap((key) => {
+    const where = placeOf([...path, key], 'key');
+    const fault = regexFault(key);
+    if (fault !== undefined) {
+      return [
+        {
+          code: 'config.bad-regex',
+          message: `The key \`${key}\` of \`${path.at(-1)}\` is no regular expression: ${fault}.`,
+          where,
+          mend: 'Write the name or the path of a module.',
+        },
+      ];
+    }
+    if (!key.startsWith('^') || /[.*]/.test(key)) return [];
+    return [
+      {
+        code: 'config.pattern-not-from-the-start',
+        severity: 'warning' as const,
+        message: `\`${key}\` in \`${path.at(-1)}\` matches only a module whose whole path is \`${key.slice(1)}\`: \`^\` stands for the start of the path.`,
+        where,
+        mend: `Write \`${key.slice(1)}\` to match by ending, or the whole path after \`^\`.`,
+      },
+    ];
+  });
+}

@@ -1,0 +1,95 @@
+import { isUtf8 } from 'node:buffer';
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Problem } from '../common/problem.js';
+import { deepFreeze } from './freeze.js';
+import { parseRunFile } from './parseRunFile.js';
+import { checkPaths } from './paths.js';
+import { MAX_RUN_FILE_BYTES } from './readYaml.js';
+import type { RunConfig } from './schema.js';
+
+/** A run file read, checked and resolved: every path in `config` is absolute and was found on disk. */
+export interface LoadedRun {
+  readonly config: ResolvedRunConfig;
+  /** The run file, absolute. */
+  readonly file: string;
+  /** Its folder, absolute: relative paths start here. */
+  readonly folder: string;
+}
+
+export type ResolvedRunConfig = RunConfig & { readonly output: { readonly name: string } };
+
+/**
+ * Reads a run file from disk, applies overrides (`a.b=c`; their relative paths too start at the run file's folder),
+ * checks it, and checks that the model and the data are there. `run` is absent when a problem is an error; warnings
+ * come with it. Never throws on what the file holds.
+ */
+export async function loadRunFile(
+  file: string,
+  overrides: readonly string[] = [],
+): Promise<{ run?: LoadedRun; problems: readonly Problem[] }> {
+  const absolute = path.resolve(file);
+  const folder = path.dirname(absolute);
+  const text = await readText(absolute);
+  if (typeof text !== 'string') return { problems: [text] };
+  const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
+  const problems = [...found, ...(tree ? await checkPaths(tree, folder) : [])];
+  if (!config || problems.some(({ severity }) => severity !== 'warning')) return { problems };
+  return { run: { config: resolve(config, absolute), file: absolute, folder }, problems };
+}
+
+/** The run's name when the file gives none: its own name up to `.peft.yaml` or its last extension. */
+export function runName(file: string): string {
+  const base = path.basename(file);
+  const stem = base.replace(/\.peft\.(ya?ml|json)$/i, '');
+  return stem === base ? path.parse(base).name : stem || 'run';
+}
+
+function resolve(config: RunConfig, file: string): ResolvedRunConfig {
+  const absolute = (target: string): string => path.resolve(path.dirname(file), target);
+  const { data, output } = config;
+  const train = typeof data.train === 'string' ? absolute(data.train) : data.train.map(absolute);
+  return deepFreeze({
+    ...config,
+    model: absolute(config.model),
+    data: { ...data, train, ...(data.validation === undefined ? {} : { validation: absolute(data.validation) }) },
+    output: { ...output, dir: absolute(output.dir), name: output.name ?? runName(file) },
+  });
+}
+
+async function readText(file: string): Promise<string | Problem> {
+  const where = { file };
+  let bytes: Buffer;
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_RUN_FILE_BYTES) {
+      return {
+        code: 'config.too-large',
+        message: `The file has ${size} bytes; a run file has at most ${MAX_RUN_FILE_BYTES}.`,
+        where,
+        mend: 'Is this the file you meant? Data is named in a run file, not pasted in.',
+      };
+    }
+    bytes = await readFile(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      return {
+        code: 'config.file-not-found',
+        message: 'The run file was not found.',
+        where,
+        mend: 'Check its path.',
+      };
+    }
+    const reason = error instanceof Error ? error.message : String(error);
+    return { code: 'config.unreadable', message: `The run file cannot be read: ${reason}.`, where };
+  }
+  // UTF-16 without a mark is valid UTF-8 full of zeros.
+  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString('utf8');
+  return {
+    code: 'config.not-utf8',
+    message: 'The run file is not UTF-8 text.',
+    where,
+    mend: 'Save it with the encoding UTF-8 (in VS Code: the encoding in the status bar).',
+  };
+}

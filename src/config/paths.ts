@@ -1,0 +1,122 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import { nearestName } from '../common/nearest.js';
+import type { Place, Problem } from '../common/problem.js';
+import { nodeAt } from './tree.js';
+import type { ConfigNode, MapNode } from './tree.js';
+
+/** Extensions of single weight files, which are not models by themselves. */
+const WEIGHT_FILE = /\.(safetensors|bin|pt|pth|ckpt|onnx)$/i;
+
+/** Checks that what a run file names is on disk and of the right kind. Relative paths start at `folder`. */
+export async function checkPaths(tree: MapNode, folder: string): Promise<Problem[]> {
+  const at = (...keys: string[]): ConfigNode | undefined => nodeAt(tree, keys);
+  const train = at('data', 'train');
+  const data = [...(train?.kind === 'list' ? train.items : [train]), at('data', 'validation')];
+  const found = await Promise.all([
+    ...texts([at('model')]).map(([text, where]) => checkModel(text, where, folder)),
+    ...texts(data).map(([text, where]) => checkDataFile(text, where, folder)),
+    ...texts([at('output', 'dir')]).map(([text, where]) => checkOutput(text, where, folder)),
+  ]);
+  return found.filter((problem) => problem !== undefined);
+}
+
+/** The values that are paths at all; what else stands there is reported by the check of the schema. */
+function texts(nodes: readonly (ConfigNode | undefined)[]): (readonly [string, Place])[] {
+  return nodes.flatMap((node) =>
+    node?.kind === 'scalar' && typeof node.value === 'string' && node.value !== ''
+      ? [[node.value, node.at] as const]
+      : [],
+  );
+}
+
+async function checkModel(text: string, where: Place, folder: string): Promise<Problem | undefined> {
+  const target = path.resolve(folder, text);
+  const kind = await pathKind(target);
+  if (kind === 'folder' || (kind === 'file' && /\.gguf$/i.test(target))) return undefined;
+  const expected = 'a folder with `config.json` and safetensors, or a `.gguf` file';
+  if (kind === 'file') {
+    return {
+      code: 'config.not-a-model',
+      message: `The model \`${text}\` is a file, not a folder.`,
+      where,
+      expected,
+      mend: WEIGHT_FILE.test(target)
+        ? `Name the folder that holds it: \`${path.dirname(text)}\`.`
+        : "Name the model's folder.",
+    };
+  }
+  const problem = await missing(text, where, folder, /\.gguf$/i.test(text) ? 'file' : 'folder', 'model');
+  const hubId = /^[\w.-]+\/[\w.-]+$/.test(text) && !/^\.{1,2}\//.test(text);
+  const offline =
+    'Models are read from disk and never downloaded: to use one of the Hugging Face hub, download it first and name its folder.';
+  return hubId
+    ? { ...problem, expected, mend: problem.mend ? `${problem.mend} ${offline}` : offline }
+    : { ...problem, expected };
+}
+
+async function checkDataFile(text: string, where: Place, folder: string): Promise<Problem | undefined> {
+  const kind = await pathKind(path.resolve(folder, text));
+  if (kind === 'file') return undefined;
+  if (kind === 'nothing') return missing(text, where, folder, 'file', 'data');
+  return {
+    code: 'config.not-a-file',
+    message: `The data file \`${text}\` is a folder.`,
+    where,
+    mend: 'Name the file in it, or a list of files.',
+  };
+}
+
+/** The folder of the runs is made when it is missing, so only a file in its way is a problem. */
+async function checkOutput(text: string, where: Place, folder: string): Promise<Problem | undefined> {
+  const { existing, kind } = await nearestExisting(path.resolve(folder, text));
+  if (kind === 'folder') return undefined;
+  return {
+    code: 'config.not-a-folder',
+    message: `No folder \`${text}\` can be made: \`${existing}\` is a file.`,
+    where,
+    mend: 'Choose another `output.dir`.',
+  };
+}
+
+async function missing(
+  text: string,
+  where: Place,
+  folder: string,
+  kind: 'file' | 'folder',
+  what: string,
+): Promise<Problem> {
+  const target = path.resolve(folder, text);
+  const { existing, missingName } = await nearestExisting(target);
+  const siblings = await readdir(existing).catch(() => []);
+  const near = nearestName(missingName, siblings);
+  const whole = path.dirname(target) === existing;
+  return {
+    code: `config.${kind}-not-found`,
+    message: `The ${what} ${kind} \`${text}\` was not found${whole ? '' : `: \`${existing}\` has no \`${missingName}\``}.`,
+    where,
+    mend:
+      near !== undefined
+        ? `Did you mean \`${path.join(existing, near)}\`?`
+        : text.startsWith('~')
+          ? '`~` is not written out: write the whole path.'
+          : `Relative paths start at the run file's folder, \`${folder}\`.`,
+  };
+}
+
+/** The deepest part of a path that is on disk, and the name in it that is not. */
+async function nearestExisting(
+  target: string,
+): Promise<{ existing: string; kind: 'file' | 'folder'; missingName: string }> {
+  let missingName = '';
+  let existing = target;
+  for (;;) {
+    const kind = await pathKind(existing);
+    const parent = path.dirname(existing);
+    if (kind !== 'nothing') return { existing, kind, missingName };
+    if (parent === existing) return { existing, kind: 'folder', missingName };
+    missingName = path.basename(existing);
+    existing = parent;
+  }
+}

@@ -1,0 +1,162 @@
+import type { Json } from '../common/json.js';
+
+/**
+ * A key that other tools' files have and ours have not.
+ * `off`: the values at which it changes nothing; there it is ignored with a warning, else it is an error.
+ */
+export interface ForeignKey {
+  readonly off: readonly Json[];
+  readonly why: string;
+  readonly mend: string;
+}
+
+const maths = (off: readonly Json[], what: string): ForeignKey => ({
+  off: [null, ...off],
+  why: `${what} would change the maths, and the embedded engine does not have it`,
+  mend: 'Remove the key to train without it.',
+});
+const elsewhere = (mend: string, why = 'it is written elsewhere in a run file'): ForeignKey => ({
+  off: [],
+  why,
+  mend,
+});
+const needless = (off: readonly Json[], why: string): ForeignKey => ({
+  off: [null, ...off],
+  why,
+  mend: 'Remove the key.',
+});
+
+/** `LoraConfig` of HF PEFT, up to 0.18, less what we have. */
+const LORA: Readonly<Record<string, ForeignKey>> = {
+  use_dora: maths([false], 'weight decomposition (DoRA)'),
+  use_qalora: maths([false], 'quantization-aware grouping (QA-LoRA)'),
+  lora_bias: maths([false], 'a bias on B'),
+  layer_replication: maths([], 'replicating layers'),
+  target_parameters: maths([[]], 'adapting bare parameters'),
+  trainable_token_indices: maths([], 'training single token embeddings'),
+  alora_invocation_tokens: maths([], 'activated LoRA'),
+  arrow_config: maths([], 'Arrow routing'),
+  loftq_config: maths([{}], 'a LoftQ start'),
+  eva_config: maths([], 'an EVA start'),
+  corda_config: maths([], 'a CorDA start'),
+  ensure_weight_tying: maths([false], 'keeping trained copies of tied weights tied'),
+  qalora_group_size: needless([16], 'it belongs to QA-LoRA, which the embedded engine does not have'),
+  megatron_config: needless([], 'the embedded engine does not run Megatron layers'),
+  megatron_core: needless(['megatron.core'], 'the embedded engine does not run Megatron layers'),
+  runtime_config: needless([{ ephemeral_gpu_offload: false }], 'it concerns offloading from a GPU'),
+  fan_in_fan_out: needless([false], 'the layout of each weight is known from its module'),
+  inference_mode: needless([false], 'a run file is for training'),
+  task_type: needless(['CAUSAL_LM'], 'the embedded engine trains causal language models'),
+  peft_type: elsewhere('Write `type` instead.'),
+  base_model_name_or_path: elsewhere('Write the base model as `model` at the top of the file.'),
+  revision: needless([], 'models are read from disk'),
+  auto_mapping: needless([], 'models are read from disk'),
+};
+
+/** `TrainingArguments` of Transformers that people copy over, less what we have. */
+const TRAINING: Readonly<Record<string, ForeignKey>> = {
+  fp16: needless([false], 'trained weights are kept in fp32'),
+  bf16: needless([false], 'trained weights are kept in fp32'),
+  tf32: needless([false], 'products are computed in fp32'),
+  gradient_checkpointing: needless([false], 'the embedded engine keeps its activations'),
+  output_dir: elsewhere('Write the folder as `output.dir`.'),
+  run_name: elsewhere('Write the name as `output.name`.'),
+  report_to: needless(['none', []], "events go to `events.jsonl` in the run's folder"),
+  eval_strategy: elsewhere(
+    'Set `eval_steps`, or leave it out to evaluate after each epoch.',
+    'there is no such switch',
+  ),
+  evaluation_strategy: elsewhere(
+    'Set `eval_steps`, or leave it out to evaluate after each epoch.',
+    'there is no such switch',
+  ),
+  logging_strategy: elsewhere('Set `logging_steps`.', 'there is no such switch'),
+  do_train: needless([true], 'training is a command, not an option'),
+  do_eval: needless([true], 'whether to evaluate follows from the validation data'),
+  data_seed: maths([], 'a seed of its own for the order of rows'),
+  label_smoothing_factor: maths([0], 'label smoothing'),
+  neftune_noise_alpha: maths([], 'NEFTune noise'),
+  group_by_length: needless([true, false], 'rows are batched without wasted padding anyway'),
+  lr_scheduler_kwargs: maths([{}], 'tuning the schedule'),
+  optim_args: maths([], 'tuning the optimizer'),
+};
+
+const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
+  'method.lora': LORA,
+  training: TRAINING,
+};
+
+/** Names that people try, by section; they are too far from ours in spelling for the nearest name. */
+const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'method.lora': {
+    rank: 'r',
+    lora_r: 'r',
+    lora_rank: 'r',
+    alpha: 'lora_alpha',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
+    lora_target: 'target_modules',
+    lora_target_modules: 'target_modules',
+    rslora: 'use_rslora',
+  },
+  method: { peft_type: 'type', name: 'type' },
+  training: {
+    lr: 'learning_rate',
+    epochs: 'num_train_epochs',
+    num_epochs: 'num_train_epochs',
+    steps: 'max_steps',
+    batch_size: 'per_device_train_batch_size',
+    train_batch_size: 'per_device_train_batch_size',
+    micro_batch_size: 'per_device_train_batch_size',
+    eval_batch_size: 'per_device_eval_batch_size',
+    optimizer: 'optim',
+    scheduler: 'lr_scheduler_type',
+    lr_scheduler: 'lr_scheduler_type',
+    warmup: 'warmup_steps',
+    gradient_clipping: 'max_grad_norm',
+  },
+  data: {
+    formatting: 'format',
+    type: 'format',
+    file: 'train',
+    path: 'train',
+    dataset: 'train',
+    train_file: 'train',
+    eval: 'validation',
+    val: 'validation',
+    test: 'validation',
+    validation_file: 'validation',
+    val_size: 'validation_split',
+    val_set_size: 'validation_split',
+    test_size: 'validation_split',
+    cutoff_len: 'max_length',
+    sequence_len: 'max_length',
+    max_seq_length: 'max_length',
+    max_samples: 'max_rows',
+    train_on_inputs: 'train_on_prompt',
+  },
+  output: { folder: 'dir', output_dir: 'dir' },
+  '': {
+    base_model: 'model',
+    model_name_or_path: 'model',
+    base_model_name_or_path: 'model',
+    dataset: 'data',
+    peft: 'method',
+    adapter: 'method',
+    training_args: 'training',
+  },
+};
+
+/** What is known about a key that a section (`training`, `method.lora`, '' for the top) does not have. */
+export function foreignKey(section: string, key: string): ForeignKey | undefined {
+  return own(FOREIGN, section) && own(FOREIGN[section], key);
+}
+
+/** The key that people mean by `key` in this section. */
+export function usualName(section: string, key: string): string | undefined {
+  return own(USUAL_NAMES, section) && own(USUAL_NAMES[section], key);
+}
+
+function own<T>(table: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
+  return table && Object.hasOwn(table, key) ? table[key] : undefined;
+}

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { describeProblem } from '../../../src/common/problem.js';
+import { parseRunFile } from '../../../src/config/parseRunFile.js';
+import { METHODS } from '../../../src/methods/registry.js';
+import { configOf, FILE, onlyProblem, problemsOf, runText, span } from './support.js';
+
+describe('parseRunFile', () => {
+  it('fills every default in and makes the method a list', () => {
+    assert.deepEqual(configOf(runText()), {
+      model: './base',
+      engine: 'embedded',
+      data: { train: 'rows.jsonl', validation_split: 0, format: 'auto', max_length: 512, train_on_prompt: false },
+      method: [
+        {
+          type: 'lora',
+          r: 8,
+          lora_alpha: 8,
+          lora_dropout: 0,
+          bias: 'none',
+          target_modules: 'all-linear',
+          rank_pattern: {},
+          alpha_pattern: {},
+          use_rslora: false,
+          init_lora_weights: true,
+        },
+      ],
+      training: {
+        num_train_epochs: 3,
+        per_device_train_batch_size: 8,
+        per_device_eval_batch_size: 8,
+        gradient_accumulation_steps: 1,
+        learning_rate: 2e-4,
+        optim: 'adamw',
+        adam_beta1: 0.9,
+        adam_beta2: 0.999,
+        adam_epsilon: 1e-8,
+        weight_decay: 0,
+        max_grad_norm: 1,
+        lr_scheduler_type: 'linear',
+        warmup_steps: 0,
+        warmup_ratio: 0,
+        seed: 42,
+        logging_steps: 1,
+      },
+      output: { dir: 'runs' },
+      runtime: { provider: 'cpu' },
+    });
+  });
+
+  it("accepts every registered method's defaults, alone and in a list", () => {
+    for (const { type } of METHODS) {
+      for (const method of [`{type: ${type}}`, `[{type: ${type}}]`]) {
+        const config = configOf(`model: m\ndata: {train: t.jsonl}\nmethod: ${method}\n`);
+        assert.deepEqual(
+          config.method.map((each) => each.type),
+          [type],
+        );
+      }
+    }
+  });
+
+  it('reads JSON, BOM and CRLF, with right places', () => {
+    const json =
+      '{\n  "model": "m",\n  "data": { "train": ["a.jsonl", "b.jsonl"] },\n  "method": { "type": "full" }\n}\n';
+    assert.deepEqual(configOf(json).data.train, ['a.jsonl', 'b.jsonl']);
+    assert.equal(configOf(`\uFEFF${runText().replaceAll('\n', '\r\n')}`).model, './base');
+    assert.equal(span(onlyProblem(runText('  rr: 3\n').replaceAll('\n', '\r\n'))), '6:3-6:5');
+    assert.equal(span(onlyProblem(`\uFEFFx: 1\n${runText()}`)), '1:1-1:2');
+  });
+
+  it('is frozen at every depth', () => {
+    const config = configOf(runText('  target_modules: [q_proj]\n'));
+    const [method] = config.method;
+    assert.ok(method && method.type === 'lora' && Array.isArray(method.target_modules));
+    const { target_modules: targets } = method;
+    assert.throws(() => targets.push('v_proj'), TypeError);
+    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.training) && Object.isFrozen(config.data));
+  });
+
+  it('gives each file its own copy of a default', () => {
+    const ranks = [configOf(runText()), configOf(runText())].map(({ method: [first] }) =>
+      first?.type === 'lora' ? first.rank_pattern : undefined,
+    );
+    assert.ok(ranks[0] && ranks[0] !== ranks[1]);
+  });
+
+  it('reads numbers as YAML 1.2 writes them', () => {
+    const { training } = configOf(
+      runText('', 'training:\n  learning_rate: 5e-3\n  adam_epsilon: .00001\n  weight_decay: 1E-2\n'),
+    );
+    assert.deepEqual([training.learning_rate, training.adam_epsilon, training.weight_decay], [5e-3, 1e-5, 1e-2]);
+  });
+
+  it('reports an empty file by what it lacks, at its start', () => {
+    const problems = problemsOf('');
+    assert.deepEqual(
+      problems.map(({ code, message }) => [code, message]),
+      ['model', 'data', 'method'].map((key) => ['config.missing-key', `\`${key}\` is missing.`]),
+    );
+    assert.deepEqual(problems.map(span), ['1:1-1:1', '1:1-1:1', '1:1-1:1']);
+    assert.equal(onlyProblem('- a\n').message, 'The run file is a list.');
+    assert.equal(onlyProblem('just text').message, 'The run file is the text `just text`.');
+  });
+
+  it('reports everything at once, in the order of the file', () => {
+    const text = [
+      'model: 3',
+      'engin: embedded',
+      'data:',
+      '  format: chta',
+      'method:',
+      '  - type: lora',
+      '    r: 0',
+      '    lora_aplha: "16"',
+      '  - type: loro',
+      'training:',
+      '  warmup_steps: 2.5',
+      '',
+    ].join('\n');
+    assert.deepEqual(
+      problemsOf(text).map((problem) => `${problem.code} ${span(problem)}`),
+      [
+        'config.wrong-type 1:8-1:9',
+        'config.unknown-key 2:1-2:6',
+        'config.missing-key 3:1-3:5',
+        'config.unknown-value 4:11-4:15',
+        'config.out-of-range 7:8-7:9',
+        'config.unknown-key 8:5-8:15',
+        'config.unknown-value 9:11-9:15',
+        'config.out-of-range 11:17-11:20',
+      ],
+    );
+  });
+
+  it('shows a problem as file, line, finding, expectation and mend', () => {
+    assert.equal(
+      describeProblem(onlyProblem(runText('  r: 0\n'))),
+      ['/work/a.peft.yaml:6:6: `method.r` is the number 0.', 'Expected: a whole number from 1 to 4096'].join('\n'),
+    );
+  });
+
+  it('finds places of values, keys and defaults', () => {
+    const { placeOf } = parseRunFile(runText('  r: 4\n'), FILE);
+    const lineOf = (...args: Parameters<typeof placeOf>): string =>
+      `${placeOf(...args).line}:${placeOf(...args).column}`;
+    assert.equal(lineOf(['method', 'r']), '6:6');
+    assert.equal(lineOf(['method', 0, 'r']), '6:6');
+    assert.equal(lineOf(['method', 0, 'r'], 'key'), '6:3');
+    assert.equal(lineOf(['method', 'lora_alpha']), '4:1');
+    assert.equal(lineOf(['training', 'seed']), '1:1');
+  });
+});

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { scaffoldRunFile } from '../../../src/config/scaffold.js';
+import { METHODS } from '../../../src/methods/registry.js';
+import { configOf, problemsOf, runText } from './support.js';
+
+describe('scaffoldRunFile', () => {
+  for (const { type, family } of METHODS) {
+    it(`${type}: passes the checks and holds the defaults`, () => {
+      const text = scaffoldRunFile({ model: './base', train: 'rows.jsonl', method: type });
+      assert.deepEqual(problemsOf(text), []);
+      const plain = configOf(runText().replace('type: lora', `type: ${type}`));
+      const learning_rate = family === 'full' ? 2e-5 : plain.training.learning_rate;
+      assert.deepEqual(configOf(text), { ...plain, training: { ...plain.training, learning_rate } });
+    });
+  }
+
+  it('shows every option with its description', () => {
+    const text = scaffoldRunFile({ model: 'm', train: ['a', 'b'], method: 'lora' });
+    assert.match(text, /^ {2}# Rank of the update B·A\.\n {2}r: 8$/m);
+    assert.match(text, /^ {2}# Stop after this many optimizer steps\. .*\n {2}# max_steps:$/m);
+    assert.match(text, /^ {2}train: \[ a, b \]$/m);
+    assert.ok(text.split('\n').every((line) => line.length <= 115));
+  });
+
+  it('quotes what YAML would read as something else', () => {
+    for (const model of ['yes: no', '123', '# x', 'C:\\models\\m', '*a', "it's", 'a\nb', 'null']) {
+      assert.equal(configOf(scaffoldRunFile({ model, train: 't', method: 'full' })).model, model);
+    }
+  });
+});
