@@ -10,6 +10,9 @@ import type { RunConfig } from './schema.js';
 import { describeNode, placeAt } from './tree.js';
 import type { ConfigPath, MapNode } from './tree.js';
 
+/** As many as somebody reads; how many more there are is said. */
+const MAX_PROBLEMS = 100;
+
 export interface ParsedRunFile {
   /** Absent when a problem is an error. */
   readonly config?: RunConfig;
@@ -53,10 +56,21 @@ export function parseRunFile(text: string, file: string, overrides: readonly str
 
   problems.sort((a, b) => order(a, file) - order(b, file));
   const failed = problems.some(({ severity }) => severity !== 'warning');
-  if (failed) return { problems, tree, placeOf };
+  if (failed) return { problems: capped(problems), tree, placeOf };
   if (!complete || !isRunConfig(values))
     throw new Error('A run file passed the checks without fitting the schema.');
-  return { config: deepFreeze(values), problems, tree, placeOf };
+  return { config: deepFreeze(values), problems: capped(problems), tree, placeOf };
+}
+
+function capped(problems: readonly Problem[]): readonly Problem[] {
+  const rest = problems.length - MAX_PROBLEMS;
+  if (rest <= 0) return problems;
+  const shown = problems.slice(0, MAX_PROBLEMS);
+  const severity = problems.slice(MAX_PROBLEMS).every((problem) => problem.severity === 'warning')
+    ? 'warning'
+    : 'error';
+  const more: Problem = { code: 'config.more-problems', severity, message: `There are ${rest} more problems.` };
+  return [...shown, more];
 }
 
 /** The checked sections, narrowed by TypeBox's own check of the same schemas. */

@@ -8,8 +8,8 @@ import type { ConfigNode, Entry, ScalarNode } from './tree.js';
 export const MAX_RUN_FILE_BYTES = 1_000_000;
 /** The deepest option is five levels down. The parser's own recursion is kept far from the end of the stack. */
 const MAX_DEPTH = 64;
-/** Words, marks and line breaks. Bounds time and memory on text that is all marks (about a second, 200 MB). */
-const MAX_LEXEMES = 200_000;
+/** Words, marks and line breaks. Bounds time and memory on text that is all marks (1 to 2 s at worst). */
+const MAX_LEXEMES = 100_000;
 /** Values after aliases are written out: an "alias bomb" of a few lines stands for billions of them. */
 const MAX_NODES = 20_000;
 /** More messages than this help nobody. */

@@ -140,6 +140,13 @@ describe('parseRunFile', () => {
     );
   });
 
+  it('lists a hundred problems and counts the rest', () => {
+    const lines = Array.from({ length: 130 }, (_, i) => `zz${i}: 1\n`);
+    const problems = problemsOf(runText('', lines.join('')));
+    assert.equal(problems.length, 101);
+    assert.equal(problems.at(-1)?.message, 'There are 30 more problems.');
+  });
+
   it('finds places of values, keys and defaults', () => {
     const { placeOf } = parseRunFile(runText('  r: 4\n'), FILE);
     const lineOf = (...args: Parameters<typeof placeOf>): string =>
