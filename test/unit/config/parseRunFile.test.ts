@@ -1,30 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { TObject } from '@sinclair/typebox';
 import { describeProblem } from '../../../src/common/problem.js';
 import { parseRunFile } from '../../../src/config/parseRunFile.js';
+import { DataOptions } from '../../../src/data/options.js';
+import { LoraOptions } from '../../../src/methods/lora.js';
 import { METHODS } from '../../../src/methods/registry.js';
 import { configOf, FILE, onlyProblem, problemsOf, runText, span } from './support.js';
+
+/** The defaults that another room's schema declares. */
+function defaultsOf({ properties }: TObject): Record<string, unknown> {
+  const given = Object.entries(properties).filter(([, schema]) => schema.default !== undefined);
+  assert.ok(given.length > 3);
+  return Object.fromEntries(given.map(([key, schema]) => [key, schema.default]));
+}
 
 describe('parseRunFile', () => {
   it('fills every default in and makes the method a list', () => {
     assert.deepEqual(configOf(runText()), {
       model: './base',
       engine: 'embedded',
-      data: { train: 'rows.jsonl', validation_split: 0, format: 'auto', max_length: 512, train_on_prompt: false },
-      method: [
-        {
-          type: 'lora',
-          r: 8,
-          lora_alpha: 8,
-          lora_dropout: 0,
-          bias: 'none',
-          target_modules: 'all-linear',
-          rank_pattern: {},
-          alpha_pattern: {},
-          use_rslora: false,
-          init_lora_weights: true,
-        },
-      ],
+      data: { train: 'rows.jsonl', ...defaultsOf(DataOptions) },
+      method: [{ type: 'lora', ...defaultsOf(LoraOptions) }],
       training: {
         num_train_epochs: 3,
         per_device_train_batch_size: 8,
