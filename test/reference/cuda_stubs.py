@@ -3,10 +3,10 @@
 Usage: python cuda_stubs.py SITE_PACKAGES
 
 torch's own shared libraries name cuBLAS, cuDNN, NCCL and others as needed: gigabytes that a CPU-only machine never
-calls. The dynamic linker only asks that a library of that name exists and has the symbols that its users name. So
-for each library that is named and not installed this writes a stub beside torch's, in which every such symbol exists
-and stops the program when it is called. The small CUDA runtime and CUPTI must be the real ones: torch_cuda registers
-its kernels with them while it loads.
+calls. The dynamic linker only asks that a library of that name exists and has the symbols that its users name.
+So for each library that is named and not installed this writes a stub beside torch's, in which every such symbol
+exists and stops the program when it is called. The small CUDA runtime and CUPTI must be the real ones: torch_cuda
+registers its kernels with them while it loads.
 
 Needs gcc and readelf. Running it again changes nothing.
 """
@@ -41,12 +41,16 @@ def symbols_of(text: str) -> tuple[set[str], set[str]]:
 
 
 def stubs_needed(site_packages: Path) -> dict[str, dict[str, set[str]]]:
-    """For each needed and absent library: its version names and the symbols wanted under each ('' = no version)."""
+    """For each needed and absent library: its version names and the symbols wanted under each ('': none)."""
     torch_lib = site_packages / 'torch' / 'lib'
-    texts = [read_elf(path) for path in sorted(torch_lib.glob('lib*torch*.so')) + sorted(torch_lib.glob('libc*.so'))]
+    texts = [
+        read_elf(path) for path in sorted(torch_lib.glob('lib*torch*.so')) + sorted(torch_lib.glob('libc*.so'))
+    ]
     present = {path.name for path in [*torch_lib.iterdir(), *site_packages.glob('nvidia/*/lib/*')]}
     needed = {name for text in texts for name in NVIDIA_LIBRARY.findall(text)} - present - {DRIVER}
-    versions_of = {file: re.findall(r'Name: (\S+)', block) for text in texts for file, block in VERSION_BLOCK.findall(text)}
+    versions_of = {
+        file: re.findall(r'Name: (\S+)', block) for text in texts for file, block in VERSION_BLOCK.findall(text)
+    }
     stubs = {name: {version: set() for version in versions_of.get(name, [''])} for name in sorted(needed)}
     owner = {version: name for name, versions in stubs.items() for version in versions if version != ''}
     unversioned = [name for name, versions in stubs.items() if '' in versions]
@@ -57,7 +61,9 @@ def stubs_needed(site_packages: Path) -> dict[str, dict[str, set[str]]]:
         if version in owner:
             stubs[owner[version]][version].add(name)
         elif version == '' and name not in defined and NVIDIA_SYMBOL.fullmatch(name):
-            for library in unversioned:  # Which of them owns it is not written anywhere; the first one loaded serves.
+            for (
+                library
+            ) in unversioned:  # Which of them owns it is not written anywhere; the first one loaded serves.
                 stubs[library][''].add(name)
     return stubs
 
@@ -68,9 +74,24 @@ def write_stub(path: Path, versions: dict[str, set[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, script = Path(folder) / 'stub.c', Path(folder) / 'stub.map'
         source.write_text(''.join(f'void {symbol}(void) {{ __builtin_trap(); }}\n' for symbol in symbols))
-        script.write_text(''.join(f'{version} {{ {"".join(f"{s}; " for s in sorted(names))} }};\n'
-                                  for version, names in versions.items() if version != ''))
-        command = ['gcc', '-w', '-shared', '-nostdlib', '-fPIC', f'-Wl,-soname,{path.name}', str(source), '-o', str(path)]
+        script.write_text(
+            ''.join(
+                f'{version} {{ {"".join(f"{s}; " for s in sorted(names))} }};\n'
+                for version, names in versions.items()
+                if version != ''
+            )
+        )
+        command = [
+            'gcc',
+            '-w',
+            '-shared',
+            '-nostdlib',
+            '-fPIC',
+            f'-Wl,-soname,{path.name}',
+            str(source),
+            '-o',
+            str(path),
+        ]
         subprocess.run(command + ([f'-Wl,--version-script={script}'] if '' not in versions else []), check=True)
 
 

@@ -3,7 +3,7 @@
 #
 #   bash test/reference/install.sh VENV_FOLDER        (PYTHON=python3.11 or newer to choose the interpreter)
 #
-# About 580 MB of downloads (torch's wheel for Linux x86_64 is the CUDA build) and 1.7 GB on disk; 40 s on two cores.
+# About 570 MB of downloads (torch's wheel for Linux x86_64 is the CUDA build) and 1.7 GB on disk; 45 s on two cores.
 # Does nothing when VENV_FOLDER already holds what the requirement files here ask for.
 set -euo pipefail
 

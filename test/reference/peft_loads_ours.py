@@ -34,7 +34,9 @@ def main(model_folder: str, adapter_folder: str, ids: str, out: str) -> None:
     notes = {
         'missing_keys': sorted(wanted - present),
         'unexpected_keys': sorted(present - known),
-        'warnings': [str(warning.message) for warning in caught if not issubclass(warning.category, FutureWarning)],
+        'warnings': [
+            str(warning.message) for warning in caught if not issubclass(warning.category, FutureWarning)
+        ],
     }
     write_result(out, {'base': base_logits, 'logits': logits, 'merged': merged}, notes)
 

@@ -31,11 +31,14 @@ def logits_of(model: torch.nn.Module, rows: list[list[int]]) -> list[torch.Tenso
 
 
 def write_result(path: str, logits: dict[str, list[torch.Tensor]], notes: dict[str, object]) -> None:
-    """Writes JSON (`{ name: [row][position][token], ...notes }`), or safetensors with keys `name.row`, by the ending."""
+    """Writes JSON (`{ name: [row][position][token], ...notes }`) or, by the ending, safetensors (`name.row`)."""
     if path.endswith('.safetensors'):
         tensors = {f'{name}.{row}': value for name, values in logits.items() for row, value in enumerate(values)}
-        save_file({name: value.contiguous() for name, value in tensors.items()}, path,
-                  metadata={name: json.dumps(value) for name, value in notes.items()})
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()},
+            path,
+            metadata={name: json.dumps(value) for name, value in notes.items()},
+        )
         return
     rows = {name: [value.tolist() for value in values] for name, values in logits.items()}
     Path(path).write_text(json.dumps(rows | notes))
