@@ -21,7 +21,7 @@ def without_end(text: str, own_end: str) -> str:
 
 
 def read_rows(path: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[list[Row], dict[str, int]]:
-    """Prompt and completion tokenized apart, joined, ended by eos, cut to length. Rows without labels are dropped."""
+    """Prompt and completion tokenized apart, joined, ended by eos, cut to length. Label-less rows drop out."""
     rows: list[Row] = []
     truncated = dropped = 0
     for line in Path(path).read_text(encoding='utf-8').splitlines():
