@@ -62,8 +62,14 @@ for (const options of bundles) {
     process.exitCode = 1;
     continue;
   }
-  if (watch) await (await context(options)).watch();
-  else await build(options);
+  try {
+    if (watch) await (await context(options)).watch();
+    else await build(options);
+  } catch {
+    // esbuild has printed what is wrong; the other bundles are built all the same.
+    process.exitCode = 1;
+    continue;
+  }
   const files = options.outfile
     ? [options.outfile]
     : options.entryPoints.map((entry) => path.join(options.outdir, path.basename(entry).replace(/\.ts$/, '.js')));

@@ -1,3 +1,4 @@
+import { formatCount } from '../src/host/format.js';
 import { nearestIndex, niceTicks, rangeOf, thin } from './chartMath.js';
 import type { Points } from './chartMath.js';
 import { make, makeSvg, setText } from './dom.js';
@@ -17,6 +18,8 @@ export interface ChartData {
   /** Ticks are round in this unit: 1, or a power of 1024 for bytes. */
   readonly unit?: number;
   readonly formatY: (value: number) => string;
+  /** For the ticks, when they are to be shorter. */
+  readonly formatTick?: (value: number) => string;
   /** Forces 0 onto the axis. */
   readonly fromZero?: boolean;
   /** The right end of the axis, where it is known before the run gets there. */
@@ -30,7 +33,9 @@ export interface Chart {
 }
 
 const HEIGHT = 280;
-const MARGIN = { top: 12, right: 16, bottom: 38, left: 64 } as const;
+/** More dots than this hide their curve. */
+const MOST_DOTS = 40;
+const MARGIN = { top: 12, right: 28, bottom: 38, left: 64 } as const;
 
 /** A line chart with axes and a read-out that follows the pointer or, with focus, the arrow keys. */
 export function createChart(label: string): Chart {
@@ -45,7 +50,7 @@ export function createChart(label: string): Chart {
   function render(): void {
     const width = Math.floor(svg.getBoundingClientRect().width);
     if (!data || width < 120) return;
-    const { curves } = data;
+    const { curves, formatTick = data.formatY } = data;
     const xs = rangeOf([...curves.map(({ x }) => x), data.xEnd === undefined ? [] : [data.xEnd]]);
     const ys = rangeOf([...curves.map(({ y }) => y), data.fromZero ? [0] : []]);
     if (!xs || !ys) {
@@ -77,14 +82,18 @@ export function createChart(label: string): Chart {
         makeSvg(
           'text',
           { class: 'tick', x: MARGIN.left - 8, y: py(tick) + 4, 'text-anchor': 'end' },
-          data.formatY(tick),
+          formatTick(tick),
         ),
       );
     }
     for (const tick of xTicks) {
       parts.push(makeSvg('line', { class: 'axis', x1: px(tick), x2: px(tick), y1: bottom, y2: bottom + 4 }));
       parts.push(
-        makeSvg('text', { class: 'tick', x: px(tick), y: bottom + 17, 'text-anchor': 'middle' }, String(tick)),
+        makeSvg(
+          'text',
+          { class: 'tick', x: px(tick), y: bottom + 17, 'text-anchor': 'middle' },
+          formatCount(tick),
+        ),
       );
     }
     parts.push(makeSvg('line', { class: 'axis', x1: MARGIN.left, x2: right, y1: bottom, y2: bottom }));
@@ -99,7 +108,7 @@ export function createChart(label: string): Chart {
       const points = thin(curve, Math.max(1, right - MARGIN.left));
       const path = points.x.map((x, index) => `${px(x).toFixed(1)},${py(points.y[index] ?? 0).toFixed(1)}`);
       parts.push(makeSvg('polyline', { class: `curve curve-${curve.look}`, points: path.join(' ') }));
-      if (curve.dots || points.x.length === 1) {
+      if ((curve.dots && points.x.length <= MOST_DOTS) || points.x.length === 1) {
         points.x.forEach((x, index) =>
           parts.push(
             makeSvg('circle', { class: `dot dot-${curve.look}`, cx: px(x), cy: py(points.y[index] ?? 0), r: 3 }),
@@ -177,7 +186,7 @@ function readAt({ curves, xName, formatY }: ChartData, x: number): string {
     const at = curve.x[index];
     const y = curve.y[index];
     if (at === undefined || y === undefined) return undefined;
-    return `${curve.name} ${formatY(y)}${at === x ? '' : ` (at ${at})`}`;
+    return `${curve.name} ${formatY(y)}${at === x ? '' : ` (at ${formatCount(at)})`}`;
   });
-  return [`${xName} ${x}`, ...values.filter((value) => value !== undefined)].join('  ·  ');
+  return [`${xName} ${formatCount(x)}`, ...values.filter((value) => value !== undefined)].join('  ·  ');
 }

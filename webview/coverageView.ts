@@ -1,6 +1,6 @@
 import { formatCount, formatPercent } from '../src/host/format.js';
 import type { Coverage } from '../src/training/events.js';
-import { make, setShown, setText } from './dom.js';
+import { make, setShown, setText, tile } from './dom.js';
 import { problemParts } from './endView.js';
 import { makeGrid } from './toolkit.js';
 import type { Send, View } from './view.js';
@@ -78,8 +78,4 @@ export function createCoverageView(send: Send): View {
       );
     },
   };
-}
-
-function tile(title: string, value: string): HTMLElement {
-  return make('div', { class: 'tile' }, make('dt', {}, title), make('dd', {}, value));
 }

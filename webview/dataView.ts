@@ -1,25 +1,12 @@
 import { formatCount } from '../src/host/format.js';
 import type { DataLoaded, Sample } from '../src/training/events.js';
-import { button, make, setShown } from './dom.js';
-import { makeGrid } from './toolkit.js';
+import { button, make, setShown, tile } from './dom.js';
 import type { Send, View } from './view.js';
 
 /** What became of the rows, and decoded examples with their label mask. */
 export function createDataView(send: Send): View {
   const waiting = make('p', { class: 'muted' }, 'Data and samples are told before the first step.');
-  const splits = makeGrid(
-    'Rows and tokens per split',
-    [
-      { key: 'split', title: 'Split' },
-      { key: 'format', title: 'Format' },
-      { key: 'kept', title: 'Rows used' },
-      { key: 'broken', title: 'Broken' },
-      { key: 'truncated', title: 'Truncated' },
-      { key: 'unsupervised', title: 'Without label' },
-      { key: 'tokens', title: 'Supervised tokens' },
-    ],
-    '1fr 1fr 1fr 0.8fr 0.8fr 1fr 1.6fr',
-  );
+  const splits = make('div', {});
   const broken = make('ul', { class: 'broken', 'aria-label': 'Rows that could not be read' });
   const legend = make(
     'p',
@@ -30,7 +17,7 @@ export function createDataView(send: Send): View {
     ' is only read.',
   );
   const samples = make('div', { class: 'samples' });
-  const body = make('div', {}, splits.element, broken, make('h2', {}, 'Samples'), legend, samples);
+  const body = make('div', {}, splits, broken, make('h2', {}, 'Samples'), legend, samples);
   let drawnSamples = 0;
   let drawnData = 0;
   return {
@@ -41,7 +28,7 @@ export function createDataView(send: Send): View {
       setShown(body, !none);
       if (model.data.length !== drawnData) {
         drawnData = model.data.length;
-        splits.setRows(model.data.map(splitRow));
+        splits.replaceChildren(...model.data.flatMap(splitParts));
         broken.replaceChildren(...model.data.flatMap((data) => brokenItems(data, send)));
       }
       if (model.samples.length !== drawnSamples) {
@@ -52,16 +39,21 @@ export function createDataView(send: Send): View {
   };
 }
 
-function splitRow({ split, report }: DataLoaded): Readonly<Record<string, string>> {
-  return {
-    split,
-    format: report.format,
-    kept: `${formatCount(report.kept)} of ${formatCount(report.rows)}`,
-    broken: formatCount(report.brokenCount),
-    truncated: formatCount(report.truncated),
-    unsupervised: formatCount(report.unsupervised),
-    tokens: `${formatCount(report.supervisedTokens)} of ${formatCount(report.tokens)}`,
-  };
+function splitParts({ split, report }: DataLoaded): HTMLElement[] {
+  return [
+    make('h2', {}, split === 'train' ? 'Training rows' : 'Validation rows'),
+    make(
+      'dl',
+      { class: 'tiles' },
+      tile('Rows used', `${formatCount(report.kept)} of ${formatCount(report.rows)}`),
+      tile('Format', report.format),
+      tile('Broken', formatCount(report.brokenCount)),
+      tile('Truncated', formatCount(report.truncated)),
+      tile('Dropped, no label', formatCount(report.unsupervised)),
+      tile('Tokens', formatCount(report.tokens)),
+      tile('Supervised', formatCount(report.supervisedTokens)),
+    ),
+  ];
 }
 
 function brokenItems({ report }: DataLoaded, send: Send): HTMLElement[] {

@@ -41,3 +41,8 @@ export function setShown(element: HTMLElement, shown: boolean): void {
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
+
+/** A titled value, for a `dl` of tiles. */
+export function tile(title: string, value: string): HTMLElement {
+  return make('div', { class: 'tile' }, make('dt', {}, title), make('dd', {}, value));
+}

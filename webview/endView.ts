@@ -1,7 +1,7 @@
 import { formatCount, formatDuration, formatLoss } from '../src/host/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
 import type { RunState } from '../src/host/runState.js';
-import { button, make, setShown } from './dom.js';
+import { button, make, setShown, tile } from './dom.js';
 import type { Send, View } from './view.js';
 
 /** How the run ended: the adapter and its metrics, or the problem and what to do about it. */
@@ -15,8 +15,11 @@ export function createEndView(send: Send): View {
       drawn = state;
       setShown(element, state.kind === 'finished' || state.kind === 'failed');
       element.className = `end end-${state.kind}`;
-      if (state.kind === 'failed') element.replaceChildren(...problemParts(state.problem, send));
-      else if (state.kind === 'finished') element.replaceChildren(...finishedParts(state, send));
+      if (state.kind === 'failed') {
+        element.replaceChildren(
+          ...[state.problem, ...state.others].flatMap((problem) => problemParts(problem, send)),
+        );
+      } else if (state.kind === 'finished') element.replaceChildren(...finishedParts(state, send));
       else element.replaceChildren();
     },
   };
@@ -49,9 +52,7 @@ function placeName({ file, line }: Place): string {
 function finishedParts(state: Extract<RunState, { kind: 'finished' }>, send: Send): Node[] {
   const { result, note } = state;
   const how = result.reason === 'completed' ? 'Finished' : 'Stopped on request';
-  const metrics = Object.entries(result.metrics).map(([name, value]) =>
-    make('div', { class: 'tile' }, make('dt', {}, name), make('dd', {}, formatLoss(value))),
-  );
+  const metrics = Object.entries(result.metrics).map(([name, value]) => tile(name, formatLoss(value)));
   return [
     make('p', {}, `${how} after ${formatCount(result.steps)} steps and ${formatDuration(result.seconds)}.`),
     ...(note === undefined ? [] : [make('p', { class: 'problem' }, note)]),

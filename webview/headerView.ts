@@ -9,7 +9,7 @@ import type { Send, View } from './view.js';
 /** What is trained, how far it is, and the buttons. */
 export function createHeaderView(send: Send): View {
   const name = make('h1', {});
-  const state = make('vscode-tag', { class: 'state' });
+  const state = make('span', { class: 'state' });
   const stop = button('Stop', 'primary', () => send({ type: 'stop' }));
   const again = button('Train Again', 'primary', () => send({ type: 'train' }));
   const openFile = button('Run File', 'secondary', () => send({ type: 'openRunFile' }));
@@ -117,7 +117,7 @@ function tileTexts(model: RunModel, run: RunState): readonly (readonly [string, 
   const speed = tokensPerSecond(model);
   const peak = run.kind === 'finished' ? run.result.peakMemory : model.memory.at(-1)?.peakResident;
   return [
-    ['Step', `${last?.step ?? 0} of ${model.started?.totalSteps ?? '–'}`],
+    ['Step', `${formatCount(last?.step ?? 0)} of ${model.started ? formatCount(model.started.totalSteps) : '–'}`],
     ['Loss', last ? formatLoss(last.loss) : '–'],
     ['Held-out loss', heldOut ? formatLoss(heldOut.loss) : '–'],
     ['Learning rate', last ? formatRate(last.learningRate) : '–'],

@@ -1,4 +1,5 @@
-import { formatLoss, formatRate } from '../src/host/format.js';
+import { formatLoss, formatRate, formatTick } from '../src/host/format.js';
+import { isGoing } from '../src/host/runState.js';
 import { createChart } from './chart.js';
 import type { Curve } from './chart.js';
 import { smooth } from './chartMath.js';
@@ -40,7 +41,7 @@ export function createLossView(choice: LossChoice, onChoice: () => void): View {
   );
   return {
     element,
-    draw(model) {
+    draw(model, state) {
       const terms = Object.keys(model.steps.at(-1)?.terms ?? {});
       const options = [
         { key: 'loss', title: 'Loss' },
@@ -56,7 +57,8 @@ export function createLossView(choice: LossChoice, onChoice: () => void): View {
         xName: 'step',
         yName: chosen.key === 'loss' ? 'mean cross-entropy per supervised token (nats)' : chosen.title,
         formatY: rate ? formatRate : formatLoss,
-        xEnd: model.started?.totalSteps,
+        formatTick: rate ? formatRate : formatTick,
+        xEnd: isGoing(state) ? model.started?.totalSteps : undefined,
         empty: 'The curve starts with the first optimizer step.',
       });
     },

@@ -1,4 +1,5 @@
 import { formatBytes } from '../src/host/format.js';
+import { isGoing } from '../src/host/runState.js';
 import { createChart } from './chart.js';
 import { make, setShown } from './dom.js';
 import { makeGrid } from './toolkit.js';
@@ -23,7 +24,7 @@ export function createMemoryView(): View {
   );
   return {
     element: make('div', { class: 'tab' }, chart.element, note, partsTitle, parts.element),
-    draw({ memory, started }) {
+    draw({ memory, started }, state) {
       const x = memory.map(({ step }) => step);
       chart.draw({
         curves:
@@ -40,7 +41,7 @@ export function createMemoryView(): View {
         unit: unitFor(Math.max(1, ...memory.slice(-1).map(({ peakResident }) => peakResident))),
         formatY: formatBytes,
         fromZero: true,
-        xEnd: started?.totalSteps,
+        xEnd: isGoing(state) ? started?.totalSteps : undefined,
         empty: 'Nothing measured yet.',
       });
       const known = Object.entries(memory.at(-1)?.parts ?? {}).sort(([, a], [, b]) => b - a);

@@ -3,7 +3,6 @@ import {
   Dropdown,
   Panels,
   provideVSCodeDesignSystem,
-  vsCodeBadge,
   vsCodeButton,
   vsCodeDataGrid,
   vsCodeDataGridCell,
@@ -13,14 +12,12 @@ import {
   vsCodePanels,
   vsCodePanelTab,
   vsCodePanelView,
-  vsCodeTag,
 } from '@vscode/webview-ui-toolkit';
 import { make } from './dom.js';
 
 /** Registers the toolkit's elements that the page uses. */
 export function registerToolkit(): void {
   provideVSCodeDesignSystem().register(
-    vsCodeBadge(),
     vsCodeButton(),
     vsCodeDataGrid(),
     vsCodeDataGridCell(),
@@ -30,7 +27,6 @@ export function registerToolkit(): void {
     vsCodePanels(),
     vsCodePanelTab(),
     vsCodePanelView(),
-    vsCodeTag(),
   );
 }
 
@@ -117,7 +113,7 @@ export function makeTabs(
       const title = tabs.find((tab) => tab.id === id)?.title;
       if (!head || title === undefined || head.dataset['count'] === String(count)) return;
       head.dataset['count'] = String(count);
-      head.replaceChildren(title, ...(count > 0 ? [make('vscode-badge', { class: 'count' }, String(count))] : []));
+      head.replaceChildren(title, ...(count > 0 ? [make('span', { class: 'count' }, String(count))] : []));
     },
   };
 }

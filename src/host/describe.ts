@@ -93,7 +93,10 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
         info(`Adapter: ${event.adapter}`),
       ];
     case 'failed':
-      return [{ level: 'error', text: describeProblem(event.problem) }];
+      return [event.problem, ...(event.others ?? [])].map((problem) => ({
+        level: 'error' as const,
+        text: describeProblem(problem),
+      }));
   }
 }
 

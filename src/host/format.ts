@@ -7,7 +7,7 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     unit += 1;
   }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
+  return `${Number(value.toFixed(unit === 0 || value >= 100 ? 0 : 1))} ${units[unit] ?? ''}`;
 }
 
 /** `134515008` → `134,515,008`. */
@@ -44,4 +44,11 @@ export function formatLoss(value: number): string {
 /** A learning rate: `2.0e-4`. */
 export function formatRate(value: number): string {
   return value === 0 ? '0' : value.toExponential(1);
+}
+
+/** A value at a tick of an axis: {@link formatLoss} without zeros that say nothing. */
+export function formatTick(value: number): string {
+  return Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3)
+    ? value.toExponential(1)
+    : String(Number(value.toPrecision(4)));
 }

@@ -24,6 +24,8 @@ async function follow(
 ): Promise<void> {
   const view = createProgressView();
   let shown = 0;
+  // A run with a mistake in its file may be over before the notification is up.
+  if (!isGoing(runs.state())) return;
   await new Promise<void>((resolve) => {
     const following = runs.onDidChange(({ state, event }) => {
       if (!isGoing(state)) {

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { describeProblem } from '../common/problem.js';
 import { describeEvent } from './describe.js';
 import type { LogLevel } from './describe.js';
 import type { Runs } from './runs.js';
@@ -12,13 +13,17 @@ export function createOutput(): vscode.LogOutputChannel {
 export function logRuns(output: vscode.LogOutputChannel, runs: Runs): vscode.Disposable {
   return runs.onDidChange(({ state, event, fresh }) => {
     if (fresh && state.kind === 'starting') output.info(`Training ${state.file}`);
+    // A failure is told once, when its process has ended.
+    if (event?.type === 'failed') return;
     if (event) {
       for (const { level, text } of describeEvent(event)) write(output, level, text);
       return;
     }
     if (state.kind === 'finished') output.info(state.note ?? 'The worker has exited.');
     if (state.kind === 'failed') {
-      output.error(`Failed (${state.problem.code}): ${state.problem.message}`);
+      for (const problem of [state.problem, ...state.others]) {
+        output.error(`${problem.code}: ${describeProblem(problem)}`);
+      }
     }
     if (state.kind === 'stopping') output.info('Stop requested: the present step is finished first.');
   });

@@ -11,8 +11,9 @@ export function createProblems(runs: Runs): vscode.Disposable {
     if (event?.type === 'coverage') event.warnings.forEach((warning) => mark(collection, warning, 'warning'));
     if (event) return;
     if (state.kind === 'failed') {
-      mark(collection, state.problem, state.problem.severity ?? 'error');
-      void tellFailed(state.file, state.problem);
+      for (const problem of [state.problem, ...state.others])
+        mark(collection, problem, problem.severity ?? 'error');
+      void tellFailed(state.file, state.problem, state.others.length);
     }
     if (state.kind === 'finished')
       void tellFinished(state.file, state.result.adapter, state.result.reason, state.note);
@@ -61,13 +62,13 @@ function sentences({ message, expected, mend }: Problem): string {
     .join(' ');
 }
 
-async function tellFailed(file: string, problem: Problem): Promise<void> {
+async function tellFailed(file: string, problem: Problem, others: number): Promise<void> {
   const { where } = problem;
   const place = where
     ? ` (${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`})`
     : '';
   const chosen = await vscode.window.showErrorMessage(
-    `${runName(file)} failed${place}: ${sentences(problem)}`,
+    `${runName(file)} failed${place}: ${sentences(problem)}${others > 0 ? ` (And ${others} more: see Problems.)` : ''}`,
     ...(where ? ['Open File'] : []),
     'Show Log',
   );

@@ -13,7 +13,13 @@ export type RunState =
       readonly result: Finished;
       readonly note?: string;
     } & Going)
-  | ({ readonly kind: 'failed'; readonly ended: number; readonly problem: Problem } & Going);
+  | ({
+      readonly kind: 'failed';
+      readonly ended: number;
+      readonly problem: Problem;
+      /** Further problems of the same input. */
+      readonly others: readonly Problem[];
+    } & Going);
 
 interface Going {
   /** The run file, absolute. */
@@ -73,11 +79,17 @@ export function advance(state: RunState, happening: Happening): RunState {
 
 function conclude({ file, began }: Going, ended: number, ending: Ending): RunState {
   const { last } = ending;
-  if (last?.type === 'failed') return { kind: 'failed', file, began, ended, problem: last.problem };
+  const failed = (problem: Problem, others: readonly Problem[] = []): RunState => ({
+    kind: 'failed',
+    file,
+    began,
+    ended,
+    problem,
+    others,
+  });
+  if (last?.type === 'failed') return failed(last.problem, last.others);
   if (last?.type === 'finished') {
-    if (!ending.adapterFound) {
-      return { kind: 'failed', file, began, ended, problem: nothingWritten(last) };
-    }
+    if (!ending.adapterFound) return failed(nothingWritten(last));
     const expectedCode = last.reason === 'completed' ? 0 : 130;
     const clean = ending.code === expectedCode || ending.code === 0;
     return {
@@ -89,7 +101,7 @@ function conclude({ file, began }: Going, ended: number, ending: Ending): RunSta
       note: clean ? undefined : `The adapter is written, but afterwards the worker ${howItEnded(ending)}.`,
     };
   }
-  return { kind: 'failed', file, began, ended, problem: processEnded(file, ending) };
+  return failed(processEnded(file, ending));
 }
 
 function nothingWritten(last: Finished): Problem {

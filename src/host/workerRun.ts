@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import type { WorkerRequest } from '../engines/workerProtocol.js';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from './runEvent.js';
 import type { Happening } from './runState.js';
@@ -59,7 +60,7 @@ export function startWorker({ worker, file, tell, print }: WorkerOptions): Worke
     print(line);
   });
 
-  function send(message: { type: 'train'; file: string } | { type: 'stop' }): void {
+  function send(message: WorkerRequest): void {
     if (!child.connected) return;
     child.send(message, (error) => {
       if (error) print(`The worker did not take the message "${message.type}": ${error.message}`);

@@ -7,6 +7,7 @@ import {
   formatLoss,
   formatPercent,
   formatRate,
+  formatTick,
 } from '../../../src/host/format.js';
 
 test('bytes, counts and shares', () => {
@@ -33,4 +34,7 @@ test('losses and rates keep their digits', () => {
   assert.equal(formatLoss(NaN), 'NaN');
   assert.equal(formatRate(0.0002), '2.0e-4');
   assert.equal(formatRate(0), '0');
+  assert.equal(formatTick(3.2), '3.2');
+  assert.equal(formatTick(0), '0');
+  assert.equal(formatTick(1e-5), '1.0e-5');
 });

@@ -111,9 +111,11 @@ describe('startWorker', () => {
       message: 'rnk is no key',
       where: { file: '/x.peft.yaml', line: 4 },
     };
-    const { state, kinds } = await play([{ send: { type: 'failed', problem } }, { exit: 1 }]);
+    const other = { code: 'config.type', message: 'r is no number', where: { file: '/x.peft.yaml', line: 9 } };
+    const { state, kinds } = await play([{ send: { type: 'failed', problem, others: [other] } }, { exit: 1 }]);
     assert.deepEqual(kinds, ['starting', 'failed']);
     assert.deepEqual(state.kind === 'failed' && state.problem, problem);
+    assert.deepEqual(state.kind === 'failed' && state.others, [other]);
   });
 
   test('a process that dies in silence is named by its signal, and memory is suspected', async () => {

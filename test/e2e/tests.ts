@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as vscode from 'vscode';
+import type { PeftStudioApi } from '../../src/extension.js';
+import type { RunState } from '../../src/host/runState.js';
+
+/** Generous: a machine that runs other things too trains slowly. */
+const RUN_LIMIT_MS = 200_000;
+
+/** Called by VS Code in its extension host; a rejection makes the run fail. */
+export async function run(): Promise<void> {
+  let failures = 0;
+  for (const [name, test] of tests) {
+    const began = Date.now();
+    try {
+      await test();
+      console.log(`✔ ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    } catch (error) {
+      failures += 1;
+      console.error(`✖ ${name}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+  }
+  if (failures > 0) throw new Error(`${failures} of ${tests.length} end-to-end tests failed`);
+  console.log(`${tests.length} end-to-end tests passed`);
+}
+
+const tests: readonly (readonly [string, () => Promise<void>])[] = [
+  ['the quickstart trains to the end and leaves a LoRA adapter', trainsToTheEnd],
+  ['the panel draws the run, and draws it again when it is reopened', panelShowsTheRun],
+  ['a run that is stopped leaves the adapter of its steps so far', stopLeavesAnAdapter],
+  ['a mistake in the run file is shown at its line', mistakeIsShown],
+  ['what is typed but not saved is saved before the run', unsavedTextIsSaved],
+];
+
+async function trainsToTheEnd(): Promise<void> {
+  const { runs } = await studio();
+  await vscode.window.showTextDocument(quickstart());
+  await train();
+
+  const state = finishedState(runs.state());
+  assert.equal(state.result.reason, 'completed');
+  await assertAdapter(state.result.adapter);
+
+  const events = runs.events();
+  const kinds = new Set(events.map(({ type }) => type));
+  for (const kind of [
+    'started',
+    'coverage',
+    'data',
+    'sample',
+    'step',
+    'evaluation',
+    'memory',
+    'finished',
+  ] as const) {
+    assert.ok(kinds.has(kind), `no event "${kind}" came`);
+  }
+  const kindsInOrder = events.map(({ type }) => type);
+  assert.ok(
+    kindsInOrder.indexOf('coverage') < kindsInOrder.indexOf('step'),
+    'coverage comes before the first step',
+  );
+  assert.ok(kindsInOrder.indexOf('sample') < kindsInOrder.indexOf('step'), 'samples come before the first step');
+
+  const losses = events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  assert.ok(losses.length >= 10, `only ${losses.length} steps came`);
+  assert.ok(
+    mean(losses.slice(-5)) < 0.8 * mean(losses.slice(0, 5)),
+    `the loss did not fall: ${losses.slice(0, 5).join(', ')} … ${losses.slice(-5).join(', ')}`,
+  );
+  const memory = events.flatMap((event) => (event.type === 'memory' ? [event] : [])).at(-1);
+  assert.ok(memory && memory.resident > 10 * 1024 ** 2, 'measured memory is more than nothing');
+
+  const started = events.find((event) => event.type === 'started');
+  assert.ok(started?.type === 'started');
+  assert.ok((await stat(path.join(started.folder, 'events.jsonl'))).size > 0, 'the events are recorded');
+}
+
+async function panelShowsTheRun(): Promise<void> {
+  const { runs, panel } = await studio();
+  // Superseded progress is drawn too, so the page may have seen more than is kept.
+  await until(() => (panel.drawn() ?? 0) >= runs.events().length, 'the panel to draw every event');
+  await vscode.window.tabGroups.close(panelTabs());
+  await until(() => panel.drawn() === undefined, 'the panel to close');
+  await vscode.commands.executeCommand('peftStudio.openPanel');
+  await until(() => panel.drawn() === runs.events().length, 'the reopened panel to draw every event');
+  assert.equal(panelTabs().length, 1);
+}
+
+async function stopLeavesAnAdapter(): Promise<void> {
+  const { runs } = await studio();
+  await vscode.window.showTextDocument(quickstart());
+  const following = runs.onDidChange(({ event }) => {
+    if (event?.type !== 'step') return;
+    following.dispose();
+    void vscode.commands.executeCommand('peftStudio.stop');
+  });
+  await train();
+
+  const state = finishedState(runs.state());
+  assert.equal(state.result.reason, 'stopped');
+  await assertAdapter(state.result.adapter);
+  const started = runs.events().find((event) => event.type === 'started');
+  assert.ok(started?.type === 'started');
+  assert.ok(
+    state.result.steps >= 1 && state.result.steps < started.totalSteps,
+    `${state.result.steps} steps were taken`,
+  );
+}
+
+async function mistakeIsShown(): Promise<void> {
+  const { runs } = await studio();
+  const text = await readFile(quickstart().fsPath, 'utf8');
+  const wrong = text.replace('lora_alpha:', 'lora_alpa:');
+  const line = wrong.split('\n').findIndex((each) => each.includes('lora_alpa:'));
+  assert.ok(line > 0);
+  const broken = vscode.Uri.file(path.join(path.dirname(quickstart().fsPath), 'broken.peft.yaml'));
+  await writeFile(broken.fsPath, wrong);
+  await vscode.window.showTextDocument(broken);
+  await train();
+
+  assert.equal(runs.state().kind, 'failed');
+  const found = vscode.languages.getDiagnostics(broken).filter(({ source }) => source === 'PEFT Studio');
+  assert.equal(found.length, 1);
+  assert.equal(found[0]?.range.start.line, line);
+  assert.equal(found[0]?.severity, vscode.DiagnosticSeverity.Error);
+  assert.match(found[0]?.message ?? '', /lora_alpa/);
+  assert.match(found[0]?.message ?? '', /lora_alpha/, 'the nearest name is suggested');
+}
+
+async function unsavedTextIsSaved(): Promise<void> {
+  const { runs } = await studio();
+  const file = vscode.Uri.file(path.join(path.dirname(quickstart().fsPath), 'typed.peft.yaml'));
+  await writeFile(file.fsPath, await readFile(quickstart().fsPath, 'utf8'));
+  const editor = await vscode.window.showTextDocument(file);
+  await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), 'not_a_key: 1\n'));
+  assert.ok(editor.document.isDirty);
+  await train();
+  assert.equal(editor.document.isDirty, false);
+  const state = runs.state();
+  assert.ok(state.kind === 'failed' && state.problem.message.includes('not_a_key'), JSON.stringify(state));
+  const [found] = vscode.languages.getDiagnostics(file).filter(({ source }) => source === 'PEFT Studio');
+  assert.equal(found?.range.start.line, 0);
+}
+
+async function studio(): Promise<PeftStudioApi> {
+  const extension = vscode.extensions.getExtension<PeftStudioApi>('peft-studio.peft-studio');
+  assert.ok(extension, 'the extension is installed');
+  return extension.activate();
+}
+
+function quickstart(): vscode.Uri {
+  const folder = vscode.workspace.workspaceFolders?.[0];
+  assert.ok(folder, 'a folder is open');
+  return vscode.Uri.joinPath(folder.uri, 'examples', 'quickstart', 'quickstart.peft.yaml');
+}
+
+/** Runs the command; it settles when the worker's process has ended. */
+async function train(): Promise<void> {
+  const late = sleep(RUN_LIMIT_MS, 'late', { ref: false });
+  const ended = await Promise.race([vscode.commands.executeCommand('peftStudio.train').then(() => 'ended'), late]);
+  assert.equal(ended, 'ended', `the run did not end within ${RUN_LIMIT_MS / 1000} s`);
+}
+
+function finishedState(state: RunState): Extract<RunState, { kind: 'finished' }> {
+  if (state.kind !== 'finished') assert.fail(`the run is ${JSON.stringify(state)}`);
+  return state;
+}
+
+async function assertAdapter(folder: string): Promise<void> {
+  const config: unknown = JSON.parse(await readFile(path.join(folder, 'adapter_config.json'), 'utf8'));
+  assert.ok(typeof config === 'object' && config !== null && 'peft_type' in config);
+  assert.equal(config.peft_type, 'LORA');
+  assert.ok((await stat(path.join(folder, 'adapter_model.safetensors'))).size > 1000);
+}
+
+function panelTabs(): vscode.Tab[] {
+  return vscode.window.tabGroups.all
+    .flatMap(({ tabs }) => tabs)
+    .filter(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('peftStudio.panel'));
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  const limit = 20_000;
+  const end = Date.now() + limit;
+  while (!holds()) {
+    if (Date.now() > end) assert.fail(`waited ${limit / 1000} s for ${what}`);
+    await sleep(50);
+  }
+}
