@@ -1,4 +1,4 @@
-import { dimText } from '../tensor/dims.js';
+import { dimText, sameShape, shapeText } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
 import { ONNX_TYPE } from '../tensor/emitter.js';
@@ -29,7 +29,7 @@ const IR_VERSION = 9;
  * from their files; nothing of them is copied here.
  *
  * @param outputs the tensors to compute, by the name under which the runtime returns them
- * @throws when a length has a name that no input's axis binds, or a weight has no location
+ * @throws when a length has a name that no input's axis binds, a weight has no location, or two things have one name
  */
 export function buildOnnxModel(
   outputs: Readonly<Record<string, Tensor>>,
@@ -40,6 +40,7 @@ export function buildOnnxModel(
   const emitter = new GraphEmitter(graph, bindLengths(order));
   const nameOf = new Map<Tensor, string>();
   const feeds = new Map<string, TensorType>();
+  const weights = new Map<string, TensorType>();
   for (const tensor of order) {
     switch (tensor.kind) {
       case 'input':
@@ -50,9 +51,17 @@ export function buildOnnxModel(
         break;
       }
       case 'weight': {
-        const location = locate(tensor.name);
-        if (location === undefined) throw new Error(`the checkpoint has no tensor ${tensor.name}`);
-        nameOf.set(tensor, emitter.external(tensor, tensor.name, location));
+        const known = weights.get(tensor.name);
+        if (known === undefined) {
+          const location = locate(tensor.name);
+          if (location === undefined) throw new Error(`the checkpoint has no tensor ${tensor.name}`);
+          emitter.external(tensor, tensor.name, location);
+          weights.set(tensor.name, tensor);
+        } else if (!sameShape(known.shape, tensor.shape)) {
+          const shapes = `${shapeText(known.shape)} and ${shapeText(tensor.shape)}`;
+          throw new Error(`the weight ${tensor.name} is used with two shapes, ${shapes}`);
+        }
+        nameOf.set(tensor, tensor.name);
         break;
       }
       case 'constant':
@@ -69,7 +78,12 @@ export function buildOnnxModel(
         break;
     }
   }
-  for (const [name, tensor] of Object.entries(outputs)) emitter.alias(nameOf.get(tensor)!, name);
+  const clash = [...weights.keys()].find((name) => feeds.has(name));
+  if (clash !== undefined) throw new Error(`a weight and an input are both named ${clash}`);
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (feeds.has(name) || weights.has(name)) throw new Error(`an output and an input are both named ${name}`);
+    emitter.alias(nameOf.get(tensor)!, name);
+  }
   for (const [name, type] of feeds) graph.message(11, (value) => writeValueInfo(value, name, type));
   for (const [name, tensor] of Object.entries(outputs)) {
     graph.message(12, (value) => writeValueInfo(value, name, tensor));
@@ -181,7 +195,7 @@ class GraphEmitter implements Emitter {
   }
 
   /** A weight of which only the place is written into the model. */
-  external(tensor: TensorType, name: string, location: WeightLocation): string {
+  external(tensor: TensorType, name: string, location: WeightLocation): void {
     this.graph.message(5, (proto) => {
       for (const length of tensor.shape) proto.integer(1, length as number);
       proto.integer(2, ONNX_TYPE[tensor.dtype]);
@@ -195,7 +209,6 @@ class GraphEmitter implements Emitter {
       }
       proto.integer(14, 1);
     });
-    return name;
   }
 
   data(values: TypedData, shape: readonly number[], dtype: DType): string {

@@ -19,7 +19,9 @@ export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime
       const model = buildOnnxModel(outputs, (name) => {
         const found = weights?.tensors.get(name);
         // ONNX Runtime takes places relative to the folder only.
-        return found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) };
+        return (
+          found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) }
+        );
       });
       const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder));
       return {

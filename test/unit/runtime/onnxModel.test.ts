@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildOnnxModel } from '../../../src/runtime/onnxModel.js';
+import { onnxRuntime } from '../../../src/runtime/onnxruntime.js';
+import { addDims, dim, multiplyDims } from '../../../src/tensor/dims.js';
+import { dimValue, iota } from '../../../src/tensor/ops/dimValue.js';
+import { add, exp, mul, silu } from '../../../src/tensor/ops/elementwise.js';
+import { matmul } from '../../../src/tensor/ops/matmul.js';
+import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
+import { rotary } from '../../../src/tensor/ops/rotary.js';
+import { expand, reshape } from '../../../src/tensor/ops/shape.js';
+import { constant, input, variable, weight } from '../../../src/tensor/tensor.js';
+import type { DType, Tensor } from '../../../src/tensor/tensor.js';
+import { numbers } from '../../support/finiteDifferences.js';
+
+const textOf = (outputs: Record<string, Tensor>): string =>
+  Buffer.from(buildOnnxModel(outputs, () => ({ file: 'f', offset: 0, length: 8 })).bytes).toString('latin1');
+
+test('the fused ops are used in float32 and only there', () => {
+  const outputs = (dtype: DType): Record<string, Tensor> => {
+    const x = input('x', dtype, [1, 1, 2, 4]);
+    const table = constant([1, 1, 1, 1], [2, 2], dtype);
+    const w = constant([1, 1, 1, 1], [4], dtype);
+    return {
+      silu: silu(x),
+      norm: rmsNorm(x, w, 1e-5),
+      product: matmul(x, x, { transposeB: true }),
+      turned: rotary(x, input('p', 'int32', [1, 2]), table, table),
+    };
+  };
+  const fused = ['QuickGelu', 'SimplifiedLayerNormalization', 'FusedMatMul', 'RotaryEmbedding'];
+  const [single, double] = [textOf(outputs('float32')), textOf(outputs('float64'))];
+  for (const op of fused) {
+    assert.ok(single.includes(op), op);
+    assert.ok(!double.includes(op), op);
+  }
+});
+
+test('a length that no input binds is named', () => {
+  const x = input('x', 'float32', [1]);
+  assert.throws(() => textOf({ y: expand(x, [dim('width')]) }), /axis of length width/);
+  const product = input('x', 'float32', [multiplyDims(dim('batch'), dim('width'))]);
+  assert.throws(() => textOf({ y: add(product, dimValue(dim('batch'), 'float32')) }), /axis of length batch/);
+});
+
+test('lengths are computed from the inputs that have them', async () => {
+  const [past, sequence] = [dim('past'), dim('sequence')];
+  const total = addDims(addDims(multiplyDims(past, sequence), multiplyDims(sequence, 2)), -1);
+  const inputs = [input('p', 'float32', [past]), input('s', 'float32', [1, sequence])] as const;
+  const outputs = { total: dimValue(total, 'int64'), range: iota(total, 'float32') };
+  const touch = { p: add(inputs[0], 1), s: add(inputs[1], 1) };
+  const program = await (
+    await onnxRuntime({ threads: 1 })
+  ).compile({ ...outputs, touchedP: touch.p, touchedS: touch.s });
+  const values = await program.run({
+    p: { dtype: 'float32', shape: [3], data: new Float32Array(3) },
+    s: { dtype: 'float32', shape: [1, 2], data: new Float32Array(2) },
+  });
+  assert.deepEqual(numbers(values['total']!), [3 * 2 + 2 * 2 - 1]);
+  assert.deepEqual(numbers(values['range']!), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test('names that clash are errors', () => {
+  assert.throws(
+    () => textOf({ y: add(input('x', 'float32', [2]), variable('x', [2])) }),
+    /two inputs are named x/,
+  );
+  assert.throws(() => textOf({ x: exp(input('x', 'float32', [2])) }), /output.*input.*x/);
+  assert.throws(() => textOf({ y: add(weight('w', [2]), variable('w', [2])) }), /named w/);
+  assert.throws(
+    () => textOf({ y: mul(weight('w', [2]), reshape(weight('w', [2, 1]), [2])) }),
+    /w.*\[2\].*\[2, 1\]/,
+  );
+});
