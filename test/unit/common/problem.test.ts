@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ProblemError, describeProblem, fail, problemOf } from '../../../src/common/problem.js';
+import type { Problem } from '../../../src/common/problem.js';
+
+const problem: Problem = {
+  code: 'config.unknown-key',
+  message: '`lora_alhpa` is no option of LoRA',
+  where: { file: 'run.peft.yaml', line: 7, column: 3 },
+  expected: 'lora_alpha',
+  mend: 'Correct the name.',
+};
+
+test('a problem says where, what, what was expected and how to mend it', () => {
+  assert.equal(
+    describeProblem(problem),
+    'run.peft.yaml:7:3: `lora_alhpa` is no option of LoRA\nExpected: lora_alpha\nTo mend it: Correct the name.',
+  );
+});
+
+test('parts that are not known are left out', () => {
+  assert.equal(describeProblem({ code: 'x', message: 'It is empty' }), 'It is empty');
+  assert.equal(describeProblem({ code: 'x', message: 'It is empty', where: { file: 'a' } }), 'a: It is empty');
+  const where = { file: 'a', line: 2 };
+  assert.equal(describeProblem({ code: 'x', message: 'It is empty', where }), 'a:2: It is empty');
+  assert.equal(
+    describeProblem({ code: 'x', message: 'It is empty', mend: 'Fill it.' }),
+    'It is empty\nTo mend it: Fill it.',
+  );
+});
+
+test('fail throws the problem, with its cause', () => {
+  const cause = new Error('EACCES');
+  assert.throws(
+    () => fail(problem, cause),
+    (error: unknown) => {
+      assert.ok(error instanceof ProblemError);
+      assert.equal(error.problem, problem);
+      assert.equal(error.cause, cause);
+      assert.equal(error.message, describeProblem(problem));
+      assert.equal(problemOf(error), problem);
+      return true;
+    },
+  );
+});
+
+test('any other error is an internal problem that asks for a report', () => {
+  const internal = problemOf(new TypeError('x is undefined'));
+  assert.equal(internal.code, 'internal');
+  assert.equal(internal.message, 'x is undefined');
+  assert.match(internal.mend!, /report/);
+  assert.equal(problemOf('thrown text').message, 'thrown text');
+});
