@@ -70,6 +70,14 @@ export const DataOptions = Type.Object(
           'a supervised token are dropped. Both are counted.',
       }),
     ),
+    packing: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Put several rows into one of `max_length` tokens. Attention and positions keep them apart, so the result ' +
+          'is the same; short rows train faster.',
+      }),
+    ),
     train_on_prompt: Type.Optional(
       Type.Boolean({ default: false, description: 'Count the prompt in the loss too, not only the answer.' }),
     ),

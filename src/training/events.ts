@@ -174,4 +174,6 @@ export interface Finished {
 export interface Failed {
   readonly type: 'failed';
   readonly problem: Problem;
+  /** Further problems of the same input: all faults of a run file are said at once. */
+  readonly others?: readonly Problem[];
 }

@@ -1,0 +1,16 @@
+import type { LoadedRun } from '../config/loadRunFile.js';
+import type { RunEvent } from '../training/events.js';
+
+/** What an engine is handed beside the run file. */
+export interface RunControl {
+  /** Receives every event, in order. */
+  readonly emit: (event: RunEvent) => void;
+  /** Asked between steps: true ends the run after the present step, with what has been learned so far. */
+  readonly stopRequested: () => boolean;
+}
+
+/**
+ * Runs a run file from data to adapter. Ends with a `finished` event; a run that cannot go on throws a
+ * ProblemError, which the worker turns into `failed`.
+ */
+export type Engine = (run: LoadedRun, control: RunControl) => Promise<void>;

@@ -1,0 +1,60 @@
+import path from 'node:path';
+import type { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import type { MethodConfig } from '../config/schema.js';
+import type { AttachContext, Attached } from '../methods/method.js';
+import { attachMethod } from '../methods/registry.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { Checkpoint } from '../models/checkpoint.js';
+import { loadTokenizer } from '../models/loadTokenizer.js';
+import { openCheckpoint } from '../models/openCheckpoint.js';
+import { readModel } from '../models/readModel.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+
+/** A base model opened for work: header and tokenizer read, no weight touched. */
+export interface OpenedModel {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  readonly context: AttachContext;
+}
+
+/** @param source a model folder or GGUF file */
+export async function openModel(source: string, seed: number): Promise<OpenedModel> {
+  const checkpoint = await openCheckpoint(source);
+  const model = readModel(checkpoint);
+  const tokenizer = await loadTokenizer(source);
+  const context: AttachContext = {
+    model,
+    modelName: path.resolve(source),
+    read: (name) => checkpoint.read(name),
+    random: (...stream) => random(seed, ...stream),
+  };
+  return { checkpoint, model, tokenizer, context };
+}
+
+/** Attaches a run file's methods in order. */
+export function attachMethods(configs: readonly MethodConfig[], context: AttachContext): Attached[] {
+  return configs.map((config) => attachMethod(config, context));
+}
+
+/** Elements of all the model's tensors, a shared one counted once. */
+export function parameterCount(checkpoint: Checkpoint): number {
+  let count = 0;
+  for (const { shape } of checkpoint.tensors.values())
+    count += shape.reduce((product, length) => product * length, 1);
+  return count;
+}
+
+/** What a vocabulary that does not fit the model would lead to: ids without an embedding. */
+export function vocabularyWarnings(model: LanguageModel, tokenizer: Tokenizer): Problem[] {
+  if (tokenizer.vocabSize <= model.vocabSize) return [];
+  return [
+    {
+      code: 'tokenizer.vocabulary',
+      severity: 'warning',
+      message: `the tokenizer has ${tokenizer.vocabSize} tokens, the model embeds ${model.vocabSize}`,
+      mend: 'Tokens without an embedding stop the run where they occur: use the tokenizer that belongs to the model.',
+    },
+  ];
+}
