@@ -62,9 +62,9 @@ const randomUniformOp = defineOp<{ shape: Shape; stream: number }>({
  * resumed or repeated draws them again; ONNX's own random ops keep a state that cannot be saved.
  *
  * Positions are hashed per row (all axes but the last) and per column (the last), not per element, which
- * leaves two integer ops for each element: u = ((R_row xor C_column) · M_row mod 2³²) / 2³², M odd. That
- * is multiply-shift hashing (Dietzfelbinger, Hagerup, Katajainen & Penttonen 1997) of hashed keys with one
- * random multiplier per row: any two elements are independent to within 2⁻²⁴.
+ * leaves two integer ops for each element: u = ((R_row xor C_column) · M_row mod 2³²) / 2³², M odd, in steps
+ * of 2⁻²⁴. That is multiply-shift hashing (Dietzfelbinger, Hagerup, Katajainen & Penttonen 1997) of hashed
+ * keys with one random multiplier per row. A long vector has one row, so it costs a whole hash per element.
  *
  * @param shape of the result, float32
  * @param seed one int32 or uint32, [] or [1], fed anew for each step
