@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
-import type { RunEvent } from '../training/events.js';
 import { runName } from './names.js';
 import { openPlace, revealFolder } from './problems.js';
-import type { FromPage, ToPage } from './protocol.js';
+import { createPageFeed } from './pageFeed.js';
+import type { PageFeed } from './pageFeed.js';
+import type { FromPage } from './protocol.js';
 import type { RunState } from './runState.js';
 import type { Runs } from './runs.js';
-
-/** The page is sent what gathered, at most so often. */
-const PERIOD_MS = 100;
 
 /** The live panel: one per window. */
 export interface Panel {
@@ -19,23 +17,23 @@ export interface Panel {
 }
 
 export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode.LogOutputChannel): Panel {
-  let shown: { readonly view: vscode.WebviewPanel; readonly page: Page } | undefined;
+  let shown: { readonly view: vscode.WebviewPanel; readonly feed: PageFeed } | undefined;
 
   const following = runs.onDidChange(({ state, event, fresh }) => {
     if (!shown) return;
     if (fresh) {
-      shown.page.restart();
+      shown.feed.restart();
       shown.view.title = titleOf(state);
-    } else shown.page.add(event);
+    } else shown.feed.add(event);
   });
 
   function take(message: FromPage): void {
     switch (message.type) {
       case 'ready':
-        shown?.page.ready();
+        shown?.feed.ready();
         break;
       case 'drawn':
-        shown?.page.drawn(message.events);
+        shown?.feed.drawn(message.events);
         break;
       case 'train': {
         const state = runs.state();
@@ -97,20 +95,20 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
         light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
         dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
       };
-      const page = createPage(runs, (message) => void view.webview.postMessage(message));
-      shown = { view, page };
+      const feed = createPageFeed(runs, (message) => void view.webview.postMessage(message));
+      shown = { view, feed };
       view.webview.onDidReceiveMessage(take);
       view.onDidChangeViewState(() => {
         // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
-        if (!view.visible) page.away();
+        if (!view.visible) feed.away();
       });
       view.onDidDispose(() => {
-        page.away();
+        feed.away();
         shown = undefined;
       });
       view.webview.html = html(view.webview, extensionUri);
     },
-    drawn: () => shown?.page.drawnEvents(),
+    drawn: () => shown?.feed.drawnEvents(),
     dispose() {
       following.dispose();
       shown?.view.dispose();
@@ -120,73 +118,6 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
 
 function titleOf(state: RunState): string {
   return state.kind === 'idle' ? 'PEFT Studio' : `PEFT: ${runName(state.file)}`;
-}
-
-/** The sending side of one page: gates on `ready`, gathers, and waits until the last batch is drawn. */
-interface Page {
-  ready(): void;
-  away(): void;
-  restart(): void;
-  add(event: RunEvent | undefined): void;
-  drawn(events: number): void;
-  drawnEvents(): number | undefined;
-}
-
-function createPage(runs: Runs, post: (message: ToPage) => void): Page {
-  let isReady = false;
-  let drawing = false;
-  let whole = true;
-  let changed = false;
-  let waiting: RunEvent[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let drawnEvents = 0;
-
-  function flush(): void {
-    timer = undefined;
-    if (!isReady || drawing || !(whole || changed)) return;
-    post({ type: whole ? 'run' : 'more', state: runs.state(), events: whole ? runs.events() : waiting });
-    drawing = true;
-    whole = false;
-    changed = false;
-    waiting = [];
-  }
-
-  function later(): void {
-    if (isReady && !drawing) timer ??= setTimeout(flush, PERIOD_MS);
-  }
-
-  return {
-    ready() {
-      isReady = true;
-      drawing = false;
-      whole = true;
-      flush();
-    },
-    away() {
-      clearTimeout(timer);
-      timer = undefined;
-      isReady = false;
-      waiting = [];
-    },
-    restart() {
-      whole = true;
-      waiting = [];
-      drawnEvents = 0;
-      later();
-    },
-    add(event) {
-      changed = true;
-      // A page that is not there, or is about to get everything, needs no queue.
-      if (event && isReady && !whole) waiting.push(event);
-      later();
-    },
-    drawn(events) {
-      drawing = false;
-      drawnEvents = events;
-      if (whole || changed) later();
-    },
-    drawnEvents: () => (isReady ? drawnEvents : undefined),
-  };
 }
 
 function html(webview: vscode.Webview, extensionUri: vscode.Uri): string {

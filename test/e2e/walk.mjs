@@ -60,6 +60,10 @@ try {
     .first()
     .hover({ position: { x: 200, y: 100 } });
   await shoot('hover');
+  // The same by keyboard: the chart takes the focus, and its read-out follows the keys.
+  await panel.locator('.chart').first().focus();
+  await page.keyboard.press('Home');
+  await panel.locator('.readout', { hasText: /^step 1 / }).waitFor({ timeout: 5000 });
   for (const tab of ['Coverage', 'Data', 'Memory']) {
     await panel.locator('vscode-panel-tab', { hasText: tab }).click();
     await page.waitForTimeout(400);
