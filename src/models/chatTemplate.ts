@@ -1,0 +1,235 @@
+import { createContext, Script } from 'node:vm';
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { fail } from '../common/problem.js';
+import type { ChatMessage } from './tokenizer.js';
+
+/** The longest templates in use (tool calling) have some 20 kB. */
+const MAX_SOURCE = 1024 * 1024;
+/** Statements and expressions evaluated in one rendering; a long conversation takes some 10,000. */
+const MAX_STEPS = 5_000_000;
+/** Characters of one string, items of one list: more than any context window. */
+const MAX_STRING = 16 * 1024 * 1024;
+const MAX_ITEMS = 1_000_000;
+/** What no counter sees (one filter on a value that is nested many times over) ends here. */
+const MAX_MILLISECONDS = 3_000;
+
+/** A template that was parsed; renders messages as `transformers`' `apply_chat_template` does. */
+export interface ChatTemplate {
+  render(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt: boolean; specialTokens: Readonly<Record<string, string>> },
+  ): string;
+}
+
+/**
+ * Parses a Jinja chat template. Templates come with downloaded models: they run in an interpreter that reaches
+ * nothing outside the messages, with limits on steps, sizes and time. `file` names its source in errors.
+ * Errors: `template.syntax`, `template.too-long`; from `render`: `template.raised` (the template's own
+ * `raise_exception`), `template.limit`, `template.failed`.
+ */
+export function parseChatTemplate(
+  source: string,
+  file: string,
+  { maxMilliseconds = MAX_MILLISECONDS }: { maxMilliseconds?: number } = {},
+): ChatTemplate {
+  const context = { file, maxMilliseconds };
+  const where = { file };
+  if (source.length > MAX_SOURCE) {
+    fail({
+      code: 'template.too-long',
+      message: `the chat template has ${source.length} characters`,
+      where,
+      expected: `at most ${MAX_SOURCE}`,
+    });
+  }
+  const program: unknown = guarded<unknown>(context, 'template.syntax', () =>
+    parse(tokenize(plainTags(source), TRIMMED)),
+  );
+  return {
+    render: (messages, { addGenerationPrompt, specialTokens }) =>
+      guarded(context, 'template.failed', () => {
+        const scope = new makeScope();
+        const variables = { ...GLOBALS, ...specialTokens, messages, add_generation_prompt: addGenerationPrompt };
+        for (const [name, value] of Object.entries(variables)) scope.set(name, value);
+        return String(limitedEvaluator(scope).run(program).value);
+      }),
+  };
+}
+
+interface Context {
+  readonly file: string;
+  readonly maxMilliseconds: number;
+}
+
+/** As in transformers' environment. */
+const TRIMMED = { lstrip_blocks: true, trim_blocks: true };
+
+/** `{% generation %}` only marks the assistant's part for transformers' token masks: the text is unchanged. */
+function plainTags(source: string): string {
+  return source
+    .replace(/(\{%[-+]?\s*)generation(\s*[-+]?%\})/g, '$1if true$2')
+    .replace(/(\{%[-+]?\s*)endgeneration(\s*[-+]?%\})/g, '$1endif$2');
+}
+
+/** Thrown inside a rendering; what the template's author or the limits have to say. */
+class TemplateStop extends Error {
+  constructor(
+    readonly code: 'template.raised' | 'template.limit',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** What a template finds besides the messages: transformers' globals. */
+const GLOBALS = {
+  true: true,
+  false: false,
+  none: null,
+  True: true,
+  False: false,
+  None: null,
+  tools: null,
+  documents: null,
+  range: limitedRange,
+  raise_exception: (message: unknown): never => {
+    throw new TemplateStop('template.raised', String(message));
+  },
+  strftime_now: (format: unknown): string => strftime(new Date(), String(format)),
+};
+
+/** What is used of the library: its own declarations do not resolve under Node's module rules. */
+interface Value {
+  readonly value: unknown;
+}
+interface Scope {
+  set(name: string, value: unknown): void;
+}
+interface Evaluator {
+  run(program: unknown): Value;
+  evaluate(statement: unknown, scope: Scope): Value;
+}
+const makeScope: new () => Scope = Environment;
+const makeEvaluator: new (scope: Scope) => Evaluator = Interpreter;
+
+/** Counts what is evaluated and bounds what comes out: every statement and expression passes `evaluate`. */
+function limitedEvaluator(scope: Scope): Evaluator {
+  const evaluator = new makeEvaluator(scope);
+  const evaluate = evaluator.evaluate.bind(evaluator);
+  let steps = 0;
+  evaluator.evaluate = (statement, inner) => {
+    if (++steps > MAX_STEPS) {
+      throw new TemplateStop('template.limit', `it did not end within ${MAX_STEPS} steps`);
+    }
+    const result = evaluate(statement, inner);
+    const { value } = result;
+    if (typeof value === 'string' && value.length > MAX_STRING) {
+      throw new TemplateStop('template.limit', `it makes a text of more than ${MAX_STRING} characters`);
+    }
+    if (Array.isArray(value) && value.length > MAX_ITEMS) {
+      throw new TemplateStop('template.limit', `it makes a list of more than ${MAX_ITEMS} items`);
+    }
+    return result;
+  };
+  return evaluator;
+}
+
+function limitedRange(first: unknown, second?: unknown, third: unknown = 1): number[] {
+  const [start, stop] = second === undefined ? [0, first] : [first, second];
+  if (![start, stop, third].every(Number.isInteger) || third === 0) {
+    throw new Error('range() takes whole numbers, and a step that is not 0');
+  }
+  const step = Number(third);
+  const length = Math.max(0, Math.ceil((Number(stop) - Number(start)) / step));
+  if (length > MAX_ITEMS) {
+    throw new TemplateStop('template.limit', `it asks for range(${length}), of more than ${MAX_ITEMS} items`);
+  }
+  return Array.from({ length }, (_, i) => Number(start) + i * step);
+}
+
+/** Python's strftime with the C locale, for the directives that templates use. */
+export function strftime(date: Date, format: string): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = DAYS[date.getDay()]!;
+  const month = MONTHS[date.getMonth()]!;
+  const directives: Readonly<Record<string, string>> = {
+    Y: String(date.getFullYear()),
+    y: two(date.getFullYear() % 100),
+    m: two(date.getMonth() + 1),
+    d: two(date.getDate()),
+    e: String(date.getDate()).padStart(2, ' '),
+    H: two(date.getHours()),
+    I: two(date.getHours() % 12 || 12),
+    M: two(date.getMinutes()),
+    S: two(date.getSeconds()),
+    p: date.getHours() < 12 ? 'AM' : 'PM',
+    A: day,
+    a: day.slice(0, 3),
+    B: month,
+    b: month.slice(0, 3),
+    '%': '%',
+  };
+  return format.replace(/%(.)/gs, (directive, letter: string) => directives[letter] ?? directive);
+}
+
+const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
+const MONTHS = [
+  ...['January', 'February', 'March', 'April', 'May', 'June', 'July'],
+  ...['August', 'September', 'October', 'November', 'December'],
+];
+
+/**
+ * Runs `work` under a clock and turns what it throws into a problem. The clock is `node:vm`'s watchdog, the
+ * one thing in Node that stops synchronous code; nothing of the template is compiled to JavaScript.
+ */
+function guarded<T>(context: Context, code: string, work: () => T): T {
+  let done: { value: T } | undefined;
+  watched.work = () => {
+    done = { value: work() };
+  };
+  try {
+    WATCHDOG.runInContext(watched, { timeout: context.maxMilliseconds });
+  } catch (error) {
+    refuse(context, code, error);
+  }
+  return done!.value;
+}
+
+const WATCHDOG = new Script('work()');
+const watched: { work?: () => void } = createContext({});
+
+function refuse({ file, maxMilliseconds }: Context, code: string, error: unknown): never {
+  const where = { file };
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof TemplateStop && error.code === 'template.raised') {
+    fail({
+      code: error.code,
+      message: `the chat template refuses these messages: ${message}`,
+      where,
+      mend: 'Bring the messages into the order and the roles that the model was trained on.',
+    });
+  }
+  const timedOut = isCoded(error) && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+  if (error instanceof TemplateStop || error instanceof RangeError || timedOut) {
+    const what = timedOut ? `it did not end within ${maxMilliseconds / 1000} seconds` : message;
+    fail({
+      code: 'template.limit',
+      message: `the chat template was stopped: ${what}`,
+      where,
+      mend: 'Use the template of the original model: this one loops or grows without end.',
+    });
+  }
+  fail(
+    {
+      code,
+      message: `the chat template ${code === 'template.syntax' ? 'cannot be parsed' : 'failed'}: ${message}`,
+      where,
+      mend: 'Compare it with the template of the original model.',
+    },
+    error,
+  );
+}
+
+function isCoded(error: unknown): error is { code: unknown } {
+  return typeof error === 'object' && error !== null && 'code' in error;
+}

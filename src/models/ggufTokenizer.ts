@@ -1,0 +1,186 @@
+import type { Json, JsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
+import type { GgufHeader, GgufValue } from './gguf.js';
+import { split } from './preTokenizer.js';
+
+/** GGUF's token types that matter here (llama.cpp's `llama_token_type`). */
+const CONTROL = 3;
+const USER_DEFINED = 4;
+
+const BYTE_LEVEL: JsonObject = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+const BYTES_ONLY: JsonObject = { ...BYTE_LEVEL, use_regex: false };
+
+/** Word patterns of Llama 3 and Qwen 2: they differ in how many digits make a word. */
+const wordPattern = (digits: string): string =>
+  [
+    String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)`,
+    String.raw`[^\r\n\p{L}\p{N}]?\p{L}+`,
+    digits,
+    String.raw` ?[^\s\p{L}\p{N}]+[\r\n]*`,
+    String.raw`\s*[\r\n]+`,
+    String.raw`\s+(?!\S)`,
+    String.raw`\s+`,
+  ].join('|');
+
+interface PreTokenizer {
+  readonly pre_tokenizer: JsonObject;
+  readonly normalizer?: JsonObject;
+  /** Words that are tokens as a whole are not built by merges. */
+  readonly ignoreMerges?: boolean;
+}
+
+const DIGITS_THEN_GPT2: PreTokenizer = {
+  pre_tokenizer: sequence({ type: 'Digits', individual_digits: true }, BYTE_LEVEL),
+};
+const LLAMA_3: PreTokenizer = {
+  pre_tokenizer: sequence(split(wordPattern(String.raw`\p{N}{1,3}`)), BYTES_ONLY),
+  ignoreMerges: true,
+};
+
+/** What `tokenizer.ggml.pre` names, as the Hugging Face tokenizer of the same models has it. */
+const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
+  ['gpt-2', { pre_tokenizer: BYTE_LEVEL }],
+  ['smollm', DIGITS_THEN_GPT2],
+  ['starcoder', DIGITS_THEN_GPT2],
+  ['refact', DIGITS_THEN_GPT2],
+  ['llama-bpe', LLAMA_3],
+  ['llama3', LLAMA_3],
+  ['llama-v3', LLAMA_3],
+  [
+    'qwen2',
+    {
+      pre_tokenizer: sequence(split(wordPattern(String.raw`\p{N}`)), BYTES_ONLY),
+      normalizer: { type: 'NFC' },
+    },
+  ],
+]);
+
+/**
+ * The `tokenizer.json` and `tokenizer_config.json` of the tokenizer in a GGUF file's metadata. Byte-level BPE
+ * ("gpt2") only. Errors: `gguf.tokenizer` (kind not supported, or parts missing or of another kind).
+ */
+export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer: JsonObject; config: JsonObject } {
+  const refuse = (message: string, expected: string): never =>
+    fail({
+      code: 'gguf.tokenizer',
+      message,
+      where: { file },
+      expected,
+      mend: 'Use the model as a Hugging Face folder with its tokenizer.json.',
+    });
+  const model = metadata.get('tokenizer.ggml.model');
+  if (model !== 'gpt2')
+    refuse(`the tokenizer model is ${shown(model)}`, '"gpt2" (byte-level BPE), the one supported');
+  const name = metadata.get('tokenizer.ggml.pre');
+  const pre = typeof name === 'string' ? PRE_TOKENIZERS.get(name) : undefined;
+  if (!pre) {
+    return refuse(`the pre-tokenizer is ${shown(name)}`, `one of ${[...PRE_TOKENIZERS.keys()].join(', ')}`);
+  }
+  const texts = (key: string): readonly string[] => {
+    const value = metadata.get(key);
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
+      return refuse(`${key} is ${shown(value)}`, 'an array of texts');
+    }
+    return value;
+  };
+  const tokens = texts('tokenizer.ggml.tokens');
+  const vocabulary = new Map(tokens.map((token, id) => [token, id]));
+  if (vocabulary.size !== tokens.length) refuse('the vocabulary holds a token twice', 'each token once');
+  const merges = texts('tokenizer.ggml.merges');
+  const broken = merges.find((merge) => merge.split(' ').length !== 2);
+  if (broken !== undefined)
+    refuse(`the merge ${shown(broken)} has no two parts`, 'two tokens with a space between');
+
+  const types = metadata.get('tokenizer.ggml.token_type');
+  if (types !== undefined && !(Array.isArray(types) && types.length === tokens.length)) {
+    refuse('tokenizer.ggml.token_type does not fit the vocabulary', `an array of ${tokens.length} numbers`);
+  }
+  const added = tokens.flatMap((content, id) => {
+    const type = Array.isArray(types) ? types[id] : undefined;
+    return type === CONTROL || type === USER_DEFINED ? [addedToken(id, content, type === CONTROL)] : [];
+  });
+  const special = (key: string): string | undefined => {
+    const id = metadata.get(`tokenizer.ggml.${key}_token_id`);
+    if (id === undefined) return undefined;
+    const token = typeof id === 'number' ? tokens[id] : undefined;
+    return token ?? refuse(`the ${key} token has id ${shown(id)}`, `an id below ${tokens.length}`);
+  };
+  const bos = special('bos');
+  const eos = special('eos');
+  const unknown = special('unknown');
+  const padding = special('padding');
+  const template = metadata.get('tokenizer.chat_template');
+  const before = metadata.get('tokenizer.ggml.add_bos_token') === true ? bos : undefined;
+  const after = metadata.get('tokenizer.ggml.add_eos_token') === true ? eos : undefined;
+  return {
+    tokenizer: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: added,
+      normalizer: pre.normalizer ?? null,
+      pre_tokenizer: pre.pre_tokenizer,
+      post_processor: postProcessor(vocabulary, before, after),
+      decoder: { ...BYTE_LEVEL, add_prefix_space: true },
+      model: {
+        type: 'BPE',
+        dropout: null,
+        unk_token: null,
+        continuing_subword_prefix: '',
+        end_of_word_suffix: '',
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: pre.ignoreMerges ?? false,
+        vocab: Object.fromEntries(vocabulary),
+        merges,
+      },
+    },
+    config: {
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      clean_up_tokenization_spaces: false,
+      ...(bos === undefined ? {} : { bos_token: bos }),
+      ...(eos === undefined ? {} : { eos_token: eos }),
+      ...(unknown === undefined ? {} : { unk_token: unknown }),
+      ...(padding === undefined ? {} : { pad_token: padding }),
+      ...(typeof template === 'string' ? { chat_template: template } : {}),
+    },
+  };
+}
+
+/** Puts the first token before and the last after a text, where there are such. */
+function postProcessor(
+  vocabulary: ReadonlyMap<string, number>,
+  before: string | undefined,
+  after: string | undefined,
+): JsonObject {
+  if (before === undefined && after === undefined) return BYTE_LEVEL;
+  const piece = (token: string | undefined, type: number): JsonObject[] =>
+    token === undefined ? [] : [{ SpecialToken: { id: token, type_id: type } }];
+  const text = (id: string, type: number): JsonObject[] => [
+    ...piece(before, type),
+    { Sequence: { id, type_id: type } },
+    ...piece(after, type),
+  ];
+  const tokens = [before, after].flatMap((token) =>
+    token === undefined ? [] : [[token, { id: token, ids: [vocabulary.get(token)!], tokens: [token] }] as const],
+  );
+  return {
+    type: 'TemplateProcessing',
+    single: text('A', 0),
+    pair: [...text('A', 0), ...text('B', 1)],
+    special_tokens: Object.fromEntries(tokens),
+  };
+}
+
+function addedToken(id: number, content: string, special: boolean): JsonObject {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
+}
+
+function sequence(...parts: Json[]): JsonObject {
+  return { type: 'Sequence', pretokenizers: parts };
+}
+
+function shown(value: GgufValue | undefined): string {
+  if (value === undefined) return 'missing';
+  return Array.isArray(value) ? 'an array of another kind' : JSON.stringify(String(value).slice(0, 100));
+}

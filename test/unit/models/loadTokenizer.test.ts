@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { loadTokenizer } from '../../../src/models/loadTokenizer.js';
+import { problem, readFixture, temporaryFolder } from './files.js';
+import { ggufFile, value } from './ggufFile.js';
+
+interface Reference {
+  special: string[];
+  tokens: string[];
+  merges: string[];
+  texts: string[];
+  /** By pre-tokenizer, for each text. */
+  ids: Record<string, number[][]>;
+  decoded: string[];
+}
+
+const root = temporaryFolder();
+const reference = await readFixture<Reference>('tokenizer.json');
+let count = 0;
+
+/** A GGUF file with the reference vocabulary; `change` replaces metadata (undefined: left out). */
+async function saveGguf(change: Readonly<Record<string, Uint8Array | undefined>> = {}): Promise<string> {
+  const metadata = {
+    'tokenizer.ggml.model': value.text('gpt2'),
+    'tokenizer.ggml.pre': value.text('smollm'),
+    'tokenizer.ggml.tokens': value.texts(reference.tokens),
+    'tokenizer.ggml.merges': value.texts(reference.merges),
+    'tokenizer.ggml.token_type': value.ints(
+      reference.tokens.map((_, id) => (id < reference.special.length ? 3 : 1)),
+    ),
+    'tokenizer.ggml.bos_token_id': value.u32(1),
+    'tokenizer.ggml.eos_token_id': value.u32(2),
+    ...change,
+  };
+  const kept = Object.entries(metadata).flatMap(([key, part]) => (part ? [[key, part] as const] : []));
+  const file = path.join(root, `${count++}.gguf`);
+  await writeFile(file, ggufFile({ metadata: Object.fromEntries(kept) }));
+  return file;
+}
+
+/** A folder with the files of the GGUF tokenizer, changed. */
+async function saveFolder(
+  change: { tokenizer?: object; config?: object; more?: Readonly<Record<string, string>> } = {},
+): Promise<string> {
+  const files = await (await loadTokenizer(await saveGguf())).files();
+  const parse = (name: string): object => JSON.parse(new TextDecoder().decode(files.get(name))) as object;
+  const folder = path.join(root, `folder${count++}`);
+  await mkdir(folder);
+  const tokenizer = { ...parse('tokenizer.json'), ...change.tokenizer };
+  const config = { ...parse('tokenizer_config.json'), ...change.config };
+  await writeFile(path.join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+  await writeFile(path.join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+  for (const [name, text] of Object.entries(change.more ?? {})) await writeFile(path.join(folder, name), text);
+  return folder;
+}
+
+for (const [pre, ids] of Object.entries(reference.ids)) {
+  test(`GGUF, pre-tokenizer ${pre}: the ids of Hugging Face's Rust tokenizers`, async () => {
+    const tokenizer = await loadTokenizer(await saveGguf({ 'tokenizer.ggml.pre': value.text(pre) }));
+    for (const [i, text] of reference.texts.entries()) {
+      assert.deepEqual(tokenizer.encode(text), ids[i], JSON.stringify(text));
+    }
+  });
+}
+
+test('the pre-tokenizers differ on these texts, so that the wrong one cannot pass', () => {
+  const all = Object.values(reference.ids).map((ids) => JSON.stringify(ids));
+  assert.equal(new Set(all).size, all.length);
+});
+
+test('decoding gives the text back, without special tokens if asked; ids beyond the vocabulary are no text', async () => {
+  const tokenizer = await loadTokenizer(await saveGguf());
+  for (const [i, ids] of reference.ids['smollm']!.entries()) {
+    assert.equal(tokenizer.decode(ids), reference.decoded[i]);
+    assert.equal(tokenizer.decode(ids), reference.texts[i]);
+  }
+  const chat = tokenizer.encode('<|im_start|>user\nhi<|im_end|>');
+  assert.equal(tokenizer.decode(chat, { skipSpecialTokens: true }), 'user\nhi');
+  assert.equal(tokenizer.decode([]), '');
+  assert.equal(tokenizer.decode([5_000, ...chat, 70_000], { skipSpecialTokens: true }), 'user\nhi');
+});
+
+test('ids, vocabulary and files of a GGUF tokenizer; a folder with those files is the same tokenizer', async () => {
+  const template = value.text('{{ bos_token }}{{ messages[0].content }}');
+  const fromGguf = await loadTokenizer(await saveGguf({ 'tokenizer.chat_template': template }));
+  const folder = path.join(root, 'copied');
+  await mkdir(folder);
+  for (const [name, bytes] of await fromGguf.files()) await writeFile(path.join(folder, name), bytes);
+  const fromFolder = await loadTokenizer(folder);
+  for (const tokenizer of [fromGguf, fromFolder]) {
+    assert.equal(tokenizer.vocabSize, reference.tokens.length);
+    assert.deepEqual([tokenizer.bosTokenId, tokenizer.eosTokenId, tokenizer.padTokenId], [1, 2, undefined]);
+    assert.deepEqual(tokenizer.encode(reference.texts[0]!), reference.ids['smollm']![0]);
+    const rendered = tokenizer.applyChatTemplate([{ role: 'user', content: 'x' }], { addGenerationPrompt: false });
+    assert.equal(rendered, '<|im_start|>x');
+  }
+  const copied = await fromFolder.files();
+  assert.deepEqual([...copied.keys()], ['tokenizer.json', 'tokenizer_config.json']);
+  assert.deepEqual(
+    Buffer.from(copied.get('tokenizer.json')!),
+    await readFile(path.join(folder, 'tokenizer.json')),
+  );
+});
+
+test('a first and a last token are added where the file asks for them, and only to whole texts', async () => {
+  const both = {
+    'tokenizer.ggml.add_bos_token': value.bool(true),
+    'tokenizer.ggml.add_eos_token': value.bool(true),
+  };
+  const tokenizer = await loadTokenizer(await saveGguf(both));
+  const plain = tokenizer.encode('the', { addSpecialTokens: false });
+  assert.deepEqual(tokenizer.encode('the'), [1, ...plain, 2]);
+  assert.equal(plain.length, 2);
+});
+
+test('tokenizers that are not supported are named together with those that are', async () => {
+  const refuse = async (change: Parameters<typeof saveGguf>[0], ...parts: string[]): Promise<void> =>
+    assert.rejects(loadTokenizer(await saveGguf(change)), problem('gguf.tokenizer', ...parts));
+  await refuse({ 'tokenizer.ggml.model': value.text('llama') }, '"llama"', 'gpt2');
+  await refuse({ 'tokenizer.ggml.pre': value.text('tekken') }, '"tekken"', 'smollm, ', 'llama-bpe');
+  await refuse({ 'tokenizer.ggml.pre': undefined }, 'missing', 'smollm');
+  await refuse({ 'tokenizer.ggml.tokens': undefined }, 'tokens is missing');
+  await refuse({ 'tokenizer.ggml.merges': value.ints([1]) }, 'merges', 'array of texts');
+  await refuse({ 'tokenizer.ggml.merges': value.texts(['ab']) }, '"ab"');
+  await refuse({ 'tokenizer.ggml.tokens': value.texts(['a', 'a']) }, 'twice');
+  await refuse({ 'tokenizer.ggml.token_type': value.ints([1]) }, 'token_type');
+  await refuse({ 'tokenizer.ggml.eos_token_id': value.u32(1000) }, 'eos', '1000');
+});
+
+const render = async (folder: string): Promise<string> =>
+  (await loadTokenizer(folder)).applyChatTemplate([{ role: 'user', content: 'x' }], { addGenerationPrompt: true });
+
+test('where a folder has its template', async () => {
+  assert.equal(await render(await saveFolder({ config: { chat_template: 'config' } })), 'config');
+  const more = { 'chat_template.jinja': '\uFEFFown file' };
+  assert.equal(await render(await saveFolder({ config: { chat_template: 'config' }, more })), 'own file');
+  const named = [
+    { name: 'tool_use', template: 'tools' },
+    { name: 'default', template: 'named' },
+  ];
+  assert.equal(await render(await saveFolder({ config: { chat_template: named } })), 'named');
+  await assert.rejects(render(await saveFolder()), problem('template.none', 'no chat template'));
+  const looping = await saveFolder({ config: { chat_template: '{% for i in range(1000000000) %}{% endfor %}' } });
+  await assert.rejects(render(looping), problem('template.limit', 'tokenizer_config.json'));
+});
+
+test('special tokens: as text, as object, from special_tokens_map.json, else by the ids of the model', async () => {
+  const ids = async (folder: string) => {
+    const { bosTokenId, eosTokenId, padTokenId } = await loadTokenizer(folder);
+    return [bosTokenId, eosTokenId, padTokenId];
+  };
+  const none = { bos_token: undefined, eos_token: undefined };
+  const object = { content: '<|im_end|>', lstrip: false };
+  assert.deepEqual(await ids(await saveFolder({ config: { pad_token: object } })), [1, 2, 2]);
+  const map = { 'special_tokens_map.json': '{"eos_token":"<|endoftext|>"}' };
+  assert.deepEqual(await ids(await saveFolder({ config: none, more: map })), [undefined, 0, undefined]);
+  const models = {
+    'config.json': '{"bos_token_id":1,"eos_token_id":1}',
+    'generation_config.json': '{"eos_token_id":[2,0]}',
+  };
+  assert.deepEqual(await ids(await saveFolder({ config: none, more: models })), [1, 2, undefined]);
+  const unknown = await saveFolder({ config: { eos_token: '</s>' } });
+  await assert.rejects(loadTokenizer(unknown), problem('tokenizer.special-token', '</s>'));
+});
+
+test('tokens that only tokenizer_config.json marks are matched whole', async () => {
+  const start = reference.special.indexOf('<|im_start|>');
+  const unmarked = { tokenizer: { added_tokens: [] }, config: { bos_token: undefined, eos_token: undefined } };
+  assert.ok((await loadTokenizer(await saveFolder(unmarked))).encode('<|im_start|>').length > 1);
+  const named = { tokenizer: { added_tokens: [] }, config: { bos_token: '<|im_start|>', eos_token: undefined } };
+  assert.deepEqual((await loadTokenizer(await saveFolder(named))).encode('<|im_start|>'), [start]);
+  const decoder = { 400: { content: '<new>', special: true } };
+  const listed = await loadTokenizer(await saveFolder({ config: { added_tokens_decoder: decoder } }));
+  assert.deepEqual(listed.encode('<new>'), [400]);
+  assert.equal(listed.vocabSize, 401);
+});
+
+test('texts that a vocabulary does not cover are an error, not a hole', async () => {
+  const model = { type: 'WordPiece', vocab: { a: 0 }, unk_token: '[UNK]', continuing_subword_prefix: '' };
+  const plain = { model, added_tokens: [], pre_tokenizer: null, decoder: null, post_processor: null };
+  const folder = await saveFolder({ tokenizer: plain, config: { bos_token: undefined, eos_token: undefined } });
+  const tokenizer = await loadTokenizer(folder);
+  assert.deepEqual(tokenizer.encode('aa'), [0, 0]);
+  assert.throws(() => tokenizer.encode('ab'), problem('tokenizer.no-token', '"ab"'));
+});
+
+test('folders without a tokenizer, and files that are none', async () => {
+  await assert.rejects(loadTokenizer('no/such/model'), problem('tokenizer.not-found', 'folder not found'));
+  const empty = path.join(root, 'empty');
+  await mkdir(empty);
+  await assert.rejects(loadTokenizer(empty), problem('tokenizer.not-found', 'no tokenizer.json'));
+  await writeFile(path.join(empty, 'tokenizer.json'), '{"model":7}');
+  await assert.rejects(loadTokenizer(empty), problem('tokenizer.form', 'tokenizer.json'));
+  await assert.rejects(loadTokenizer(path.join(empty, 'tokenizer.json')), problem('tokenizer.not-found'));
+  await writeFile(path.join(empty, 'tokenizer.json'), '['.repeat(1_000_000));
+  await assert.rejects(loadTokenizer(empty), problem('tokenizer.json', 'deeper'));
+  const unknown = await saveFolder({ tokenizer: { pre_tokenizer: { type: 'Novel' } } });
+  await assert.rejects(loadTokenizer(unknown), problem('tokenizer.form', 'Novel'));
+});
