@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import type { Static } from '@sinclair/typebox';
+import type { Static, TObject } from '@sinclair/typebox';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -31,8 +31,7 @@ export const TargetOptions = {
   ),
 };
 
-const targetSchema = Type.Object(TargetOptions);
-export type TargetOptions = Static<typeof targetSchema>;
+export type TargetOptions = Static<TObject<typeof TargetOptions>>;
 
 /** The part of a site that matching needs. */
 export type Matchable = Pick<Site, 'kind' | 'path' | 'layer' | 'isOutput'>;

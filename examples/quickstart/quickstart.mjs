@@ -1,0 +1,51 @@
+// The main job from end to end, with the commands that a user types: look at the base model, train a LoRA adapter,
+// look again, merge. `npm run quickstart` builds first.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const root = path.resolve(here, '../..');
+process.chdir(root);
+
+const runFile = 'examples/quickstart/quickstart.peft.yaml';
+const base = 'examples/base-model/peft-studio-tiny';
+const runs = 'examples/quickstart/runs/quickstart';
+const merged = 'examples/quickstart/runs/merged';
+const prompts = [
+  'table employees(name, city, department, age)\nquestion: how many employees have city Hamburg?\nsql:',
+  'table books(title, genre, pages, year)\nquestion: which titles have pages above 300?\nsql:',
+];
+
+const since = performance.now();
+say('What the base model makes of two questions, before training:');
+for (const prompt of prompts) studio('generate', base, '--prompt', prompt, '--max-new-tokens', '32');
+
+say('Training (evaluation on held-out rows comes before the first step and after each epoch):');
+studio('train', runFile);
+const adapter = path.join(runs, readdirSync(runs).sort().at(-1), 'adapter');
+
+say('The same two questions with the adapter:');
+for (const prompt of prompts) {
+  studio('generate', base, '--adapter', adapter, '--prompt', prompt, '--max-new-tokens', '32');
+}
+
+say('Merging the adapter into the base model, checked on logits:');
+rmSync(merged, { recursive: true, force: true });
+studio('merge', adapter, '--out', merged);
+
+say(`Done in ${((performance.now() - since) / 1000).toFixed(0)} s.`);
+console.log(`  adapter (Hugging Face PEFT): ${adapter}\n  merged model:                ${merged}`);
+
+/** Runs one command of the CLI as a user would, showing it. */
+function studio(...args) {
+  const shown = args.map((arg) => (/^[\w./=-]+$/.test(arg) ? arg : JSON.stringify(arg))).join(' ');
+  console.log(`\n$ peft-studio ${shown}`);
+  const { status } = spawnSync(process.execPath, ['dist/cli.js', ...args], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function say(text) {
+  console.log(`\n── ${text}`);
+}
