@@ -1,16 +1,16 @@
 import path from 'node:path';
 import { random } from '../../src/common/random.js';
-import { allLogits } from '../../src/generation/logits.js';
-import { loraConfigFromPeft } from '../../src/methods/loraConfig.js';
+import { attachAdapter as attach } from '../../src/adapters/attachAdapter.js';
+import type { AttachedAdapter } from '../../src/adapters/attachAdapter.js';
+import { allLogits } from '../../src/adapters/logits.js';
+import { readAdapter } from '../../src/adapters/readAdapter.js';
 import type { AttachContext, Attached, Values } from '../../src/methods/method.js';
-import { attachMethod } from '../../src/methods/registry.js';
 import type { LanguageModel } from '../../src/models/architecture.js';
 import type { Checkpoint, MappedWeights } from '../../src/models/checkpoint.js';
 import { openCheckpoint } from '../../src/models/openCheckpoint.js';
 import { readModel } from '../../src/models/readModel.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
-import { readJson, readTensors } from './fixtures.js';
 
 /** A checkpoint opened for a test. */
 export interface Opened {
@@ -39,14 +39,8 @@ export async function openModel(folder: string): Promise<Opened> {
 }
 
 /** A PEFT adapter folder attached to an opened model, with its values. */
-export async function attachAdapter(
-  opened: Opened,
-  folder: string,
-): Promise<{ method: Attached; values: Values }> {
-  const { options } = loraConfigFromPeft(await readJson(path.join(folder, 'adapter_config.json')), folder);
-  const method = attachMethod(options, opened.context);
-  const { values } = method.load(await readTensors(path.join(folder, 'adapter_model.safetensors')), folder);
-  return { method, values };
+export async function attachAdapter(opened: Opened, folder: string): Promise<AttachedAdapter> {
+  return attach(await readAdapter(folder), opened.context);
 }
 
 /** Logits [rows, length, vocabulary] with methods applied. */

@@ -1,0 +1,61 @@
+import { stringify } from 'yaml';
+import type { Attached } from '../methods/method.js';
+
+/** What a model card tells of an adapter. */
+export interface CardFacts {
+  /** A hub id, or the absolute path of a folder or file. */
+  readonly baseModel: string;
+  readonly method: Attached;
+  /** Measured on held-out rows, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Optimizer steps taken. */
+  readonly steps: number;
+}
+
+/**
+ * The README.md of an adapter: front matter as Hugging Face's hub reads it, then what was trained and how well it
+ * does. A base model that is a path here is named by its last part only: the rest says nothing to others.
+ */
+export function modelCard({ baseModel, method, metrics, steps }: CardFacts): string {
+  const id = hubId(baseModel);
+  const name = id ?? baseModel.split(/[\\/]/).filter(Boolean).at(-1) ?? baseModel;
+  const { modules, layersCovered } = method.coverage;
+  const trainable = modules.reduce((sum, module) => sum + module.trainable, 0);
+  const front = {
+    ...(id === undefined ? {} : { base_model: id }),
+    library_name: 'peft',
+    pipeline_tag: 'text-generation',
+    tags: [...(id === undefined ? [] : [`base_model:adapter:${id}`]), method.type, 'peft-studio'],
+  };
+  const measured = Object.entries(metrics).map(
+    ([key, value]) => `| ${cell(key)} | ${Number(value.toPrecision(6))} |`,
+  );
+  return [
+    `---\n${stringify(front)}---\n`,
+    `# ${method.type} adapter for ${inline(name)}\n`,
+    '| | |',
+    '|---|---|',
+    `| method | ${method.type} |`,
+    `| base model | ${cell(inline(name))} |`,
+    `| trainable parameters | ${trainable.toLocaleString('en-US')} in ${modules.length} modules of ${layersCovered} layers |`,
+    `| optimizer steps | ${steps} |\n`,
+    ...(measured.length === 0
+      ? ['It was not evaluated on held-out rows.\n']
+      : ['Measured at the end of the run:\n', '| metric | value |', '|---|---|', ...measured, '']),
+  ].join('\n');
+}
+
+/** `owner/name`, as it stands or out of a path in the hub's cache (`models--owner--name/snapshots/…`). */
+function hubId(model: string): string | undefined {
+  const cached = /[\\/]models--([\w.-]+?)--([\w.-]+)[\\/]snapshots[\\/]/.exec(model);
+  if (cached !== null) return `${cached[1]}/${cached[2]}`;
+  return /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(model) ? model : undefined;
+}
+
+function inline(text: string): string {
+  return `\`${text.replaceAll('`', '')}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}

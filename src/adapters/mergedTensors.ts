@@ -1,0 +1,148 @@
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { Attached, Values } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { Checkpoint } from '../models/checkpoint.js';
+import { FLOAT_DTYPES } from '../models/safetensors.js';
+import type { ParameterKind, Site } from '../models/site.js';
+
+/** What happened to an output layer that shares its matrix with the embedding. */
+export type Tied = 'kept' | 'untied' | 'not tied';
+
+export interface MergedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Reads the base's tensor and merges into it: float32, row-major. */
+  readonly data: () => Promise<Float32Array>;
+}
+
+export interface MergedTensors {
+  /** In the checkpoint's order. */
+  readonly tensors: readonly MergedTensor[];
+  readonly tied: Tied;
+  /** Names of the tensors, among those produced so far, whose numbers differ from the base's. */
+  readonly changed: ReadonlySet<string>;
+  readonly warnings: readonly Problem[];
+}
+
+/** Where a tensor of the checkpoint is used. */
+interface Use {
+  readonly site: Site;
+  readonly kind: ParameterKind;
+}
+
+/**
+ * The tensors of a merged model, to be produced one at a time. A matrix that two sites share stays one where the
+ * method leaves both equal; otherwise the second site gets a tensor of its own.
+ *
+ * @throws ProblemError `merge.not-mergeable`; and, when a tensor is produced, `merge.non-finite`
+ */
+export async function mergedTensors(parts: {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly method: Attached;
+  readonly values: Values;
+}): Promise<MergedTensors> {
+  const { checkpoint, model, method, values } = parts;
+  if (method.merge === undefined) {
+    return fail({
+      code: 'merge.not-mergeable',
+      message: `an adapter of type '${method.type}' cannot be merged: it has no update per weight that could be added to the base`,
+      where: { file: checkpoint.source },
+      expected: 'a method that changes weights by a sum, such as lora',
+      mend:
+        method.type === 'full'
+          ? 'Full fine-tuning writes a whole model: use that folder as it is.'
+          : 'Keep it as an adapter beside the base model.',
+    });
+  }
+  const changed = new Set<string>();
+  const warnings: Problem[] = [];
+  const merge = ({ site, kind }: Use, base: Float32Array): Float32Array => {
+    const merged = method.merge?.(site, kind, base, values);
+    if (merged === undefined || equal(merged, base)) return base;
+    changed.add(ownName({ site, kind }));
+    return finite(merged, ownName({ site, kind }), checkpoint.source);
+  };
+  const uses = usesByTensor(model.sites);
+  // A tied head's stored copy, which Transformers does not read either.
+  const unread = new Set(
+    [...uses.values()]
+      .flat()
+      .map(ownName)
+      .filter((name) => !uses.has(name)),
+  );
+  const tensors: MergedTensor[] = [];
+  let tied: Tied = model.tiedHead ? 'kept' : 'not tied';
+  for (const [name, { shape, dtype }] of checkpoint.tensors) {
+    const users = uses.get(name);
+    const read = (): Promise<Float32Array> => checkpoint.read(name);
+    if (users === undefined) {
+      const isFloat = checkpoint.format === 'gguf' || FLOAT_DTYPES.includes(dtype);
+      if (isFloat && !unread.has(name)) tensors.push({ name, shape, data: read });
+      if (!isFloat) warnings.push(leftOut(name, dtype, checkpoint.source));
+      continue;
+    }
+    const [first, ...others] = users as [Use, ...Use[]];
+    const stays = others.length === 0 || (await staysShared(users, read, merge));
+    if (!stays) tied = 'untied';
+    tensors.push({ name, shape, data: async () => merge(first, await read()) });
+    for (const use of stays ? [] : others) {
+      tensors.push({ name: ownName(use), shape, data: async () => merge(use, await read()) });
+    }
+  }
+  return { tensors, tied, changed, warnings };
+}
+
+/** Users of each tensor, the one it is named after first. */
+function usesByTensor(sites: readonly Site[]): Map<string, Use[]> {
+  const uses = new Map<string, Use[]>();
+  for (const site of sites) {
+    for (const kind of ['weight', 'bias'] as const) {
+      const name = site[kind];
+      if (name !== undefined) uses.set(name, [...(uses.get(name) ?? []), { site, kind }]);
+    }
+  }
+  for (const [name, users] of uses)
+    users.sort((a, b) => Number(ownName(b) === name) - Number(ownName(a) === name));
+  return uses;
+}
+
+function ownName({ site, kind }: Use): string {
+  return `${site.path}.${kind}`;
+}
+
+async function staysShared(
+  users: readonly Use[],
+  read: () => Promise<Float32Array>,
+  merge: (use: Use, base: Float32Array) => Float32Array,
+): Promise<boolean> {
+  const base = await read();
+  const [first, ...others] = users.map((use) => merge(use, base));
+  return others.every((each) => equal(each, first!));
+}
+
+function equal(a: Float32Array, b: Float32Array): boolean {
+  return a === b || (a.length === b.length && a.every((value, at) => value === b[at]));
+}
+
+function finite(values: Float32Array, name: string, file: string): Float32Array {
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return values;
+  return fail({
+    code: 'merge.non-finite',
+    message: `merging makes ${name} ${values[at]} at position ${at}`,
+    where: { file },
+    expected: 'finite numbers',
+    mend: 'The adapter (or the base) holds numbers that are not finite: inspect the adapter, use an earlier checkpoint.',
+  });
+}
+
+function leftOut(name: string, dtype: string, file: string): Problem {
+  return {
+    code: 'merge.left-out',
+    severity: 'warning',
+    message: `${name} (${dtype}) is no weight that the model reads and was left out`,
+    where: { file },
+  };
+}

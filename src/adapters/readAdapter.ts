@@ -1,0 +1,119 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { readJsonObject } from '../models/boundedJson.js';
+import type { TensorInfo } from '../models/checkpoint.js';
+import { readSafetensor, readSafetensorsHeader } from '../models/safetensors.js';
+import type { NamedTensor } from '../methods/method.js';
+import { pathKind } from '../common/files.js';
+import type { JsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
+
+export const ADAPTER_CONFIG = 'adapter_config.json';
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
+/** Real ones have a few kB; a long list of target modules makes some hundred. */
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+
+/** `peft_type`s that can be attached. */
+export const PEFT_TYPES: readonly string[] = ['LORA'];
+
+/** A Hugging Face PEFT folder whose config and header are read and checked, but not its numbers. */
+export interface AdapterOnDisk {
+  /** Absolute. */
+  readonly folder: string;
+  readonly config: JsonObject;
+  readonly peftType: string;
+  /** `base_model_name_or_path` */
+  readonly baseModel: string | undefined;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** One tensor's numbers as float32. */
+  read(name: string): Promise<Float32Array>;
+  /** All tensors' numbers as float32. */
+  loadTensors(): Promise<Map<string, NamedTensor>>;
+}
+
+/**
+ * Opens an adapter folder as HF PEFT writes it.
+ *
+ * @throws ProblemError `adapter.folder-not-found`, `adapter.no-config`, `adapter.config.*`, `adapter.peft-type`,
+ *   `adapter.pickle`, `adapter.no-weights`, `safetensors.*`
+ */
+export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
+  const location = path.resolve(folder);
+  await checkFolder(location);
+  const configFile = path.join(location, ADAPTER_CONFIG);
+  const config = await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES });
+  const peftType = config['peft_type'];
+  if (typeof peftType !== 'string' || !PEFT_TYPES.includes(peftType)) {
+    return fail({
+      code: 'adapter.peft-type',
+      message: `the adapter's peft_type is ${peftType === undefined ? 'not given' : JSON.stringify(peftType).slice(0, 100)}`,
+      where: { file: configFile },
+      expected: `one of ${PEFT_TYPES.join(', ')}`,
+      mend: 'Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.',
+    });
+  }
+  const weights = path.join(location, ADAPTER_WEIGHTS);
+  if ((await pathKind(weights)) !== 'file') return noWeights(location);
+  const header = await readSafetensorsHeader(weights);
+  const baseModel = config['base_model_name_or_path'];
+  const read = (name: string): Promise<Float32Array> => readSafetensor(header, name);
+  return {
+    folder: location,
+    config,
+    peftType,
+    baseModel: typeof baseModel === 'string' ? baseModel : undefined,
+    tensors: header.tensors,
+    read,
+    async loadTensors() {
+      const tensors = new Map<string, NamedTensor>();
+      for (const [name, { shape }] of header.tensors) tensors.set(name, { name, shape, data: await read(name) });
+      return tensors;
+    },
+  };
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  const kind = await pathKind(folder);
+  if (kind !== 'folder') {
+    fail({
+      code: 'adapter.folder-not-found',
+      message: kind === 'nothing' ? `folder not found: ${folder}` : `${folder} is a file, not a folder`,
+      expected: `an adapter folder with ${ADAPTER_CONFIG} and ${ADAPTER_WEIGHTS}`,
+      mend: kind === 'file' ? `Name the folder that holds it: ${path.dirname(folder)}` : 'Check the path.',
+    });
+  }
+  if ((await pathKind(path.join(folder, ADAPTER_CONFIG))) === 'file') return;
+  const names = await readdir(folder);
+  fail({
+    code: 'adapter.no-config',
+    message: `the folder has no ${ADAPTER_CONFIG}`,
+    where: { file: folder },
+    expected: `an adapter folder with ${ADAPTER_CONFIG} and ${ADAPTER_WEIGHTS}`,
+    mend: names.includes('config.json')
+      ? 'This is a whole model, not an adapter: use it as the base model.'
+      : 'Name the folder that holds the adapter (a run writes it to runs/<name>/<time>/adapter).',
+  });
+}
+
+async function noWeights(folder: string): Promise<never> {
+  const pickled = (await readdir(folder)).find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
+  if (pickled !== undefined) {
+    return fail({
+      code: 'adapter.pickle',
+      message: `the adapter's weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
+      where: { file: folder },
+      expected: ADAPTER_WEIGHTS,
+      mend:
+        'Convert an adapter that you trust once, with Python: from safetensors.torch import save_file; ' +
+        `save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, ` +
+        `"${ADAPTER_WEIGHTS}", metadata={"format": "pt"}).`,
+    });
+  }
+  return fail({
+    code: 'adapter.no-weights',
+    message: `the folder has no ${ADAPTER_WEIGHTS}`,
+    where: { file: folder },
+    mend: 'Complete the download, or name the folder that holds the weights.',
+  });
+}

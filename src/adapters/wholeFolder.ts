@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rename, rm, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import { fail } from '../common/problem.js';
+
+/** Space left free on the disk beside what is written. */
+const SPARE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Writes a folder whole or not at all: everything goes into a temporary folder beside it, which is renamed at
+ * the end; when `write` throws, it is removed and nothing has changed. A folder that exists is never touched.
+ *
+ * @param bytes that will lie on the disk at once, checked against the free space first
+ * @param write receives an empty folder whose content becomes the result, and one for files of passage
+ * @throws ProblemError `folder.exists`, `folder.no-parent`, `folder.no-space`
+ */
+export async function writeFolderWhole<T>(
+  folder: string,
+  bytes: number,
+  write: (content: string, scratch: string) => Promise<T>,
+): Promise<T> {
+  const target = path.resolve(folder);
+  await refuseExisting(target);
+  await makeParent(target);
+  await checkSpace(target, bytes);
+  const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
+  const [content, scratch] = [path.join(temporary, 'content'), path.join(temporary, 'scratch')];
+  try {
+    await mkdir(content, { recursive: true });
+    await mkdir(scratch);
+    const result = await write(content, scratch);
+    await refuseExisting(target);
+    await rename(content, target);
+    return result;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+async function refuseExisting(folder: string): Promise<void> {
+  if ((await pathKind(folder)) === 'nothing') return;
+  fail({
+    code: 'folder.exists',
+    message: 'the output folder exists already and is left as it is',
+    where: { file: folder },
+    mend: 'Name another folder, or remove this one first.',
+  });
+}
+
+async function makeParent(target: string): Promise<void> {
+  const parent = path.dirname(target);
+  try {
+    await mkdir(parent, { recursive: true });
+  } catch (error) {
+    fail(
+      {
+        code: 'folder.no-parent',
+        message: `the folder cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+        where: { file: parent },
+        mend: 'Name an output folder in a place where you may write.',
+      },
+      error,
+    );
+  }
+}
+
+async function checkSpace(target: string, bytes: number): Promise<void> {
+  const parent = path.dirname(target);
+  const { bavail, bsize } = await statfs(parent);
+  if (bavail * bsize >= bytes + SPARE_BYTES) return;
+  const megabytes = (count: number): string => `${Math.ceil(count / 2 ** 20)} MB`;
+  fail({
+    code: 'folder.no-space',
+    message: `${megabytes(bavail * bsize)} are free where ${path.basename(target)} is to be written`,
+    where: { file: parent },
+    expected: `${megabytes(bytes + SPARE_BYTES)} while it is written`,
+    mend: 'Free space there, or name a folder on a bigger disk.',
+  });
+}

@@ -1,0 +1,44 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { JsonObject } from '../common/json.js';
+import type { SavedMethod } from '../methods/method.js';
+import { writeSafetensors } from '../models/safetensors.js';
+import { elementCount } from '../models/tensorSpans.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './readAdapter.js';
+import { writeFolderWhole } from './wholeFolder.js';
+
+/**
+ * Writes an adapter as a Hugging Face PEFT folder: `adapter_config.json`, `adapter_model.safetensors` (float32),
+ * the model card and the tokenizer. Whole or not at all. Tensors that share their numbers are each written under
+ * their own key, as PEFT expects them.
+ *
+ * @param extra.card the text of README.md
+ * @throws ProblemError `folder.exists`, `folder.no-space`, `safetensors.duplicate`, `safetensors.data-length`
+ */
+export async function writeAdapter(
+  folder: string,
+  saved: Extract<SavedMethod, { kind: 'adapter' }>,
+  extra: { readonly tokenizer: Tokenizer; readonly card: string },
+): Promise<void> {
+  const companions = new Map<string, string | Uint8Array>([
+    ...(await extra.tokenizer.files()),
+    ['README.md', extra.card],
+    [ADAPTER_CONFIG, configText(saved.config)],
+  ]);
+  const bytes = saved.tensors.reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0);
+  await writeFolderWhole(folder, bytes, async (content) => {
+    await writeSafetensors(
+      path.join(content, ADAPTER_WEIGHTS),
+      saved.tensors.map((tensor) => ({ ...tensor, dtype: 'F32' })),
+      { format: 'pt' },
+    );
+    for (const [name, text] of companions) await writeFile(path.join(content, name), text);
+  });
+}
+
+/** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */
+function configText(config: JsonObject): string {
+  const sorted = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`;
+}

@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { JsonObject } from '../common/json.js';
+import type { TensorToWrite } from '../models/safetensors.js';
+import { writeSafetensors } from '../models/safetensors.js';
+import { elementCount } from '../models/tensorSpans.js';
+import { writeFolderWhole } from './wholeFolder.js';
+
+/** What Hugging Face's libraries cut models into. */
+const MAX_SHARD_BYTES = 5e9;
+
+export type FloatType = TensorToWrite['dtype'];
+
+export interface ModelContents {
+  /** The base's `config.json`; its dtype key is set to what is written. */
+  readonly config: JsonObject;
+  readonly generationConfig?: JsonObject;
+  readonly tensors: readonly TensorToWrite[];
+  readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** Default 5 GB; a tensor that is bigger has a file of its own. */
+  readonly maxShardBytes?: number;
+  /** Called after each tensor. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Writes a model folder as Transformers reads it: `config.json`, `generation_config.json`, `model.safetensors` (or
+ * shards with `model.safetensors.index.json`), the tokenizer. Whole or not at all.
+ *
+ * @throws ProblemError `folder.exists`, `folder.no-space`, `safetensors.*`; and whatever a producer of data throws
+ */
+export async function writeModel(folder: string, contents: ModelContents): Promise<void> {
+  await writeFolderWhole(folder, modelBytes(contents.tensors), (content) => writeModelFiles(content, contents));
+}
+
+/** Bytes of the tensors on disk. */
+export function modelBytes(tensors: readonly TensorToWrite[]): number {
+  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
+
+/** {@link writeModel} into an empty folder that exists. */
+export async function writeModelFiles(folder: string, contents: ModelContents): Promise<void> {
+  const { tensors, onProgress } = contents;
+  const json = (name: string, value: JsonObject): Promise<void> =>
+    writeFile(path.join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+  for (const [name, bytes] of contents.tokenizerFiles) await writeFile(path.join(folder, name), bytes);
+  if (contents.generationConfig !== undefined) await json('generation_config.json', contents.generationConfig);
+  await json('config.json', withDtype(contents.config, tensors));
+
+  const shards = inShards(tensors, contents.maxShardBytes ?? MAX_SHARD_BYTES);
+  const number = (at: number): string => String(at).padStart(5, '0');
+  const fileOf = (at: number): string =>
+    shards.length === 1 ? 'model.safetensors' : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
+  let before = 0;
+  for (const [at, shard] of shards.entries()) {
+    await writeSafetensors(
+      path.join(folder, fileOf(at)),
+      shard,
+      { format: 'pt' },
+      { onTensor: (done) => onProgress?.(before + done, tensors.length) },
+    );
+    before += shard.length;
+  }
+  if (shards.length === 1) return;
+  const owners = shards.flatMap((shard, at) => shard.map(({ name }): [string, string] => [name, fileOf(at)]));
+  await json('model.safetensors.index.json', {
+    metadata: { total_size: modelBytes(tensors) },
+    weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
+  });
+}
+
+function tensorBytes({ shape, dtype }: TensorToWrite): number {
+  return (elementCount(shape) ?? Infinity) * (dtype === 'F32' ? 4 : 2);
+}
+
+/** Tensors in their order, as many to a shard as fit. */
+function inShards(tensors: readonly TensorToWrite[], maxBytes: number): TensorToWrite[][] {
+  const shards: TensorToWrite[][] = [[]];
+  let filled = 0;
+  for (const tensor of tensors) {
+    const bytes = tensorBytes(tensor);
+    if (filled > 0 && filled + bytes > maxBytes) {
+      shards.push([]);
+      filled = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    filled += bytes;
+  }
+  return shards;
+}
+
+const TORCH_NAMES: Readonly<Record<FloatType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+
+/** The config's dtype is what Transformers loads the weights as: that of most of them. */
+function withDtype(config: JsonObject, tensors: readonly TensorToWrite[]): JsonObject {
+  const bytes = new Map<FloatType, number>();
+  for (const tensor of tensors) bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + tensorBytes(tensor));
+  const [most] = [...bytes].sort(([, a], [, b]) => b - a);
+  if (most === undefined) return config;
+  // Transformers 5 writes `dtype`, earlier versions `torch_dtype`, which both read.
+  const keys = ['dtype', 'torch_dtype'].filter((key) => key in config);
+  const name = TORCH_NAMES[most[0]];
+  return {
+    ...config,
+    ...Object.fromEntries((keys.length > 0 ? keys : ['torch_dtype']).map((key) => [key, name])),
+  };
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { Json } from '../../../src/common/json.js';
+import type { AttachedAdapter } from '../../../src/adapters/attachAdapter.js';
+import type { AdapterParts } from '../../support/adapters.js';
+import { adapterParts, problem, temporaryFolder, writeParts } from '../../support/adapters.js';
+import { fixture } from '../../support/fixtures.js';
+import { attachAdapter, openModel } from '../../support/model.js';
+
+const folder = temporaryFolder();
+const opened = await openModel(fixture('lora-reference/tiny-llama'));
+let count = 0;
+
+/** Attaches a fixture's adapter after a change. */
+async function attachChanged(
+  change: (parts: AdapterParts) => void,
+  name = 'peft-adapter',
+): Promise<AttachedAdapter> {
+  const parts = await adapterParts(name);
+  change(parts);
+  return attachAdapter(opened, await writeParts(path.join(folder, String(++count)), parts));
+}
+
+function setting(key: string, value: Json): (parts: AdapterParts) => void {
+  return (parts) => {
+    parts.config = { ...parts.config, [key]: value };
+  };
+}
+
+test('an adapter that PEFT wrote attaches without a warning', async () => {
+  const { method, values, warnings } = await attachChanged(() => {});
+  assert.equal(method.trainables.length, 28);
+  assert.equal(values.size, 28);
+  assert.deepEqual(warnings, []);
+});
+
+test("copies of the base's matrices are passed over and said", async () => {
+  const { warnings } = await attachChanged(() => {}, 'peft-adapter-embedding');
+  assert.deepEqual(
+    warnings.map(({ code }) => code),
+    ['adapter.base-copy', 'adapter.base-copy'],
+  );
+});
+
+test('★14 an adapter of the bare backbone: the prefix is named', async () => {
+  const stripped = attachChanged((parts) => {
+    parts.tensors = parts.tensors.map((tensor) => ({
+      ...tensor,
+      name: tensor.name.replace('base_model.model.model.', 'base_model.model.'),
+    }));
+  });
+  await assert.rejects(
+    stripped,
+    problem(
+      'adapter.keys',
+      "rename 'base_model.model.layers.",
+      "to 'base_model.model.model.layers.",
+      '28 missing',
+    ),
+  );
+});
+
+test('★15 an unknown key that is off warns, one that changes the arithmetic stops', async () => {
+  const { warnings } = await attachChanged(setting('use_magic', false));
+  assert.deepEqual(
+    warnings.map(({ code, message }) => [code, message.includes('use_magic')]),
+    [['adapter.unknown-key', true]],
+  );
+  await assert.rejects(attachChanged(setting('use_dora', true)), problem('adapter.config', 'use_dora'));
+  await assert.rejects(attachChanged(setting('enable_lora', [true])), problem('adapter.config', 'enable_lora'));
+});
+
+test('★38 a vocabulary of another size: both are named', async () => {
+  const bigger = attachChanged((parts) => {
+    parts.tensors = parts.tensors.map((tensor) =>
+      tensor.name.endsWith('lm_head.lora_B.weight')
+        ? { ...tensor, shape: [129, 4], data: new Float32Array(129 * 4) }
+        : tensor,
+    );
+  }, 'peft-adapter-embedding');
+  await assert.rejects(bigger, problem('adapter.shape', '[129, 4]', '[128, 4]', /resize/));
+});
+
+test('★44 an adapter that started from a changed base', async () => {
+  for (const start of ['pissa', 'pissa_niter_4', 'olora', 'corda', 'loftq']) {
+    await assert.rejects(attachChanged(setting('init_lora_weights', start)), problem('adapter.config', start));
+  }
+});
+
+test('a missing B and a module that the base lacks', async () => {
+  const withoutB = attachChanged((parts) => {
+    parts.tensors = parts.tensors.filter(({ name }) => !name.endsWith('layers.1.mlp.up_proj.lora_B.weight'));
+  });
+  await assert.rejects(withoutB, problem('adapter.keys', '1 missing', 'layers.1.mlp.up_proj.lora_B.weight'));
+  await assert.rejects(
+    attachChanged(setting('target_modules', ['c_attn'])),
+    problem('targets.no-match', 'adapter_config.json', 'c_attn'),
+  );
+});
+
+test('values that no option takes and numbers that are not finite', async () => {
+  await assert.rejects(attachChanged(setting('r', -1)), problem('adapter.config', 'r: -1'));
+  const nan = attachChanged((parts) => {
+    parts.tensors[3]!.data[5] = NaN;
+  });
+  await assert.rejects(nan, problem('adapter.non-finite', 'NaN at position 5'));
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import type { Inspection } from '../../../src/adapters/inspect.js';
+import type { AdapterParts } from '../../support/adapters.js';
+import { adapterParts, temporaryFolder, writeParts } from '../../support/adapters.js';
+import { fixture } from '../../support/fixtures.js';
+
+const folder = temporaryFolder();
+let count = 0;
+
+async function inspectChanged(change: (parts: AdapterParts) => void): Promise<Inspection> {
+  const parts = await adapterParts('peft-adapter');
+  change(parts);
+  return inspectAdapter(await writeParts(path.join(folder, String(++count)), parts));
+}
+
+const codes = ({ problems }: Inspection): string[] => problems.map(({ code }) => code);
+
+test('modules with rank, scale and norm of ΔW', async () => {
+  const found = await inspectAdapter(fixture('lora-reference/peft-adapter'));
+  assert.deepEqual(found.problems, []);
+  assert.deepEqual(
+    [found.method, found.base, found.r, found.alpha, found.tensors],
+    ['lora', 'tiny-llama', 4, 8, 28],
+  );
+  const at = (suffix: string): Inspection['modules'][number] =>
+    found.modules.find((module) => module.path === `model.layers.${suffix}`)!;
+  assert.equal(found.modules.length, 14);
+  assert.deepEqual([at('0.self_attn.q_proj').rank, at('0.self_attn.q_proj').scale], [2, 4]);
+  assert.deepEqual([at('1.mlp.down_proj').rank, at('1.mlp.down_proj').scale], [6, 8 / 6]);
+  assert.deepEqual([at('0.mlp.gate_proj').scale, at('1.mlp.gate_proj').scale], [3 / 4, 2]);
+  assert.equal(
+    found.trainable,
+    found.modules.reduce((sum, module) => sum + module.trainable, 0),
+  );
+
+  const { tensors } = await adapterParts('peft-adapter');
+  const data = (half: string): Float32Array =>
+    tensors.find(({ name }) => name.endsWith(`layers.0.self_attn.q_proj.lora_${half}.weight`))!.data;
+  const [a, b] = [data('A'), data('B')];
+  let squares = 0;
+  for (let i = 0; i < 32; i++) {
+    for (let j = 0; j < 32; j++) squares += (4 * (b[2 * i]! * a[j]! + b[2 * i + 1]! * a[32 + j]!)) ** 2;
+  }
+  assert.ok(Math.abs(at('0.self_attn.q_proj').norm! - Math.sqrt(squares)) < 1e-6);
+});
+
+test('embeddings, and the copies of the base beside them', async () => {
+  const found = await inspectAdapter(fixture('lora-reference/peft-adapter-embedding'));
+  assert.deepEqual(found.problems, []);
+  const embedding = found.modules.find((module) => module.path === 'model.embed_tokens')!;
+  assert.deepEqual([embedding.a, embedding.b, embedding.trainable], [[4, 128], [32, 4], 4 * 160]);
+});
+
+test('modules_to_save and biases count as trained', async () => {
+  const saved = await inspectAdapter(fixture('lora-reference/lora-steps/modules-to-save/final'));
+  assert.deepEqual(saved.problems, []);
+  assert.deepEqual(saved.whole, [{ key: 'base_model.model.lm_head.weight', shape: [128, 32], trainable: 4096 }]);
+  const biases = await inspectAdapter(fixture('lora-reference/lora-steps/bias-all/final'));
+  assert.deepEqual(biases.problems, []);
+  assert.equal(biases.whole.length, 14);
+});
+
+test('★70 an adapter that was never trained', async () => {
+  const whole = await inspectAdapter(fixture('lora-reference/lora-steps/plain/initial'));
+  assert.deepEqual(codes(whole), ['adapter.untrained']);
+  assert.match(whole.problems[0]!.message, /every module/);
+  const part = await inspectChanged(({ tensors }) => tensors[1]!.data.fill(0));
+  assert.match(part.problems[0]!.message, /1 of 14 modules/);
+});
+
+test('what does not belong together is reported, not thrown', async () => {
+  const single = await inspectChanged((parts) => {
+    parts.tensors = parts.tensors.slice(1);
+  });
+  assert.deepEqual(codes(single), ['adapter.missing-pair']);
+  const strange = await inspectChanged((parts) => {
+    parts.tensors.push({ name: 'base_model.model.x.magnitude', shape: [1], data: Float32Array.of(1) });
+  });
+  assert.deepEqual(codes(strange), ['adapter.unknown-tensors']);
+  const ranks = await inspectChanged((parts) => {
+    parts.config = { ...parts.config, rank_pattern: {} };
+  });
+  assert.deepEqual(codes(ranks), ['adapter.rank', 'adapter.rank', 'adapter.rank']);
+  const shapes = await inspectChanged((parts) => {
+    parts.tensors[1] = { ...parts.tensors[1]!, shape: [...parts.tensors[1]!.shape].reverse() };
+  });
+  assert.deepEqual(codes(shapes), ['adapter.shape']);
+  const infinite = await inspectChanged(({ tensors }) => tensors[0]!.data.fill(Infinity, 0, 1));
+  assert.ok(codes(infinite).includes('adapter.non-finite'));
+  const dora = await inspectChanged((parts) => {
+    parts.config = { ...parts.config, use_dora: true };
+  });
+  assert.deepEqual(codes(dora), ['adapter.config']);
+  assert.equal(dora.modules.length, 14);
+});
