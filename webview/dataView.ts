@@ -41,12 +41,11 @@ export function createDataView(send: Send): View {
 
 function splitParts({ split, report }: DataLoaded): HTMLElement[] {
   return [
-    make('h2', {}, split === 'train' ? 'Training rows' : 'Validation rows'),
+    make('h2', {}, `${split === 'train' ? 'Training' : 'Validation'} rows (${report.format})`),
     make(
       'dl',
       { class: 'tiles' },
       tile('Rows used', `${formatCount(report.kept)} of ${formatCount(report.rows)}`),
-      tile('Format', report.format),
       tile('Broken', formatCount(report.brokenCount)),
       tile('Truncated', formatCount(report.truncated)),
       tile('Dropped, no label', formatCount(report.unsupervised)),

@@ -1,4 +1,4 @@
-import { formatCount, formatDuration, formatLoss } from '../src/host/format.js';
+import { formatCount, formatDuration, formatPercent, formatTick } from '../src/host/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
 import type { RunState } from '../src/host/runState.js';
 import { button, make, setShown, tile } from './dom.js';
@@ -52,7 +52,10 @@ function placeName({ file, line }: Place): string {
 function finishedParts(state: Extract<RunState, { kind: 'finished' }>, send: Send): Node[] {
   const { result, note } = state;
   const how = result.reason === 'completed' ? 'Finished' : 'Stopped on request';
-  const metrics = Object.entries(result.metrics).map(([name, value]) => tile(name, formatLoss(value)));
+  const metrics = Object.entries(result.metrics).map(([name, value]) =>
+    // Names are eval_loss, eval_token_accuracy, …; with spaces they break at words.
+    tile(name.replaceAll('_', ' '), name.endsWith('accuracy') ? formatPercent(value) : formatTick(value)),
+  );
   return [
     make('p', {}, `${how} after ${formatCount(result.steps)} steps and ${formatDuration(result.seconds)}.`),
     ...(note === undefined ? [] : [make('p', { class: 'problem' }, note)]),

@@ -76,11 +76,12 @@ export function createHeaderView(send: Send): View {
       setText(
         subject,
         started
-          ? `${started.method} on ${started.model} · ${started.engine} engine · seed ${started.seed}`
+          ? `${started.method} on ${lastPart(started.model)} · ${started.engine} engine · seed ${started.seed}`
           : run.kind === 'idle'
             ? 'No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.'
             : '',
       );
+      subject.title = started?.model ?? '';
       const share = shareOf(model);
       bar.style.width = `${share * 100}%`;
       progress.setAttribute('aria-valuenow', String(Math.round(share * 100)));
@@ -93,6 +94,11 @@ export function createHeaderView(send: Send): View {
       }
     },
   };
+}
+
+/** A model is named by its folder or file; the whole path is in the tooltip. */
+function lastPart(model: string): string {
+  return model.split(/[\\/]/).at(-1) ?? model;
 }
 
 function shareOf({ started, steps }: RunModel): number {
