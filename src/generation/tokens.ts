@@ -1,0 +1,65 @@
+import type { Value } from '../runtime/runtime.js';
+
+/** What goes into one run, [rows, sequence] row-major. */
+export interface Tokens {
+  readonly rows: number;
+  readonly sequence: number;
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  /** 0 = padding */
+  readonly segments: Int32Array;
+}
+
+/**
+ * Prompts as one block, the shorter ones padded in front: so all rows end in the last column, and the distance of
+ * two columns is that of their positions, which a sliding window counts.
+ */
+export function promptTokens(prompts: readonly (readonly number[])[]): Tokens {
+  const rows = prompts.length;
+  const sequence = Math.max(...prompts.map((prompt) => prompt.length));
+  const fill = (value: (row: number, position: number) => number): Int32Array =>
+    Int32Array.from({ length: rows * sequence }, (_, at) => {
+      const row = Math.floor(at / sequence);
+      const position = (at % sequence) - (sequence - prompts[row]!.length);
+      return position < 0 ? 0 : value(row, position);
+    });
+  return {
+    rows,
+    sequence,
+    ids: fill((row, position) => prompts[row]![position]!),
+    positions: fill((_, position) => position),
+    segments: fill(() => 1),
+  };
+}
+
+/**
+ * One token per row behind what is cached.
+ * @param positions of the tokens
+ */
+export function nextTokens(ids: readonly number[], positions: readonly number[]): Tokens {
+  return {
+    rows: ids.length,
+    sequence: 1,
+    ids: Int32Array.from(ids),
+    positions: Int32Array.from(positions),
+    segments: new Int32Array(ids.length).fill(1),
+  };
+}
+
+/** Tokens as the graph's inputs, with the last position of each row as its predictor. */
+export function tokenFeeds({ rows, sequence, ids, positions, segments }: Tokens): Record<string, Value> {
+  const shape = [rows, sequence];
+  return {
+    input_ids: int32(ids, shape),
+    positions: int32(positions, shape),
+    segments: int32(segments, shape),
+    predictors: int32(
+      Int32Array.from({ length: rows }, (_, row) => row * sequence + sequence - 1),
+      [rows],
+    ),
+  };
+}
+
+function int32(data: Int32Array, shape: readonly number[]): Value {
+  return { dtype: 'int32', shape, data };
+}
