@@ -16,6 +16,7 @@ export interface Checkpoint {
   /**
    * All tensors as float32 in files that can be memory-mapped. An F32 safetensors checkpoint is mapped as it
    * is; any other is converted once into a file in the cache folder (written whole, shared by later runs).
+   * Tensors of integer types (position buffers) are left out: {@link tensors} has their dtype.
    */
   mapped(onProgress?: (done: number, total: number) => void): Promise<MappedWeights>;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder, pathKind } from '../common/files.js';
 import { fail, ProblemError } from '../common/problem.js';
@@ -14,6 +14,9 @@ const CONVERSION = 1;
 const ALIGNMENT = 64;
 /** Space left free on the disk beside the converted file. */
 const SPARE_BYTES = 64 * 1024 * 1024;
+
+/** A temporary file not written to for so long belongs to no running conversion. */
+const LEFTOVER_MILLISECONDS = 60 * 60 * 1000;
 
 /** A tensor to convert, under the name it shall have. */
 export interface TensorSource {
@@ -37,6 +40,7 @@ export async function convertedWeights(
   const ready = await usable(file, tensors);
   if (ready) return mappedFiles([ready]);
   await mkdir(folder, { recursive: true });
+  await removeLeftovers(folder);
   await checkSpace(folder, tensors);
   await writeSafetensors(
     file,
@@ -83,6 +87,17 @@ async function usable(file: string, tensors: readonly TensorSource[]): Promise<S
   } catch (error) {
     if (error instanceof ProblemError) return undefined;
     throw error;
+  }
+}
+
+/** A conversion that was killed leaves its temporary file; one that may still run is left alone. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const file = path.join(folder, name);
+    if (!name.endsWith('.tmp')) continue;
+    // Another run may have renamed it meanwhile.
+    const found = await stat(file).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > LEFTOVER_MILLISECONDS) await rm(file, { force: true });
   }
 }
 
