@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The folder that install.sh filled. */
 export function installFolder() {
-  const folder = process.env.PEFT_STUDIO_VSCODE_DIR;
-  if (!folder) throw new Error('Set PEFT_STUDIO_VSCODE_DIR to the folder that test/e2e/install.sh filled.');
+  const folder = process.env.CS_DIR;
+  if (!folder) throw new Error('Set CS_DIR to the folder that test/e2e/install.sh filled.');
   return path.resolve(folder);
 }
 

@@ -2,7 +2,7 @@
 // Stands in for the VS Code executable where no desktop VS Code can be had: @vscode/test-electron's
 // `vscodeExecutablePath`. Takes the arguments that it passes, starts the VS Code server, opens its workbench in
 // Chromium with the extension and its tests, relays what the extension host prints, and exits with its code.
-// Environment: PEFT_STUDIO_VSCODE_DIR (install.sh's folder), E2E_TIMEOUT_S (default 300), E2E_SCREENSHOT (a PNG).
+// Environment: CS_DIR (install.sh's folder), E2E_TIMEOUT_S (default 300), E2E_SCREENSHOT (a PNG).
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

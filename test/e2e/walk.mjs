@@ -1,5 +1,5 @@
 // Walks through the workbench as a person would, and takes a picture at each stop:
-// `node test/e2e/walk.mjs FOLDER [--theme NAME]`, after `node build.mjs`; PEFT_STUDIO_VSCODE_DIR as for the shim.
+// `node test/e2e/walk.mjs FOLDER [--theme NAME]`, after `node build.mjs`; CS_DIR as for the shim.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
