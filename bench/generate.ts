@@ -1,6 +1,7 @@
-// Speed of decoding: npx tsx bench/generate.ts MODEL [--tokens N] [--prompt N] [--batch N,N,…]
+// Speed of decoding: npx tsx bench/generate.ts MODEL [--tokens N] [--prompt N] [--batch N,N,…] [--threads N]
 // MODEL is a model folder or GGUF file; --tokens are generated behind a prompt of --prompt tokens. For each batch
-// size it prints the seconds of the prompt's run, tokens per second of the runs after it, and resident memory.
+// size it prints the seconds of the prompt's run; of the runs after it tokens per second and milliseconds of CPU per
+// run, which on a busy machine tell more; and resident memory.
 import { parseArgs } from 'node:util';
 import { createGenerator } from '../src/generation/generate.js';
 import { openCheckpoint } from '../src/models/openCheckpoint.js';
@@ -13,6 +14,7 @@ const { values: flags, positionals } = parseArgs({
     tokens: { type: 'string', default: '64' },
     prompt: { type: 'string', default: '64' },
     batch: { type: 'string', default: '1,4' },
+    threads: { type: 'string', default: '0' },
   },
 });
 const [tokens, promptLength] = [Number(flags.tokens), Number(flags.prompt)];
@@ -24,7 +26,7 @@ const generator = await createGenerator({
   methods: [],
   values: new Map(),
   weights: await checkpoint.mapped(),
-  runtime: await onnxRuntime(),
+  runtime: await onnxRuntime({ threads: Number(flags.threads) }),
   positionLimit: promptLength + tokens,
 });
 console.log(`ready in ${seconds(compiling, performance.now())} s`);
@@ -34,14 +36,19 @@ for (const rows of flags.batch.split(',').map(Number)) {
   );
   const started = performance.now();
   let first = 0;
+  let cpu = process.cpuUsage();
   await generator.generate(prompts, { max_new_tokens: tokens }, () => {
-    first ||= performance.now();
+    if (first > 0) return;
+    first = performance.now();
+    cpu = process.cpuUsage();
   });
   const ended = performance.now();
+  const { user, system } = process.cpuUsage(cpu);
+  const cost = (user + system) / 1000 / (tokens - 1);
   const speed = ((tokens - 1) * rows * 1000) / (ended - first);
   const resident = Math.round(process.memoryUsage().rss / 2 ** 20);
   console.log(
-    `batch ${rows}: prompt ${seconds(started, first)} s, then ${speed.toFixed(1)} tokens/s; resident ${resident} MiB`,
+    `batch ${rows}: prompt ${seconds(started, first)} s, then ${speed.toFixed(1)} tokens/s, ${cost.toFixed(0)} ms CPU/run; resident ${resident} MiB`,
   );
 }
 await generator.dispose();

@@ -11,8 +11,8 @@ import { input } from '../tensor/tensor.js';
  * The graph of a decoding run, for the prompt (past = 0) and for each token after it.
  *
  * Inputs: `input_ids`, `positions`, `segments` int32 [batch, sequence]; `past_segments` int32 [batch, past];
- * `past_keys.LAYER`, `past_values.LAYER` float32 [batch, cacheHeads, past, headSize]; `predictors` int32 [n], flat indices
- * (row · sequence + column) of the positions whose next token is wanted.
+ * `past_keys.LAYER`, `past_values.LAYER` float32 [batch, cacheHeads, past, headSize]; `predictors` int32 [n], flat
+ * indices (row · sequence + column) of the positions whose next token is wanted.
  *
  * Outputs: `logits` [n, vocabulary]; `keys.LAYER`, `values.LAYER` [batch, cacheHeads, past + sequence, headSize].
  */
