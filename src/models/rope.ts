@@ -2,6 +2,7 @@ import { fail } from '../common/problem.js';
 import type { Constant } from '../tensor/tensor.js';
 import { constant } from '../tensor/tensor.js';
 import type { ConfigReader } from './configReader.js';
+import { llama3RopeFactors } from './ropeFactors.js';
 
 /** How angles of the rotary embedding grow with the position. */
 export interface Rope {
@@ -28,18 +29,13 @@ export function readRope(config: ConfigReader, headSize: number, source: string)
       return { frequencies: base.map((frequency) => frequency / factor) };
     }
     case 'llama3': {
-      const factor = scaling.number('factor');
-      const low = scaling.number('low_freq_factor');
-      const high = scaling.number('high_freq_factor');
-      const context = scaling.number('original_max_position_embeddings');
-      const scaled = base.map((frequency) => {
-        const wavelength = (2 * Math.PI) / frequency;
-        if (wavelength < context / high) return frequency;
-        if (wavelength > context / low) return frequency / factor;
-        const share = (context / wavelength - low) / (high - low);
-        return ((1 - share) * frequency) / factor + share * frequency;
+      const factors = llama3RopeFactors(headSize, theta, {
+        factor: scaling.number('factor'),
+        low: scaling.number('low_freq_factor'),
+        high: scaling.number('high_freq_factor'),
+        original: scaling.number('original_max_position_embeddings'),
       });
-      return { frequencies: scaled };
+      return { frequencies: base.map((frequency, pair) => frequency / factors[pair]!) };
     }
     default:
       return fail({

@@ -15,9 +15,9 @@ export function llama3RopeFactors(
   headDim: number,
   theta: number,
   scaling: { factor: number; low: number; high: number; original: number },
-): Float32Array {
+): number[] {
   const { factor, low, high, original } = scaling;
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
+  return Array.from({ length: headDim / 2 }, (_, i) => {
     const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim);
     if (wavelength < original / high) return 1;
     if (wavelength > original / low) return factor;
