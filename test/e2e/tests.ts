@@ -82,6 +82,7 @@ async function trainsToTheEnd(): Promise<void> {
 
 async function panelShowsTheRun(): Promise<void> {
   const { runs, panel } = await studio();
+  assert.ok(runs.events().length > 10, 'the run before this test told something to draw');
   // Superseded progress is drawn too, so the page may have seen more than is kept.
   await until(() => (panel.drawn() ?? 0) >= runs.events().length, 'the panel to draw every event');
   await vscode.window.tabGroups.close(panelTabs());
