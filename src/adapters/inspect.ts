@@ -78,8 +78,8 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     folder: adapter.folder,
     method: adapter.peftType.toLowerCase(),
     base: adapter.baseModel,
-    r: options?.r,
-    alpha: options?.lora_alpha,
+    r: options?.r ?? numberIn(adapter, 'r'),
+    alpha: options?.lora_alpha ?? numberIn(adapter, 'lora_alpha'),
     modules,
     whole,
     trainable: [...modules, ...whole].reduce((sum, each) => sum + each.trainable, 0),
@@ -113,6 +113,12 @@ function readOptions(adapter: AdapterOnDisk, problems: Problem[]): LoraOptions |
     problems.push(problemOf(error));
     return undefined;
   }
+}
+
+/** What the config says where its options as a whole are not supported. */
+function numberIn({ config }: AdapterOnDisk, key: string): number | undefined {
+  const value = config[key];
+  return typeof value === 'number' ? value : undefined;
 }
 
 async function checkFinite(adapter: AdapterOnDisk, report: Report): Promise<void> {
