@@ -7,8 +7,8 @@ import { generateDocument } from './generator.js';
 import { kjvPassages } from './kjv.js';
 
 const seed = 1611;
-const kjvCharacters = 1_300_000;
-const generatedCharacters = 3_100_000;
+const kjvCharacters = 1_100_000;
+const generatedCharacters = 3_300_000;
 /** One document in so many is held out. */
 const heldOutEvery = 40;
 

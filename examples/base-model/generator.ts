@@ -1,5 +1,6 @@
 import type { Random } from '../../src/common/random.js';
 import { chat } from './kinds/chat.js';
+import { copies } from './kinds/copies.js';
 import { record, tableInProse, tableWithQuestions } from './kinds/grids.js';
 import { account, description, invoice, news, shop } from './kinds/market.js';
 import { changes, commentedQueries, explainedQuery, lesson, session } from './kinds/sql.js';
@@ -26,6 +27,7 @@ const kinds: readonly (readonly [weight: number, write: (rng: Random) => string]
   [5, review],
   [8, exercise],
   [6, chat],
+  [22, copies],
 ];
 const totalWeight = kinds.reduce((sum, [weight]) => sum + weight, 0);
 

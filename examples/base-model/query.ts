@@ -141,7 +141,9 @@ export function inWords(rng: Random, query: Query): string {
   return `the ${pick(rng, word[select.of])} ${select.column} of the ${rows}${condition}`;
 }
 
-function conditionInWords(rng: Random, { column, operator, value }: Condition): string {
+function conditionInWords(rng: Random, condition: Condition): string {
+  const { column, operator } = condition;
+  const value = chance(rng, 0.4) ? literal(condition.value) : condition.value;
   if (operator === '=') {
     return pick(rng, [
       `whose ${column} is ${value}`,
