@@ -140,6 +140,7 @@ class GraphEmitter implements Emitter {
   private counter = 0;
   private readonly lengths = new Map<string, string>();
   private readonly constants = new Map<string, string>();
+  private readonly nodes = new Map<string, string>();
 
   constructor(
     private readonly graph: ProtobufWriter,
@@ -152,8 +153,13 @@ class GraphEmitter implements Emitter {
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     options: { domain?: 'com.microsoft' } = {},
   ): string {
+    // Every op is a function of its inputs, so an equal node is the same value (a cast of the positions, say).
+    const key = `${opType} ${inputs.join(' ')} ${JSON.stringify(attributes)}`;
+    const known = this.nodes.get(key);
+    if (known !== undefined) return known;
     const output = this.fresh(opType);
     this.write(opType, inputs, output, attributes, options.domain);
+    this.nodes.set(key, output);
     return output;
   }
 

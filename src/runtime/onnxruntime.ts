@@ -54,6 +54,8 @@ function sessionOptions(options: RuntimeOptions, folder: string | undefined): Or
     executionProviders: ['cpu'],
     // Batches differ in length from step to step: a memory pattern planned for one keeps too much for another.
     enableMemPattern: false,
+    // Lowerings emit fused kernels themselves; searching thousands of nodes for more takes seconds.
+    graphOptimizationLevel: 'disabled',
     intraOpNumThreads: options.threads ?? 0,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
@@ -62,6 +64,8 @@ function sessionOptions(options: RuntimeOptions, folder: string | undefined): Or
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
         // Packed copies of the weights would undo their mapping.
         disable_prepacking: '1',
+        // Threads that spin while they wait take the core from the editor, and from each other on a busy machine.
+        intra_op: { allow_spinning: '1' },
       },
     },
   };

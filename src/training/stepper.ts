@@ -6,10 +6,12 @@ import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js
 import { gradients } from '../tensor/grad.js';
 import { add, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
 import { reduceSum } from '../tensor/ops/reduce.js';
+import { substitute } from '../tensor/substitute.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { input, scalar, variable } from '../tensor/tensor.js';
 import { adamW } from './adamw.js';
 import { batchFeeds, floatFeed, intFeed, lossGraph } from './lossGraph.js';
+import { packTrainables, packedGradient, packedValues } from './packs.js';
 import { createState } from './state.js';
 
 export interface StepResult {
@@ -49,38 +51,47 @@ const CLIP_EPSILON = 1e-6;
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const { model, methods, options, runtime, weights } = setup;
-  const trainables = methods.flatMap((method) => method.trainables);
+  const packs = packTrainables(methods.flatMap((method) => method.trainables));
+  const members = packs.flatMap((pack) => pack.members);
   const optimizer = adamW(options);
   const accumulates = options.gradient_accumulation_steps > 1;
-  const sums = trainables.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
+  const sums = packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
 
-  const { lossSum } = lossGraph(
-    model,
-    methods.map((method) => method.hooks),
-    { training: true, positionLimit: setup.positionLimit },
-  );
+  const [lossSum] = substitute(
+    [
+      lossGraph(
+        model,
+        methods.map((method) => method.hooks),
+        { training: true, positionLimit: setup.positionLimit },
+      ).lossSum,
+    ],
+    new Map(members.map(({ trainable, view }) => [trainable.variable, view])),
+  ) as [Tensor];
   const perToken = input('loss_scale', 'float32', []);
-  const batchGradients = gradients(
+  const views = gradients(
     mul(lossSum, perToken),
-    trainables.map((each) => each.variable),
+    members.map((member) => member.view),
   );
+  const gradientOf = new Map(members.map(({ trainable }, at) => [trainable.variable, views[at]!]));
+  const batchGradients = packs.map((pack) => packedGradient(pack, (trainable) => gradientOf.get(trainable)!));
 
   /** Outputs of the update, each under the name of the variable it replaces. */
   const updates = (full: readonly Tensor[]): Record<string, Tensor> => {
     const norm = sqrt(full.map((each) => sumOfSquares(each)).reduce((a, b) => add(a, b)));
     const factor = clipFactor(norm, options.max_grad_norm);
     const outputs: Record<string, Tensor> = { [GRADIENT_NORM]: norm };
-    trainables.forEach((trainable, index) => {
+    packs.forEach((pack, index) => {
       const gradient = factor === undefined ? full[index]! : mul(full[index]!, factor);
-      const { parameter, slots } = optimizer.update(trainable.variable, gradient, trainable.decays);
-      outputs[`new ${trainable.variable.name}`] = parameter;
-      optimizer.slots(trainable.variable).forEach((slot, at) => (outputs[`new ${slot.name}`] = slots[at]!));
+      const { parameter, slots } = optimizer.update(pack.variable, gradient, pack.decays);
+      outputs[`new ${pack.variable.name}`] = parameter;
+      optimizer.slots(pack.variable).forEach((slot, at) => (outputs[`new ${slot.name}`] = slots[at]!));
     });
     return outputs;
   };
 
-  const stepVariables = trainables.flatMap(({ variable: each }) => [each, ...optimizer.slots(each)]);
-  const state = createState([...stepVariables, ...(accumulates ? sums : [])], setup.start);
+  const stepVariables = packs.flatMap(({ variable: each }) => [each, ...optimizer.slots(each)]);
+  const start = new Map(packs.map((pack) => [pack.variable.name, packedValues(pack, setup.start)]));
+  const state = createState([...stepVariables, ...(accumulates ? sums : [])], start);
   const stepNames = stepVariables.map((each) => each.name);
   const sumNames = sums.map((each) => each.name);
 
@@ -127,7 +138,16 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
       if (Number.isFinite(loss) && Number.isFinite(norm)) state.swap(stepNames);
       return { loss, gradientNorm: norm };
     },
-    values: () => new Map(trainables.map(({ variable: { name } }) => [name, state.read(name)])),
+    values: () =>
+      new Map(
+        packs.flatMap((pack) => {
+          const vector = state.read(pack.variable.name);
+          return pack.members.map(({ trainable, offset, size }) => [
+            trainable.variable.name,
+            vector.subarray(offset, offset + size),
+          ]);
+        }),
+      ),
     parts: { 'trainables and optimizer': state.bytes },
     dispose: async () => {
       await first.dispose();
