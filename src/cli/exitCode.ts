@@ -1,0 +1,34 @@
+import type { Problem } from '../common/problem.js';
+import { INTERRUPTED } from './interrupt.js';
+
+export const DONE = 0;
+export const FAILED = 1;
+export const UNUSABLE_INPUT = 2;
+
+/** First parts of the codes that say: what was given cannot be used. */
+const INPUT = new Set([
+  'adapter',
+  'checkpoint',
+  'cli',
+  'config',
+  'data',
+  'folder',
+  'generation',
+  'gguf',
+  'lora',
+  'model',
+  'safetensors',
+  'targets',
+  'template',
+  'tokenizer',
+]);
+
+/** Codes of those rooms that are failures of the work all the same. */
+const FAILURES = new Set(['checkpoint.no-space', 'folder.no-space', 'generation.non-finite']);
+
+/** What the process exits with after a problem: 1 failed, 2 unusable input, 130 interrupted. */
+export function exitCodeOf({ code }: Problem): number {
+  if (code === 'cli.interrupted') return INTERRUPTED;
+  if (FAILURES.has(code)) return FAILED;
+  return INPUT.has(code.split('.', 1)[0]!) ? UNUSABLE_INPUT : FAILED;
+}

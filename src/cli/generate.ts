@@ -1,0 +1,87 @@
+import { encodeStart } from '../data/endOfText.js';
+import { createGenerator } from '../generation/generate.js';
+import { generateSettings } from '../generation/options.js';
+import { createTextStream } from '../generation/textStream.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+import { onnxRuntime } from '../runtime/onnxruntime.js';
+import type { Command } from './command.js';
+import { DONE } from './exitCode.js';
+import { INTERRUPTED } from './interrupt.js';
+import { mapWeights, openAdapted } from './openAdapted.js';
+import { isRunFile, openRunFile } from './runFile.js';
+import { printable } from './styles.js';
+
+export const generate: Command = {
+  name: 'generate',
+  summary: 'Continue a prompt with a model, with or without an adapter.',
+  positionals: [{ name: 'MODEL|FILE', help: 'a model, or a run file (its model is used)' }],
+  options: {
+    prompt: { value: 'TEXT', required: true, help: 'The text to continue; - reads standard input.' },
+    adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    chat: { help: "Give the prompt as a user's message, through the model's chat template." },
+    'max-new-tokens': { value: 'N', help: 'Tokens to generate at most. Default: 128.' },
+    temperature: {
+      value: 'T',
+      help: '0 (the default) takes the most likely token always; 1 draws as the model has it.',
+    },
+    'top-p': {
+      value: 'P',
+      help: 'Draw from the fewest most likely tokens that reach this probability. Default: 1, all.',
+    },
+    'top-k': { value: 'K', help: 'Draw from the K most likely tokens only. Default: 0, all.' },
+    seed: { value: 'N', help: 'Seed of the draws. Default: 0.' },
+  },
+  json: '{ "prompt", "text", "tokens", "reason", "seconds" }; reason: "eos", "length" or "stopped"',
+  jsonForm: 'document',
+  examples: [
+    'models/SmolLM2-135M-Instruct --chat --prompt "What is a tensor?"',
+    'sql.peft.yaml --adapter runs/sql/2025-01-31T12-00-00/adapter --prompt "question: …" --temperature 0.7',
+  ],
+  async run(args, io) {
+    const options = {
+      max_new_tokens: args.number('max-new-tokens'),
+      temperature: args.number('temperature'),
+      top_p: args.number('top-p'),
+      top_k: args.number('top-k'),
+      seed: args.number('seed'),
+    };
+    const settings = generateSettings(options);
+    const name = args.positional(0);
+    const config = isRunFile(name) ? (await openRunFile(name, [], io)).config : undefined;
+    const given = args.required('prompt');
+    const prompt = given === '-' ? await io.readInput() : given;
+    const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io);
+    const { tokenizer, model } = adapted;
+    const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
+    // No more positions than are needed: the rotary tables have a row for each.
+    const positionLimit = Math.min(model.maxPositions, Math.max(2, ids.length + settings.max_new_tokens));
+    const runtime = await onnxRuntime(config?.runtime);
+    const weights = await mapWeights(adapted.checkpoint, io);
+    const generator = await createGenerator({ ...adapted, runtime, weights, positionLimit });
+    const json = args.flag('json');
+    const show = (piece: string): void => {
+      if (!json && piece !== '') io.piece(io.terminal ? printable(piece) : piece);
+    };
+    const since = performance.now();
+    const ends = tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
+    const stream = createTextStream(tokenizer, ids);
+    const [row] = await generator.generate([ids], { ...options, eos_token_id: ends }, (_, id) => {
+      if (!ends.includes(id)) show(stream.push(id));
+      return !io.interrupt.requested();
+    });
+    show(stream.finish());
+    await generator.dispose();
+    if (json) {
+      const seconds = (performance.now() - since) / 1000;
+      io.json({ prompt, text: stream.text(), tokens: row!.ids.length, reason: row!.reason, seconds });
+    } else io.piece('\n');
+    return row!.reason === 'stopped' ? INTERRUPTED : DONE;
+  },
+};
+
+/** The prompt as training would encode it: the chat template writes its special tokens itself. */
+function encodePrompt(prompt: string, chat: boolean, tokenizer: Tokenizer): number[] {
+  if (!chat) return encodeStart(prompt, tokenizer);
+  const text = tokenizer.applyChatTemplate([{ role: 'user', content: prompt }], { addGenerationPrompt: true });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}

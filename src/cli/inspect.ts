@@ -1,0 +1,50 @@
+import { inspectAdapter } from '../adapters/inspect.js';
+import type { Inspection } from '../adapters/inspect.js';
+import { formatCount, formatLoss } from '../host/format.js';
+import type { Command } from './command.js';
+import { DONE, UNUSABLE_INPUT } from './exitCode.js';
+import { printable } from './styles.js';
+import { table } from './table.js';
+
+export const inspect: Command = {
+  name: 'inspect',
+  summary: 'Show what an adapter holds and what is wrong with it.',
+  positionals: [{ name: 'ADAPTER', help: 'an adapter folder (adapter_config.json, adapter_model.safetensors)' }],
+  options: {},
+  json: '{ "folder", "method", "base", "r", "alpha", "modules", "whole", "trainable", "tensors", "problems" }; an adapter with problems that are errors exits 2',
+  jsonForm: 'document',
+  examples: ['runs/sql/2025-01-31T12-00-00/adapter', 'my-adapter --json'],
+  async run(args, io) {
+    const found = await inspectAdapter(args.positional(0));
+    if (args.flag('json')) io.json(found);
+    else io.line(printable(inspectionText(found)));
+    for (const problem of found.problems) io.problem(problem);
+    return found.problems.some(({ severity }) => severity !== 'warning') ? UNUSABLE_INPUT : DONE;
+  },
+};
+
+/** An inspection as tables. */
+export function inspectionText(found: Inspection): string {
+  const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
+  const number = (value: number | undefined): string => (value === undefined ? '?' : formatLoss(value));
+  const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm }) => [
+    path,
+    String(rank),
+    scale === undefined ? '?' : String(Number(scale.toPrecision(4))),
+    shape(a),
+    shape(b),
+    formatCount(trainable),
+    number(norm),
+  ]);
+  const whole = found.whole.map(({ key, shape: sizes, trainable }) => [key, shape(sizes), formatCount(trainable)]);
+  return [
+    table([
+      ['Method', found.method],
+      ['Base', found.base ?? 'not named'],
+      ['r, alpha', `${found.r ?? '?'}, ${found.alpha ?? '?'}`],
+      ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
+    ]),
+    ...(modules.length === 0 ? [] : [table(modules, ['MODULE', 'RANK', 'SCALE', 'A', 'B', 'TRAINED', '‖ΔW‖'])]),
+    ...(whole.length === 0 ? [] : [table(whole, ['TRAINED WHOLE', 'SHAPE', 'TRAINED'])]),
+  ].join('\n\n');
+}

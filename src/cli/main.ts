@@ -1,0 +1,75 @@
+import packageJson from '../../package.json' with { type: 'json' };
+import { nearestName } from '../common/nearest.js';
+import { ProblemError, fail, problemOf } from '../common/problem.js';
+import { parseArguments } from './arguments.js';
+import type { Command } from './command.js';
+import { evaluate } from './evaluate.js';
+import { DONE, UNUSABLE_INPUT, exitCodeOf } from './exitCode.js';
+import { generate } from './generate.js';
+import { commandHelp, programHelp } from './help.js';
+import { inspect } from './inspect.js';
+import type { Io } from './io.js';
+import { merge } from './merge.js';
+import { methods } from './methods.js';
+import { newRunFile } from './new.js';
+import { ProblemsError } from './runFile.js';
+import { train } from './train.js';
+
+/** In the order of a user's work. */
+export const COMMANDS: readonly Command[] = [newRunFile, train, evaluate, generate, inspect, merge, methods];
+
+/**
+ * Runs the command line. Problems are printed, never thrown.
+ *
+ * @param args behind the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 unusable input, 130 interrupted
+ */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined) {
+    io.note(programHelp(COMMANDS, packageJson.version));
+    return UNUSABLE_INPUT;
+  }
+  if (name === '--help' || name === '-h' || name === 'help') {
+    io.line(programHelp(COMMANDS, packageJson.version));
+    return DONE;
+  }
+  if (name === '--version') {
+    io.line(packageJson.version);
+    return DONE;
+  }
+  const command = COMMANDS.find((each) => each.name === name);
+  // Asked of the raw arguments, since a fault in them too is told as JSON.
+  const json = rest.includes('--json');
+  try {
+    if (command === undefined) return unknownCommand(name);
+    if (rest.includes('--help') || rest.includes('-h')) {
+      io.line(commandHelp(command));
+      return DONE;
+    }
+    return await command.run(parseArguments(command, rest), io);
+  } catch (error) {
+    const problem = problemOf(error);
+    const others = error instanceof ProblemsError && error.others.length > 0 ? { others: error.others } : {};
+    io.progress.end();
+    for (const each of [problem, ...(others.others ?? [])]) io.problem(each);
+    if (error instanceof Error && !(error instanceof ProblemError)) io.note(error.stack ?? '');
+    if (json) {
+      io.json(
+        command?.jsonForm === 'events' ? { type: 'failed', problem, ...others } : { error: problem, ...others },
+      );
+    }
+    return exitCodeOf(problem);
+  }
+}
+
+function unknownCommand(name: string): never {
+  const names = COMMANDS.map((command) => command.name);
+  const near = nearestName(name, names);
+  return fail({
+    code: 'cli.unknown-command',
+    message: `there is no command "${name}"`,
+    expected: `one of ${names.join(', ')}`,
+    mend: near === undefined ? 'See peft-studio --help.' : `Did you mean "${near}"?`,
+  });
+}

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import { attachAdapter } from '../adapters/attachAdapter.js';
+import { mergeAdapter } from '../adapters/merge.js';
+import type { MergeReport } from '../adapters/merge.js';
+import { ADAPTER_CONFIG, readAdapter } from '../adapters/readAdapter.js';
+import type { AdapterOnDisk } from '../adapters/readAdapter.js';
+import type { FloatType } from '../adapters/writeModel.js';
+import { pathKind } from '../common/files.js';
+import { fail } from '../common/problem.js';
+import { openModel } from '../engines/session.js';
+import { formatBytes } from '../host/format.js';
+import { onnxRuntime } from '../runtime/onnxruntime.js';
+import type { Command } from './command.js';
+import { DONE } from './exitCode.js';
+import { table } from './table.js';
+
+const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
+
+export const merge: Command = {
+  name: 'merge',
+  summary: 'Merge an adapter into its base model, verified on logits.',
+  positionals: [{ name: 'ADAPTER', help: 'an adapter folder' }],
+  options: {
+    out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
+    model: { value: 'BASE', help: "The base model. Default: the one that the adapter's config names." },
+    dtype: {
+      value: DTYPES.join('|'),
+      help: "Type of the weights written. Default: the base's (BF16 for a quantized base).",
+    },
+  },
+  json: '{ "out", "base", "verifiedDifference", "roundingDifference", "tied", "tensorsChanged", "dtype", "bytes", "warnings" }',
+  jsonForm: 'document',
+  examples: [
+    'runs/sql/2025-01-31T12-00-00/adapter --out merged',
+    'my-adapter --model models/SmolLM2-135M --dtype F32 --out merged',
+  ],
+  async run(args, io) {
+    const dtype = floatType(args.text('dtype'));
+    const adapter = await readAdapter(args.positional(0));
+    const base = args.text('model') ?? (await baseOf(adapter));
+    const opened = await openModel(base, 0);
+    const { method, values, warnings } = await attachAdapter(adapter, opened.context);
+    const report = await mergeAdapter({
+      ...opened,
+      method,
+      values,
+      runtime: await onnxRuntime(),
+      out: args.required('out'),
+      dtype,
+      onProgress(progress) {
+        io.interrupt.check();
+        io.progress.update(progress);
+      },
+    });
+    io.progress.end();
+    const allWarnings = [...warnings, ...report.warnings];
+    for (const warning of allWarnings) io.problem(warning);
+    if (args.flag('json')) io.json({ ...report, base: path.resolve(base), warnings: allWarnings });
+    else io.line(mergeText(report));
+    return DONE;
+  },
+};
+
+function floatType(name: string | undefined): FloatType | undefined {
+  if (name === undefined) return undefined;
+  const found = DTYPES.find((dtype) => dtype === name.toUpperCase());
+  return (
+    found ??
+    fail({ code: 'cli.option-value', message: `--dtype is "${name}"`, expected: `one of ${DTYPES.join(', ')}` })
+  );
+}
+
+/** The base model on this machine that the adapter names. */
+async function baseOf(adapter: AdapterOnDisk): Promise<string> {
+  const { baseModel } = adapter;
+  if (baseModel !== undefined && (await pathKind(baseModel)) !== 'nothing') return baseModel;
+  return fail({
+    code: 'adapter.base-not-found',
+    message:
+      baseModel === undefined
+        ? 'the adapter does not name its base model'
+        : `the adapter's base model "${baseModel}" is no folder or file on this machine`,
+    where: { file: path.join(adapter.folder, ADAPTER_CONFIG) },
+    mend: 'Name it with --model BASE: a model folder or a .gguf file (models are not downloaded).',
+  });
+}
+
+/** What was written and how exact it is. */
+function mergeText(report: MergeReport): string {
+  const { out, dtype, bytes, tensorsChanged, verifiedDifference, roundingDifference, tied } = report;
+  return table([
+    ['Merged model', out],
+    ['Weights', `${formatBytes(bytes)} in ${dtype}, ${tensorsChanged} tensors changed`],
+    [
+      'Verified',
+      `logits differ by at most ${verifiedDifference.toExponential(1)} from those of base + adapter, in float32`,
+    ],
+    ...(dtype === 'F32'
+      ? []
+      : [['Rounding', `to ${dtype} moves logits by at most ${roundingDifference.toExponential(1)}`]]),
+    ...(tied === 'untied'
+      ? [['Output layer', 'no longer shares its matrix with the embedding, since the adapter changed one of them']]
+      : []),
+  ]);
+}

@@ -1,0 +1,103 @@
+import path from 'node:path';
+import { pathKind, writeFileWhole } from '../common/files.js';
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
+import { checkPaths } from '../config/paths.js';
+import { parseRunFile } from '../config/parseRunFile.js';
+import { scaffoldRunFile } from '../config/scaffold.js';
+import { METHODS } from '../methods/registry.js';
+import type { MethodType } from '../methods/registry.js';
+import type { Command } from './command.js';
+import { DONE } from './exitCode.js';
+
+export const newRunFile: Command = {
+  name: 'new',
+  summary: 'Write a commented run file with every option at its default.',
+  positionals: [{ name: 'FILE', help: 'the run file to write, NAME.peft.yaml' }],
+  options: {
+    model: {
+      value: 'MODEL',
+      required: true,
+      help: 'The base model: a folder with config.json and safetensors, or a .gguf file.',
+    },
+    data: {
+      value: 'FILE',
+      required: true,
+      multiple: true,
+      help: 'The training data (.jsonl, .json, .csv, .txt).',
+    },
+    method: { value: 'TYPE', help: 'The fine-tuning method (see peft-studio methods). Default: lora.' },
+    force: { help: 'Overwrite FILE where it exists.' },
+  },
+  json: '{ "file", "model", "data", "method" }, paths absolute',
+  jsonForm: 'document',
+  examples: [
+    'sql.peft.yaml --model models/SmolLM2-135M --data train.jsonl',
+    'all.peft.yaml --model m.gguf --data a.csv --data b.csv',
+  ],
+  async run(args, io) {
+    const file = path.resolve(args.positional(0));
+    checkName(file);
+    const method = methodType(args.text('method') ?? 'lora');
+    const [model, data] = [args.required('model'), args.all('data')];
+    const folder = path.dirname(file);
+    const train = data.map((each) => relativeTo(folder, each));
+    const text = scaffoldRunFile({
+      model: relativeTo(folder, model),
+      train: train.length === 1 ? train[0]! : train,
+      method,
+    });
+    await checkNamedFiles(text, file);
+    if (!args.flag('force') && (await pathKind(file)) !== 'nothing') {
+      fail({
+        code: 'cli.file-exists',
+        message: 'the file exists already and is left as it is',
+        where: { file },
+        mend: 'Name another file, or overwrite it with --force.',
+      });
+    }
+    await writeFileWhole(file, text);
+    if (args.flag('json')) {
+      io.json({ file, model: path.resolve(model), data: data.map((each) => path.resolve(each)), method });
+    } else {
+      io.line(`Wrote ${file}. Train it: peft-studio train ${args.positional(0)}`);
+    }
+    return DONE;
+  },
+};
+
+function checkName(file: string): void {
+  if (/[^/\\]\.peft\.ya?ml$/i.test(file)) return;
+  fail({
+    code: 'cli.run-file-name',
+    message: `a run file cannot be called "${path.basename(file)}"`,
+    expected: 'NAME.peft.yaml, by which the editor too knows it',
+  });
+}
+
+function methodType(name: string): MethodType {
+  const found = METHODS.find(({ type }) => type === name);
+  if (found !== undefined) return found.type;
+  const names = METHODS.map(({ type }) => type);
+  const near = nearestName(name, names);
+  return fail({
+    code: 'cli.unknown-method',
+    message: `there is no method "${name}"`,
+    expected: `one of ${names.join(', ')}`,
+    mend: near === undefined ? 'See peft-studio methods.' : `Did you mean "${near}"?`,
+  });
+}
+
+/** A path as a file in `folder` names it; an absolute one stays as it was given. Slashes are the same everywhere. */
+function relativeTo(folder: string, target: string): string {
+  if (path.isAbsolute(target)) return target;
+  return path.relative(folder, path.resolve(target)).split(path.sep).join('/');
+}
+
+/** The file is not there yet, so a problem's place in it would lead nowhere. */
+async function checkNamedFiles(text: string, file: string): Promise<void> {
+  const { tree, problems } = parseRunFile(text, file);
+  const found = [...problems, ...(tree === undefined ? [] : await checkPaths(tree, path.dirname(file)))];
+  const error = found.find(({ severity }) => severity !== 'warning');
+  if (error !== undefined) fail({ ...error, where: undefined });
+}

@@ -1,0 +1,40 @@
+import { attachAdapter } from '../adapters/attachAdapter.js';
+import { readAdapter } from '../adapters/readAdapter.js';
+import { openModel, vocabularyWarnings } from '../engines/session.js';
+import type { OpenedModel } from '../engines/session.js';
+import type { Attached, Values } from '../methods/method.js';
+import type { Checkpoint, MappedWeights } from '../models/checkpoint.js';
+import type { Io } from './io.js';
+
+/** A base model, with an adapter where one is named; no weight of the base is read yet. */
+export interface Adapted extends OpenedModel {
+  readonly methods: readonly Attached[];
+  readonly values: Values;
+}
+
+/**
+ * Opens a model and attaches an adapter; warnings are printed.
+ * @throws ProblemError of the model or the adapter
+ */
+export async function openAdapted(model: string, adapter: string | undefined, io: Io): Promise<Adapted> {
+  // An adapter brings its own numbers: the seed of its start does not matter.
+  const opened = await openModel(model, 0);
+  for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
+  if (adapter === undefined) return { ...opened, methods: [], values: new Map() };
+  const { method, values, warnings } = await attachAdapter(await readAdapter(adapter), opened.context);
+  for (const warning of warnings) io.problem(warning);
+  return { ...opened, methods: [method], values };
+}
+
+/**
+ * The base's weights as float32 in files; a conversion shows its progress.
+ * @throws ProblemError of the checkpoint; `cli.interrupted`
+ */
+export async function mapWeights(checkpoint: Checkpoint, io: Io): Promise<MappedWeights> {
+  const weights = await checkpoint.mapped((done, total) => {
+    io.interrupt.check();
+    io.progress.update({ activity: 'Converting the weights to float32', done, total });
+  });
+  io.progress.end();
+  return weights;
+}

@@ -1,0 +1,35 @@
+import { ProblemError } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { loadRunFile } from '../config/loadRunFile.js';
+import type { LoadedRun } from '../config/loadRunFile.js';
+import type { Io } from './io.js';
+
+/** All problems of one input. */
+export class ProblemsError extends ProblemError {
+  constructor(
+    first: Problem,
+    /** The others. */
+    readonly others: readonly Problem[],
+  ) {
+    super(first);
+  }
+}
+
+/** Whether an argument names a run file; a model is a folder or a .gguf file. */
+export function isRunFile(name: string): boolean {
+  return /\.(ya?ml|json)$/i.test(name);
+}
+
+/**
+ * Loads a run file; its warnings are printed.
+ * @throws ProblemsError with everything that is wrong with it
+ */
+export async function openRunFile(file: string, overrides: readonly string[], io: Io): Promise<LoadedRun> {
+  const { run, problems } = await loadRunFile(file, overrides);
+  for (const problem of problems) {
+    if (problem.severity === 'warning') io.problem(problem);
+  }
+  if (run !== undefined) return run;
+  const [first, ...others] = problems.filter(({ severity }) => severity !== 'warning');
+  throw new ProblemsError(first!, others);
+}
