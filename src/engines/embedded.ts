@@ -177,7 +177,8 @@ async function save(
       await writeAdapter(target, saved, { tokenizer, card });
     } else {
       await writeModel(target, {
-        config: checkpoint.config,
+        // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
+        config: { ...checkpoint.config, tie_word_embeddings: opened.model.tiedHead },
         tensors: saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
         tokenizerFiles: await tokenizer.files(),
       });

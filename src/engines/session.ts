@@ -33,9 +33,11 @@ export async function openModel(source: string, seed: number): Promise<OpenedMod
   return { checkpoint, model, tokenizer, context };
 }
 
-/** Attaches a run file's methods in order. */
+/** Attaches a run file's methods in order, each with random numbers of its own. */
 export function attachMethods(configs: readonly MethodConfig[], context: AttachContext): Attached[] {
-  return configs.map((config) => attachMethod(config, context));
+  return configs.map((config, index) =>
+    attachMethod(config, { ...context, random: (...stream) => context.random('method', index, ...stream) }),
+  );
 }
 
 /** Elements of all the model's tensors, a shared one counted once. */

@@ -12,7 +12,6 @@ import { dropout } from '../tensor/ops/random.js';
 import { transpose } from '../tensor/ops/shape.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
-import { hashText } from '../common/random.js';
 import { loraConfigToPeft } from './loraConfig.js';
 import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
@@ -136,13 +135,19 @@ function lowRankPair(site: Site, options: LoraOptions): LowRankPair {
 }
 
 /** y + s·B·A·x; for an embedding A's columns are looked up by token id. */
-function lowRankOutput(pair: LowRankPair, x: Tensor, y: Tensor, rate: number, seed: Tensor | undefined): Tensor {
+function lowRankOutput(
+  pair: LowRankPair,
+  x: Tensor,
+  y: Tensor,
+  dropped: { readonly rate: number; readonly seed: Tensor | undefined; readonly random: Random },
+): Tensor {
+  const { rate, seed, random } = dropped;
   const { site, a, b, scale } = pair;
   if (site.kind === 'embedding') {
     const rows = gatherRows(transpose(a, [1, 0]), x);
     return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
   }
-  const input = rate > 0 && seed !== undefined ? dropout(x, rate, seed, hashText(site.path)) : x;
+  const input = rate > 0 && seed !== undefined ? dropout(x, rate, seed, random.integer(2 ** 32)) : x;
   return add(y, matmul(matmul(input, a, { transposeB: true }), b, { transposeB: true, alpha: scale }));
 }
 
@@ -275,7 +280,12 @@ function attached(
       parameter: (site, kind, base) => byParameter.get(`${site.path}.${kind}`)?.variable ?? base,
       output: (site, x, y, phase) => {
         const pair = pairs.get(site.path);
-        return pair === undefined ? y : lowRankOutput(pair, x, y, options.lora_dropout, phase.dropoutSeed);
+        if (pair === undefined) return y;
+        return lowRankOutput(pair, x, y, {
+          rate: options.lora_dropout,
+          seed: phase.dropoutSeed,
+          random: context.random('dropout', site.path),
+        });
       },
     },
     trainables,

@@ -56,7 +56,6 @@ const SILENT = new Set([
   'revision',
   'inference_mode',
   'megatron_core',
-  'ensure_weight_tying',
   'loftq_config',
   'eva_config',
   'corda_config',
@@ -78,7 +77,7 @@ export function loraConfigFromPeft(
   const kept: Record<string, Json> = { type: 'lora' };
   const warnings: Problem[] = [];
   for (const [key, value] of Object.entries(config)) {
-    if (SILENT.has(key) || value === null) continue;
+    if (SILENT.has(key) || value === null || (OPTIONAL.has(key) && isEmpty(value))) continue;
     if (key === 'init_lora_weights') {
       // How it started matters no more, but PiSSA and its kin changed the base they were trained on.
       if (typeof value === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(value)) {
@@ -131,6 +130,7 @@ const KNOWN_OFF = new Set([
   'use_dora',
   'use_qalora',
   'use_bdlora',
+  'ensure_weight_tying',
   'lora_bias',
   'layer_replication',
   'target_parameters',
@@ -139,11 +139,17 @@ const KNOWN_OFF = new Set([
   'arrow_config',
 ]);
 
+/** Options that an empty list or text leaves unset in PEFT. */
+const OPTIONAL = new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']);
+
 /** Sizes that belong to options which are off. */
 const KNOWN_NUMBERS = new Set(['qalora_group_size']);
 
 function isOff(value: Json): boolean {
-  if (value === null || value === false || value === 0 || value === '') return true;
-  if (Array.isArray(value)) return value.length === 0;
-  return typeof value === 'object' && Object.keys(value).length === 0;
+  return value === null || value === false || value === 0 || isEmpty(value);
+}
+
+function isEmpty(value: Json): boolean {
+  if (value === '') return true;
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }

@@ -21,7 +21,7 @@ export interface AttachContext {
   readonly modelName: string;
   /** A base weight as float32, row-major. */
   readonly read: (name: string) => Promise<Float32Array>;
-  /** Random numbers of a stream of one's own. */
+  /** Random numbers of a stream of one's own: no other method of the run draws the same. */
   readonly random: (...stream: (string | number)[]) => Random;
 }
 

@@ -4,6 +4,7 @@ import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
+import { execAll } from './regex.js';
 
 /** Which modules a method takes hold of, under HF PEFT's names and with its meaning (`LoraConfig`). */
 export const TargetOptions = {
@@ -20,7 +21,8 @@ export const TargetOptions = {
   ),
   layers_to_transform: Type.Optional(
     Type.Union([Type.Integer({ minimum: 0 }), Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 })], {
-      description: 'Only these layer numbers (from 0). Modules without a layer number are then left out.',
+      description:
+        'Only these layer numbers (from 0). Modules without one are then left out, unless listed by their whole path.',
     }),
   ),
   layers_pattern: Type.Optional(
@@ -56,34 +58,29 @@ export function matchTargets<S extends Matchable>(
   sites: readonly S[],
   capable: (site: S) => boolean,
 ): TargetMatch<S> {
-  const { target_modules: targets, exclude_modules: excluded } = options;
-  const candidates = sites.filter(
-    (site) => capable(site) && (excluded === undefined || !matchesAny(excluded, site.path)),
+  const { target_modules: targets, exclude_modules: excluded = [] } = options;
+  const leftOut = new Set(
+    (typeof excluded === 'string' ? [excluded] : excluded).flatMap((entry) => {
+      return matched(entry, typeof excluded !== 'string', sites);
+    }),
   );
-  const byLayer = layerFilter(options);
+  const candidates = sites.filter((site) => capable(site) && !leftOut.has(site));
   const entries = (typeof targets === 'string' ? [targets] : targets).map((entry) => ({
     entry,
-    sites: candidates.filter((site) => {
-      if (entry === ALL_LINEAR && typeof targets === 'string') return site.kind === 'linear' && !site.isOutput;
-      return typeof targets === 'string' ? matchesWhole(entry, site.path) : isSuffix(entry, site.path);
-    }),
+    sites:
+      entry === ALL_LINEAR && typeof targets === 'string'
+        ? candidates.filter((site) => site.kind === 'linear' && !site.isOutput)
+        : matched(entry, typeof targets !== 'string', candidates),
   }));
-  const warnings: Problem[] = [];
-  for (const { entry, sites: matched } of entries) {
-    if (matched.length === 0) fail(nothingMatches(entry, targets, candidates, sites));
+  for (const { entry, sites: found } of entries) {
+    if (found.length === 0) fail(nothingMatches(entry, targets, candidates, sites));
   }
+  const inLayers = layerFilter(options, sites);
+  // As in PEFT, a module that is listed by its whole path stays, whatever its layer.
+  const stays = (site: S): boolean =>
+    inLayers(site) || (typeof targets !== 'string' && targets.includes(site.path));
   const chosen = new Set(entries.flatMap((entry) => entry.sites));
-  const dropped = [...chosen].filter((site) => !byLayer(site));
-  const withoutLayer = dropped.filter((site) => site.layer === undefined);
-  if (withoutLayer.length > 0) {
-    warnings.push({
-      code: 'targets.no-layer',
-      severity: 'warning',
-      message: `layers_to_transform leaves out ${names(withoutLayer)}: it has no layer number`,
-      mend: 'Remove layers_to_transform, or take this module out of target_modules (modules_to_save can train it).',
-    });
-  }
-  const selected = sites.filter((site) => chosen.has(site) && byLayer(site));
+  const selected = sites.filter((site) => chosen.has(site) && stays(site));
   if (selected.length === 0) {
     fail({
       code: 'targets.nothing',
@@ -91,11 +88,18 @@ export function matchTargets<S extends Matchable>(
       expected: `layer numbers among ${[...new Set([...chosen].map((site) => site.layer ?? 'none'))].join(', ')}`,
     });
   }
-  warnings.push(...unevenCoverage(entries, sites));
   return {
     sites: selected,
-    entries: entries.map(({ entry, sites: matched }) => ({ entry, matched: matched.filter(byLayer).length })),
-    warnings,
+    entries: entries.map(({ entry, sites: found }) => ({ entry, matched: found.filter(stays).length })),
+    warnings: [
+      ...idleExclusions(excluded, sites),
+      ...layerWarnings(
+        options,
+        [...chosen].filter((site) => !stays(site)),
+        sites,
+      ),
+      ...unevenCoverage(entries, sites),
+    ],
   };
 }
 
@@ -104,8 +108,19 @@ const ALL_LINEAR = 'all-linear';
 /** A list entry matches the whole path or its ending behind a dot; a string is a regular expression. */
 export function matchesAny(patterns: string | readonly string[], path: string): boolean {
   return typeof patterns === 'string'
-    ? matchesWhole(patterns, path)
+    ? execAll(patterns, whole, [path])[0] !== null
     : patterns.some((entry) => isSuffix(entry, path));
+}
+
+/** The sites that one entry matches: a name out of a list, or the regular expression that stands for one. */
+function matched<S extends Matchable>(entry: string, inList: boolean, sites: readonly S[]): S[] {
+  if (inList) return sites.filter((site) => isSuffix(entry, site.path));
+  const matches = execAll(
+    entry,
+    whole,
+    sites.map((site) => site.path),
+  );
+  return sites.filter((_, at) => matches[at] !== null);
 }
 
 /**
@@ -113,7 +128,7 @@ export function matchesAny(patterns: string | readonly string[], path: string): 
  * key that, as a regular expression, matches the path or its ending behind a dot.
  */
 export function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  const key = Object.keys(pattern).find((each) => matchesPatternKey(each, path));
+  const key = Object.keys(pattern).find((each) => execAll(each, pathOrEnding, [path])[0] !== null);
   return key === undefined ? undefined : pattern[key];
 }
 
@@ -124,7 +139,7 @@ export function idlePatternKeys(
   paths: readonly string[],
 ): Problem[] {
   return Object.keys(pattern)
-    .filter((key) => !paths.some((path) => matchesPatternKey(key, path)))
+    .filter((key) => execAll(key, pathOrEnding, paths).every((match) => match === null))
     .map((key) => {
       const near = nearestName(key.replace(/^\^/, ''), new Set(paths.flatMap(endings)));
       const anchored = key.startsWith('^')
@@ -139,40 +154,71 @@ export function idlePatternKeys(
     });
 }
 
-function matchesPatternKey(key: string, path: string): boolean {
-  return compile(`^(?:.*\\.)?(?:${key})$`, key).test(path);
-}
-
-function matchesWhole(pattern: string, path: string): boolean {
-  return compile(`^(?:${pattern})$`, pattern).test(path);
-}
+const whole = (pattern: string): string => `^(?:${pattern})$`;
+const pathOrEnding = (pattern: string): string => `^(?:.*\\.)?(?:${pattern})$`;
 
 function isSuffix(entry: string, path: string): boolean {
   return path === entry || path.endsWith(`.${entry}`);
 }
 
-function compile(source: string, shown: string): RegExp {
-  try {
-    return new RegExp(source, 's');
-  } catch (error) {
-    return fail({
-      code: 'targets.regex',
-      message: `'${shown}' is not a regular expression: ${(error as Error).message}`,
-      expected: 'a regular expression, or a list of module names',
-    });
-  }
-}
-
-function layerFilter(options: TargetOptions): (site: Matchable) => boolean {
-  const { layers_to_transform: wanted, layers_pattern: pattern } = options;
+/** The first number behind the name of a list of layers counts (PEFT's `layers_pattern`). */
+function layerFilter(options: TargetOptions, sites: readonly Matchable[]): (site: Matchable) => boolean {
+  const { layers_to_transform: wanted, layers_pattern: pattern = [] } = options;
   if (wanted === undefined) return () => true;
   const numbers = new Set(typeof wanted === 'number' ? [wanted] : wanted);
-  if (pattern === undefined) return (site) => site.layer !== undefined && numbers.has(site.layer);
   const patterns = typeof pattern === 'string' ? [pattern] : pattern;
-  return (site) =>
-    patterns.some((name) => {
-      const found = compile(`.*\\.${name}\\.(\\d+)\\.`, name).exec(site.path);
-      return found !== null && numbers.has(Number(found[1]));
+  if (patterns.length === 0) return (site) => site.layer !== undefined && numbers.has(site.layer);
+  const paths = sites.map((site) => site.path);
+  const found = patterns.map((name) =>
+    execAll(name, (each) => `^(?:.*?\\.)?(?:${each})\\.(?<layer>\\d+)\\.`, paths),
+  );
+  const layers = new Map(
+    paths.map((path, at) => [path, found.find((matches) => matches[at] !== null)?.[at]?.groups?.['layer']]),
+  );
+  return (site) => numbers.has(Number(layers.get(site.path) ?? NaN));
+}
+
+function layerWarnings(
+  options: TargetOptions,
+  dropped: readonly Matchable[],
+  sites: readonly Matchable[],
+): Problem[] {
+  const { layers_to_transform: wanted = [], layers_pattern: pattern } = options;
+  const withoutLayer = dropped.filter((site) => site.layer === undefined);
+  const known = new Set(sites.map((site) => site.layer));
+  const unknown = (typeof wanted === 'number' ? [wanted] : wanted).filter((layer) => !known.has(layer));
+  const warnings: Problem[] = [];
+  if (withoutLayer.length > 0) {
+    warnings.push({
+      code: 'targets.no-layer',
+      severity: 'warning',
+      message: `layers_to_transform leaves out ${names(withoutLayer)}: it has no layer number`,
+      mend: 'List it by its whole path, take it out of target_modules, or remove layers_to_transform.',
+    });
+  }
+  if (unknown.length > 0 && pattern === undefined) {
+    warnings.push({
+      code: 'targets.no-such-layer',
+      severity: 'warning',
+      message: `layers_to_transform names the layers ${unknown.join(', ')}, which the model does not have`,
+      expected: `numbers from 0 to ${Math.max(0, ...[...known].map((layer) => layer ?? 0))}`,
+    });
+  }
+  return warnings;
+}
+
+/** Says which entries of `exclude_modules` leave nothing out. */
+function idleExclusions(excluded: string | readonly string[], sites: readonly Matchable[]): Problem[] {
+  return (typeof excluded === 'string' ? [excluded] : excluded)
+    .filter((entry) => matched(entry, typeof excluded !== 'string', sites).length === 0)
+    .map((entry) => {
+      const near = nearestName(entry, new Set(sites.flatMap((site) => endings(site.path))));
+      return {
+        code: 'targets.idle-exclude',
+        severity: 'warning',
+        message: `'${entry}' of exclude_modules matches no module of the model`,
+        mend: near === undefined ? 'Remove it.' : `Did you mean '${near}'?`,
+      };
     });
 }
 
@@ -182,21 +228,28 @@ function nothingMatches(
   candidates: readonly Matchable[],
   all: readonly Matchable[],
 ): Problem {
-  const known = [...new Set(candidates.map((site) => site.path.split('.').at(-1)!))];
+  const known = [
+    ...new Set((candidates.length > 0 ? candidates : all).map((site) => site.path.split('.').at(-1)!)),
+  ];
   const near = nearestName(entry, new Set(candidates.flatMap((site) => endings(site.path))));
-  const looksLikeRegex = typeof targets !== 'string' && /[*+?^$|()[\]\\]/.test(entry);
-  const incapable = all.find((site) => isSuffix(entry, site.path));
+  const inList = typeof targets !== 'string';
+  const looksLikeRegex = inList && /[*+?^$|()[\]\\]/.test(entry);
+  const refused = matched(entry, inList, all)[0];
   return {
     code: 'targets.no-match',
-    message: `'${entry}' of target_modules matches no module of the model`,
+    message:
+      refused === undefined
+        ? `'${entry}' of target_modules matches no module of the model`
+        : `'${entry}' of target_modules matches no module that can be adapted`,
     expected: `names such as ${known.join(', ')}`,
-    mend: looksLikeRegex
-      ? `Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`
-      : near !== undefined
-        ? `Did you mean '${near}'?`
-        : incapable !== undefined
-          ? `'${incapable.path}' is a ${incapable.kind} and cannot be adapted so (or exclude_modules removes it).`
-          : 'Use one of the names above.',
+    mend:
+      refused !== undefined
+        ? `${refused.path} is a module of kind ${refused.kind}: this method cannot adapt it, or exclude_modules leaves it out.`
+        : looksLikeRegex
+          ? `Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`
+          : near !== undefined
+            ? `Did you mean '${near}'?`
+            : 'Use one of the names above.',
   };
 }
 

@@ -56,7 +56,6 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
   const { options, emit } = job;
   const positionLimit = longest([...job.train, ...job.validation]);
   const totalSteps = plannedSteps(job);
-  const perEpoch = stepsPerEpoch(job);
   emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
   const start = job.start ?? (await startValues(job.methods.flatMap((method) => method.trainables)));
   const stepper = await createStepper({ ...job, start, positionLimit });
@@ -74,8 +73,30 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
       await breathe();
       return !job.stopRequested();
     });
+    // Broken off by a stop: its numbers are those of some rows only.
+    if (found.rows < job.validation.length) return;
+    if (!Number.isFinite(found.loss)) {
+      await failNonFinite(`the evaluation after step ${step}`, `loss ${found.loss}`, {
+        batches: evaluationBatches(job, positionLimit),
+        values: stepper.values(),
+        dropoutSeed: 0,
+      });
+    }
     emit({ type: 'evaluation', step, split: 'validation', ...found, seconds: secondsSince(since) });
     Object.assign(metrics, metricsOf(step === 0 ? 'initial_eval' : 'eval', found));
+  };
+
+  const failNonFinite = async (
+    when: string,
+    numbers: string,
+    state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
+  ): Promise<never> => {
+    const tensor = await firstNonFinite({ ...job, positionLimit, ...state });
+    return fail({
+      code: 'training.non-finite',
+      message: `${when}: ${tensor} is not finite (${numbers})`,
+      mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
+    });
   };
 
   try {
@@ -84,29 +105,19 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
     let step = 0;
     let stopped = job.stopRequested();
     let evaluatedAt = 0;
-    const batches = epochs(job, perEpoch, totalSteps);
+    const batches = epochs(job, totalSteps);
     while (step < totalSteps && !stopped) {
       const next = batches.next();
       if (next.done) break;
-      const { micro, epoch } = next.value;
+      const { micro, epoch, endsEpoch } = next.value;
       step++;
       const since = performance.now();
       const rate = learningRate(options, step, totalSteps);
       const dropoutSeed = random(options.seed, 'dropout', step).integer(2 ** 31);
       const { loss, gradientNorm } = await stepper.step(micro, step, rate, dropoutSeed);
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        const tensor = await firstNonFinite({
-          ...job,
-          positionLimit,
-          batches: micro,
-          values: stepper.values(),
-          dropoutSeed,
-        });
-        fail({
-          code: 'training.non-finite',
-          message: `step ${step}: ${tensor} is not finite (loss ${loss}, gradient norm ${gradientNorm}, learning rate ${rate})`,
-          mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module at step 1, the checkpoint itself holds such values.',
-        });
+        const numbers = `loss ${loss}, gradient norm ${gradientNorm}, learning rate ${rate}`;
+        await failNonFinite(`step ${step}`, numbers, { batches: micro, values: stepper.values(), dropoutSeed });
       }
       metrics['train_loss'] = loss;
       if (step % options.logging_steps === 0 || step === totalSteps) {
@@ -133,7 +144,7 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
       }
       await breathe();
       stopped = job.stopRequested();
-      const due = options.eval_steps === undefined ? step % perEpoch === 0 : step % options.eval_steps === 0;
+      const due = options.eval_steps === undefined ? endsEpoch : step % options.eval_steps === 0;
       if (due && !stopped) {
         await evaluate(step);
         evaluatedAt = step;
@@ -144,6 +155,15 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
     if (!stopped && evaluatedAt !== step) {
       await evaluate(step);
       reportMethods(job, stepper.values(), step);
+    }
+    // An update can overflow after its loss and gradient were finite.
+    for (const [name, numbers] of stepper.values()) {
+      if (numbers.every(Number.isFinite)) continue;
+      fail({
+        code: 'training.non-finite',
+        message: `step ${step}: the update made the trainable ${name} not finite`,
+        mend: 'Lower learning_rate.',
+      });
     }
     return {
       reason: stopped && step < totalSteps ? 'stopped' : 'completed',
@@ -160,18 +180,20 @@ export async function train(job: TrainingJob): Promise<TrainingResult> {
 /** A memory event every so many steps. */
 const MEMORY_STEPS = 10;
 
-/** The batches of one optimizer step after another, epoch after epoch. */
+/** The batches of one optimizer step after another, epoch after epoch; packed epochs may differ in steps. */
 function* epochs(
   job: TrainingJob,
-  perEpoch: number,
   totalSteps: number,
-): Generator<{ micro: Batch[]; epoch: number }, void> {
+): Generator<{ micro: Batch[]; epoch: number; endsEpoch: boolean }, void> {
   const { gradient_accumulation_steps: accumulation } = job.options;
   for (let epoch = 0, step = 0; step < totalSteps; epoch++) {
     const plan = epochPlan(job, epoch);
-    for (let at = 0; at < plan.length; at += accumulation, step++) {
-      const micro = plan.slice(at, at + accumulation).map((rows) => makeBatch(job.train, rows));
-      yield { micro, epoch: epoch + (at / accumulation + 1) / perEpoch };
+    const steps = Math.ceil(plan.length / accumulation);
+    for (let taken = 1; taken <= steps; taken++, step++) {
+      const micro = plan
+        .slice((taken - 1) * accumulation, taken * accumulation)
+        .map((rows) => makeBatch(job.train, rows));
+      yield { micro, epoch: epoch + taken / steps, endsEpoch: taken === steps };
     }
   }
 }
@@ -191,6 +213,17 @@ function epochPlan(
 
 function stepsPerEpoch(job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>): number {
   return Math.ceil(epochPlan(job, 0).length / job.options.gradient_accumulation_steps);
+}
+
+function evaluationBatches(job: TrainingJob, maxLength: number): Batch[] {
+  const plan = planBatches(job.validation, {
+    batchSize: job.options.per_device_eval_batch_size,
+    seed: 0,
+    epoch: 0,
+    packing: false,
+    maxLength,
+  });
+  return plan.map((rows) => makeBatch(job.validation, rows));
 }
 
 function reportMethods(job: TrainingJob, values: Values, step: number): void {
