@@ -21,7 +21,7 @@ export default tseslint.config(
   },
   { files: ['*.mjs', 'tools/**', 'test/**/*.mjs', 'build.mjs'], rules: { 'no-restricted-syntax': 'off' } },
   {
-    files: ['test/**', 'bench/**', 'examples/**'],
+    files: ['**/*.mjs', 'test/**', 'bench/**', 'examples/**'],
     rules: { '@typescript-eslint/explicit-module-boundary-types': 'off' },
   },
 );

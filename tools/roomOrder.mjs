@@ -3,7 +3,8 @@ import path from 'node:path';
 
 /** From top to bottom; rooms of one line do not import each other. */
 export const ROOMS = [
-  ['extension', 'host', 'cli', 'worker'],
+  ['extension'],
+  ['host', 'cli', 'worker'],
   ['engines'],
   ['tasks'],
   ['training', 'generation'],
@@ -47,9 +48,7 @@ export const roomOrder = {
       if (!source.startsWith('.')) return;
       const to = roomOf(path.resolve(path.dirname(context.filename), source));
       if (to === undefined || to === from) return;
-      const [above, below] = [level(from), level(to)];
-      const sameTop = above === 0 && below === 0;
-      if (below < above || (below === above && !sameTop)) {
+      if (level(to) <= level(from)) {
         context.report({ node, messageId: 'up', data: { from, to } });
       }
     };

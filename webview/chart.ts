@@ -1,4 +1,4 @@
-import { formatCount } from '../src/host/format.js';
+import { formatCount } from '../src/common/format.js';
 import { nearestIndex, niceTicks, rangeOf, thin } from './chartMath.js';
 import type { Points } from './chartMath.js';
 import { make, makeSvg, setText } from './dom.js';

@@ -1,4 +1,4 @@
-import { formatCount, formatPercent } from '../src/host/format.js';
+import { formatCount, formatPercent } from '../src/common/format.js';
 import type { Coverage } from '../src/training/events.js';
 import { make, setShown, setText, tile } from './dom.js';
 import { problemParts } from './endView.js';

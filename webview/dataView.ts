@@ -1,4 +1,4 @@
-import { formatCount } from '../src/host/format.js';
+import { formatCount } from '../src/common/format.js';
 import type { DataLoaded, Sample } from '../src/training/events.js';
 import { button, make, setShown, tile } from './dom.js';
 import type { Send, View } from './view.js';

@@ -1,6 +1,6 @@
-import { formatCount, formatDuration, formatPercent, formatTick } from '../src/host/format.js';
+import { formatCount, formatDuration, formatPercent, formatTick } from '../src/common/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
-import type { RunState } from '../src/host/runState.js';
+import type { RunState } from '../src/engines/runState.js';
 import { button, make, setShown, tile } from './dom.js';
 import type { Send, View } from './view.js';
 

@@ -1,6 +1,6 @@
+import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/common/format.js';
+import type { RunState } from '../src/engines/runState.js';
 import { describeState, runName } from '../src/host/names.js';
-import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/host/format.js';
-import type { RunState } from '../src/host/runState.js';
 import { button, make, setShown, setText } from './dom.js';
 import { remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';

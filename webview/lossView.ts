@@ -1,5 +1,5 @@
-import { formatLoss, formatRate, formatTick } from '../src/host/format.js';
-import { isGoing } from '../src/host/runState.js';
+import { formatLoss, formatRate, formatTick } from '../src/common/format.js';
+import { isGoing } from '../src/engines/runState.js';
 import { createChart } from './chart.js';
 import type { Curve } from './chart.js';
 import { smooth } from './chartMath.js';

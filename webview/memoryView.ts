@@ -1,5 +1,5 @@
-import { formatBytes } from '../src/host/format.js';
-import { isGoing } from '../src/host/runState.js';
+import { formatBytes } from '../src/common/format.js';
+import { isGoing } from '../src/engines/runState.js';
 import { createChart } from './chart.js';
 import { make, setShown } from './dom.js';
 import { makeGrid } from './toolkit.js';

@@ -1,6 +1,6 @@
+import { isGoing } from '../src/engines/runState.js';
+import type { RunState } from '../src/engines/runState.js';
 import type { FromPage, ToPage } from '../src/host/protocol.js';
-import { isGoing } from '../src/host/runState.js';
-import type { RunState } from '../src/host/runState.js';
 import { createCoverageView } from './coverageView.js';
 import { createDataView } from './dataView.js';
 import { make } from './dom.js';

@@ -1,5 +1,5 @@
+import type { RunState } from '../src/engines/runState.js';
 import type { FromPage } from '../src/host/protocol.js';
-import type { RunState } from '../src/host/runState.js';
 import type { RunModel } from './runModel.js';
 
 /** A part of the page: its element, and how it is brought up to date. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { formatLoss, formatPercent } from '../host/format.js';
+import { formatLoss, formatPercent } from '../common/format.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
 import type { Metrics } from '../training/evaluate.js';

@@ -4,8 +4,8 @@ import type { LoadedRun } from '../config/loadRunFile.js';
 import type { Example } from '../data/example.js';
 import { loadDataset } from '../data/loadDataset.js';
 import type { DataOptions } from '../data/options.js';
-import { describeEvent } from '../host/describe.js';
 import type { Tokenizer } from '../models/tokenizer.js';
+import { describeEvent } from '../training/describeEvent.js';
 import type { Io } from './io.js';
 import { isRunFile, openRunFile } from './runFile.js';
 

@@ -1,6 +1,6 @@
 import { inspectAdapter } from '../adapters/inspect.js';
 import type { Inspection } from '../adapters/inspect.js';
-import { formatCount, formatLoss } from '../host/format.js';
+import { formatCount, formatLoss } from '../common/format.js';
 import type { Command } from './command.js';
 import { DONE, UNUSABLE_INPUT } from './exitCode.js';
 import { printable } from './styles.js';

@@ -1,13 +1,13 @@
 import path from 'node:path';
-import { advance, idle } from '../host/runState.js';
-import type { Ending, RunState } from '../host/runState.js';
+import { advance, idle } from '../engines/runState.js';
+import type { RunState } from '../engines/runState.js';
+import { startWorker } from '../engines/workerRun.js';
 import type { RunEvent } from '../training/events.js';
 import type { Command } from './command.js';
 import { DONE, FAILED } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
 import type { Io } from './io.js';
 import { ProblemsError, openRunFile } from './runFile.js';
-import { startTraining } from './trainingProcess.js';
 import { createTrainView } from './trainView.js';
 
 export const train: Command = {
@@ -35,14 +35,19 @@ export const train: Command = {
     const json = args.flag('json');
     const show = json ? (event: RunEvent): void => io.json(event) : createTrainView(io);
     io.interrupt.check();
-    const began = Date.now();
-    const training = startTraining({
+    let state: RunState = idle;
+    let signal: string | null = null;
+    const training = startWorker({
       worker: io.worker,
       file,
       overrides,
-      // A failure is told at the end, when the process has ended.
-      onEvent: (event) => (event.type === 'failed' ? undefined : show(event)),
-      onLine: io.note,
+      tell(happening) {
+        state = advance(state, happening);
+        // A failure is told at the end, when the process has ended.
+        if (happening.type === 'event' && happening.event.type !== 'failed') show(happening.event);
+        if (happening.type === 'ended' && happening.ending.last === undefined) signal = happening.ending.signal;
+      },
+      print: io.note,
     });
     io.interrupt.onSignal((count) => {
       if (count > 1) {
@@ -53,19 +58,13 @@ export const train: Command = {
       io.note('Stopping after this step; the adapter so far is written. Ctrl-C again kills the run.');
       training.stop();
     });
-    const ending = await training.ending;
+    await training.done;
     io.progress.end();
     // Ctrl-C reaches the worker too, which dies of it before its program has begun.
-    if (ending.last === undefined && ending.signal === 'SIGINT') io.interrupt.check();
-    return conclude(stateAfter(file, began, ending), io);
+    if (signal === 'SIGINT') io.interrupt.check();
+    return conclude(state, io);
   },
 };
-
-/** How the run went, judged by its process and by what lies on disk, as the editor judges it. */
-function stateAfter(file: string, began: number, ending: Ending): RunState {
-  const launched = advance(idle, { type: 'launched', file, time: began });
-  return advance(launched, { type: 'ended', time: Date.now(), ending });
-}
 
 function conclude(state: RunState, io: Io): number {
   if (state.kind === 'failed') throw new ProblemsError(state.problem, state.others);

@@ -1,5 +1,3 @@
-import { describeProblem } from '../common/problem.js';
-import { describeEvent } from '../host/describe.js';
 import {
   formatBytes,
   formatCount,
@@ -7,7 +5,9 @@ import {
   formatLoss,
   formatPercent,
   formatRate,
-} from '../host/format.js';
+} from '../common/format.js';
+import { describeProblem } from '../common/problem.js';
+import { describeEvent } from '../training/describeEvent.js';
 import type { Coverage, Finished, RunEvent, Sample, Step } from '../training/events.js';
 import type { Io } from './io.js';
 import type { Styles } from './styles.js';

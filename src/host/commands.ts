@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
+import { isGoing } from '../engines/runState.js';
 import { runName } from './names.js';
 import type { Panel } from './panel.js';
 import type { Runs } from './runs.js';
-import { isGoing } from './runState.js';
 
 const RUN_FILE = /\.peft\.(ya?ml|json)$/i;
 

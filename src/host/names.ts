@@ -1,4 +1,4 @@
-import type { RunState } from './runState.js';
+import type { RunState } from '../engines/runState.js';
 
 /** `quickstart.peft.yaml` → `quickstart`: how a run is called in messages. */
 export function runName(file: string): string {

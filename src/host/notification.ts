@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
+import { isGoing } from '../engines/runState.js';
 import { runName } from './names.js';
 import { createProgressView } from './progressView.js';
-import { isGoing } from './runState.js';
 import type { Runs } from './runs.js';
 
 /** Shows a progress notification for each run; its Cancel button asks the run to stop. */

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { describeProblem } from '../common/problem.js';
-import { describeEvent } from './describe.js';
-import type { LogLevel } from './describe.js';
+import { describeEvent } from '../training/describeEvent.js';
+import type { LogLevel } from '../training/describeEvent.js';
 import type { Runs } from './runs.js';
 
 /** The output channel `PEFT Studio`. */

@@ -1,6 +1,6 @@
+import type { RunState } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
 import type { ToPage } from './protocol.js';
-import type { RunState } from './runState.js';
 
 /** The page is sent what gathered, at most so often. */
 export const FEED_PERIOD_MS = 100;

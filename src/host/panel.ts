@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
+import type { RunState } from '../engines/runState.js';
 import { runName } from './names.js';
-import { openPlace, revealFolder } from './problems.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
+import { openPlace, revealFolder } from './problems.js';
 import type { FromPage } from './protocol.js';
-import type { RunState } from './runState.js';
 import type { Runs } from './runs.js';
 
 /** The live panel: one per window. */

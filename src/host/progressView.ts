@@ -1,5 +1,5 @@
+import { formatLoss } from '../common/format.js';
 import type { RunEvent } from '../training/events.js';
-import { formatLoss } from './format.js';
 
 /** How far a run is, for the notification and the status bar. */
 export interface ProgressView {

@@ -1,6 +1,6 @@
 import type { Place } from '../common/problem.js';
+import type { RunState } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
-import type { RunState } from './runState.js';
 
 /** What the editor sends to the panel's page. Nothing is sent before the page said `ready`. */
 export type ToPage =

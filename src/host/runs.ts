@@ -1,11 +1,11 @@
 import * as vscode from 'vscode';
+import { advance, idle, isGoing } from '../engines/runState.js';
+import type { Happening, RunState } from '../engines/runState.js';
+import { startWorker } from '../engines/workerRun.js';
+import type { WorkerRun } from '../engines/workerRun.js';
 import type { RunEvent } from '../training/events.js';
 import { createHistory } from './history.js';
 import type { History } from './history.js';
-import { advance, idle, isGoing } from './runState.js';
-import type { Happening, RunState } from './runState.js';
-import { startWorker } from './workerRun.js';
-import type { WorkerRun } from './workerRun.js';
 
 /** What is told to those who show the run: its new state and, when one came, the event. */
 export interface RunChange {

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
+import { isGoing } from '../engines/runState.js';
 import { runName } from './names.js';
 import { createProgressView } from './progressView.js';
-import { isGoing } from './runState.js';
 import type { Runs } from './runs.js';
 
 /** Shown at most so often: a fast run takes hundreds of steps a second. */

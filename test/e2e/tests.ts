@@ -3,8 +3,8 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
+import type { RunState } from '../../src/engines/runState.js';
 import type { PeftStudioApi } from '../../src/extension.js';
-import type { RunState } from '../../src/host/runState.js';
 
 /** Generous: a machine that runs other things too trains slowly. */
 const RUN_LIMIT_MS = 200_000;

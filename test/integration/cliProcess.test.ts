@@ -35,8 +35,9 @@ test('Ctrl-C: the step is finished, the adapter written, exit 130; standard outp
   let notes = '';
   child.stderr.on('data', (chunk: Buffer) => (notes += chunk.toString()));
   createInterface({ input: child.stdout }).on('line', (line) => {
-    events.push(JSON.parse(line) as RunEvent);
-    if (events.filter((event) => event.type === 'step').length === 2) child.kill('SIGINT');
+    const event = JSON.parse(line) as RunEvent;
+    events.push(event);
+    if (event.type === 'step' && event.step === 2) child.kill('SIGINT');
   });
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
   assert.equal(code, 130, notes);

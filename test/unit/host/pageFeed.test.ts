@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
+import { idle } from '../../../src/engines/runState.js';
 import { createPageFeed, FEED_PERIOD_MS } from '../../../src/host/pageFeed.js';
 import type { PageFeed } from '../../../src/host/pageFeed.js';
 import type { ToPage } from '../../../src/host/protocol.js';
-import { idle } from '../../../src/host/runState.js';
 import type { RunEvent } from '../../../src/training/events.js';
 
 mock.timers.enable({ apis: ['setTimeout'] });

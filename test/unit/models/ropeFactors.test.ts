@@ -16,22 +16,23 @@ test("the factors of Transformers' llama3 scaling", () => {
 });
 
 test('the parameters are found from the factors', () => {
-  assert.deepEqual(
-    llama3RopeScaling(llama3RopeFactors(64, 500000, { factor: 8, low: 1, high: 4, original: 8192 }), model),
-    {
-      rope_type: 'llama3',
-      factor: 8,
-      low_freq_factor: 1,
-      high_freq_factor: 4,
-      original_max_position_embeddings: 8192,
-    },
-  );
+  const factors = llama3RopeFactors(64, 500000, { factor: 8, low: 1, high: 4, original: 8192 });
+  assert.deepEqual(llama3RopeScaling(Float32Array.from(factors), model), {
+    rope_type: 'llama3',
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  });
 });
 
 test('factors of other parameters are refused, not taken for these', () => {
   for (const change of [{ low: 2 }, { high: 8 }, { original: 4096 }]) {
     const other = llama3RopeFactors(64, 500000, { factor: 8, low: 1, high: 4, original: 8192, ...change });
-    assert.throws(() => llama3RopeScaling(other, model), problem('gguf.rope-factors', 'x.gguf'));
+    assert.throws(
+      () => llama3RopeScaling(Float32Array.from(other), model),
+      problem('gguf.rope-factors', 'x.gguf'),
+    );
   }
   assert.throws(() => llama3RopeScaling(Float32Array.of(1, NaN), model), problem('gguf.rope-factors'));
 });

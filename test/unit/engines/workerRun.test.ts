@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { advance, idle } from '../../../src/host/runState.js';
-import type { Happening, RunState } from '../../../src/host/runState.js';
-import { startWorker } from '../../../src/host/workerRun.js';
-import type { WorkerRun } from '../../../src/host/workerRun.js';
+import { advance, idle } from '../../../src/engines/runState.js';
+import type { Happening, RunState } from '../../../src/engines/runState.js';
+import { startWorker } from '../../../src/engines/workerRun.js';
+import type { WorkerRun } from '../../../src/engines/workerRun.js';
 
 const worker = fileURLToPath(new URL('./scriptedWorker.mjs', import.meta.url));
 const started = {

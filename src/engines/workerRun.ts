@@ -3,10 +3,10 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import type { WorkerRequest } from '../engines/workerProtocol.js';
 import type { Failed, Finished } from '../training/events.js';
-import { isRunEvent } from './runEvent.js';
+import { isRunEvent } from '../training/isRunEvent.js';
 import type { Happening } from './runState.js';
+import type { WorkerRequest } from './workerProtocol.js';
 
 /** Lines of standard error quoted when the process dies without a word. */
 const LAST_WORDS = 3;
@@ -25,10 +25,12 @@ export interface WorkerRun {
 }
 
 export interface WorkerOptions {
-  /** The bundled worker, absolute. */
+  /** The worker's program, absolute; bundled or, run by a loader of TypeScript, not. */
   readonly worker: string;
   /** The run file, absolute. */
   readonly file: string;
+  /** `a.b=c`, over what the file says. */
+  readonly overrides?: readonly string[];
   /** Called for each happening, in order; the last is `ended`. */
   readonly tell: (happening: Happening) => void;
   /** Called for each line that the worker prints. */
@@ -39,7 +41,7 @@ export interface WorkerOptions {
  * Forks the worker and trains the run file in it. Never throws: a process that cannot be started is told as
  * `ended` with `launchError`.
  */
-export function startWorker({ worker, file, tell, print }: WorkerOptions): WorkerRun {
+export function startWorker({ worker, file, overrides, tell, print }: WorkerOptions): WorkerRun {
   tell({ type: 'launched', file, time: Date.now() });
   const lastWords: string[] = [];
   let last: Finished | Failed | undefined;
@@ -47,11 +49,10 @@ export function startWorker({ worker, file, tell, print }: WorkerOptions): Worke
   let launchError: string | undefined;
   let linger: NodeJS.Timeout | undefined;
 
-  // execArgv is emptied because the extension host's own (an inspector's port) would be taken over.
   const child = fork(worker, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    execArgv: [],
-    cwd: path.dirname(file),
+    // A loader of TypeScript is passed on; a bundle needs none, and must not take over an inspector's port.
+    execArgv: worker.endsWith('.ts') ? process.execArgv : [],
   });
   eachLine(child.stdout, print);
   eachLine(child.stderr, (line) => {
@@ -108,7 +109,7 @@ export function startWorker({ worker, file, tell, print }: WorkerOptions): Worke
     child.on('close', (code, signal) => void end(code, signal));
   });
 
-  send({ type: 'train', file });
+  send({ type: 'train', file, overrides });
   return {
     stop() {
       tell({ type: 'stopRequested' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { advance, idle } from '../../../src/host/runState.js';
-import type { Ending, RunState } from '../../../src/host/runState.js';
+import { advance, idle } from '../../../src/engines/runState.js';
+import type { Ending, RunState } from '../../../src/engines/runState.js';
 import type { Finished, Started } from '../../../src/training/events.js';
 
 const started: Started = {

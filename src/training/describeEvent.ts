@@ -1,6 +1,6 @@
+import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
-import type { RunEvent } from '../training/events.js';
-import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from './format.js';
+import type { RunEvent } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
 

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../common/json.js';
-import type { RunEvent } from '../training/events.js';
+import type { RunEvent } from './events.js';
 
 /** Every kind of event, as a record so that the compiler finds a forgotten one. */
 const KINDS: Readonly<Record<RunEvent['type'], true>> = {

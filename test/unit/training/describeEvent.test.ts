@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeEvent } from '../../../src/host/describe.js';
 import { describeState, runName } from '../../../src/host/names.js';
+import { describeEvent } from '../../../src/training/describeEvent.js';
 
 test('skipped rows and warnings reach the log as warnings', () => {
   const lines = describeEvent({

@@ -8,7 +8,7 @@ import {
   formatPercent,
   formatRate,
   formatTick,
-} from '../../../src/host/format.js';
+} from '../../../src/common/format.js';
 
 test('bytes, counts and shares', () => {
   assert.equal(formatBytes(0), '0 B');
