@@ -16,13 +16,13 @@ export function learningRate(options: TrainingOptions, step: number, totalSteps:
   const taken = step - 1;
   const warmup = warmupSteps(options, totalSteps);
   if (taken < warmup) return options.learning_rate * (taken / Math.max(1, warmup));
-  const progress = (taken - warmup) / Math.max(1, totalSteps - warmup);
+  const falling = Math.max(1, totalSteps - warmup);
   switch (options.lr_scheduler_type) {
     case 'constant':
       return options.learning_rate;
     case 'linear':
-      return options.learning_rate * Math.max(0, 1 - progress);
+      return options.learning_rate * Math.max(0, (totalSteps - taken) / falling);
     case 'cosine':
-      return options.learning_rate * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)));
+      return options.learning_rate * Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (taken - warmup)) / falling)));
   }
 }

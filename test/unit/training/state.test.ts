@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { variable } from '../../../src/tensor/tensor.js';
+import { createState } from '../../../src/training/state.js';
+
+const variables = [variable('a', [2, 2]), variable('b', [3])];
+const start = new Map([['a', Float32Array.of(1, 2, 3, 4)]]);
+
+test('what was written is present after the swap, what was before is there until the next', () => {
+  const state = createState(variables, start);
+  assert.deepEqual(state.read('b'), new Float32Array(3), 'zero where no start is given');
+  const before = state.feeds(['a'])['a']!;
+  assert.deepEqual(before.shape, [2, 2]);
+  (state.targets(['a'])['a']!.data as Float32Array).set([5, 6, 7, 8]);
+  assert.deepEqual([...state.read('a')], [1, 2, 3, 4]);
+  state.swap(['a']);
+  assert.deepEqual([...state.read('a')], [5, 6, 7, 8]);
+  assert.deepEqual([...before.data], [1, 2, 3, 4]);
+  assert.equal(state.targets(['a'])['a'], before, 'the two buffers take turns');
+});
+
+test('the start is copied; bytes are those of both buffers', () => {
+  const own = Float32Array.of(1, 2, 3, 4);
+  const state = createState(variables, new Map([['a', own]]));
+  state.read('a')[0] = 9;
+  assert.equal(own[0], 1);
+  assert.equal(state.bytes, 2 * 4 * (4 + 3));
+});
+
+test('wrong sizes and names are errors', () => {
+  assert.throws(
+    () => createState(variables, new Map([['b', new Float32Array(4)]])),
+    /b has 3 numbers, 4 were given/,
+  );
+  assert.throws(() => createState(variables, start).read('c'), /no variable is named c/);
+});
