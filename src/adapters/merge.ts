@@ -1,13 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { pathKind } from '../common/files.js';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
-import { readJsonObject } from '../models/boundedJson.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import { readGenerationConfig } from '../models/generationConfig.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
 import type { Tokenizer } from '../models/tokenizer.js';
@@ -20,8 +19,6 @@ import { writeFolderWhole } from './wholeFolder.js';
 import type { FloatType, ModelContents } from './writeModel.js';
 import { modelBytes, writeModelFiles } from './writeModel.js';
 
-/** Real ones have some hundred bytes. */
-const MAX_GENERATION_CONFIG_BYTES = 1024 * 1024;
 /** binary16 rounds to infinity from here on. */
 const F16_OVERFLOW = 65520;
 
@@ -82,7 +79,7 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   const bytes = modelBytes(merged.tensors.map((tensor) => ({ ...tensor, dtype })));
   const described = {
     config: withTie(checkpoint.config, merged.tied),
-    generationConfig: await generationConfig(checkpoint),
+    generationConfig: await readGenerationConfig(checkpoint.source),
     tokenizerFiles: await job.tokenizer.files(),
     maxShardBytes: job.maxShardBytes,
   };
@@ -156,13 +153,6 @@ function mainDtype({ tensors }: Checkpoint): FloatType {
 /** A tied model says so: Transformers would start a missing output layer at random otherwise. */
 function withTie(config: JsonObject, tied: Tied): JsonObject {
   return tied === 'not tied' ? config : { ...config, tie_word_embeddings: tied === 'kept' };
-}
-
-async function generationConfig(checkpoint: Checkpoint): Promise<JsonObject | undefined> {
-  if (checkpoint.format === 'gguf') return undefined;
-  const file = path.join(checkpoint.source, 'generation_config.json');
-  if ((await pathKind(file)) !== 'file') return undefined;
-  return readJsonObject(file, { code: 'checkpoint.generation-config', maxBytes: MAX_GENERATION_CONFIG_BYTES });
 }
 
 function withinRange(values: Float32Array, dtype: FloatType, name: string, file: string): Float32Array {

@@ -1,7 +1,7 @@
 import { encodeStart } from '../data/endOfText.js';
 import { createGenerator } from '../generation/generate.js';
+import { generateText } from '../generation/generateText.js';
 import { generateSettings } from '../generation/options.js';
-import { createTextStream } from '../generation/textStream.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Command } from './command.js';
@@ -47,7 +47,7 @@ export const generate: Command = {
     };
     const settings = generateSettings(options);
     const name = args.positional(0);
-    const config = isRunFile(name) ? (await openRunFile(name, [], io)).config : undefined;
+    const config = isRunFile(name) ? (await openRunFile(name, io)).config : undefined;
     const given = args.required('prompt');
     const prompt = given === '-' ? await io.readInput() : given;
     const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io);
@@ -63,17 +63,14 @@ export const generate: Command = {
       if (!json && piece !== '') io.piece(io.terminal ? printable(piece) : piece);
     };
     const since = performance.now();
-    const ends = tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
-    const stream = createTextStream(tokenizer, ids);
-    const [row] = await generator.generate([ids], { ...options, eos_token_id: ends }, (_, id) => {
-      if (!ends.includes(id)) show(stream.push(id));
+    const [row] = await generateText(generator, tokenizer, [ids], options, (_, piece) => {
+      show(piece);
       return !io.interrupt.requested();
     });
-    show(stream.finish());
     await generator.dispose();
     if (json) {
       const seconds = (performance.now() - since) / 1000;
-      io.json({ prompt, text: stream.text(), tokens: row!.ids.length, reason: row!.reason, seconds });
+      io.json({ prompt, text: row!.text, tokens: row!.ids.length, reason: row!.reason, seconds });
     } else io.piece('\n');
     return row!.reason === 'stopped' ? INTERRUPTED : DONE;
   },

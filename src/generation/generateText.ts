@@ -10,28 +10,29 @@ export interface GeneratedText extends GeneratedRow {
 }
 
 /**
- * Continues texts. Prompts are encoded as they are in training: special tokens in front as the tokenizer adds
- * them, none behind.
+ * Continues texts.
  *
- * @param options ids that end a row default to the tokenizer's end-of-text token
- * @param onText called with each new piece of a row's text, only whole characters; false ends the row
+ * @param prompts texts are encoded as they are in training: special tokens in front as the tokenizer adds them,
+ *   none behind; token ids (of a chat template, which writes its special tokens itself) are taken as they are
+ * @param options ids that end a row default to the tokenizer's that end a generation
+ * @param onText called after each token with the text it made certain, whole characters only and often ''; false
+ *   ends the row
  * @throws ProblemError as {@link Generator.generate} and the tokenizer do
  */
 export async function generateText(
   generator: Generator,
   tokenizer: Tokenizer,
-  prompts: readonly string[],
+  prompts: readonly (string | readonly number[])[],
   options: GenerateOptions,
   onText?: (row: number, piece: string) => boolean | void,
 ): Promise<GeneratedText[]> {
-  const encoded = prompts.map((prompt) => encodeStart(prompt, tokenizer));
+  const encoded = prompts.map((prompt) => (typeof prompt === 'string' ? encodeStart(prompt, tokenizer) : prompt));
   const streams = encoded.map((ids) => createTextStream(tokenizer, ids));
-  const ends = options.eos_token_id ?? (tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId]);
+  const ends = options.eos_token_id ?? tokenizer.eosTokenIds;
   const rows = await generator.generate(encoded, { ...options, eos_token_id: ends }, (row, id) => {
     // The end-of-text token is no text, even where the tokenizer does not mark it as special.
     if (ends.includes(id)) return true;
-    const piece = streams[row]!.push(id);
-    return piece === '' ? true : onText?.(row, piece);
+    return onText?.(row, streams[row]!.push(id));
   });
   return rows.map((row, index) => {
     const stream = streams[index]!;

@@ -10,6 +10,7 @@ import { readBoundedText, readJsonObject } from './boundedJson.js';
 import type { ChatTemplate } from './chatTemplate.js';
 import { parseChatTemplate } from './chatTemplate.js';
 import { readGgufHeader } from './gguf.js';
+import { readGenerationConfig } from './generationConfig.js';
 import { ggufTokenizerFiles } from './ggufTokenizer.js';
 import { isGgufFile } from './openCheckpoint.js';
 import { exactPreTokenizer } from './preTokenizer.js';
@@ -99,7 +100,7 @@ async function loadFolder(folder: string): Promise<Tokenizer> {
     config,
     template,
     templateFile: ownFile ? templateFile : path.join(folder, 'tokenizer_config.json'),
-    fallback: { ...(await optional('config.json')), ...(await optional('generation_config.json')) },
+    ids: { ...(await optional('config.json')), ...(await readGenerationConfig(folder)) },
     files: () => readFiles(folder),
   });
 }
@@ -114,7 +115,11 @@ async function readFiles(folder: string): Promise<ReadonlyMap<string, Uint8Array
 }
 
 function loadGguf(file: string): Tokenizer {
-  const { tokenizer, config } = ggufTokenizerFiles(readGgufHeader(file));
+  const header = readGgufHeader(file);
+  const { tokenizer, config } = ggufTokenizerFiles(header);
+  const ends = ['eos', 'eot', 'eom'].flatMap(
+    (name) => header.metadata.get(`tokenizer.ggml.${name}_token_id`) ?? [],
+  );
   const encode = (value: JsonObject) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   return build({
     file,
@@ -122,7 +127,8 @@ function loadGguf(file: string): Tokenizer {
     config,
     template: defaultTemplate(config['chat_template']),
     templateFile: file,
-    fallback: {},
+    // Ends of a text, of a turn and of a message: llama.cpp stops at each.
+    ids: { eos_token_id: ends.filter((id) => typeof id === 'number') },
     files: () =>
       Promise.resolve(
         new Map([
@@ -148,8 +154,11 @@ interface Parts {
   readonly template: string | undefined;
   /** Where the template comes from, for its errors. */
   readonly templateFile: string;
-  /** Ids that count when the tokenizer's own configuration names no token: config.json, generation_config.json. */
-  readonly fallback: JsonObject;
+  /**
+   * `bos_token_id` and the like of generation_config.json, else of config.json. They count where the tokenizer's
+   * own configuration names no token; each `eos_token_id` ends a generation in any case.
+   */
+  readonly ids: JsonObject;
   files(): Promise<ReadonlyMap<string, Uint8Array>>;
 }
 
@@ -164,24 +173,30 @@ interface Library {
 const makeLibrary: new (tokenizer: JsonObject, config: JsonObject) => Library = LibraryTokenizer;
 
 function build(parts: Parts): Tokenizer {
-  const { file, config, template, fallback } = parts;
+  const { file, config, template } = parts;
   const specialTokens = readSpecialTokens(config);
   const library = makeTokenizer(file, parts.tokenizer, config, specialTokens);
+  const listedIds = (name: 'bos' | 'eos' | 'pad'): number[] => {
+    const listed = parts.ids[`${name}_token_id`];
+    return (Array.isArray(listed) ? (listed as readonly Json[]) : [listed])
+      .filter((id) => typeof id === 'number')
+      .filter((id) => library.id_to_token(id) !== undefined);
+  };
   const idOf = (name: 'bos' | 'eos' | 'pad'): number | undefined => {
     const token = specialTokens[`${name}_token`];
     if (token !== undefined) {
       return library.token_to_id(token) ?? fail(unknownToken(file, `${name}_token`, token));
     }
-    const id = fallback[`${name}_token_id`];
-    const first = Array.isArray(id) ? (id as readonly Json[])[0] : id;
-    return typeof first === 'number' && library.id_to_token(first) !== undefined ? first : undefined;
+    return listedIds(name)[0];
   };
+  const eosTokenId = idOf('eos');
   const cleanUp = config['clean_up_tokenization_spaces'] === true && !isBpe(parts.tokenizer);
   let parsed: ChatTemplate | undefined;
   return {
     vocabSize: vocabularySize(library),
     bosTokenId: idOf('bos'),
-    eosTokenId: idOf('eos'),
+    eosTokenId,
+    eosTokenIds: [...new Set([...(eosTokenId === undefined ? [] : [eosTokenId]), ...listedIds('eos')])],
     padTokenId: idOf('pad'),
     chatTemplate: template,
     encode: (text, options = {}) => {

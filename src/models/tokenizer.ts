@@ -2,7 +2,10 @@
 export interface Tokenizer {
   readonly vocabSize: number;
   readonly bosTokenId: number | undefined;
+  /** Ends a text in training. */
   readonly eosTokenId: number | undefined;
+  /** Every id that ends a generation, {@link eosTokenId} first: models with turns often have several. */
+  readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
   /** Jinja source of the chat template, if the checkpoint has one. */
   readonly chatTemplate: string | undefined;

@@ -23,6 +23,7 @@ export const tokenizer: Tokenizer = {
   vocabSize: 128,
   bosTokenId: undefined,
   eosTokenId: undefined,
+  eosTokenIds: [],
   padTokenId: undefined,
   chatTemplate: undefined,
   encode: () => [],

@@ -23,6 +23,7 @@ export function fakeTokenizer(options: FakeOptions = {}): Tokenizer {
     vocabSize: SPECIALS.length + 0x110000,
     bosTokenId: bos === undefined ? undefined : id(bos),
     eosTokenId: eos === '' ? undefined : id(eos),
+    eosTokenIds: eos === '' ? [] : [id(eos)],
     padTokenId: undefined,
     chatTemplate: template && 'a template',
     encode: (text, { addSpecialTokens = true } = {}) =>

@@ -16,6 +16,7 @@ const bytes: Tokenizer = {
   vocabSize: 257,
   bosTokenId: undefined,
   eosTokenId: EOS,
+  eosTokenIds: [EOS],
   padTokenId: undefined,
   chatTemplate: undefined,
   encode: (text) => [...new TextEncoder().encode(text)],
@@ -57,7 +58,7 @@ test('pieces hold whole characters only and join to the text', async () => {
   const pieces: string[][] = [[], []];
   const generator = scripted(texts.map((text) => [...bytes.encode(text), EOS, 65]));
   const rows = await generateText(generator, bytes, ['Say', 'Go'], { seed: 5 }, (row, piece) => {
-    pieces[row]!.push(piece);
+    if (piece !== '') pieces[row]!.push(piece);
   });
   assert.deepEqual(generator.seen, [{ seed: 5, eos_token_id: [EOS] }]);
   for (const [row, text] of texts.entries()) {
@@ -70,7 +71,7 @@ test('pieces hold whole characters only and join to the text', async () => {
 test('bytes that never become a character are shown in the end', async () => {
   const pieces: string[] = [];
   const [row] = await generateText(scripted([[72, 0xe6, 0x97]]), bytes, ['Say'], {}, (_, piece) => {
-    pieces.push(piece);
+    if (piece !== '') pieces.push(piece);
   });
   assert.equal(row!.text, 'H\uFFFD');
   assert.deepEqual(pieces, ['H', '\uFFFD']);
@@ -93,6 +94,35 @@ test('false from the listener ends a row, other ends than the tokenizer’s coun
   );
 });
 
+test('tokens without text can be stopped too; prompts of ids are not encoded again; every end of the tokenizer ends', async () => {
+  const prompts: (readonly number[])[] = [];
+  const generator = scripted([
+    [0xe6, 0xe6, 0xe6],
+    [72, 10, 73],
+  ]);
+  const spying: Generator = {
+    ...generator,
+    generate: (given, ...rest) => {
+      prompts.push(...given);
+      return generator.generate(given, ...rest);
+    },
+  };
+  const turns: Tokenizer = { ...bytes, eosTokenIds: [EOS, 10] };
+  const rows = await generateText(spying, turns, [[7, 8], 'Go'], {}, (row) => row === 1);
+  assert.deepEqual(prompts, [
+    [7, 8],
+    [71, 111],
+  ]);
+  assert.deepEqual(
+    rows.map(({ ids, reason }) => [ids.length, reason]),
+    [
+      [1, 'stopped'],
+      [2, 'eos'],
+    ],
+  );
+  assert.equal(rows[1]!.text, 'H');
+});
+
 test('a decoder that takes text back is not followed', () => {
   const fickle: Tokenizer = { ...bytes, decode: (ids) => ['', 'ab', 'axy', 'axyz'][ids.length]! };
   const stream = createTextStream(fickle, []);
@@ -107,7 +137,7 @@ test('the bundled model’s byte-level tokenizer streams characters split over t
   assert.ok(ids.length > [...text].length / 2);
   const pieces: string[] = [];
   const [row] = await generateText(scripted([ids]), tokenizer, ['In'], {}, (_, piece) => {
-    pieces.push(piece);
+    if (piece !== '') pieces.push(piece);
   });
   assert.equal(row!.text, text);
   assert.equal(pieces.join(''), text);

@@ -104,6 +104,11 @@ test('ids, vocabulary and files of a GGUF tokenizer; a folder with those files i
   );
 });
 
+test('a GGUF file ends a generation at the end of a turn as well', async () => {
+  const tokenizer = await loadTokenizer(await saveGguf({ 'tokenizer.ggml.eot_token_id': value.u32(0) }));
+  assert.deepEqual([tokenizer.eosTokenId, tokenizer.eosTokenIds], [2, [2, 0]]);
+});
+
 test('a first and a last token are added where the file asks for them, and only to whole texts', async () => {
   const both = {
     'tokenizer.ggml.add_bos_token': value.bool(true),
@@ -161,6 +166,16 @@ test('special tokens: as text, as object, from special_tokens_map.json, else by 
     'generation_config.json': '{"eos_token_id":[2,0]}',
   };
   assert.deepEqual(await ids(await saveFolder({ config: none, more: models })), [1, 2, undefined]);
+  const folder = await saveFolder({
+    more: { ...models, 'generation_config.json': '{"eos_token_id":[0,1,2,9999]}' },
+  });
+  assert.deepEqual(
+    (await loadTokenizer(folder)).eosTokenIds,
+    [2, 0, 1],
+    'each that is in the vocabulary, its own first',
+  );
+  const plain = await saveFolder({ more: { 'config.json': models['config.json'] } });
+  assert.deepEqual((await loadTokenizer(plain)).eosTokenIds, [2, 1]);
   const unknown = await saveFolder({ config: { eos_token: '</s>' } });
   await assert.rejects(loadTokenizer(unknown), problem('tokenizer.special-token', '</s>'));
 });
