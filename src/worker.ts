@@ -40,12 +40,13 @@ async function run(file: string, overrides: readonly string[]): Promise<number> 
   };
   try {
     const { run: loaded, problems } = await loadRunFile(file, overrides);
+    const errors = problems.filter(({ severity }) => severity !== 'warning');
     if (loaded === undefined) {
-      const errors = problems.filter((problem) => problem.severity !== 'warning');
       emit({ type: 'failed', problem: errors[0]!, others: errors.slice(1) });
       return exitCodes.failed;
     }
-    await embeddedEngine(loaded, { emit, stopRequested: () => stopRequested });
+    const warnings = problems.filter(({ severity }) => severity === 'warning');
+    await embeddedEngine(loaded, { emit, warnings, stopRequested: () => stopRequested });
     return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);

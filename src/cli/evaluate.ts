@@ -1,12 +1,13 @@
 import path from 'node:path';
 import { formatLoss, formatPercent } from '../common/format.js';
+import { checkTokenIds } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
 import type { Metrics } from '../training/evaluate.js';
 import { longest } from '../training/train.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
-import { checkTokenIds, planEvaluation, readHeldOut } from './heldOut.js';
+import { planEvaluation, readHeldOut } from './heldOut.js';
 import { mapWeights, openAdapted } from './openAdapted.js';
 import { table } from './table.js';
 
@@ -32,7 +33,7 @@ export const evaluate: Command = {
     const adapter = args.text('adapter');
     const adapted = await openAdapted(plan.model, adapter, io);
     const { examples, files } = await readHeldOut(plan, adapted.tokenizer, io);
-    checkTokenIds(examples, adapted.model.vocabSize);
+    checkTokenIds(examples, adapted);
     const runtime = await onnxRuntime(plan.runtime);
     const weights = await mapWeights(adapted.checkpoint, io);
     const since = performance.now();

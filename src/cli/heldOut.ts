@@ -41,7 +41,7 @@ export async function planEvaluation(name: string, file: string | undefined, io:
       mend: "Add --data FILE, or name a run file: its held-out rows are used, in the run file's format.",
     });
   }
-  const { config, folder } = await openRunFile(name, [], io);
+  const { config, folder } = await openRunFile(name, io);
   const { validation, validation_split: split, ...options } = config.data;
   const plan = {
     model: config.model,
@@ -76,21 +76,4 @@ export async function readHeldOut(
   const report = dataset.reports[plan.part]!;
   for (const { text } of describeEvent({ type: 'data', split: 'validation', report })) io.note(text);
   return { examples: dataset[plan.part], files: report.files };
-}
-
-/**
- * An id without an embedding would be looked up outside of the table.
- * @throws ProblemError `data.token-id`
- */
-export function checkTokenIds(examples: readonly Example[], vocabSize: number): void {
-  for (const { ids, file, line } of examples) {
-    const id = ids.find((each) => each >= vocabSize);
-    if (id === undefined) continue;
-    fail({
-      code: 'data.token-id',
-      message: `the row becomes token ${id}, but the model embeds ${vocabSize} tokens only`,
-      where: { file, line },
-      mend: 'Tokenizer and model belong to different models, or the vocabulary was never resized.',
-    });
-  }
 }

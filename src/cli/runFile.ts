@@ -24,12 +24,22 @@ export function isRunFile(name: string): boolean {
  * Loads a run file; its warnings are printed.
  * @throws ProblemsError with everything that is wrong with it
  */
-export async function openRunFile(file: string, overrides: readonly string[], io: Io): Promise<LoadedRun> {
+export async function openRunFile(file: string, io: Io): Promise<LoadedRun> {
+  const { run, warnings } = await checkRunFile(file);
+  for (const warning of warnings) io.problem(warning);
+  return run;
+}
+
+/**
+ * Loads a run file.
+ * @throws ProblemsError with everything that is wrong with it
+ */
+export async function checkRunFile(
+  file: string,
+  overrides: readonly string[] = [],
+): Promise<{ readonly run: LoadedRun; readonly warnings: readonly Problem[] }> {
   const { run, problems } = await loadRunFile(file, overrides);
-  for (const problem of problems) {
-    if (problem.severity === 'warning') io.problem(problem);
-  }
-  if (run !== undefined) return run;
+  if (run !== undefined) return { run, warnings: problems };
   const [first, ...others] = problems.filter(({ severity }) => severity !== 'warning');
   throw new ProblemsError(first!, others);
 }

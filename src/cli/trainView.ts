@@ -6,7 +6,6 @@ import {
   formatPercent,
   formatRate,
 } from '../common/format.js';
-import { describeProblem } from '../common/problem.js';
 import { describeEvent } from '../training/describeEvent.js';
 import type { Coverage, Finished, RunEvent, Sample, Step } from '../training/events.js';
 import type { Io } from './io.js';
@@ -21,16 +20,10 @@ const NEWEST = 0.2;
 /** Shows a run's events to a person: lines on standard output, the steps as a progress bar on a terminal. */
 export function createTrainView(io: Io): (event: RunEvent) => void {
   const pace = createPace();
-  const warned = new Set<string>();
   let totalSteps = 0;
 
   const line = (text: string): void => io.line(printable(text));
-  const warn = (text: string): void => {
-    // The data's warnings come as log lines and with the coverage.
-    if (warned.has(text)) return;
-    warned.add(text);
-    io.note(`warning ${printable(text)}`);
-  };
+  const warn = (text: string): void => io.note(`warning ${printable(text)}`);
 
   return (event) => {
     switch (event.type) {
@@ -39,7 +32,7 @@ export function createTrainView(io: Io): (event: RunEvent) => void {
         break;
       case 'coverage':
         for (const text of coverageLines(event)) line(text);
-        for (const problem of event.warnings) warn(describeProblem(problem));
+        for (const problem of event.warnings) io.problem(problem);
         return;
       case 'sample':
         io.line(sampleText(event, io.styles));

@@ -3,15 +3,15 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { modelCard } from '../adapters/card.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
-import { describeProblem, fail, problemOf } from '../common/problem.js';
+import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
-import type { Example } from '../data/example.js';
 import { loadDataset } from '../data/loadDataset.js';
 import type { Dataset } from '../data/loadDataset.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import { sampleSpans } from '../data/sample.js';
 import type { Attached, Values } from '../methods/method.js';
+import { readGenerationConfig } from '../models/generationConfig.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Coverage, RunEvent } from '../training/events.js';
@@ -20,7 +20,7 @@ import { plannedSteps, train } from '../training/train.js';
 import type { TrainingResult } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
 import { createRunFolder } from './runFolder.js';
-import { attachMethods, openModel, parameterCount, vocabularyWarnings } from './session.js';
+import { attachMethods, checkTokenIds, openModel, parameterCount, vocabularyWarnings } from './session.js';
 import type { OpenedModel } from './session.js';
 
 /** Rows shown decoded before the first step. */
@@ -35,7 +35,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     folder: run.folder,
     seed: config.training.seed,
   });
-  checkIds(dataset, opened, config.model);
+  checkTokenIds([...dataset.train, ...dataset.validation], opened);
   const methods = attachMethods(config.method, opened.context);
   const plan = {
     train: dataset.train,
@@ -62,7 +62,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   });
   try {
     describeData(dataset, opened.tokenizer, emit);
-    emit(coverageOf(methods, opened, dataset.warnings));
+    emit(coverageOf(methods, opened, [...(control.warnings ?? []), ...dataset.warnings]));
     const runtime = await onnxRuntime(config.runtime);
     const weights = await opened.checkpoint.mapped((done, total) =>
       emit({ type: 'progress', activity: 'Converting the weights to float32', done, total }),
@@ -78,7 +78,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       stopRequested: control.stopRequested,
     });
     emit({ type: 'progress', activity: 'Saving', done: 0, total: 0 });
-    const adapter = await save(folder.path, methods, result, opened, run);
+    const adapter = await save(folder.path, methods, result, opened);
     emit({
       type: 'finished',
       reason: result.reason,
@@ -100,8 +100,6 @@ function describeData(dataset: Dataset, tokenizer: Tokenizer, emit: (event: RunE
   if (dataset.reports.validation !== undefined) {
     emit({ type: 'data', split: 'validation', report: dataset.reports.validation });
   }
-  for (const warning of dataset.warnings)
-    emit({ type: 'log', level: 'warning', message: describeProblem(warning) });
   for (const example of dataset.train.slice(0, SAMPLES)) {
     emit({ type: 'sample', split: 'train', line: example.line, spans: sampleSpans(example, tokenizer) });
   }
@@ -110,7 +108,7 @@ function describeData(dataset: Dataset, tokenizer: Tokenizer, emit: (event: RunE
 function coverageOf(
   methods: readonly Attached[],
   opened: OpenedModel,
-  dataWarnings: readonly Problem[],
+  inputWarnings: readonly Problem[],
 ): Coverage {
   const parts = methods.map((method) => method.coverage);
   const modules = parts.flatMap((part) => part.modules);
@@ -134,24 +132,9 @@ function coverageOf(
     warnings: [
       ...parts.flatMap((part) => part.warnings),
       ...vocabularyWarnings(opened.model, opened.tokenizer),
-      ...dataWarnings,
+      ...inputWarnings,
     ],
   };
-}
-
-/** An id without an embedding would read past the table. */
-function checkIds(dataset: Dataset, { model }: OpenedModel, source: string): void {
-  const wrong = (example: Example): number | undefined => example.ids.find((id) => id >= model.vocabSize);
-  for (const example of [...dataset.train, ...dataset.validation]) {
-    const id = wrong(example);
-    if (id === undefined) continue;
-    fail({
-      code: 'data.token-id',
-      message: `the row becomes token ${id}, but the model embeds ${model.vocabSize} tokens only`,
-      where: { file: example.file, line: example.line },
-      mend: `The tokenizer does not belong to the model ${source}, or its vocabulary was never resized.`,
-    });
-  }
 }
 
 async function save(
@@ -159,7 +142,6 @@ async function save(
   methods: readonly Attached[],
   result: TrainingResult,
   opened: OpenedModel,
-  run: LoadedRun,
 ): Promise<string> {
   const { tokenizer, checkpoint } = opened;
   const written: string[] = [];
@@ -169,7 +151,7 @@ async function save(
     const target = path.join(folder, at === 0 ? name : `${name}-${method.type}`);
     if (saved.kind === 'adapter') {
       const card = modelCard({
-        baseModel: run.config.model,
+        baseModel: checkpoint.source,
         method,
         metrics: result.metrics,
         steps: result.steps,
@@ -179,6 +161,7 @@ async function save(
       await writeModel(target, {
         // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
         config: { ...checkpoint.config, tie_word_embeddings: opened.model.tiedHead },
+        generationConfig: await readGenerationConfig(checkpoint.source),
         tensors: saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
         tokenizerFiles: await tokenizer.files(),
       });

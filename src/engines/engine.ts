@@ -1,3 +1,4 @@
+import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunEvent } from '../training/events.js';
 
@@ -5,6 +6,8 @@ import type { RunEvent } from '../training/events.js';
 export interface RunControl {
   /** Receives every event, in order. */
   readonly emit: (event: RunEvent) => void;
+  /** What was found in the run file that does not keep it from running; told with the coverage. */
+  readonly warnings?: readonly Problem[];
   /** Asked between steps: true ends the run after the present step, with what has been learned so far. */
   readonly stopRequested: () => boolean;
 }

@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import type { Example } from '../data/example.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -46,6 +48,23 @@ export function parameterCount(checkpoint: Checkpoint): number {
   for (const { shape } of checkpoint.tensors.values())
     count += shape.reduce((product, length) => product * length, 1);
   return count;
+}
+
+/**
+ * An id without an embedding would be looked up outside of the table.
+ * @throws ProblemError `data.token-id` naming the row
+ */
+export function checkTokenIds(examples: readonly Example[], { model, checkpoint }: OpenedModel): void {
+  for (const { ids, file, line } of examples) {
+    const id = ids.find((each) => each >= model.vocabSize);
+    if (id === undefined) continue;
+    fail({
+      code: 'data.token-id',
+      message: `the row becomes token ${id}, but the model embeds ${model.vocabSize} tokens only`,
+      where: { file, line },
+      mend: `The tokenizer does not belong to the model ${checkpoint.source}, or its vocabulary was never resized.`,
+    });
+  }
 }
 
 /** What a vocabulary that does not fit the model would lead to: ids without an embedding. */

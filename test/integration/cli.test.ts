@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { COMMANDS } from '../../src/cli/main.js';
@@ -165,6 +165,56 @@ describe('a run and what comes after it', () => {
       assert.match(ran.out, said);
     }
     assert.doesNotMatch(ran.out + ran.err, /\u001b/);
+  });
+
+  test('warnings of the run file and of the data are told once, with their places', async () => {
+    const odd = path.join(folder, 'odd.jsonl');
+    writeFileSync(odd, `${readFileSync(rows, 'utf8')}{"prompt":"a","completion":""}\n`);
+    const warned = writeRunFile('warned.peft.yaml');
+    const args = ['train', warned, '--set', 'data.train=odd.jsonl', '--set', 'training.eval_steps=2'];
+    const ran = await run(args);
+    assert.equal(ran.code, 0, ran.err);
+    const codes = [...ran.err.matchAll(/^warning (.*?): .* \[([a-z.-]+)\]$/gm)].map(([, place, code]) => [
+      code,
+      place,
+    ]);
+    assert.deepEqual(codes, [
+      ['config.nothing-to-evaluate', '--set training.eval_steps=2'],
+      ['data.empty-answers', odd],
+    ]);
+    const printed = (await run([...args, '--json'])).out.trimEnd().split('\n');
+    const events = printed.map((line) => JSON.parse(line) as RunEvent);
+    const told = events.flatMap((event) => (event.type === 'coverage' ? event.warnings : []));
+    assert.deepEqual(
+      told.map(({ code }) => code),
+      codes.map(([code]) => code),
+    );
+    assert.ok(events.every((event) => event.type !== 'log' || event.level !== 'warning'));
+  });
+
+  test('a token without an embedding stops the run and the evaluation, naming the row', async () => {
+    const { vocab_size: size } = JSON.parse(readFileSync(path.join(model, 'config.json'), 'utf8')) as {
+      vocab_size: number;
+    };
+    const added = path.join(folder, 'added');
+    cpSync(model, added, { recursive: true });
+    const tokenizerFile = path.join(added, 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(tokenizerFile, 'utf8')) as { added_tokens: object[] };
+    const token = { content: '<extra>', single_word: false, lstrip: false, rstrip: false, normalized: false };
+    tokenizer.added_tokens.push({ id: size, ...token, special: true });
+    writeFileSync(tokenizerFile, JSON.stringify(tokenizer));
+    const data = path.join(folder, 'extra.jsonl');
+    writeFileSync(data, `${readFileSync(rows, 'utf8')}{"prompt":"a<extra>","completion":"b"}\n`);
+    const file = writeRunFile('extra.peft.yaml');
+    const args = ['--set', 'model=added', '--set', 'data.train=extra.jsonl', '--json'];
+    const trained = await run(['train', file, ...args]);
+    const failed = JSON.parse(trained.out.trimEnd().split('\n').at(-1)!) as Extract<RunEvent, { type: 'failed' }>;
+    assert.deepEqual(
+      [trained.code, failed.problem.code, failed.problem.where],
+      [2, 'data.token-id', { file: data, line: 17 }],
+    );
+    const evaluated = await run(['evaluate', added, '--data', data, '--json']);
+    assert.deepEqual([evaluated.code, errorOf(evaluated.out).code], [2, 'data.token-id']);
   });
 
   test('evaluate repeats the run, with and without its adapter', async () => {

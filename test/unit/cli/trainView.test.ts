@@ -62,9 +62,9 @@ test('coverage: targets with what they matched, layers, share of the parameters'
   assert.match(out, /adapter_model\.safetensors/);
 });
 
-test('a warning that comes twice is told once, on standard error', () => {
-  const { out, err } = shown([{ type: 'log', level: 'warning', message: 'rows are odd' }, coverage]);
-  assert.equal(err, 'warning rows are odd\n');
+test('warnings go to standard error, those of the coverage with their code', () => {
+  const { out, err } = shown([{ type: 'log', level: 'warning', message: 'so are columns' }, coverage]);
+  assert.equal(err, 'warning so are columns\nwarning rows are odd [data.x]\n');
   assert.doesNotMatch(out, /odd/);
 });
 
