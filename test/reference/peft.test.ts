@@ -1,0 +1,128 @@
+// Hugging Face PEFT and Transformers read what we write. Needs Python (install.sh); run with
+// PEFT_STUDIO_PYTHON=VENV/bin/python node test/run.mjs test/reference
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { mergeAdapter } from '../../src/adapters/merge.js';
+import { writeAdapter } from '../../src/adapters/writeAdapter.js';
+import { random } from '../../src/common/random.js';
+import { attachMethods } from '../../src/engines/session.js';
+import type { LoraOptions } from '../../src/methods/lora.js';
+import type { Attached, Values } from '../../src/methods/method.js';
+import { fixedSize } from '../../src/tensor/dims.js';
+import { temporaryFolder, tokenizer } from '../support/adapters.js';
+import { ROOT, fixture, largestDifference, readTensors } from '../support/fixtures.js';
+import type { Opened } from '../support/model.js';
+import { attachAdapter, logitsOf, openModel } from '../support/model.js';
+import { emitted, makeModel, makeRun } from '../integration/engineModel.js';
+import { eventsOf, loraMethod } from '../unit/training/jobs.js';
+
+const python = process.env['PEFT_STUDIO_PYTHON'];
+const skip = python === undefined && 'set PEFT_STUDIO_PYTHON to a Python with peft (test/reference/install.sh)';
+
+const folder = temporaryFolder();
+const ROWS = [7, 8].map((seed) => {
+  const generator = random(seed, 'reference rows');
+  return Array.from({ length: 24 }, () => generator.integer(128));
+});
+let count = 0;
+
+/** Runs one of the scripts on ROWS; tensors by name and row, and the notes beside them. */
+async function reference(
+  script: string,
+  ...folders: string[]
+): Promise<{ logits: (name: string) => Float32Array; notes: Record<string, string> }> {
+  const [ids, out] = [path.join(folder, 'ids.json'), path.join(folder, `out-${++count}.safetensors`)];
+  await writeFile(ids, JSON.stringify(ROWS));
+  await promisify(execFile)(python!, [path.join(ROOT, 'test/reference', script), ...folders, ids, out]);
+  const tensors = await readTensors(out);
+  const bytes = await readFile(out);
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0)))) as {
+    __metadata__?: Record<string, string>;
+  };
+  return {
+    logits: (name) => Float32Array.from(ROWS.flatMap((_, at) => [...tensors.get(`${name}.${at}`)!.data])),
+    notes: header.__metadata__ ?? {},
+  };
+}
+
+/** PEFT's logits with our adapter, and Transformers' of our merge, are ours. */
+async function compare(
+  opened: Opened,
+  base: string,
+  adapter: string,
+  parts: { method: Attached; values: Values },
+): Promise<void> {
+  const ours = await logitsOf(opened, ROWS, parts);
+  const plain = await logitsOf(opened, ROWS);
+  assert.ok(largestDifference(ours, plain) > 1e-2, 'the adapter does something');
+
+  const { logits, notes } = await reference('peft_loads_ours.py', base, adapter);
+  assert.deepEqual(notes, { missing_keys: '[]', unexpected_keys: '[]', warnings: '[]' });
+  assert.ok(largestDifference(logits('base'), plain) <= 1e-4);
+  assert.ok(
+    largestDifference(logits('logits'), ours) <= 1e-4,
+    `${largestDifference(logits('logits'), ours)} apart`,
+  );
+
+  const out = path.join(folder, `merged-${++count}`);
+  await mergeAdapter({ ...opened, ...parts, tokenizer, out, dtype: 'F32' });
+  const merged = await reference('logits.py', out);
+  assert.ok(largestDifference(merged.logits('logits'), ours) <= 1e-4);
+}
+
+test('PEFT loads the adapter that a run of the engine wrote', { skip }, async () => {
+  const base = await makeModel(path.join(folder, 'base'));
+  const run = await makeRun(path.join(folder, 'run'), base, {
+    training: { max_steps: 6, per_device_train_batch_size: 4, learning_rate: 2e-2 },
+  });
+  const { events, error } = await emitted(run);
+  assert.equal(error, undefined);
+  const adapter = eventsOf(events, 'finished')[0]!.adapter;
+  const opened = await openModel(base);
+  await compare(opened, base, adapter, await attachAdapter(opened, adapter));
+});
+
+const TINY = fixture('lora-reference/tiny-llama');
+const TIED = fixture('lora-reference/tiny-llama-tied');
+const cases: [name: string, base: string, options: Partial<LoraOptions>][] = [
+  [
+    'rank_pattern and alpha_pattern',
+    TINY,
+    { r: 4, rank_pattern: { 'layers.1.self_attn.q_proj': 2, down_proj: 6 }, alpha_pattern: { v_proj: 16 } },
+  ],
+  ['use_rslora', TINY, { r: 4, lora_alpha: 6, use_rslora: true }],
+  ['a regular expression', TINY, { target_modules: '.*layers\\.1\\..*(q|v)_proj' }],
+  ['exclude_modules', TINY, { exclude_modules: ['layers.0.self_attn.q_proj', 'up_proj'] }],
+  [
+    'layers_to_transform beside a whole path',
+    TINY,
+    { target_modules: ['q_proj', 'lm_head'], layers_to_transform: [1] },
+  ],
+  ['modules_to_save', TINY, { target_modules: ['q_proj'], modules_to_save: ['lm_head', 'embed_tokens'] }],
+  ['embedding and output layer as targets', TINY, { target_modules: ['embed_tokens', 'lm_head', 'v_proj'] }],
+  ['bias: all', TIED, { bias: 'all' }],
+  ['bias: lora_only', TIED, { bias: 'lora_only', target_modules: ['q_proj', 'up_proj'] }],
+];
+
+for (const [name, base, options] of cases) {
+  test(`PEFT loads our adapter: ${name}`, { skip }, async () => {
+    const opened = await openModel(base);
+    const [method] = attachMethods([loraMethod(options)], { ...opened.context, modelName: base }) as [Attached];
+    const generator = random(3, name);
+    const values = new Map(
+      method.trainables.map(({ variable }) => [
+        variable.name,
+        Float32Array.from({ length: fixedSize(variable.shape) }, () => generator.normal() / 4),
+      ]),
+    );
+    const saved = method.save(values);
+    assert.ok(saved.kind === 'adapter');
+    const adapter = path.join(folder, `adapter-${++count}`);
+    await writeAdapter(adapter, saved, { tokenizer, card: '' });
+    await compare(opened, base, adapter, { method, values });
+  });
+}
