@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { attachMethods, openModel, parameterCount, vocabularyWarnings } from '../../../src/engines/session.js';
+import type { Site } from '../../../src/models/site.js';
+import { makeModel } from '../../integration/engineModel.js';
+import { temporaryFolder } from '../../support/adapters.js';
+import { fakeContext, loraOptions, smallSites, starts } from '../methods/fakeModel.js';
+
+const folder = temporaryFolder();
+const source = await makeModel(path.join(folder, 'base'));
+
+test('a model is opened with its tokenizer; a tied matrix counts once', async () => {
+  const opened = await openModel(source, 3);
+  assert.equal(opened.context.modelName, source);
+  assert.equal(opened.tokenizer.decode(opened.tokenizer.encode('red')), 'red');
+  const matrices = 2 * (3 * 32 * 48 + 2 * 32 * 32 + 2 * 16 * 32);
+  assert.equal(parameterCount(opened.checkpoint), opened.model.vocabSize * 32 + matrices + 5 * 32);
+  assert.deepEqual(vocabularyWarnings(opened.model, opened.tokenizer), []);
+  const norm = await opened.context.read('model.norm.weight');
+  assert.deepEqual(norm, new Float32Array(32).fill(1));
+});
+
+test('the seed is that of the run', async () => {
+  const numbers = await Promise.all(
+    [3, 3, 4].map(async (seed) => (await openModel(source, seed)).context.random('x').uniform()),
+  );
+  assert.equal(numbers[0], numbers[1]);
+  assert.notEqual(numbers[0], numbers[2]);
+});
+
+test('a tokenizer with more tokens than the model embeds is said', async () => {
+  const small = await makeModel(path.join(folder, 'small'), { vocabulary: 100 });
+  const { model, tokenizer } = await openModel(small, 1);
+  const [warning, ...others] = vocabularyWarnings(model, tokenizer);
+  assert.equal(others.length, 0);
+  assert.equal(warning!.code, 'tokenizer.vocabulary');
+  assert.match(warning!.message, new RegExp(`${tokenizer.vocabSize} tokens, the model embeds 100`));
+});
+
+test('methods are attached in order, with random numbers of their own', async () => {
+  const context = fakeContext(smallSites() as Site[]);
+  const methods = attachMethods([loraOptions(), { type: 'full' }, loraOptions()], context);
+  assert.deepEqual(
+    methods.map(({ type }) => type),
+    ['lora', 'full', 'lora'],
+  );
+  const name = 'model.layers.0.q_proj.lora_A';
+  const first = (await starts(methods[0]!)).get(name);
+  assert.notDeepEqual((await starts(methods[2]!)).get(name), first);
+  assert.deepEqual((await starts(attachMethods([loraOptions()], context)[0]!)).get(name), first);
+});
