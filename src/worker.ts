@@ -1,4 +1,4 @@
-import { problemOf } from './common/problem.js';
+import { isError, problemOf } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
 import { embeddedEngine } from './engines/embedded.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
@@ -40,12 +40,12 @@ async function run(file: string, overrides: readonly string[]): Promise<number> 
   };
   try {
     const { run: loaded, problems } = await loadRunFile(file, overrides);
-    const errors = problems.filter(({ severity }) => severity !== 'warning');
+    const errors = problems.filter(isError);
     if (loaded === undefined) {
       emit({ type: 'failed', problem: errors[0]!, others: errors.slice(1) });
       return exitCodes.failed;
     }
-    const warnings = problems.filter(({ severity }) => severity === 'warning');
+    const warnings = problems.filter((problem) => !isError(problem));
     await embeddedEngine(loaded, { emit, warnings, stopRequested: () => stopRequested });
     return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/common/format.js';
+import { runName } from '../src/config/runName.js';
 import type { RunState } from '../src/engines/runState.js';
-import { describeState, runName } from '../src/host/names.js';
+import { describeState } from '../src/host/names.js';
 import { button, make, setShown, setText } from './dom.js';
 import { remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';

@@ -1,8 +1,9 @@
 import type { Attached, Values } from '../methods/method.js';
+import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createScope } from '../models/scope.js';
 import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
-import { dim, fixedShape, multiplyDims } from '../tensor/dims.js';
+import { dim, multiplyDims } from '../tensor/dims.js';
 import { reshape } from '../tensor/ops/shape.js';
 import { input } from '../tensor/tensor.js';
 
@@ -46,15 +47,8 @@ export async function allLogits(setup: {
     positions: whole((column) => column),
     segments: whole(() => 1),
   };
-  for (const { variable } of methods.flatMap((method) => method.trainables)) {
-    feeds[variable.name] = {
-      dtype: 'float32',
-      shape: fixedShape(variable.shape),
-      data: setup.values.get(variable.name)!,
-    };
-  }
   try {
-    const { logits } = await program.run(feeds);
+    const { logits } = await program.run({ ...feeds, ...trainedFeeds(methods, setup.values, program.reads) });
     return logits!.data as Float32Array;
   } finally {
     await program.dispose();

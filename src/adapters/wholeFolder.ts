@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 
 /** Space left free on the disk beside what is written. */
 const SPARE_BYTES = 64 * 1024 * 1024;
@@ -56,7 +56,7 @@ async function makeParent(target: string): Promise<void> {
     fail(
       {
         code: 'folder.no-parent',
-        message: `the folder cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+        message: `the folder cannot be made: ${messageOf(error)}`,
         where: { file: parent },
         mend: 'Name an output folder in a place where you may write.',
       },

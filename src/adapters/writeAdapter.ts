@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
 import type { SavedMethod } from '../methods/method.js';
-import { writeSafetensors } from '../models/safetensors.js';
+import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './readAdapter.js';

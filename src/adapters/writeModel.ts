@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
-import type { TensorToWrite } from '../models/safetensors.js';
-import { writeSafetensors } from '../models/safetensors.js';
+import type { TensorToWrite } from '../models/writeSafetensors.js';
+import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { writeFolderWhole } from './wholeFolder.js';
 

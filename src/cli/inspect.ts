@@ -1,6 +1,7 @@
 import { inspectAdapter } from '../adapters/inspect.js';
 import type { Inspection } from '../adapters/inspect.js';
 import { formatCount, formatLoss } from '../common/format.js';
+import { isError } from '../common/problem.js';
 import type { Command } from './command.js';
 import { DONE, UNUSABLE_INPUT } from './exitCode.js';
 import { printable } from './styles.js';
@@ -19,7 +20,7 @@ export const inspect: Command = {
     if (args.flag('json')) io.json(found);
     else io.line(printable(inspectionText(found)));
     for (const problem of found.problems) io.problem(problem);
-    return found.problems.some(({ severity }) => severity !== 'warning') ? UNUSABLE_INPUT : DONE;
+    return found.problems.some(isError) ? UNUSABLE_INPUT : DONE;
   },
 };
 

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
 import { nearestName } from '../common/nearest.js';
-import { fail } from '../common/problem.js';
-import { checkPaths } from '../config/paths.js';
+import { fail, isError } from '../common/problem.js';
 import { parseRunFile } from '../config/parseRunFile.js';
+import { checkPaths } from '../config/paths.js';
 import { scaffoldRunFile } from '../config/scaffold.js';
 import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
@@ -98,6 +98,6 @@ function relativeTo(folder: string, target: string): string {
 async function checkNamedFiles(text: string, file: string): Promise<void> {
   const { tree, problems } = parseRunFile(text, file);
   const found = [...problems, ...(tree === undefined ? [] : await checkPaths(tree, path.dirname(file)))];
-  const error = found.find(({ severity }) => severity !== 'warning');
+  const error = found.find(isError);
   if (error !== undefined) fail({ ...error, where: undefined });
 }

@@ -1,4 +1,4 @@
-import { ProblemError } from '../common/problem.js';
+import { ProblemError, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { loadRunFile } from '../config/loadRunFile.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
@@ -40,6 +40,6 @@ export async function checkRunFile(
 ): Promise<{ readonly run: LoadedRun; readonly warnings: readonly Problem[] }> {
   const { run, problems } = await loadRunFile(file, overrides);
   if (run !== undefined) return { run, warnings: problems };
-  const [first, ...others] = problems.filter(({ severity }) => severity !== 'warning');
+  const [first, ...others] = problems.filter(isError);
   throw new ProblemsError(first!, others);
 }

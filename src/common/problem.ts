@@ -54,9 +54,22 @@ export function describeProblem(problem: Problem): string {
     .join('\n');
 }
 
+/** Whether it keeps the work from going on; a warning does not. */
+export function isError({ severity }: Problem): boolean {
+  return severity !== 'warning';
+}
+
+/** What a caught value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** The problem an error carries; any other error becomes one with code `internal`. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ProblemError) return error.problem;
-  const message = error instanceof Error ? error.message : String(error);
-  return { code: 'internal', message, mend: 'This is a fault of PEFT Studio: please report it with the log.' };
+  return {
+    code: 'internal',
+    message: messageOf(error),
+    mend: 'This is a fault of PEFT Studio: please report it with the log.',
+  };
 }

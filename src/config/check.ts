@@ -1,6 +1,7 @@
-import type { TObject, TSchema } from '@sinclair/typebox';
 import { isDeepStrictEqual } from 'node:util';
+import type { TObject, TSchema } from '@sinclair/typebox';
 import { nearestName } from '../common/nearest.js';
+import { isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import { choiceWords, describeSchema, describeShape, listWords, shapeOf } from './shape.js';
 import type { Range, Shape } from './shape.js';
@@ -41,7 +42,7 @@ export function checkProperties(
     if (Object.hasOwn(schema.properties, entry.key)) continue;
     const problem = unknownKey(entry.key, entry.value, known, { ...at, holder: entry.keyAt });
     at.problems.push(problem);
-    if (problem.severity !== 'warning') complete = false;
+    if (isError(problem)) complete = false;
   }
   const values: Record<string, unknown> = {};
   for (const [key, property] of Object.entries(schema.properties)) {

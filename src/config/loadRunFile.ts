@@ -1,11 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { deepFreeze } from './freeze.js';
 import { parseRunFile } from './parseRunFile.js';
 import { checkPaths } from './paths.js';
 import { MAX_RUN_FILE_BYTES } from './readYaml.js';
+import { runName } from './runName.js';
 import type { RunConfig } from './schema.js';
 
 /** A run file read, checked and resolved: every path in `config` is absolute and was found on disk. */
@@ -34,15 +36,8 @@ export async function loadRunFile(
   if (typeof text !== 'string') return { problems: [text] };
   const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
   const problems = [...found, ...(tree ? await checkPaths(tree, folder) : [])];
-  if (!config || problems.some(({ severity }) => severity !== 'warning')) return { problems };
+  if (!config || problems.some(isError)) return { problems };
   return { run: { config: resolve(config, absolute), file: absolute, folder }, problems };
-}
-
-/** The run's name when the file gives none: its own name up to `.peft.yaml` or its last extension. */
-export function runName(file: string): string {
-  const base = path.basename(file);
-  const stem = base.replace(/\.peft\.(ya?ml|json)$/i, '');
-  return stem === base ? path.parse(base).name : stem || 'run';
 }
 
 function resolve(config: RunConfig, file: string): ResolvedRunConfig {
@@ -81,7 +76,7 @@ async function readText(file: string): Promise<string | Problem> {
         mend: 'Check its path.',
       };
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { code: 'config.unreadable', message: `The run file cannot be read: ${reason}.`, where };
   }
   // UTF-16 without a mark is valid UTF-8 full of zeros.

@@ -1,4 +1,5 @@
 import { Value } from '@sinclair/typebox/value';
+import { isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import { checkProperties } from './check.js';
 import { crossCheck } from './crossChecks.js';
@@ -55,7 +56,7 @@ export function parseRunFile(text: string, file: string, overrides: readonly str
   problems.push(...crossCheck(draftOf(values), placeOf));
 
   problems.sort((a, b) => order(a, file) - order(b, file));
-  const failed = problems.some(({ severity }) => severity !== 'warning');
+  const failed = problems.some(isError);
   if (failed) return { problems: capped(problems), tree, placeOf };
   if (!complete || !isRunConfig(values))
     throw new Error('A run file passed the checks without fitting the schema.');

@@ -1,3 +1,4 @@
+import { messageOf } from '../common/problem.js';
 /** Characters that no module path has and that mean something in a regular expression. */
 const REGEX_MARKS = /[\\^$*+?()[\]{}|]/;
 
@@ -12,7 +13,7 @@ export function regexFault(pattern: string): string | undefined {
     new RegExp(pattern);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

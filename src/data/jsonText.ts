@@ -1,5 +1,6 @@
 import { isJsonObject } from '../common/json.js';
 import type { JsonObject } from '../common/json.js';
+import { messageOf } from '../common/problem.js';
 
 /** Deepest nesting read in a row. Rows of text need 3 or 4; deep ones are bombs against whatever walks them. */
 export const MAX_NESTING = 64;
@@ -12,7 +13,7 @@ export function parseJsonRow(text: string): { value: JsonObject } | { reason: st
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return { reason: `not valid JSON: ${error instanceof Error ? error.message : String(error)}` };
+    return { reason: `not valid JSON: ${messageOf(error)}` };
   }
   return isJsonObject(value) ? { value } : { reason: `${jsonKind(value)}, not an object` };
 }

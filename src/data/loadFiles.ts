@@ -68,20 +68,7 @@ export async function loadFiles(
   options: DataOptions,
   tokenizer: Tokenizer,
 ): Promise<Loaded> {
-  const counts: Counts = {
-    files,
-    formats: [],
-    rows: [],
-    rowCount: 0,
-    broken: [],
-    brokenCount: 0,
-    unsupervised: 0,
-    unsupervisedTruncated: 0,
-    foreignEnds: new Map(),
-    endless: 0,
-    emptyAnswers: 0,
-    ignoredColumns: [],
-  };
+  const counts = nothingCounted(files);
   for (const file of files) {
     if (counts.rowCount >= (options.max_rows ?? Infinity)) break;
     await loadFile(file, options, tokenizer, counts);
@@ -99,6 +86,24 @@ export async function loadFiles(
     });
   }
   return counts;
+}
+
+/** {@link Loaded} before the first row. */
+export function nothingCounted(files: readonly string[]): Counts {
+  return {
+    files,
+    formats: [],
+    rows: [],
+    rowCount: 0,
+    broken: [],
+    brokenCount: 0,
+    unsupervised: 0,
+    unsupervisedTruncated: 0,
+    foreignEnds: new Map(),
+    endless: 0,
+    emptyAnswers: 0,
+    ignoredColumns: [],
+  };
 }
 
 async function loadFile(file: string, options: DataOptions, tokenizer: Tokenizer, counts: Counts): Promise<void> {

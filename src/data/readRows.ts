@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { nearestName } from '../common/nearest.js';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 import { csvRows } from './csvRows.js';
 import { MAX_JSON_BYTES, jsonRows, noRows, readJsonText } from './jsonRows.js';
 import { parseJsonRow } from './jsonText.js';
@@ -146,7 +146,7 @@ async function* fileBytes(file: string): AsyncGenerator<Uint8Array> {
   try {
     yield* stream;
   } catch (cause) {
-    const message = `The file cannot be read: ${cause instanceof Error ? cause.message : String(cause)}.`;
+    const message = `The file cannot be read: ${messageOf(cause)}.`;
     fail({ code: 'data.unreadable', message, where: { file }, mend: 'Check its permissions.' }, cause);
   }
 }

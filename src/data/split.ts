@@ -1,5 +1,6 @@
 import { fail } from '../common/problem.js';
 import { random, shuffle } from '../common/random.js';
+import { nothingCounted } from './loadFiles.js';
 import type { Loaded } from './loadFiles.js';
 
 /**
@@ -23,18 +24,10 @@ export function splitRows(all: Loaded, split: number, seed: number): { train: Lo
   return {
     train: { ...all, rows: all.rows.filter((_, i) => !held.has(i)), rowCount: all.rowCount - wanted },
     validation: {
-      files: all.files,
+      ...nothingCounted(all.files),
       formats: all.formats,
       rows: all.rows.filter((_, i) => held.has(i)),
       rowCount: wanted,
-      broken: [],
-      brokenCount: 0,
-      unsupervised: 0,
-      unsupervisedTruncated: 0,
-      foreignEnds: new Map(),
-      endless: 0,
-      emptyAnswers: 0,
-      ignoredColumns: [],
     },
   };
 }

@@ -2,9 +2,9 @@ import { fail } from '../common/problem.js';
 import type { Random } from '../common/random.js';
 import { random } from '../common/random.js';
 import type { Attached, Values } from '../methods/method.js';
+import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
-import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
-import { fixedShape } from '../tensor/dims.js';
+import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import { createCache } from './cache.js';
 import { checkPrompt } from './checkPrompt.js';
 import { decodeGraph } from './decodeGraph.js';
@@ -140,20 +140,4 @@ function extend(
   if (settings.eos_token_id.includes(id)) row.reason = 'eos';
   else if (stopped) row.reason = 'stopped';
   else if (row.ids.length >= settings.max_new_tokens || row.length >= positionLimit) row.reason = 'length';
-}
-
-/** The methods' trainables as the program's inputs, those that it reads. */
-function trainedFeeds(
-  methods: readonly Attached[],
-  values: Values,
-  reads: ReadonlySet<string>,
-): Record<string, Value> {
-  const feeds: Record<string, Value> = {};
-  for (const { variable } of methods.flatMap((method) => method.trainables)) {
-    if (!reads.has(variable.name)) continue;
-    const data = values.get(variable.name);
-    if (data === undefined) throw new Error(`there is no value of the trainable ${variable.name}`);
-    feeds[variable.name] = { dtype: 'float32', shape: fixedShape(variable.shape), data };
-  }
-  return feeds;
 }

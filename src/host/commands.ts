@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
+import { runName } from '../config/runName.js';
 import { isGoing } from '../engines/runState.js';
-import { runName } from './names.js';
 import type { Panel } from './panel.js';
 import type { Runs } from './runs.js';
 

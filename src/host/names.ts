@@ -1,10 +1,5 @@
 import type { RunState } from '../engines/runState.js';
 
-/** `quickstart.peft.yaml` → `quickstart`: how a run is called in messages. */
-export function runName(file: string): string {
-  return (file.split(/[\\/]/).at(-1) ?? file).replace(/\.peft\.(ya?ml|json)$/i, '');
-}
-
 /** A run's state in a few words: `finished`, `training`, … */
 export function describeState(state: RunState): string {
   switch (state.kind) {

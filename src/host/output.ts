@@ -1,7 +1,6 @@
 import * as vscode from 'vscode';
 import { describeProblem } from '../common/problem.js';
 import { describeEvent } from '../training/describeEvent.js';
-import type { LogLevel } from '../training/describeEvent.js';
 import type { Runs } from './runs.js';
 
 /** The output channel `PEFT Studio`. */
@@ -16,7 +15,7 @@ export function logRuns(output: vscode.LogOutputChannel, runs: Runs): vscode.Dis
     // A failure is told once, when its process has ended.
     if (event?.type === 'failed') return;
     if (event) {
-      for (const { level, text } of describeEvent(event)) write(output, level, text);
+      for (const { level, text } of describeEvent(event)) output[level === 'warning' ? 'warn' : level](text);
       return;
     }
     if (state.kind === 'finished') output.info(state.note ?? 'The worker has exited.');
@@ -27,24 +26,4 @@ export function logRuns(output: vscode.LogOutputChannel, runs: Runs): vscode.Dis
     }
     if (state.kind === 'stopping') output.info('Stop requested: the present step is finished first.');
   });
-}
-
-function write(output: vscode.LogOutputChannel, level: LogLevel, text: string): void {
-  switch (level) {
-    case 'trace':
-      output.trace(text);
-      break;
-    case 'debug':
-      output.debug(text);
-      break;
-    case 'info':
-      output.info(text);
-      break;
-    case 'warning':
-      output.warn(text);
-      break;
-    case 'error':
-      output.error(text);
-      break;
-  }
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
+import { messageOf } from '../common/problem.js';
+import { runName } from '../config/runName.js';
 import type { RunState } from '../engines/runState.js';
-import { runName } from './names.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
 import { openPlace, revealFolder } from './problems.js';
@@ -72,7 +73,7 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
   /** What a button of the page starts may fail (a file that is gone): it is said, not lost. */
   function settle(work: Thenable<unknown>): void {
     work.then(undefined, (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       output.error(message);
       void vscode.window.showErrorMessage(`PEFT Studio: ${message}`);
     });

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Place, Problem } from '../common/problem.js';
-import { runName } from './names.js';
+import { runName } from '../config/runName.js';
 import type { Runs } from './runs.js';
 
 /** Shows failed runs and warnings: a message with buttons, and an entry in the Problems view where a file is named. */

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
+import { runName } from '../config/runName.js';
 import { isGoing } from '../engines/runState.js';
-import { runName } from './names.js';
 import { createProgressView } from './progressView.js';
 import type { Runs } from './runs.js';
 

@@ -66,6 +66,7 @@ export interface Trainable {
 
 /** What a method took hold of. */
 export interface MethodCoverage {
+  /** One per entry of `target_modules` (and the like): the pattern and how many modules it matched. */
   readonly targets: readonly { readonly entry: string; readonly matched: number }[];
   readonly modules: readonly {
     readonly path: string;

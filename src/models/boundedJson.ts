@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 
 /** Deepest nesting accepted in `config.json`, `tokenizer.json` and their like; real ones stay below 12. */
 const MAX_DEPTH = 64;
@@ -27,7 +27,7 @@ export function parseJson(text: string, context: { file: string; code: string; m
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const at = /position (\d+)/.exec(message);
     return refuse(at ? Number(at[1]) : text.length, `this is not valid JSON (${message})`);
   }

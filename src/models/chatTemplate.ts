@@ -1,6 +1,6 @@
 import { createContext, Script } from 'node:vm';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 import type { ChatMessage } from './tokenizer.js';
 
 /** The longest templates in use (tool calling) have some 20 kB. */
@@ -200,7 +200,7 @@ const watched: { work?: () => void } = createContext({});
 
 function refuse({ file, maxMilliseconds }: Context, code: string, error: unknown): never {
   const where = { file };
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof TemplateStop && error.code === 'template.raised') {
     fail({
       code: error.code,

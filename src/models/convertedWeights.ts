@@ -5,7 +5,8 @@ import { cacheFolder, pathKind } from '../common/files.js';
 import { fail, ProblemError } from '../common/problem.js';
 import type { MappedTensor, MappedWeights } from './checkpoint.js';
 import type { SafetensorsHeader } from './safetensors.js';
-import { readSafetensorsHeader, writeSafetensors } from './safetensors.js';
+import { readSafetensorsHeader } from './safetensors.js';
+import { writeSafetensors } from './writeSafetensors.js';
 import { elementCount } from './tensorSpans.js';
 
 /** Raised when the conversion itself changes, so that files of earlier versions are not taken for current. */

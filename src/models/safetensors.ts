@@ -1,11 +1,10 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { writeWhole } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import { parseJson } from './boundedJson.js';
-import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './floatFormats.js';
+import { bf16ToF32, f16ToF32 } from './floatFormats.js';
 import { checkSpans, elementCount } from './tensorSpans.js';
 
 /** Header of 8 + 25 MB at most: a model of 100,000 tensors has about 12 MB; more is a hostile claim. */
@@ -14,9 +13,6 @@ const MAX_HEADER_BYTES = 25 * 1024 * 1024;
 const MAX_HEADER_DEPTH = 3;
 /** No framework writes more dimensions. */
 const MAX_RANK = 8;
-/** Values converted and written at once: 4 MB of float32. */
-const CHUNK = 1 << 20;
-
 /** Bytes per value of the format's types (those of at least one byte). */
 const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
   ...['BOOL', 'U8', 'I8', 'F8_E5M2', 'F8_E4M3', 'F8_E8M0'].map((name) => [name, 1] as const),
@@ -41,15 +37,6 @@ export interface SafetensorsEntry {
   readonly offset: number;
   /** In bytes. */
   readonly length: number;
-}
-
-/** What {@link writeSafetensors} writes: values are float32, `dtype` is the type on disk. */
-export interface TensorToWrite {
-  readonly name: string;
-  readonly dtype: 'F32' | 'F16' | 'BF16';
-  readonly shape: readonly number[];
-  /** Row-major values, or what produces them when their turn comes (only one tensor is then in memory). */
-  readonly data: Float32Array | (() => Promise<Float32Array>);
 }
 
 /**
@@ -101,39 +88,6 @@ export async function readSafetensor(header: SafetensorsHeader, name: string): P
   } finally {
     await handle.close();
   }
-}
-
-/**
- * Writes a safetensors file, whole or not at all, tensor by tensor in the order given. Data start at a
- * multiple of `alignment` bytes (8, as the reference implementation pads; 64 for files that are mapped).
- * Errors: `safetensors.duplicate`, `safetensors.data-length`.
- */
-export async function writeSafetensors(
-  file: string,
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>> = {},
-  options: { alignment?: number; onTensor?: (done: number, total: number) => void } = {},
-): Promise<void> {
-  const header = makeHeader(file, tensors, metadata, options.alignment ?? 8);
-  await writeWhole(file, async (handle) => {
-    await handle.writeFile(header);
-    for (const [index, tensor] of tensors.entries()) {
-      const values = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
-      const expected = elementCount(tensor.shape);
-      if (values.length !== expected) {
-        fail({
-          code: 'safetensors.data-length',
-          message: `tensor ${tensor.name} was given ${values.length} values`,
-          where: { file },
-          expected: `${expected}, the product of its shape [${tensor.shape.join(', ')}]`,
-        });
-      }
-      for (let at = 0; at < values.length; at += CHUNK) {
-        await handle.writeFile(encode(values.subarray(at, at + CHUNK), tensor.dtype));
-      }
-      options.onTensor?.(index + 1, tensors.length);
-    }
-  });
 }
 
 async function readHeaderLength(handle: FileHandle, file: string, size: number): Promise<number> {
@@ -246,36 +200,6 @@ function parseEntry(file: string, name: string, value: Json, dataStart: number):
 
 function isSizes(value: Json | undefined): value is readonly number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-}
-
-function makeHeader(
-  file: string,
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>>,
-  alignment: number,
-): Uint8Array {
-  const entries = new Map<string, Json>();
-  if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
-  let offset = 0;
-  for (const { name, dtype, shape } of tensors) {
-    if (entries.has(name) || name === '__metadata__') {
-      fail({ code: 'safetensors.duplicate', message: `two tensors are called ${name}`, where: { file } });
-    }
-    const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' ? 4 : 2);
-    entries.set(name, { dtype, shape, data_offsets: [offset, end] });
-    offset = end;
-  }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
-  const length = Math.ceil((8 + json.length) / alignment) * alignment;
-  const bytes = new Uint8Array(length).fill(0x20); // the format pads with spaces
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(length - 8), true);
-  bytes.set(json, 8);
-  return bytes;
-}
-
-function encode(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
-  const typed = dtype === 'F32' ? values : dtype === 'F16' ? f32ToF16(values) : f32ToBf16(values);
-  return new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
 }
 
 /** Exactly `length` bytes from `offset`, in an array of their own (offset 0 of its buffer). */

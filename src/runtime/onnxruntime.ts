@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type * as Ort from 'onnxruntime-node';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 import type { DType, TypedData } from '../tensor/tensor.js';
 import { buildOnnxModel } from './onnxModel.js';
 import type { Runtime, RuntimeOptions, Value } from './runtime.js';
@@ -95,7 +95,7 @@ async function loadOnnxRuntime(): Promise<typeof Ort> {
     const module = (await import('onnxruntime-node')) as typeof Ort & { default?: typeof Ort };
     return module.InferenceSession === undefined && module.default !== undefined ? module.default : module;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     fail(
       {
         code: 'runtime.not-loaded',

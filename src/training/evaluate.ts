@@ -1,9 +1,9 @@
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch, Example } from '../data/example.js';
 import type { Attached, Values } from '../methods/method.js';
+import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
-import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
-import { fixedShape } from '../tensor/dims.js';
+import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import { batchFeeds, lossGraph } from './lossGraph.js';
 
 export interface Metrics {
@@ -42,11 +42,6 @@ export async function createEvaluator(setup: {
     { training: false, positionLimit: setup.positionLimit },
   );
   const program = await setup.runtime.compile({ loss: lossSum, correct }, setup.weights);
-  const shapes = new Map(
-    setup.methods.flatMap(({ trainables }) =>
-      trainables.map(({ variable: { name, shape } }) => [name, fixedShape(shape)]),
-    ),
-  );
   return {
     async evaluate(examples, values, onBatch) {
       const plan = planBatches(examples, {
@@ -59,7 +54,10 @@ export async function createEvaluator(setup: {
       let [loss, right, tokens, rightRows, rows] = [0, 0, 0, 0, 0];
       for (const [at, indices] of plan.entries()) {
         const batch = makeBatch(examples, indices);
-        const results = await program.run({ ...batchFeeds(batch), ...valueFeeds(values, shapes, program.reads) });
+        const results = await program.run({
+          ...batchFeeds(batch),
+          ...trainedFeeds(setup.methods, values, program.reads),
+        });
         const hits = results['correct']!.data as Uint8Array;
         loss += Number(results['loss']!.data[0]);
         tokens += hits.length;
@@ -78,19 +76,6 @@ export async function createEvaluator(setup: {
     },
     dispose: () => program.dispose(),
   };
-}
-
-/** Trainables as a program's inputs, those that it reads. */
-export function valueFeeds(
-  values: Values,
-  shapes: ReadonlyMap<string, readonly number[]>,
-  reads: ReadonlySet<string>,
-): Record<string, Value> {
-  const feeds: Record<string, Value> = {};
-  for (const [name, data] of values) {
-    if (reads.has(name)) feeds[name] = { dtype: 'float32', shape: shapes.get(name)!, data };
-  }
-  return feeds;
 }
 
 function fullyRightRows(batch: Batch, hits: Uint8Array): number {

@@ -1,5 +1,6 @@
 import type { Problem } from '../common/problem.js';
 import type { DataReport } from '../data/example.js';
+import type { MethodCoverage } from '../methods/method.js';
 
 /**
  * What a run says while it goes: one JSON object per line in `events.jsonl`, on the CLI's standard output
@@ -40,23 +41,12 @@ export interface Started {
   readonly seed: number;
 }
 
-/** What the method took hold of; comes before the first step. */
-export interface Coverage {
+/** What the methods took hold of, and warnings of all input; comes before the first step. */
+export interface Coverage extends MethodCoverage {
   readonly type: 'coverage';
-  /** One per entry of `target_modules` (and the like): the pattern and how many modules it matched. */
-  readonly targets: readonly { readonly entry: string; readonly matched: number }[];
-  readonly modules: readonly {
-    readonly path: string;
-    readonly shape: readonly number[];
-    readonly trainable: number;
-  }[];
-  readonly layersCovered: number;
   readonly layers: number;
   readonly trainable: number;
   readonly total: number;
-  /** The names of the files the run will write, and what they hold. */
-  readonly saves: string;
-  readonly warnings: readonly Problem[];
 }
 
 export interface DataLoaded {

@@ -1,13 +1,12 @@
 import type { Batch } from '../data/example.js';
 import type { Attached, Values } from '../methods/method.js';
+import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
-import { fixedShape } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
 import { mul } from '../tensor/ops/elementwise.js';
 import { reduceSum } from '../tensor/ops/reduce.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { valueFeeds } from './evaluate.js';
 import { batchFeeds, intFeed, lossGraph } from './lossGraph.js';
 
 /**
@@ -47,13 +46,12 @@ export async function firstNonFinite(setup: {
   ];
   const outputs = Object.fromEntries(suspects.map(([name, tensor]) => [name, mark(tensor)]));
   const program = await setup.runtime.compile(outputs, setup.weights);
-  const shapes = new Map(trainables.map(({ variable: { name, shape } }) => [name, fixedShape(shape)]));
   try {
     for (const [at, batch] of setup.batches.entries()) {
       const results = await program.run({
         ...batchFeeds(batch),
         dropout_seed: intFeed((setup.dropoutSeed + at) | 0),
-        ...valueFeeds(setup.values, shapes, program.reads),
+        ...trainedFeeds(setup.methods, setup.values, program.reads),
       });
       for (const [name] of suspects) if (!Number.isFinite(Number(results[name]!.data[0]))) return name;
     }

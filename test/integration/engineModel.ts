@@ -5,7 +5,7 @@ import type { LoadedRun } from '../../src/config/loadRunFile.js';
 import { loadRunFile } from '../../src/config/loadRunFile.js';
 import { embeddedEngine } from '../../src/engines/embedded.js';
 import type { RunControl } from '../../src/engines/engine.js';
-import { writeSafetensors } from '../../src/models/safetensors.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import type { RunEvent } from '../../src/training/events.js';
 import { ROOT, readJson } from '../support/fixtures.js';
 

@@ -6,7 +6,7 @@ import { after } from 'node:test';
 import { ProblemError } from '../../src/common/problem.js';
 import type { JsonObject } from '../../src/common/json.js';
 import type { NamedTensor } from '../../src/methods/method.js';
-import { writeSafetensors } from '../../src/models/safetensors.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import type { Tokenizer } from '../../src/models/tokenizer.js';
 import { fixture, readJson, readTensors } from './fixtures.js';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { writeModel } from '../../../src/adapters/writeModel.js';
-import type { TensorToWrite } from '../../../src/models/safetensors.js';
+import type { TensorToWrite } from '../../../src/models/writeSafetensors.js';
 import { openCheckpoint } from '../../../src/models/openCheckpoint.js';
 import { names, temporaryFolder } from '../../support/adapters.js';
 import { readJson } from '../../support/fixtures.js';

@@ -9,7 +9,7 @@ import type { Interrupt } from '../../../src/cli/interrupt.js';
 import { createIo } from '../../../src/cli/io.js';
 import type { Io } from '../../../src/cli/io.js';
 import { random } from '../../../src/common/random.js';
-import { writeSafetensors } from '../../../src/models/safetensors.js';
+import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
 import { ROOT } from '../../support/fixtures.js';
 
 /** The program of the real worker. */

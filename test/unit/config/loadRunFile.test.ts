@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Problem } from '../../../src/common/problem.js';
-import { loadRunFile, runName } from '../../../src/config/loadRunFile.js';
+import { loadRunFile } from '../../../src/config/loadRunFile.js';
 import { span } from './support.js';
 
 let folder = '';
@@ -119,14 +119,4 @@ describe('loadRunFile', () => {
     );
     assert.equal((await loadRunFile(folder)).problems[0]?.code, 'config.unreadable');
   });
-});
-
-it('runName drops what run files end in', () => {
-  assert.deepEqual(['a/news.peft.yaml', 'x.PEFT.yml', 'b.peft.json', 'c.yaml', 'v1.2.peft.yaml'].map(runName), [
-    'news',
-    'x',
-    'b',
-    'c',
-    'v1.2',
-  ]);
 });

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
-import type { TensorToWrite } from '../../../src/models/safetensors.js';
-import { writeSafetensors } from '../../../src/models/safetensors.js';
+import type { TensorToWrite } from '../../../src/models/writeSafetensors.js';
+import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
 
 /** A folder for one test file, with the weights cache inside it; removed when the tests are done. */
 export function temporaryFolder(): string {

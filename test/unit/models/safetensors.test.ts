@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { readSafetensor, readSafetensorsHeader, writeSafetensors } from '../../../src/models/safetensors.js';
+import { readSafetensor, readSafetensorsHeader } from '../../../src/models/safetensors.js';
+import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
 import { problem, temporaryFolder, tensor, writeRaw } from './files.js';
 
 const folder = temporaryFolder();

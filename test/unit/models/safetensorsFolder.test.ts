@@ -3,8 +3,8 @@ import { mkdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 
 import path from 'node:path';
 import { test } from 'node:test';
 import type { MappedWeights } from '../../../src/models/checkpoint.js';
-import type { TensorToWrite } from '../../../src/models/safetensors.js';
-import { writeSafetensors } from '../../../src/models/safetensors.js';
+import type { TensorToWrite } from '../../../src/models/writeSafetensors.js';
+import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
 import { openSafetensorsFolder } from '../../../src/models/safetensorsFolder.js';
 import { problem, temporaryFolder, tensor, writeFolder, writeRaw } from './files.js';
 

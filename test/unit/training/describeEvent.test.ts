@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeState, runName } from '../../../src/host/names.js';
 import { describeEvent } from '../../../src/training/describeEvent.js';
 
 test('skipped rows and warnings reach the log as warnings', () => {
@@ -45,10 +44,4 @@ test('the supervised part of a sample is told apart', () => {
     ],
   });
   assert.equal(line?.text, 'train line 2: Question? ⟦Answer.⟧');
-});
-
-test('names', () => {
-  assert.equal(runName('/a/quick start.peft.yaml'), 'quick start');
-  assert.equal(runName('C:\\runs\\b.peft.json'), 'b');
-  assert.equal(describeState({ kind: 'idle' }), 'no run');
 });

@@ -1,0 +1,80 @@
+import { writeWhole } from '../common/files.js';
+import type { Json } from '../common/json.js';
+import { fail } from '../common/problem.js';
+import { f32ToBf16, f32ToF16 } from './floatFormats.js';
+import { elementCount } from './tensorSpans.js';
+
+/** Values converted and written at once: 4 MB of float32. */
+const CHUNK = 1 << 20;
+
+/** What {@link writeSafetensors} writes: values are float32, `dtype` is the type on disk. */
+export interface TensorToWrite {
+  readonly name: string;
+  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly shape: readonly number[];
+  /** Row-major values, or what produces them when their turn comes (only one tensor is then in memory). */
+  readonly data: Float32Array | (() => Promise<Float32Array>);
+}
+
+/**
+ * Writes a safetensors file, whole or not at all, tensor by tensor in the order given. Data start at a
+ * multiple of `alignment` bytes (8, as the reference implementation pads; 64 for files that are mapped).
+ * Errors: `safetensors.duplicate`, `safetensors.data-length`.
+ */
+export async function writeSafetensors(
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = {},
+  options: { alignment?: number; onTensor?: (done: number, total: number) => void } = {},
+): Promise<void> {
+  const header = makeHeader(file, tensors, metadata, options.alignment ?? 8);
+  await writeWhole(file, async (handle) => {
+    await handle.writeFile(header);
+    for (const [index, tensor] of tensors.entries()) {
+      const values = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+      const expected = elementCount(tensor.shape);
+      if (values.length !== expected) {
+        fail({
+          code: 'safetensors.data-length',
+          message: `tensor ${tensor.name} was given ${values.length} values`,
+          where: { file },
+          expected: `${expected}, the product of its shape [${tensor.shape.join(', ')}]`,
+        });
+      }
+      for (let at = 0; at < values.length; at += CHUNK) {
+        await handle.writeFile(encode(values.subarray(at, at + CHUNK), tensor.dtype));
+      }
+      options.onTensor?.(index + 1, tensors.length);
+    }
+  });
+}
+
+function makeHeader(
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>>,
+  alignment: number,
+): Uint8Array {
+  const entries = new Map<string, Json>();
+  if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
+  let offset = 0;
+  for (const { name, dtype, shape } of tensors) {
+    if (entries.has(name) || name === '__metadata__') {
+      fail({ code: 'safetensors.duplicate', message: `two tensors are called ${name}`, where: { file } });
+    }
+    const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' ? 4 : 2);
+    entries.set(name, { dtype, shape, data_offsets: [offset, end] });
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const length = Math.ceil((8 + json.length) / alignment) * alignment;
+  const bytes = new Uint8Array(length).fill(0x20); // the format pads with spaces
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length - 8), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+function encode(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
+  const typed = dtype === 'F32' ? values : dtype === 'F16' ? f32ToF16(values) : f32ToBf16(values);
+  return new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
+}
