@@ -55,13 +55,13 @@ export function buildOnnxModel(
         if (known === undefined) {
           const location = locate(tensor.name);
           if (location === undefined) throw new Error(`the checkpoint has no tensor ${tensor.name}`);
-          emitter.external(tensor, tensor.name, location);
+          emitter.external(tensor, weightName(tensor.name), location);
           weights.set(tensor.name, tensor);
         } else if (!sameShape(known.shape, tensor.shape)) {
           const shapes = `${shapeText(known.shape)} and ${shapeText(tensor.shape)}`;
           throw new Error(`the weight ${tensor.name} is used with two shapes, ${shapes}`);
         }
-        nameOf.set(tensor, tensor.name);
+        nameOf.set(tensor, weightName(tensor.name));
         break;
       }
       case 'constant':
@@ -78,10 +78,8 @@ export function buildOnnxModel(
         break;
     }
   }
-  const clash = [...weights.keys()].find((name) => feeds.has(name));
-  if (clash !== undefined) throw new Error(`a weight and an input are both named ${clash}`);
   for (const [name, tensor] of Object.entries(outputs)) {
-    if (feeds.has(name) || weights.has(name)) throw new Error(`an output and an input are both named ${name}`);
+    if (feeds.has(name)) throw new Error(`an output and an input are both named ${name}`);
     emitter.alias(nameOf.get(tensor)!, name);
   }
   for (const [name, type] of feeds) graph.message(11, (value) => writeValueInfo(value, name, type));
@@ -99,6 +97,11 @@ export function buildOnnxModel(
     opset.integer(2, 1);
   });
   return { bytes: model.finish(), feeds };
+}
+
+/** Weights have names of their own: a trainable copy of one (`modules_to_save`) may be called as it is. */
+function weightName(name: string): string {
+  return `weight ${name}`;
 }
 
 /** Which axis of which input gives each named length. */

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { LoraOptions } from '../../src/methods/lora.js';
+import { attachMethod } from '../../src/methods/registry.js';
+import { startValues } from '../../src/training/stepper.js';
 import { fixture, largestDifference, readInputIds, readTensors } from '../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../support/model.js';
 
@@ -23,3 +27,20 @@ for (const name of ['peft-adapter', 'peft-adapter-embedding']) {
     assert.ok(largestDifference(found, expected.get('base_logits')!.data) > 1e-2, 'the adapter changes something');
   });
 }
+
+test('on a tied model the embedding can train whole while the head stays', async () => {
+  const opened = await openModel(fixture('lora-reference', 'tiny-llama-tied'));
+  const options = Value.Parse(LoraOptions, { type: 'lora', modules_to_save: ['embed_tokens'] });
+  const method = attachMethod(options, opened.context);
+  const values = new Map(await startValues(method.trainables));
+  const rows = [[1, 2, 3, 4]];
+  const base = await logitsOf(opened, rows);
+  assert.ok(largestDifference(await logitsOf(opened, rows, { method, values }), base) <= 1e-5);
+  values.set('model.embed_tokens.weight', new Float32Array(values.get('model.embed_tokens.weight')!.length));
+  const zeroed = await logitsOf(opened, rows, { method, values });
+  assert.ok(
+    zeroed.some((logit) => logit !== 0),
+    'the head still has the base weights',
+  );
+  assert.ok(largestDifference(zeroed, base) > 0.1);
+});
