@@ -5,7 +5,7 @@
 export interface Problem {
   /** Stable, dotted and lower-case: `checkpoint.header-too-long`. Tests and documentation refer to it. */
   readonly code: string;
-  /** One sentence that names what was found. */
+  /** What was found, in one sentence that may follow a place and a colon: small letter first, no full stop. */
   readonly message: string;
   readonly severity?: 'error' | 'warning';
   readonly where?: Place;
@@ -39,7 +39,7 @@ export function fail(problem: Problem, cause?: unknown): never {
   throw new ProblemError(problem, cause === undefined ? undefined : { cause });
 }
 
-/** `file:line:column: message. Expected … Mend.` on one line per part. */
+/** `file:line:column: message`, `Expected: …`, `To mend it: …`, on one line per part. */
 export function describeProblem(problem: Problem): string {
   const { where, message, expected, mend } = problem;
   const place = where

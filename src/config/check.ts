@@ -91,7 +91,7 @@ function checkShape(shape: Shape, node: ConfigNode, at: Checking): unknown {
       if (node.items.length < shape.minimum) {
         at.problems.push({
           code: 'config.empty-list',
-          message: `\`${pathText(at.path)}\` is an empty list.`,
+          message: `\`${pathText(at.path)}\` is an empty list`,
           where: node.at,
           expected: `at least ${shape.minimum} ${shape.minimum === 1 ? 'entry' : 'entries'}, each ${describeSchema(shape.items)}`,
         });
@@ -131,7 +131,7 @@ function checkVariant(shape: Shape & { kind: 'variants' }, node: ConfigNode, at:
     const usual = node.entries.find(({ key }) => usualName(at.section, key) === shape.key);
     at.problems.push({
       code: 'config.missing-key',
-      message: `\`${label}\` is missing.`,
+      message: `\`${label}\` is missing`,
       where: usual?.keyAt ?? at.holder,
       expected: choiceWords(names),
       mend: usual ? `Write \`${shape.key}\` instead of \`${usual.key}\`.` : undefined,
@@ -191,7 +191,7 @@ function withinRange(value: number, { minimum, maximum, exclusiveMinimum, exclus
 function wrongType(shape: Shape, node: ConfigNode, at: Checking): undefined {
   at.problems.push({
     code: wrongCode(shape, node),
-    message: `\`${pathText(at.path)}\` is ${describeNode(node)}.`,
+    message: `\`${pathText(at.path)}\` is ${describeNode(node)}`,
     where: node.at,
     expected: describeShape(shape),
     mend: hint(shape, node),
@@ -244,7 +244,7 @@ function unknownKey(key: string, value: ConfigNode, known: readonly string[], at
     return {
       code: off ? 'config.ignored-key' : 'config.unsupported-key',
       severity: off ? 'warning' : 'error',
-      message: off ? `\`${name}\` is ignored: ${foreign.why}.` : `\`${name}\` cannot be used: ${foreign.why}.`,
+      message: off ? `\`${name}\` is ignored: ${foreign.why}` : `\`${name}\` cannot be used: ${foreign.why}`,
       where: at.holder,
       mend: off ? 'Remove the key.' : foreign.mend,
     };
@@ -253,7 +253,7 @@ function unknownKey(key: string, value: ConfigNode, known: readonly string[], at
   const home = meant === undefined ? homeOf(key, at) : undefined;
   return {
     code: 'config.unknown-key',
-    message: `The key \`${name}\` is unknown.`,
+    message: `the key \`${name}\` is unknown`,
     where: at.holder,
     expected: `one of ${listWords(known)}`,
     mend:
@@ -291,7 +291,7 @@ function missingKey(key: string, schema: TSchema, at: Checking): Problem {
   const description = typeof schema.description === 'string' ? ` ${schema.description}` : '';
   return {
     code: 'config.missing-key',
-    message: `\`${pathText([...at.path, key])}\` is missing.`,
+    message: `\`${pathText([...at.path, key])}\` is missing`,
     where: at.holder,
     expected: describeSchema(schema),
     mend: `Add the key \`${key}\`.${description}`,

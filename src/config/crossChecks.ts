@@ -33,7 +33,7 @@ function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
     return [
       {
         code: 'config.two-validations',
-        message: '`data.validation` and `data.validation_split` are both given.',
+        message: '`data.validation` and `data.validation_split` are both given',
         where,
         mend: 'Keep one: a file of held-out rows, or rows held out of `train`.',
       },
@@ -43,7 +43,7 @@ function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
     return [
       {
         code: 'config.out-of-range',
-        message: `\`data.validation_split\` is ${split}: neither a share nor a number of rows.`,
+        message: `\`data.validation_split\` is ${split}: neither a share nor a number of rows`,
         where,
         expected: 'a number below 1 (a share of the rows) or a whole number (rows)',
       },
@@ -59,7 +59,7 @@ function evaluationProblems(training: TrainingOptions, data: RunConfig['data'], 
     {
       code: 'config.nothing-to-evaluate',
       severity: 'warning',
-      message: '`training.eval_steps` has no effect: no validation data is given.',
+      message: '`training.eval_steps` has no effect: no validation data is given',
       where: placeOf(['training', 'eval_steps'], 'key'),
       mend: 'Add `data.validation` or `data.validation_split`.',
     },
@@ -72,7 +72,7 @@ function trainingProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[
     return [
       {
         code: 'config.two-warmups',
-        message: '`training.warmup_steps` and `training.warmup_ratio` are both given.',
+        message: '`training.warmup_steps` and `training.warmup_ratio` are both given',
         where: placeOf(['training', 'warmup_ratio']),
         mend: 'Keep one of them.',
       },
@@ -83,7 +83,7 @@ function trainingProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[
       {
         code: 'config.endless-warmup',
         severity: 'warning',
-        message: `The warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value.`,
+        message: `the warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value`,
         where: placeOf(['training', 'warmup_steps']),
         mend: 'Make `warmup_steps` smaller or `max_steps` larger.',
       },
@@ -97,7 +97,7 @@ function outputProblems({ name }: RunConfig['output'], placeOf: PlaceOf): Proble
   return [
     {
       code: 'config.bad-name',
-      message: `\`output.name\` is \`${name}\`, which cannot name a folder.`,
+      message: `\`output.name\` is \`${name}\`, which cannot name a folder`,
       where: placeOf(['output', 'name']),
       expected: 'one folder name, without `/ \\ : * ? " < > |`',
       mend: 'To put runs elsewhere, set `output.dir`.',
@@ -119,7 +119,7 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.method-twice',
-        message: `The method \`${type}\` stands twice in the list.`,
+        message: `the method \`${type}\` stands twice in the list`,
         where,
         mend:
           type === 'lora'
@@ -132,7 +132,7 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.full-with-others',
-        message: '`full` trains every weight already; another method beside it has nothing frozen to adapt.',
+        message: '`full` trains every weight already; another method beside it has nothing frozen to adapt',
         where,
         mend: 'Keep `full` or the other methods.',
       },
@@ -159,7 +159,7 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
       .filter((key) => method[key] !== undefined)
       .map((key) => ({
         code: 'config.layers-without-list',
-        message: `\`${key}\` works only with a list of \`target_modules\`, which is \`${targets}\`.`,
+        message: `\`${key}\` works only with a list of \`target_modules\`, which is \`${targets}\``,
         where: placeOf([...path, key], 'key'),
         mend: 'List the modules (`target_modules: [q_proj, v_proj]`), or name the layers in the regular expression.',
       }));
@@ -168,7 +168,7 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
     return [
       {
         code: 'config.pattern-without-layers',
-        message: '`layers_pattern` says where layer numbers stand, but `layers_to_transform` chooses none.',
+        message: '`layers_pattern` says where layer numbers stand, but `layers_to_transform` chooses none',
         where: placeOf([...path, 'layers_pattern'], 'key'),
         mend: 'Add `layers_to_transform`, or remove `layers_pattern`.',
       },
@@ -181,7 +181,7 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
           {
             code: 'config.target-outside-layers',
             severity: 'warning' as const,
-            message: `\`${entry}\` is in no layer, so \`layers_to_transform\` drops it.`,
+            message: `\`${entry}\` is in no layer, so \`layers_to_transform\` drops it`,
             where: placeOf([...path, 'target_modules', i]),
             mend: 'To train it in full, name it in `modules_to_save`.',
           },
@@ -199,7 +199,7 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
         ? [
             {
               code: 'config.regex-in-list',
-              message: `\`${entry}\` in the list \`${key}\` looks like a regular expression, but entries of a list are matched as path endings: it matches nothing.`,
+              message: `\`${entry}\` in the list \`${key}\` looks like a regular expression, but entries of a list are matched as path endings: it matches nothing`,
               where: placeOf([...path, i]),
               mend: `Write the module's name (\`q_proj\`), or one regular expression without a list: \`${key}: '${entry}'\`.`,
             },
@@ -214,7 +214,7 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
     return [
       {
         code: 'config.bad-regex',
-        message: `\`${key}\` is no regular expression: ${fault}.`,
+        message: `\`${key}\` is no regular expression: ${fault}`,
         where,
         mend: 'Mend it, or list the names of the modules.',
       },
@@ -226,7 +226,7 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
       {
         code: 'config.name-as-regex',
         severity: 'warning',
-        message: `\`${key}\` is the text \`${value}\`: a regular expression that must match the whole path of a module, not only its end.`,
+        message: `\`${key}\` is the text \`${value}\`: a regular expression that must match the whole path of a module, not only its end`,
         where,
         mend: near ? `Did you mean \`${near}\`?` : `Write a list to match endings: \`[${value}]\`.`,
       },
@@ -238,7 +238,7 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
     {
       code: 'config.unescaped-dot',
       severity: 'warning',
-      message: `An unescaped dot in the regular expression \`${value}\` matches any character, so it may match more modules than meant.`,
+      message: `an unescaped dot in the regular expression \`${value}\` matches any character, so it may match more modules than meant`,
       where,
       mend: `If dots of the path are meant, write '${escaped}'.`,
     },
@@ -254,7 +254,7 @@ function keyProblems(keys: readonly string[], path: ConfigPath, placeOf: PlaceOf
       return [
         {
           code: 'config.bad-regex',
-          message: `The key \`${key}\` of \`${path.at(-1)}\` is no regular expression: ${fault}.`,
+          message: `the key \`${key}\` of \`${path.at(-1)}\` is no regular expression: ${fault}`,
           where,
           mend: 'Write the name or the path of a module.',
         },
@@ -265,7 +265,7 @@ function keyProblems(keys: readonly string[], path: ConfigPath, placeOf: PlaceOf
       {
         code: 'config.pattern-not-from-the-start',
         severity: 'warning' as const,
-        message: `\`${key}\` in \`${path.at(-1)}\` matches only a module whose whole path is \`${key.slice(1)}\`: \`^\` stands for the start of the path.`,
+        message: `\`${key}\` in \`${path.at(-1)}\` matches only a module whose whole path is \`${key.slice(1)}\`: \`^\` stands for the start of the path`,
         where,
         mend: `Write \`${key.slice(1)}\` to match by ending, or the whole path after \`^\`.`,
       },

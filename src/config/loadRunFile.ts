@@ -60,7 +60,7 @@ async function readText(file: string): Promise<string | Problem> {
     if (size > MAX_RUN_FILE_BYTES) {
       return {
         code: 'config.too-large',
-        message: `The file has ${size} bytes; a run file has at most ${MAX_RUN_FILE_BYTES}.`,
+        message: `the file has ${size} bytes; a run file has at most ${MAX_RUN_FILE_BYTES}`,
         where,
         mend: 'Is this the file you meant? Data is named in a run file, not pasted in.',
       };
@@ -71,19 +71,19 @@ async function readText(file: string): Promise<string | Problem> {
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return {
         code: 'config.file-not-found',
-        message: 'The run file was not found.',
+        message: 'the run file was not found',
         where,
         mend: 'Check its path.',
       };
     }
     const reason = messageOf(error);
-    return { code: 'config.unreadable', message: `The run file cannot be read: ${reason}.`, where };
+    return { code: 'config.unreadable', message: `the run file cannot be read: ${reason}`, where };
   }
   // UTF-16 without a mark is valid UTF-8 full of zeros.
   if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString('utf8');
   return {
     code: 'config.not-utf8',
-    message: 'The run file is not UTF-8 text.',
+    message: 'the run file is not UTF-8 text',
     where,
     mend: 'Save it with the encoding UTF-8 (in VS Code: the encoding in the status bar).',
   };

@@ -22,7 +22,7 @@ export function applyOverrides(
     if (split < 1 || path.some((step) => step === '')) {
       problems.push({
         code: 'config.bad-override',
-        message: `The override \`${text}\` has no key before \`=\`.`,
+        message: `the override \`${text}\` has no key before \`=\``,
         where: place,
         expected: '`key.key=value`, such as `training.learning_rate=1e-4`',
       });
@@ -81,7 +81,7 @@ function set(
 function cannot(path: readonly string[], depth: number, found: string, expected: string, place: Place): Problem {
   return {
     code: 'config.bad-override',
-    message: `\`${pathText(path.slice(0, depth))}\` ${found}; \`${path[depth]}\` cannot be set in it.`,
+    message: `\`${pathText(path.slice(0, depth))}\` ${found}; \`${path[depth]}\` cannot be set in it`,
     where: place,
     expected,
   };

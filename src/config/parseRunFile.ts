@@ -38,7 +38,7 @@ export function parseRunFile(text: string, file: string, overrides: readonly str
   if (root.kind !== 'map' && !empty) {
     problems.push({
       code: 'config.wrong-type',
-      message: `The run file is ${describeNode(root)}.`,
+      message: `the run file is ${describeNode(root)}`,
       where: root.at,
       expected: 'a mapping with the keys `model`, `data`, `method`, …',
     });
@@ -70,7 +70,7 @@ function capped(problems: readonly Problem[]): readonly Problem[] {
   const severity = problems.slice(MAX_PROBLEMS).every((problem) => problem.severity === 'warning')
     ? 'warning'
     : 'error';
-  const more: Problem = { code: 'config.more-problems', severity, message: `There are ${rest} more problems.` };
+  const more: Problem = { code: 'config.more-problems', severity, message: `there are ${rest} more problems` };
   return [...shown, more];
 }
 

@@ -39,7 +39,7 @@ async function checkModel(text: string, where: Place, folder: string): Promise<P
   if (kind === 'file') {
     return {
       code: 'config.not-a-model',
-      message: `The model \`${text}\` is a file, not a folder.`,
+      message: `the model \`${text}\` is a file, not a folder`,
       where,
       expected,
       mend: WEIGHT_FILE.test(target)
@@ -62,7 +62,7 @@ async function checkDataFile(text: string, where: Place, folder: string): Promis
   if (kind === 'nothing') return missing(text, where, folder, 'file', 'data');
   return {
     code: 'config.not-a-file',
-    message: `The data file \`${text}\` is a folder.`,
+    message: `the data file \`${text}\` is a folder`,
     where,
     mend: 'Name the file in it, or a list of files.',
   };
@@ -74,7 +74,7 @@ async function checkOutput(text: string, where: Place, folder: string): Promise<
   if (kind === 'folder') return undefined;
   return {
     code: 'config.not-a-folder',
-    message: `No folder \`${text}\` can be made: \`${existing}\` is a file.`,
+    message: `no folder \`${text}\` can be made: \`${existing}\` is a file`,
     where,
     mend: 'Choose another `output.dir`.',
   };
@@ -94,7 +94,7 @@ async function missing(
   const whole = path.dirname(target) === existing;
   return {
     code: `config.${kind}-not-found`,
-    message: `The ${what} ${kind} \`${text}\` was not found${whole ? '' : `: \`${existing}\` has no \`${missingName}\``}.`,
+    message: `the ${what} ${kind} \`${text}\` was not found${whole ? '' : `: \`${existing}\` has no \`${missingName}\``}`,
     where,
     mend:
       near !== undefined

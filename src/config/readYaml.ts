@@ -64,7 +64,7 @@ function parse(
   });
   lines.addNewLine(0);
   if (Buffer.byteLength(text) > MAX_RUN_FILE_BYTES) {
-    const message = `The run file is larger than ${MAX_RUN_FILE_BYTES / 1e6} MB.`;
+    const message = `the run file is larger than ${MAX_RUN_FILE_BYTES / 1e6} MB`;
     return refuse(
       'config.too-large',
       message,
@@ -78,7 +78,7 @@ function parse(
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) tokens.push(token);
     if (parser.stack.length > MAX_DEPTH) {
-      const message = `Values are nested more than ${MAX_DEPTH} levels deep.`;
+      const message = `values are nested more than ${MAX_DEPTH} levels deep`;
       return refuse(
         'config.too-deep',
         message,
@@ -87,7 +87,7 @@ function parse(
       );
     }
     if (++lexemes > MAX_LEXEMES) {
-      const message = `The run file has more than ${MAX_LEXEMES} words, marks and line breaks.`;
+      const message = `the run file has more than ${MAX_LEXEMES} words, marks and line breaks`;
       return refuse('config.too-large', message, 'Is this the file you meant?', here(parser, placeOf));
     }
   }
@@ -100,13 +100,13 @@ function parse(
       const place = placeOf(document.range[0], document.range[1]);
       return refuse(
         'config.several-documents',
-        'A second YAML document starts here.',
+        'a second YAML document starts here',
         'Write one file per run.',
         place,
       );
     }
     if (document.directives.yaml.version !== '1.2') {
-      const message = `The \`%YAML ${document.directives.yaml.version}\` directive asks for another version of YAML.`;
+      const message = `the \`%YAML ${document.directives.yaml.version}\` directive asks for another version of YAML`;
       return refuse('config.yaml-version', message, 'Remove the line: run files are YAML 1.2.', placeOf(0, 0));
     }
   }
@@ -121,7 +121,7 @@ function here(parser: Parser, placeOf: PlaceOf): Place {
 function syntaxProblem(error: YAMLError, placeOf: PlaceOf): Problem {
   return {
     code: 'config.yaml-syntax',
-    message: `Not valid YAML: ${error.message.replace(/\.$/, '')}.`,
+    message: `not valid YAML: ${error.message.replace(/\.$/, '')}`,
     where: placeOf(...error.pos),
     mend: SYNTAX_MENDS[error.code],
   };
@@ -138,7 +138,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
     if (before <= MAX_NODES && size > MAX_NODES) {
       problems.push({
         code: 'config.too-many-values',
-        message: `With its aliases written out the run file has more than ${MAX_NODES} values.`,
+        message: `with its aliases written out the run file has more than ${MAX_NODES} values`,
         where,
         mend: 'Remove the aliases (`*name`) and write the values themselves.',
       });
@@ -155,7 +155,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (!anchor) {
         problems.push({
           code: 'config.unknown-alias',
-          message: `The alias \`*${shorten(node.source)}\` names no value that stands before it.`,
+          message: `the alias \`*${shorten(node.source)}\` names no value that stands before it`,
           where: at,
           mend: 'Write the value itself; put text that starts with `*` in single quotes.',
         });
@@ -174,7 +174,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
     if ('tag' in node && node.tag !== undefined && !CORE_TAGS.has(node.tag)) {
       problems.push({
         code: 'config.custom-tag',
-        message: `The tag \`${shorten(node.tag)}\` has no meaning in a run file.`,
+        message: `the tag \`${shorten(node.tag)}\` has no meaning in a run file`,
         where: at,
         mend: 'Remove the tag; put a value that starts with `!` in single quotes.',
       });
@@ -193,7 +193,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (!isScalar(keyNode) || keyNode.value === null) {
         problems.push({
           code: 'config.bad-key',
-          message: 'A key here is not a name.',
+          message: 'a key here is not a name',
           where: keyAt,
           expected: 'a name, followed by `:`',
         });
@@ -204,7 +204,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (first) {
         problems.push({
           code: 'config.duplicate-key',
-          message: `The key \`${shorten(name)}\` stands twice; first in line ${first.line}.`,
+          message: `the key \`${shorten(name)}\` stands twice; first in line ${first.line}`,
           where: keyAt,
           mend: 'Keep one of them.',
         });
@@ -213,7 +213,7 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (name === '<<') {
         problems.push({
           code: 'config.merge-key',
-          message: 'Merge keys (`<<`) belong to YAML 1.1; YAML 1.2 does not have them.',
+          message: 'merge keys (`<<`) belong to YAML 1.1; YAML 1.2 does not have them',
           where: keyAt,
           mend: 'Write the merged keys out.',
         });

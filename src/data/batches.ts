@@ -32,7 +32,7 @@ export function planBatches(examples: readonly Example[], options: BatchOptions)
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     fail({
       code: 'data.batch-size',
-      message: `The batch size is ${batchSize}.`,
+      message: `the batch size is ${batchSize}`,
       expected: 'an integer from 1 on',
     });
   }

@@ -39,11 +39,11 @@ interface CsvRecord {
 function checkHeader(record: CsvRecord | BrokenRow, file: string): string[] {
   const where = { file, line: record.line };
   const mend = 'Write the column names in the first line, each once.';
-  if (isBroken(record)) fail({ code: 'data.csv-header', message: `The header: ${record.reason}.`, where, mend });
+  if (isBroken(record)) fail({ code: 'data.csv-header', message: `the header: ${record.reason}`, where, mend });
   const names = record.fields.map((name) => name.trim());
   const twice = names.filter((name, i) => names.indexOf(name) !== i);
   if (twice.length > 0) {
-    const message = `The header names ${listNames(new Set(twice))} more than once; columns found: ${listNames(names)}.`;
+    const message = `the header names ${listNames(new Set(twice))} more than once; columns found: ${listNames(names)}`;
     fail({ code: 'data.csv-header', message, where, mend });
   }
   return names;

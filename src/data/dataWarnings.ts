@@ -21,21 +21,21 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
     const first = loaded.broken[0]!;
     warn(
       'data.many-broken',
-      `${share(loaded.brokenCount)} cannot be used; the first, line ${first.line}: ${first.reason}.`,
+      `${share(loaded.brokenCount)} cannot be used; the first, line ${first.line}: ${first.reason}`,
       'Mend the rows listed in the data report.',
     );
   }
   if (loaded.unsupervised > WARN_SHARE * rows) {
     warn(
       'data.many-unsupervised',
-      `${share(loaded.unsupervised)} were dropped: nothing supervised was left within "max_length".`,
+      `${share(loaded.unsupervised)} were dropped: nothing supervised was left within "max_length"`,
       'Raise "max_length", or shorten the prompts.',
     );
   }
   if (truncated > WARN_SHARE * rows) {
     warn(
       'data.many-truncated',
-      `${share(truncated)} were cut to "max_length", and lost the end of their answers.`,
+      `${share(truncated)} were cut to "max_length", and lost the end of their answers`,
       'Raise "max_length", or shorten the rows.',
     );
   }
@@ -44,7 +44,7 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
     warn(
       'data.foreign-end',
       `${share(count)} end in ${marker}, which is not this model's end-of-text token; it was replaced by ` +
-        `${own === undefined ? 'nothing: the tokenizer has none' : own}.`,
+        `${own === undefined ? 'nothing: the tokenizer has none' : own}`,
       'Nothing, if that is what the marker meant; else take it out of the data.',
     );
   }
@@ -52,8 +52,8 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
     warn(
       'data.no-end',
       own === undefined
-        ? 'The tokenizer has no end-of-text token: the model will not learn where to stop.'
-        : `${share(loaded.endless)} have no ${own} in what is supervised: the model may not learn where to stop.`,
+        ? 'the tokenizer has no end-of-text token: the model will not learn where to stop'
+        : `${share(loaded.endless)} have no ${own} in what is supervised: the model may not learn where to stop`,
       own === undefined
         ? "Set eos_token in the model's tokenizer_config.json."
         : 'Let the chat template end answers with it.',
@@ -62,14 +62,14 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
   if (loaded.emptyAnswers > 0) {
     warn(
       'data.empty-answers',
-      `${share(loaded.emptyAnswers)} have an empty answer: all they teach is to stop at once.`,
+      `${share(loaded.emptyAnswers)} have an empty answer: all they teach is to stop at once`,
       'Check the column of the answers, or take these rows out.',
     );
   }
   if (loaded.ignoredColumns.length > 0) {
     warn(
       'data.ignored-columns',
-      `The columns ${listNames(loaded.ignoredColumns)} are not read.`,
+      `the columns ${listNames(loaded.ignoredColumns)} are not read`,
       'Fold what matters into the prompt, or use the chat format.',
     );
   }

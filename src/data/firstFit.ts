@@ -15,7 +15,7 @@ export function firstFit(lengths: readonly number[], capacity: number): number[]
     if (length > capacity) {
       fail({
         code: 'data.row-too-long',
-        message: `An example has ${length} tokens; a packed row holds ${capacity}.`,
+        message: `an example has ${length} tokens; a packed row holds ${capacity}`,
         mend: 'Cut examples to the length of a packed row (max_length).',
       });
     }

@@ -36,7 +36,7 @@ export function settleFormat(
       code: 'data.column-unused',
       message:
         `"columns" names ${listNames(unused)}, which format "${format}"` +
-        `${wanted === 'auto' ? ' (taken from the columns)' : ''} does not read; ${foundColumns(values)}.`,
+        `${wanted === 'auto' ? ' (taken from the columns)' : ''} does not read; ${foundColumns(values)}`,
       where: { file },
       expected: `names for ${listNames(read)}`,
       mend: 'Set "format" to the one that is meant, or take the name out.',
@@ -145,7 +145,7 @@ function unknownFormat(wanted: string): never {
   const near = nearestName(wanted, ['auto', ...DATA_FORMATS]);
   fail({
     code: 'data.unknown-format',
-    message: `There is no data format "${wanted}".`,
+    message: `there is no data format "${wanted}"`,
     expected: `one of auto, ${DATA_FORMATS.join(', ')}`,
     mend: near === undefined ? 'Choose one of these.' : `Did you mean "${near}"?`,
   });
@@ -169,8 +169,8 @@ function mismatch(
     code: 'data.format-mismatch',
     message:
       candidates.length === 1
-        ? `No row fits the format "${candidates[0]}"; ${foundColumns(values)}.`
-        : `The rows fit no known format; ${foundColumns(values)}.`,
+        ? `no row fits the format "${candidates[0]}"; ${foundColumns(values)}`
+        : `the rows fit no known format; ${foundColumns(values)}`,
     where: { file },
     expected: candidates.map((format) => describeFormat(format, columns)).join(', or '),
     mend:

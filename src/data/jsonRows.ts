@@ -17,7 +17,7 @@ export async function readJsonText(bytes: AsyncIterable<Uint8Array>, file: strin
     if (length > MAX_JSON_BYTES) {
       fail({
         code: 'data.json-too-large',
-        message: `The JSON file is larger than ${MAX_JSON_BYTES / 2 ** 20} MiB.`,
+        message: `the JSON file is larger than ${MAX_JSON_BYTES / 2 ** 20} MiB`,
         where: { file },
         mend: 'Convert it to JSON lines (.jsonl, one object per line), which is read row by row.',
       });
@@ -30,7 +30,7 @@ export async function readJsonText(bytes: AsyncIterable<Uint8Array>, file: strin
     decodeUtf8(whole) ??
     fail({
       code: 'data.not-utf8',
-      message: 'The file is not valid UTF-8.',
+      message: 'the file is not valid UTF-8',
       where: { file, line: firstInvalidLine(whole) },
       expected: 'UTF-8',
       mend: 'Save it as UTF-8 (in VS Code: "Save with Encoding").',
@@ -127,7 +127,7 @@ function enterArray(text: string, cursor: Cursor, file: string): boolean {
   const jsonLines = first === '{' && text[cursor.at] === '{';
   fail({
     code: 'data.json-shape',
-    message: first === '{' ? `A JSON object with the keys ${listNames(keys)}.` : 'The file is not a JSON array.',
+    message: first === '{' ? `a JSON object with the keys ${listNames(keys)}` : 'the file is not a JSON array',
     where: { file, line: 1 },
     expected: 'an array of objects, or an object with an array of objects under "data"',
     mend: jsonLines
@@ -142,7 +142,7 @@ function enterArray(text: string, cursor: Cursor, file: string): boolean {
 export function noRows(file: string): never {
   fail({
     code: 'data.no-rows',
-    message: 'The file holds no rows.',
+    message: 'the file holds no rows',
     where: { file },
     mend: 'Check that it is the right file and that it was saved.',
   });

@@ -37,7 +37,7 @@ export async function* readLines(
       if (length > MAX_LINE_BYTES) {
         fail({
           code: 'data.line-too-long',
-          message: `The line is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB.`,
+          message: `the line is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
           where: { file, line },
           expected: 'one row per line',
           mend: 'Split the row, or check that the file is what its extension says.',
@@ -75,7 +75,7 @@ export function refuseUtf16(start: Uint8Array, file: string): void {
   if (mark !== 0xfffe && mark !== 0xfeff) return;
   fail({
     code: 'data.not-utf8',
-    message: 'The file is UTF-16.',
+    message: 'the file is UTF-16',
     where: { file, line: 1 },
     expected: 'UTF-8',
     mend: 'Save it as UTF-8 (in VS Code: "Save with Encoding").',

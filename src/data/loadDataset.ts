@@ -66,7 +66,7 @@ function checkOptions(options: DataOptions): void {
     const near = nearestName(key, known);
     fail({
       code: 'data.unknown-option',
-      message: `There is no data option "${key}".`,
+      message: `there is no data option "${key}"`,
       expected: `one of ${known.join(', ')}`,
       mend: near === undefined ? 'Take it out.' : `Did you mean "${near}"?`,
     });
@@ -74,7 +74,7 @@ function checkOptions(options: DataOptions): void {
   if (options.validation !== undefined && (options.validation_split ?? 0) > 0) {
     fail({
       code: 'data.two-validations',
-      message: 'Both "validation" and "validation_split" are given.',
+      message: 'both "validation" and "validation_split" are given',
       expected: 'one of them',
       mend: 'Take one of them out.',
     });

@@ -78,8 +78,8 @@ export async function loadFiles(
     fail({
       code: 'data.nothing-supervised',
       message:
-        `None of the ${counts.rowCount} rows has a supervised token within ${maxLength} tokens ` +
-        `(${counts.unsupervisedTruncated} were cut, ${counts.brokenCount} are broken).`,
+        `none of the ${counts.rowCount} rows has a supervised token within ${maxLength} tokens ` +
+        `(${counts.unsupervisedTruncated} were cut, ${counts.brokenCount} are broken)`,
       where: { file: files[0]! },
       expected: 'answers that begin before the cut',
       mend: 'Raise "max_length", or shorten the prompts.',
@@ -198,7 +198,7 @@ function addRow(
 function noChatTemplate(file: string): never {
   fail({
     code: 'data.no-chat-template',
-    message: 'The rows are conversations, but the model has no chat template.',
+    message: 'the rows are conversations, but the model has no chat template',
     where: { file },
     expected: 'a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it',
     mend: 'Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.',

@@ -55,7 +55,7 @@ export function allBroken(file: string, rows: number, first: readonly BrokenRow[
   fail({
     code: 'data.all-rows-broken',
     message:
-      `None of the ${rows} rows can be used: ` +
+      `none of the ${rows} rows can be used: ` +
       first.map(({ line, reason }) => `line ${line}: ${reason}`).join('; ') +
       (rows > first.length ? '; …' : ''),
     where: { file, line: first[0]?.line },
@@ -91,7 +91,7 @@ function dataExtension(file: string): DataExtension {
     DATA_EXTENSIONS.find((known) => known === extension) ??
     fail({
       code: 'data.unknown-extension',
-      message: extension === '' ? 'The data file has no extension.' : `The extension "${extension}" is not known.`,
+      message: extension === '' ? 'the data file has no extension' : `the extension "${extension}" is not known`,
       where: { file },
       expected: `one of ${DATA_EXTENSIONS.join(', ')}`,
       mend: 'Convert or rename the file.',
@@ -107,7 +107,7 @@ async function checkFile(file: string, extension: DataExtension): Promise<void> 
   if (!(await stat(file)).isFile()) {
     fail({
       code: 'data.unreadable',
-      message: `This is ${kind === 'folder' ? 'a folder' : 'not a regular file'}.`,
+      message: `this is ${kind === 'folder' ? 'a folder' : 'not a regular file'}`,
       where: { file },
       expected: 'a data file',
       mend: 'Name the file itself; several can be given as a list.',
@@ -116,7 +116,7 @@ async function checkFile(file: string, extension: DataExtension): Promise<void> 
   if (extension === '.json' && size > MAX_JSON_BYTES) {
     fail({
       code: 'data.json-too-large',
-      message: `The JSON file has ${Math.ceil(size / 2 ** 20)} MiB; at most ${MAX_JSON_BYTES / 2 ** 20} are read.`,
+      message: `the JSON file has ${Math.ceil(size / 2 ** 20)} MiB; at most ${MAX_JSON_BYTES / 2 ** 20} are read`,
       where: { file },
       mend: 'Convert it to JSON lines (.jsonl, one object per line), which is read row by row.',
     });
@@ -130,7 +130,7 @@ async function notFound(file: string): Promise<never> {
   const data = names?.filter((name) => DATA_EXTENSIONS.some((known) => name.toLowerCase().endsWith(known))).sort();
   return fail({
     code: 'data.not-found',
-    message: names ? 'The file was not found.' : `The file was not found: there is no folder ${folder}.`,
+    message: names ? 'the file was not found' : `the file was not found: there is no folder ${folder}`,
     where: { file },
     mend: [
       near === undefined ? 'Check the path; relative paths start at the run file.' : `Did you mean "${near}"?`,
@@ -146,7 +146,7 @@ async function* fileBytes(file: string): AsyncGenerator<Uint8Array> {
   try {
     yield* stream;
   } catch (cause) {
-    const message = `The file cannot be read: ${messageOf(cause)}.`;
+    const message = `the file cannot be read: ${messageOf(cause)}`;
     fail({ code: 'data.unreadable', message, where: { file }, mend: 'Check its permissions.' }, cause);
   }
 }

@@ -14,7 +14,7 @@ export function splitRows(all: Loaded, split: number, seed: number): { train: Lo
   if (!Number.isInteger(wanted) || wanted < 1 || wanted >= count) {
     fail({
       code: 'data.validation-split',
-      message: `"validation_split" is ${split}, of ${count} usable ${count === 1 ? 'row' : 'rows'}.`,
+      message: `"validation_split" is ${split}, of ${count} usable ${count === 1 ? 'row' : 'rows'}`,
       expected: `a share between 0 and 1, or a whole number of rows${count > 1 ? ` up to ${count - 1}` : ''}`,
       mend: 'Change it, or name a file under "validation".',
     });

@@ -27,7 +27,7 @@ export async function* textRows(lines: AsyncIterable<Line | BrokenRow>, file: st
       if (length > MAX_LINE_BYTES) {
         fail({
           code: 'data.line-too-long',
-          message: `The paragraph is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB.`,
+          message: `the paragraph is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
           where: { file, line: first },
           expected: 'documents parted by blank lines',
           mend: 'Put blank lines between the documents.',

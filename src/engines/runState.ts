@@ -107,7 +107,7 @@ function conclude({ file, began }: Going, ended: number, ending: Ending): RunSta
 function nothingWritten(last: Finished): Problem {
   return {
     code: 'run.nothing-written',
-    message: `The run said that it finished, but ${last.adapter} holds no weights.`,
+    message: `the run said that it finished, but ${last.adapter} holds no weights`,
     expected: 'a folder with a .safetensors file that is not empty',
     mend: 'Look for free space and write permission in that folder, then train again.',
   };
@@ -118,21 +118,21 @@ function processEnded(file: string, ending: Ending): Problem {
   if (ending.launchError !== undefined) {
     return {
       code: 'run.not-launched',
-      message: `The worker process could not be started: ${ending.launchError}`,
+      message: `the worker process could not be started: ${ending.launchError}`,
       mend: 'Reinstall the extension; if that does not help, report it with the log.',
     };
   }
   if (ending.killed) {
     return {
       code: 'run.killed',
-      message: 'The run was killed before it could write its adapter.',
+      message: 'the run was killed before it could write its adapter',
       where: { file },
       mend: 'Train again; checkpoints written before are in the run’s folder.',
     };
   }
   return {
     code: 'run.process-ended',
-    message: `The worker process ${howItEnded(ending)} without saying how the run ended.${said}`,
+    message: `the worker process ${howItEnded(ending)} without saying how the run ended.${said}`,
     mend: mendFor(ending),
   };
 }

@@ -57,7 +57,7 @@ function rangeOf({ line, column, endLine, endColumn }: Place): vscode.Range {
 }
 
 function sentences({ message, expected, mend }: Problem): string {
-  return [message, expected === undefined ? '' : `Expected: ${expected}.`, mend ?? '']
+  return [`${message}.`, expected === undefined ? '' : `Expected: ${expected}.`, mend ?? '']
     .filter((part) => part !== '')
     .join(' ');
 }

@@ -19,7 +19,10 @@ interface ReferenceSteps {
 }
 
 /** Runs the twenty steps that real HF PEFT ran, from the same A and B over the same batches. */
-async function repeat(name: string, stepFactor = 1): Promise<{ lossError: number; distances: Map<string, number> }> {
+async function repeat(
+  name: string,
+  stepFactor = 1,
+): Promise<{ lossError: number; distances: Map<string, number> }> {
   const folder = fixture('lora-reference', 'lora-steps', name);
   const reference = JSON.parse(await readFile(`${folder}/steps.json`, 'utf8')) as ReferenceSteps;
   const rows = JSON.parse(await readFile(fixture('lora-reference/lora-steps/batches.json'), 'utf8')) as {
@@ -42,7 +45,8 @@ async function repeat(name: string, stepFactor = 1): Promise<{ lossError: number
     assert.ok(Math.abs(rate - step.learning_rate) <= 1e-12, `rate of step ${at + 1}`);
     const result = await stepper.step([batchOf(rows[at]!)], at + 1, rate * stepFactor, 0);
     lossError = Math.max(lossError, Math.abs(result.loss - step.loss) / step.loss);
-    if (stepFactor === 1) assert.ok(Math.abs(result.gradientNorm - step.gradient_norm) / step.gradient_norm < 1e-3);
+    if (stepFactor === 1)
+      assert.ok(Math.abs(result.gradientNorm - step.gradient_norm) / step.gradient_norm < 1e-3);
   }
   const saved = method.save(stepper.values());
   await stepper.dispose();
@@ -61,9 +65,12 @@ async function repeat(name: string, stepFactor = 1): Promise<{ lossError: number
 }
 
 function batchOf(rows: { input_ids: number[]; supervised: (0 | 1)[] }[]): Batch {
-  const examples = rows.map(
-    (row): Example => ({ ids: row.input_ids, supervised: row.supervised, file: 'batches.json', line: 1 }),
-  );
+  const examples = rows.map((row): Example => ({
+    ids: row.input_ids,
+    supervised: row.supervised,
+    file: 'batches.json',
+    line: 1,
+  }));
   return makeBatch(
     examples,
     examples.map((_, at) => [at]),

@@ -10,7 +10,7 @@ describe('unknown keys', () => {
   it('names the nearest key and the known ones', () => {
     const problem = lora('lora_aplha: 4');
     assert.equal(problem.code, 'config.unknown-key');
-    assert.equal(problem.message, 'The key `method.lora_aplha` is unknown.');
+    assert.equal(problem.message, 'the key `method.lora_aplha` is unknown');
     assert.equal(problem.mend, 'Did you mean `lora_alpha`?');
     assert.match(problem.expected ?? '', /^one of `type`, `r`, `lora_alpha`, /);
     assert.equal(span(problem), '6:3-6:13');
@@ -87,19 +87,19 @@ describe("HF PEFT's keys that the engine lacks (★ 15)", () => {
 describe('values', () => {
   it('says found and expected in plain words', () => {
     const cases: [string, string, string][] = [
-      ['learning_rate: fast', '`training.learning_rate` is the text `fast`.', 'a number above 0'],
-      ['learning_rate: 0', '`training.learning_rate` is the number 0.', 'a number above 0'],
-      ['adam_beta1: 1', '`training.adam_beta1` is the number 1.', 'a number from 0 to below 1'],
-      ['warmup_ratio: 1.5', '`training.warmup_ratio` is the number 1.5.', 'a number from 0 to 1'],
-      ['warmup_steps: [1]', '`training.warmup_steps` is a list.', 'a whole number from 0 up'],
-      ['max_steps: {a: 1}', '`training.max_steps` is a mapping of keys to values.', 'a whole number from 1 up'],
-      ['seed: true', '`training.seed` is `true`.', 'a whole number from 0 to 4294967295'],
-      ['seed: .inf', '`training.seed` is the number .inf.', 'a whole number from 0 to 4294967295'],
-      ['learning_rate: .nan', '`training.learning_rate` is the number .nan.', 'a number above 0'],
-      ['optim:', '`training.optim` is empty.', '`adamw`'],
+      ['learning_rate: fast', '`training.learning_rate` is the text `fast`', 'a number above 0'],
+      ['learning_rate: 0', '`training.learning_rate` is the number 0', 'a number above 0'],
+      ['adam_beta1: 1', '`training.adam_beta1` is the number 1', 'a number from 0 to below 1'],
+      ['warmup_ratio: 1.5', '`training.warmup_ratio` is the number 1.5', 'a number from 0 to 1'],
+      ['warmup_steps: [1]', '`training.warmup_steps` is a list', 'a whole number from 0 up'],
+      ['max_steps: {a: 1}', '`training.max_steps` is a mapping of keys to values', 'a whole number from 1 up'],
+      ['seed: true', '`training.seed` is `true`', 'a whole number from 0 to 4294967295'],
+      ['seed: .inf', '`training.seed` is the number .inf', 'a whole number from 0 to 4294967295'],
+      ['learning_rate: .nan', '`training.learning_rate` is the number .nan', 'a number above 0'],
+      ['optim:', '`training.optim` is empty', '`adamw`'],
       [
         'lr_scheduler_type: 3',
-        '`training.lr_scheduler_type` is the number 3.',
+        '`training.lr_scheduler_type` is the number 3',
         'one of `linear`, `cosine`, `constant`',
       ],
     ];
@@ -109,8 +109,8 @@ describe('values', () => {
     }
     assert.equal(lora('target_modules: 3').expected, 'text; or a list, each entry text');
     assert.equal(lora('target_modules: []').code, 'config.empty-list');
-    assert.equal(lora('target_modules: [q, 3]').message, '`method.target_modules.1` is the number 3.');
-    assert.equal(lora('rank_pattern: {q_proj: 0}').message, '`method.rank_pattern.q_proj` is the number 0.');
+    assert.equal(lora('target_modules: [q, 3]').message, '`method.target_modules.1` is the number 3');
+    assert.equal(lora('rank_pattern: {q_proj: 0}').message, '`method.rank_pattern.q_proj` is the number 0');
     assert.equal(
       lora('rank_pattern: [q_proj]').expected,
       'a mapping from names, each to a whole number from 1 up',
@@ -142,7 +142,7 @@ describe('values', () => {
 describe('the method', () => {
   it('is reported by its type, never as a union', () => {
     const problem = onlyProblem(runText().replace('type: lora', 'type: loar'));
-    assert.equal(problem.message, '`method.type` is the text `loar`.');
+    assert.equal(problem.message, '`method.type` is the text `loar`');
     assert.equal(problem.expected, 'one of `lora`, `full`');
     assert.equal(problem.mend, 'Did you mean `lora`?');
     assert.equal(span(problem), '5:9-5:13');
@@ -158,7 +158,7 @@ describe('the method', () => {
     const text = (method: string): string => `model: m\ndata: {train: t}\nmethod: ${method}\n`;
     assert.deepEqual(
       [onlyProblem(text('{r: 4}'))].map((problem) => [problem.code, problem.message, span(problem)]),
-      [['config.missing-key', '`method.type` is missing.', '3:1-3:7']],
+      [['config.missing-key', '`method.type` is missing', '3:1-3:7']],
     );
     assert.equal(onlyProblem(text('{peft_type: LORA}')).mend, 'Write `type` instead of `peft_type`.');
     assert.equal(onlyProblem(text('[]')).code, 'config.empty-list');

@@ -76,7 +76,7 @@ describe('loadRunFile', () => {
   it('★ 85: a missing folder is a missing folder, with its near sibling', async () => {
     const problem = await only(TEXT.replace('./base-model', './base_model'));
     assert.equal(problem.code, 'config.folder-not-found');
-    assert.equal(problem.message, 'The model folder `./base_model` was not found.');
+    assert.equal(problem.message, 'the model folder `./base_model` was not found');
     assert.equal(problem.mend, `Did you mean \`${path.join(folder, 'base-model')}\`?`);
     assert.equal(span(problem), '1:8-1:20');
   });

@@ -29,7 +29,7 @@ describe('--set overrides', () => {
     assert.equal(method?.type === 'lora' && method.r, 3);
     const problem = onlyProblem(text, ['method.r=3']);
     assert.equal(problem.code, 'config.bad-override');
-    assert.equal(problem.message, '`method` is a list of 1; `r` cannot be set in it.');
+    assert.equal(problem.message, '`method` is a list of 1; `r` cannot be set in it');
   });
 
   it('make a file whole that lacks something', () => {
@@ -49,7 +49,7 @@ describe('--set overrides', () => {
       ['training', 'config.bad-override', /no key before `=`/],
       ['=3', 'config.bad-override', /no key before `=`/],
       ['a..b=3', 'config.bad-override', /no key before `=`/],
-      ['model=[a', 'config.yaml-syntax', /Not valid YAML/],
+      ['model=[a', 'config.yaml-syntax', /not valid YAML/],
       ['model=!x a', 'config.custom-tag', /no meaning/],
     ];
     for (const [override, code, message] of cases) {

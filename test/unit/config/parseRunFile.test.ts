@@ -96,8 +96,8 @@ describe('parseRunFile', () => {
       ['model', 'data', 'method'].map((key) => ['config.missing-key', `\`${key}\` is missing.`]),
     );
     assert.deepEqual(problems.map(span), ['1:1-1:1', '1:1-1:1', '1:1-1:1']);
-    assert.equal(onlyProblem('- a\n').message, 'The run file is a list.');
-    assert.equal(onlyProblem('just text').message, 'The run file is the text `just text`.');
+    assert.equal(onlyProblem('- a\n').message, 'the run file is a list');
+    assert.equal(onlyProblem('just text').message, 'the run file is the text `just text`');
   });
 
   it('reports everything at once, in the order of the file', () => {
@@ -133,7 +133,7 @@ describe('parseRunFile', () => {
   it('shows a problem as file, line, finding, expectation and mend', () => {
     assert.equal(
       describeProblem(onlyProblem(runText('  r: 0\n'))),
-      ['/work/a.peft.yaml:6:6: `method.r` is the number 0.', 'Expected: a whole number from 1 to 4096'].join('\n'),
+      ['/work/a.peft.yaml:6:6: `method.r` is the number 0', 'Expected: a whole number from 1 to 4096'].join('\n'),
     );
   });
 
@@ -141,7 +141,7 @@ describe('parseRunFile', () => {
     const lines = Array.from({ length: 130 }, (_, i) => `zz${i}: 1\n`);
     const problems = problemsOf(runText('', lines.join('')));
     assert.equal(problems.length, 101);
-    assert.equal(problems.at(-1)?.message, 'There are 30 more problems.');
+    assert.equal(problems.at(-1)?.message, 'there are 30 more problems');
   });
 
   it('finds places of values, keys and defaults', () => {

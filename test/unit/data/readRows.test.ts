@@ -183,7 +183,7 @@ test('a file whose rows are all broken is an error with the first reasons', asyn
   const { code, message, where } = await problem(rowsOf('.jsonl', '\nnope\n[1]\n'));
   assert.equal(code, 'data.all-rows-broken');
   assert.equal(where?.line, 2);
-  assert.match(message, /None of the 2 rows.*line 2: not valid JSON.*line 3: an array, not an object/);
+  assert.match(message, /none of the 2 rows.*line 2: not valid JSON.*line 3: an array, not an object/);
 });
 
 test('a 1 GB line fails after the limit, without being read', async () => {
