@@ -93,7 +93,7 @@ describe('parseRunFile', () => {
     const problems = problemsOf('');
     assert.deepEqual(
       problems.map(({ code, message }) => [code, message]),
-      ['model', 'data', 'method'].map((key) => ['config.missing-key', `\`${key}\` is missing.`]),
+      ['model', 'data', 'method'].map((key) => ['config.missing-key', `\`${key}\` is missing`]),
     );
     assert.deepEqual(problems.map(span), ['1:1-1:1', '1:1-1:1', '1:1-1:1']);
     assert.equal(onlyProblem('- a\n').message, 'the run file is a list');
