@@ -1,6 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' };
-import { nearestName } from '../common/nearest.js';
-import { ProblemError, fail, problemOf } from '../common/problem.js';
+import { ProblemError, problemOf } from '../common/problem.js';
 import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { evaluate } from './evaluate.js';
@@ -14,6 +13,7 @@ import { methods } from './methods.js';
 import { newRunFile } from './new.js';
 import { ProblemsError } from './runFile.js';
 import { train } from './train.js';
+import { unknownName } from './unknownName.js';
 
 /** In the order of a user's work. */
 export const COMMANDS: readonly Command[] = [newRunFile, train, evaluate, generate, inspect, merge, methods];
@@ -42,7 +42,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   // Asked of the raw arguments, since a fault in them too is told as JSON.
   const json = rest.includes('--json');
   try {
-    if (command === undefined) return unknownCommand(name);
+    if (command === undefined) {
+      const names = COMMANDS.map((each) => each.name);
+      return unknownName('command', name, names, 'peft-studio --help');
+    }
     if (rest.includes('--help') || rest.includes('-h')) {
       io.line(commandHelp(command));
       return DONE;
@@ -61,15 +64,4 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     }
     return exitCodeOf(problem);
   }
-}
-
-function unknownCommand(name: string): never {
-  const names = COMMANDS.map((command) => command.name);
-  const near = nearestName(name, names);
-  return fail({
-    code: 'cli.unknown-command',
-    message: `there is no command "${name}"`,
-    expected: `one of ${names.join(', ')}`,
-    mend: near === undefined ? 'See peft-studio --help.' : `Did you mean "${near}"?`,
-  });
 }

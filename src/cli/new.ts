@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
-import { nearestName } from '../common/nearest.js';
 import { fail, isError } from '../common/problem.js';
 import { parseRunFile } from '../config/parseRunFile.js';
 import { checkPaths } from '../config/paths.js';
@@ -9,6 +8,7 @@ import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
+import { unknownName } from './unknownName.js';
 
 export const newRunFile: Command = {
   name: 'new',
@@ -79,13 +79,7 @@ function methodType(name: string): MethodType {
   const found = METHODS.find(({ type }) => type === name);
   if (found !== undefined) return found.type;
   const names = METHODS.map(({ type }) => type);
-  const near = nearestName(name, names);
-  return fail({
-    code: 'cli.unknown-method',
-    message: `there is no method "${name}"`,
-    expected: `one of ${names.join(', ')}`,
-    mend: near === undefined ? 'See peft-studio methods.' : `Did you mean "${near}"?`,
-  });
+  return unknownName('method', name, names, 'peft-studio methods');
 }
 
 /** A path as a file in `folder` names it; an absolute one stays as it was given. Slashes are the same everywhere. */

@@ -1,0 +1,17 @@
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
+
+/**
+ * @param kind what was named, such as `method`
+ * @param see the command that lists the names
+ * @throws ProblemError `cli.unknown-<kind>` with the nearest name
+ */
+export function unknownName(kind: string, name: string, names: readonly string[], see: string): never {
+  const near = nearestName(name, names);
+  return fail({
+    code: `cli.unknown-${kind}`,
+    message: `there is no ${kind} "${name}"`,
+    expected: `one of ${names.join(', ')}`,
+    mend: near === undefined ? `See ${see}.` : `Did you mean "${near}"?`,
+  });
+}
