@@ -329,17 +329,17 @@ const SIZE = 64;
 const square = site('linear', 'square', [SIZE, SIZE]);
 const runtime = await onnxRuntime({ threads: 1 });
 
-async function dropped(method: Attached, seed: number | undefined): Promise<Float32Array> {
+async function dropped(method: Attached, seed: number | undefined, at = square): Promise<Float32Array> {
   const shape = [SIZE, SIZE];
   const [x, y] = [input('x', 'float32', shape), input('y', 'float32', shape)];
   const dropoutSeed = seed === undefined ? undefined : input('seed', 'int32', []);
-  const program = await runtime.compile({ result: method.hooks.output!(square, x, y, { dropoutSeed }) });
+  const program = await runtime.compile({ result: method.hooks.output!(at, x, y, { dropoutSeed }) });
   const identity = Float32Array.from({ length: SIZE * SIZE }, (_, at) => Number(at % (SIZE + 1) === 0));
   const value = (data: Float32Array): Value => ({ dtype: 'float32', shape, data });
   const feeds = {
     x: value(new Float32Array(SIZE * SIZE).fill(1)),
     y: value(new Float32Array(SIZE * SIZE)),
-    ...Object.fromEntries(method.trainables.map(({ variable }) => [variable.name, value(identity)])),
+    ...Object.fromEntries(['A', 'B'].map((part) => [`${at.path}.lora_${part}`, value(identity)])),
     ...(seed === undefined ? {} : { seed: { dtype: 'int32' as const, shape: [], data: Int32Array.of(seed) } }),
   };
   const { result } = await program.run(feeds);
@@ -360,6 +360,14 @@ test('dropout: the share that is asked for, the rest scaled up, none outside of 
   assert.ok((await dropped(method, undefined)).every((value) => value === 1));
   assert.deepEqual(await dropped(method, 7), found, 'the same again');
   assert.ok(agreement(await dropped(method, 8), found) < 0.75, 'another step, another mask');
+});
+
+test('two modules share no dropout mask', async () => {
+  const other = site('linear', 'other', [SIZE, SIZE]);
+  const options = loraOptions({ r: SIZE, lora_alpha: SIZE, lora_dropout: 0.5 });
+  const [method] = attachMethods([options], fakeContext([square, other])) as [Attached];
+  const share = agreement(await dropped(method, 7), await dropped(method, 7, other));
+  assert.ok(Math.abs(share - 0.5) < 0.06, `masks agree in ${share}`);
 });
 
 test('two methods on one site start apart and share no dropout mask', async () => {
