@@ -2,17 +2,11 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { Random } from '../common/random.js';
-import { addLowRank, lowRankNorm, transposed } from '../linalg/products.js';
 import type { Site } from '../models/site.js';
-import { add } from '../tensor/ops/elementwise.js';
-import { gatherRows } from '../tensor/ops/indexing.js';
-import { matmul } from '../tensor/ops/matmul.js';
-import { dropout } from '../tensor/ops/random.js';
-import { transpose } from '../tensor/ops/shape.js';
-import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
 import { loraConfigToPeft } from './loraConfig.js';
+import { lowRankOutput, lowRankPair, mergePair, pairNorm, startPair } from './lowRankPair.js';
+import type { LowRankPair } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
@@ -96,7 +90,14 @@ export const lora: Method<typeof LoraOptions> = {
       const [idle] = idlePatternKeys(name, pattern, paths);
       if (idle !== undefined) fail(idle);
     }
-    const pairs = new Map(match.sites.map((site) => [site.path, lowRankPair(site, options)]));
+    const pairs = new Map(
+      match.sites.map((site) => {
+        const r = patternValue(options.rank_pattern, site.path) ?? options.r;
+        const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
+        // Rank-stabilized: Kalajdzievski 2023, eq. 3.
+        return [site.path, lowRankPair(site, r, options.use_rslora ? alpha / Math.sqrt(r) : alpha / r)];
+      }),
+    );
     const trained = trainedParameters(options, model.sites, pairs);
     const warnings = [
       ...match.warnings,
@@ -106,72 +107,6 @@ export const lora: Method<typeof LoraOptions> = {
     return attached(options, context, pairs, trained, { targets: match.entries, warnings });
   },
 };
-
-/** A and B of one site. */
-interface LowRankPair {
-  readonly site: Site;
-  readonly r: number;
-  /** lora_alpha / r, or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */
-  readonly scale: number;
-  /** [r, in]; for an embedding [r, vocabulary] */
-  readonly a: Variable;
-  /** [out, r] */
-  readonly b: Variable;
-}
-
-function lowRankPair(site: Site, options: LoraOptions): LowRankPair {
-  const r = patternValue(options.rank_pattern, site.path) ?? options.r;
-  const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
-  const [inSize, outSize] =
-    site.kind === 'embedding' ? [site.shape[0]!, site.shape[1]!] : [site.shape[1]!, site.shape[0]!];
-  const prefix = site.kind === 'embedding' ? 'lora_embedding_' : 'lora_';
-  return {
-    site,
-    r,
-    scale: options.use_rslora ? alpha / Math.sqrt(r) : alpha / r,
-    a: variable(`${site.path}.${prefix}A`, [r, inSize]),
-    b: variable(`${site.path}.${prefix}B`, [outSize, r]),
-  };
-}
-
-/** y + s·B·A·x; for an embedding A's columns are looked up by token id. */
-function lowRankOutput(
-  pair: LowRankPair,
-  x: Tensor,
-  y: Tensor,
-  dropped: { readonly rate: number; readonly seed: Tensor | undefined; readonly random: Random },
-): Tensor {
-  const { rate, seed, random } = dropped;
-  const { site, a, b, scale } = pair;
-  if (site.kind === 'embedding') {
-    const rows = gatherRows(transpose(a, [1, 0]), x);
-    return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
-  }
-  const input = rate > 0 && seed !== undefined ? dropout(x, rate, seed, random.integer(2 ** 32)) : x;
-  return add(y, matmul(matmul(input, a, { transposeB: true }), b, { transposeB: true, alpha: scale }));
-}
-
-/**
- * Starting values as PEFT's `reset_lora_parameters` has them. Kaiming uniform with slope √5 (He et al. 2015,
- * eq. 14) is U(−1/√fan_in, 1/√fan_in).
- */
-function startPair(
-  pair: LowRankPair,
-  init: LoraOptions['init_lora_weights'],
-  random: Random,
-): [Float32Array, Float32Array] {
-  const { a, b, r, site } = pair;
-  const filled = (size: number, value: () => number): Float32Array => Float32Array.from({ length: size }, value);
-  const uniform = (bound: number): number => (2 * random.uniform() - 1) * bound;
-  const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
-  if (site.kind === 'embedding') {
-    const startA = init === false ? filled(sizeA, () => random.normal()) : new Float32Array(sizeA);
-    return [startA, filled(sizeB, () => random.normal())];
-  }
-  const bound = 1 / Math.sqrt(sizeA / r);
-  const startA = filled(sizeA, init === 'gaussian' ? () => random.normal() / r : () => uniform(bound));
-  return [startA, init === false ? filled(sizeB, () => uniform(1 / Math.sqrt(r))) : new Float32Array(sizeB)];
-}
 
 /** Biases that train, and modules that train whole. */
 function trainedParameters(
@@ -299,23 +234,18 @@ function attached(
       warnings: found.warnings,
     },
     report: (values) =>
-      [...pairs.values()].map(({ site, r, scale, a, b }) => ({
-        path: site.path,
-        rank: r,
-        scale,
-        norm: scale * lowRankNorm(values.get(b.name)!, values.get(a.name)!, r),
+      [...pairs.values()].map((pair) => ({
+        path: pair.site.path,
+        rank: pair.r,
+        scale: pair.scale,
+        norm: pairNorm(pair, values),
       })),
     merge(site, kind, base, values) {
       const whole = byParameter.get(`${site.path}.${kind}`);
       if (whole !== undefined) return values.get(whole.variable.name)!;
       const pair = pairs.get(site.path);
       if (pair === undefined || kind === 'bias') return undefined;
-      const [a, b] = [values.get(pair.a.name)!, values.get(pair.b.name)!];
-      const [rows, columns] = site.shape as [number, number];
-      // An embedding's W is [vocabulary, out]: its update is (B·A)ᵀ = Aᵀ·Bᵀ.
-      return site.kind === 'embedding'
-        ? addLowRank(base, transposed(a, pair.r, rows), transposed(b, columns, pair.r), pair.scale, rows, pair.r)
-        : addLowRank(base, b, a, pair.scale, rows, pair.r);
+      return mergePair(pair, base, values);
     },
     save: (values) => ({
       kind: 'adapter',
