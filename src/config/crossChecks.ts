@@ -12,8 +12,11 @@ export type PlaceOf = (path: ConfigPath, part?: 'key' | 'value') => Place;
 
 type Targeted = Extract<MethodConfig, { target_modules: unknown }>;
 
-/** Modules that no layer holds, by their names in the usual architectures. */
-const OUTSIDE_LAYERS = ['lm_head', 'embed_out', 'embed_tokens', 'wte', 'wpe', 'score', 'classifier'];
+/**
+ * Modules below the model's root that no layer holds, in the usual architectures. (`lm_head` stands at the root:
+ * its name is its whole path, and what is listed by its whole path stays, as in PEFT.)
+ */
+const OUTSIDE_LAYERS = ['embed_tokens', 'wte', 'wpe'];
 
 /** What each option allows but the options together do not. Judged from the file alone: no model, no data is read. */
 export function crossCheck(draft: Draft, placeOf: PlaceOf): Problem[] {
@@ -176,7 +179,7 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
   }
   if (layers_to_transform === undefined) return [];
   return targets.flatMap((entry, i) =>
-    OUTSIDE_LAYERS.includes(entry.split('.').at(-1) ?? '')
+    OUTSIDE_LAYERS.includes(entry)
       ? [
           {
             code: 'config.target-outside-layers',

@@ -39,10 +39,10 @@ describe('target modules', () => {
   });
 
   it('★ 4: layers_to_transform drops modules outside the layers', () => {
-    assert.deepEqual(lora('target_modules: [q_proj, lm_head]\nlayers_to_transform: [0]\n'), [
+    assert.deepEqual(lora('target_modules: [q_proj, embed_tokens]\nlayers_to_transform: [0]\n'), [
       'warning config.target-outside-layers 6:28-6:35',
     ]);
-    assert.deepEqual(lora('target_modules: [q_proj, lm_head]\n'), []);
+    assert.deepEqual(lora('target_modules: [q_proj, lm_head]\nlayers_to_transform: [0]\n'), []);
   });
 
   it('★ 5: a pattern key with ^ that is no path', () => {
