@@ -40,7 +40,7 @@ describe('target modules', () => {
 
   it('★ 4: layers_to_transform drops modules outside the layers', () => {
     assert.deepEqual(lora('target_modules: [q_proj, embed_tokens]\nlayers_to_transform: [0]\n'), [
-      'warning config.target-outside-layers 6:28-6:35',
+      'warning config.target-outside-layers 6:28-6:40',
     ]);
     assert.deepEqual(lora('target_modules: [q_proj, lm_head]\nlayers_to_transform: [0]\n'), []);
   });
