@@ -41,6 +41,7 @@ export function buildOnnxModel(
   const nameOf = new Map<Tensor, string>();
   const feeds = new Map<string, TensorType>();
   const weights = new Map<string, TensorType>();
+  const results = new Map<string, TensorType>();
   for (const tensor of order) {
     switch (tensor.kind) {
       case 'input':
@@ -67,17 +68,20 @@ export function buildOnnxModel(
       case 'constant':
         nameOf.set(tensor, emitter.data(tensor.data, tensor.shape as readonly number[], tensor.dtype));
         break;
-      case 'applied':
-        nameOf.set(
-          tensor,
-          tensor.lower(
-            emitter,
-            tensor.inputs.map((source) => nameOf.get(source)!),
-          ),
+      case 'applied': {
+        const name = tensor.lower(
+          emitter,
+          tensor.inputs.map((source) => nameOf.get(source)!),
         );
+        nameOf.set(tensor, name);
+        results.set(name, tensor);
         break;
+      }
     }
   }
+  // ONNX Runtime reuses a buffer for another tensor only where it knows both lengths, by number or by name, and it
+  // searches all idle buffers for one: untold shapes cost memory, and seconds of planning.
+  for (const [name, type] of results) graph.message(13, (value) => writeValueInfo(value, name, type));
   for (const [name, tensor] of Object.entries(outputs)) {
     if (feeds.has(name)) throw new Error(`an output and an input are both named ${name}`);
     emitter.alias(nameOf.get(tensor)!, name);

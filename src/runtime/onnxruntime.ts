@@ -65,7 +65,7 @@ function sessionOptions(options: RuntimeOptions, folder: string | undefined): Or
         // Packed copies of the weights would undo their mapping.
         disable_prepacking: '1',
         // Threads that spin while they wait take the core from the editor, and from each other on a busy machine.
-        intra_op: { allow_spinning: '1' },
+        intra_op: { allow_spinning: '0' },
       },
     },
   };
