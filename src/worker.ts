@@ -1,6 +1,6 @@
 import { isError, problemOf } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
-import { embeddedEngine } from './engines/embedded.js';
+import { embeddedEngine, STOPPED_EARLY } from './engines/embedded.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
 
@@ -27,22 +27,27 @@ process.on('message', (request: WorkerRequest) => {
   }
 });
 
+const requestStop = (): void => {
+  stopRequested = true;
+};
 // Ctrl-C reaches the whole process group; the parent decides and says `stop`.
 process.on('SIGINT', () => undefined);
-// The parent is gone: finish the step, write what was learned, end.
-process.on('disconnect', () => (stopRequested = true));
+// The system ends, the terminal closes, the parent is gone: finish the step, write what was learned, end.
+process.on('SIGTERM', requestStop);
+process.on('SIGHUP', requestStop);
+process.on('disconnect', requestStop);
 
 async function run(file: string, overrides: readonly string[]): Promise<number> {
   let last: RunEvent | undefined;
   const emit = (event: RunEvent): void => {
     last = event;
-    if (process.connected) process.send!(event);
+    send(event);
   };
   try {
     const { run: loaded, problems } = await loadRunFile(file, overrides);
     const errors = problems.filter(isError);
     if (loaded === undefined) {
-      emit({ type: 'failed', problem: errors[0]!, others: errors.slice(1) });
+      emit({ type: 'failed', problem: errors[0]!, others: problems.filter((problem) => problem !== errors[0]) });
       return exitCodes.failed;
     }
     const warnings = problems.filter((problem) => !isError(problem));
@@ -51,14 +56,31 @@ async function run(file: string, overrides: readonly string[]): Promise<number> 
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);
     emit({ type: 'failed', problem: problemOf(error) });
-    return exitCodes.failed;
+    return problemOf(error).code === STOPPED_EARLY.code ? exitCodes.stopped : exitCodes.failed;
   }
 }
 
-/** Lets the last message leave before the process ends. */
+let unsent = 0;
+let afterLast = (): void => undefined;
+
+/** The parent may be gone though the channel looks open: a step holds the thread, so nobody was told yet. */
+function send(event: RunEvent): void {
+  if (!process.connected) return;
+  unsent++;
+  process.send!(event, undefined, undefined, (error) => {
+    if (error !== null) requestStop();
+    unsent--;
+    if (unsent === 0) afterLast();
+  });
+}
+
+/** Ends the process when the last message has left; disconnecting before would drop those still queued. */
 function exitWith(code: number): void {
   process.exitCode = code;
-  if (process.connected) process.disconnect();
+  afterLast = () => {
+    if (process.connected) process.disconnect();
+  };
+  if (unsent === 0) afterLast();
   // ONNX Runtime's threads must not keep a finished worker alive.
   setTimeout(() => process.exit(code), 2000).unref();
 }

@@ -4,7 +4,7 @@ import { checkTokenIds } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
 import type { Metrics } from '../training/evaluate.js';
-import { longest } from '../training/train.js';
+import { longest } from '../training/job.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';

@@ -64,9 +64,32 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** What a user can do about the errors of the file system that meet users. */
+const FILE_MENDS: Readonly<Record<string, string>> = {
+  EACCES: 'Give yourself the right to it, or choose another place.',
+  EPERM: 'Give yourself the right to it, or choose another place.',
+  EROFS: 'Choose a place that can be written to.',
+  ENOSPC: 'Free some space on the disk, or choose another place.',
+  EDQUOT: 'Free some of your quota, or choose another place.',
+  ENOENT: 'Something removed it while it was in use: start again.',
+  EMFILE: 'Close other programs: too many files are open.',
+};
+
+/** The problem of an error that the file system raised. */
+function fileProblem(error: unknown): Problem | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  const mend = FILE_MENDS[error.code];
+  if (mend === undefined) return undefined;
+  const file = 'path' in error && typeof error.path === 'string' ? error.path : undefined;
+  const where = file === undefined ? {} : { where: { file } };
+  return { code: `file.${error.code.toLowerCase()}`, message: error.message, ...where, mend };
+}
+
 /** The problem an error carries; any other error becomes one with code `internal`. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ProblemError) return error.problem;
+  const inFiles = fileProblem(error);
+  if (inFiles !== undefined) return inFiles;
   return {
     code: 'internal',
     message: messageOf(error),

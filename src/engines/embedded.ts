@@ -1,26 +1,30 @@
-import path from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
-import { modelCard } from '../adapters/card.js';
-import { writeAdapter } from '../adapters/writeAdapter.js';
-import { writeModel } from '../adapters/writeModel.js';
-import { fail, problemOf } from '../common/problem.js';
+import { fail, messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import { loadDataset } from '../data/loadDataset.js';
 import type { Dataset } from '../data/loadDataset.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import { sampleSpans } from '../data/sample.js';
-import type { Attached, Values } from '../methods/method.js';
-import { readGenerationConfig } from '../models/generationConfig.js';
+import type { Attached } from '../methods/method.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Coverage, RunEvent } from '../training/events.js';
 import { measureMemory } from '../training/measureMemory.js';
-import { plannedSteps, train } from '../training/train.js';
-import type { TrainingResult } from '../training/train.js';
+import type { TrainingResult } from '../training/job.js';
+import { plannedSteps } from '../training/steps.js';
+import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
 import { createRunFolder } from './runFolder.js';
-import { attachMethods, checkTokenIds, openModel, parameterCount, vocabularyWarnings } from './session.js';
+import { saveResult } from './saveResult.js';
+import {
+  attachMethods,
+  checkTokenIds,
+  openModel,
+  parameterCount,
+  positionWarnings,
+  vocabularyWarnings,
+} from './session.js';
 import type { OpenedModel } from './session.js';
 
 /** Rows shown decoded before the first step. */
@@ -62,11 +66,18 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   });
   try {
     describeData(dataset, opened.tokenizer, emit);
-    emit(coverageOf(methods, opened, [...(control.warnings ?? []), ...dataset.warnings]));
-    const runtime = await onnxRuntime(config.runtime);
-    const weights = await opened.checkpoint.mapped((done, total) =>
-      emit({ type: 'progress', activity: 'Converting the weights to float32', done, total }),
+    emit(
+      coverageOf(methods, opened, [
+        ...(control.warnings ?? []),
+        ...dataset.warnings,
+        ...positionWarnings([...dataset.train, ...dataset.validation], opened.model),
+      ]),
     );
+    const runtime = await onnxRuntime(config.runtime);
+    const weights = await opened.checkpoint.mapped((done, total) => {
+      if (control.stopRequested()) fail(STOPPED_EARLY);
+      emit({ type: 'progress', activity: 'Converting the weights to float32', done, total });
+    });
     const result = await train({
       ...plan,
       model: opened.model,
@@ -78,22 +89,49 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       stopRequested: control.stopRequested,
     });
     emit({ type: 'progress', activity: 'Saving', done: 0, total: 0 });
-    const adapter = await save(folder.path, methods, result, opened);
+    if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, methods, result, opened));
     emit({
       type: 'finished',
       reason: result.reason,
-      adapter,
+      adapter: await saveResult(folder.path, methods, result, opened),
       metrics: result.metrics,
       steps: result.steps,
       seconds: (performance.now() - since) / 1000,
       peakMemory: measureMemory().peakResident,
     });
   } catch (error) {
-    // The worker reports it; the run's own record has to hold it too.
-    folder.record({ type: 'failed', problem: problemOf(error) });
+    // The worker reports it; the run's own record has to hold it too, unless that is what failed.
+    try {
+      folder.record({ type: 'failed', problem: problemOf(error) });
+    } catch (second) {
+      process.stderr.write(`events.jsonl: ${messageOf(second)}\n`);
+    }
     throw error;
   }
 };
+
+/** Its code makes the worker's exit code that of an interruption. */
+export const STOPPED_EARLY: Problem = {
+  code: 'run.stopped-early',
+  message: 'the run was stopped before its first step; nothing was learned and nothing written',
+};
+
+/** Saves what was learned before a failure, and says where. */
+async function withRescued(
+  problem: Problem,
+  folder: string,
+  methods: readonly Attached[],
+  result: TrainingResult,
+  opened: OpenedModel,
+): Promise<Problem> {
+  const finite = [...result.values.values()].every((numbers) => numbers.every(Number.isFinite));
+  if (result.steps === 0 || !finite) return problem;
+  const saved = await saveResult(folder, methods, result, opened, '-before-failure');
+  return {
+    ...problem,
+    mend: `${problem.mend ?? ''} What ${result.steps} steps had taught is in ${saved}.`.trim(),
+  };
+}
 
 function describeData(dataset: Dataset, tokenizer: Tokenizer, emit: (event: RunEvent) => void): void {
   emit({ type: 'data', split: 'train', report: dataset.reports.train });
@@ -127,7 +165,7 @@ function coverageOf(
     layersCovered: Math.max(...parts.map((part) => part.layersCovered)),
     layers: opened.model.layers,
     trainable,
-    total: parameterCount(opened.checkpoint),
+    total: parameterCount(opened.model, opened.checkpoint),
     saves: parts.map((part) => part.saves).join('; '),
     warnings: [
       ...parts.flatMap((part) => part.warnings),
@@ -135,42 +173,4 @@ function coverageOf(
       ...inputWarnings,
     ],
   };
-}
-
-async function save(
-  folder: string,
-  methods: readonly Attached[],
-  result: TrainingResult,
-  opened: OpenedModel,
-): Promise<string> {
-  const { tokenizer, checkpoint } = opened;
-  const written: string[] = [];
-  for (const [at, method] of methods.entries()) {
-    const saved = method.save(valuesOf(method, result.values));
-    const name = saved.kind === 'adapter' ? 'adapter' : 'model';
-    const target = path.join(folder, at === 0 ? name : `${name}-${method.type}`);
-    if (saved.kind === 'adapter') {
-      const card = modelCard({
-        baseModel: checkpoint.source,
-        method,
-        metrics: result.metrics,
-        steps: result.steps,
-      });
-      await writeAdapter(target, saved, { tokenizer, card });
-    } else {
-      await writeModel(target, {
-        // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
-        config: { ...checkpoint.config, tie_word_embeddings: opened.model.tiedHead },
-        generationConfig: await readGenerationConfig(checkpoint.source),
-        tensors: saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
-        tokenizerFiles: await tokenizer.files(),
-      });
-    }
-    written.push(target);
-  }
-  return written[0]!;
-}
-
-function valuesOf(method: Attached, values: Values): Values {
-  return new Map(method.trainables.map(({ variable: { name } }) => [name, values.get(name)!]));
 }

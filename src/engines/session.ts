@@ -35,18 +35,26 @@ export async function openModel(source: string, seed: number): Promise<OpenedMod
   return { checkpoint, model, tokenizer, context };
 }
 
-/** Attaches a run file's methods in order, each with random numbers of its own. */
+/** Attaches a run file's methods in order, each with random numbers and variables of its own. */
 export function attachMethods(configs: readonly MethodConfig[], context: AttachContext): Attached[] {
   return configs.map((config, index) =>
-    attachMethod(config, { ...context, random: (...stream) => context.random('method', index, ...stream) }),
+    attachMethod(config, {
+      ...context,
+      random: (...stream) => context.random('method', index, ...stream),
+      instance: index === 0 ? '' : `${index}:`,
+    }),
   );
 }
 
-/** Elements of all the model's tensors, a shared one counted once. */
-export function parameterCount(checkpoint: Checkpoint): number {
+/** Elements of the parameters that the model uses, a shared one counted once. */
+export function parameterCount(model: LanguageModel, checkpoint: Checkpoint): number {
+  const names = new Set(
+    model.sites.flatMap(({ weight, bias }) => [weight, bias].filter((name) => name !== undefined)),
+  );
   let count = 0;
-  for (const { shape } of checkpoint.tensors.values())
-    count += shape.reduce((product, length) => product * length, 1);
+  for (const name of names) {
+    count += checkpoint.tensors.get(name)!.shape.reduce((product, length) => product * length, 1);
+  }
   return count;
 }
 
@@ -76,6 +84,22 @@ export function vocabularyWarnings(model: LanguageModel, tokenizer: Tokenizer): 
       severity: 'warning',
       message: `the tokenizer has ${tokenizer.vocabSize} tokens, the model embeds ${model.vocabSize}`,
       mend: 'Tokens without an embedding stop the run where they occur: use the tokenizer that belongs to the model.',
+    },
+  ];
+}
+
+/** Rows longer than the model's positions train, but on positions that it never saw. */
+export function positionWarnings(examples: readonly Example[], model: LanguageModel): Problem[] {
+  const longer = examples.filter(({ ids }) => ids.length > model.maxPositions);
+  const [first] = longer;
+  if (first === undefined) return [];
+  return [
+    {
+      code: 'data.long-rows',
+      severity: 'warning',
+      message: `${longer.length} rows are longer than the ${model.maxPositions} positions that the model was made for`,
+      where: { file: first.file, line: first.line },
+      mend: 'Set data.max_length to at most max_position_embeddings of its config.',
     },
   ];
 }

@@ -18,6 +18,8 @@ export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** Names of the inputs and variables that the graph reads. */
   readonly feeds: ReadonlyMap<string, TensorType>;
+  /** Bytes of the weights that it maps. */
+  readonly weightBytes: number;
 }
 
 /** ONNX operator set that the lowerings are written for. */
@@ -41,6 +43,7 @@ export function buildOnnxModel(
   const nameOf = new Map<Tensor, string>();
   const feeds = new Map<string, TensorType>();
   const weights = new Map<string, TensorType>();
+  let weightBytes = 0;
   const results = new Map<string, TensorType>();
   for (const tensor of order) {
     switch (tensor.kind) {
@@ -58,6 +61,7 @@ export function buildOnnxModel(
           if (location === undefined) throw new Error(`the checkpoint has no tensor ${tensor.name}`);
           emitter.external(tensor, weightName(tensor.name), location);
           weights.set(tensor.name, tensor);
+          weightBytes += location.length;
         } else if (!sameShape(known.shape, tensor.shape)) {
           const shapes = `${shapeText(known.shape)} and ${shapeText(tensor.shape)}`;
           throw new Error(`the weight ${tensor.name} is used with two shapes, ${shapes}`);
@@ -100,7 +104,7 @@ export function buildOnnxModel(
     opset.text(1, 'com.microsoft');
     opset.integer(2, 1);
   });
-  return { bytes: model.finish(), feeds };
+  return { bytes: model.finish(), feeds, weightBytes };
 }
 
 /** Weights have names of their own: a trainable copy of one (`modules_to_save`) may be called as it is. */

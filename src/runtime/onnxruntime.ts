@@ -23,9 +23,12 @@ export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime
           found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) }
         );
       });
-      const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder));
+      const session = await explained('compile', () =>
+        ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder)),
+      );
       return {
         reads: new Set(model.feeds.keys()),
+        weightBytes: model.weightBytes,
         async run(feeds, into = {}) {
           const tensors: Record<string, Ort.Tensor> = {};
           for (const name of model.feeds.keys()) {
@@ -38,7 +41,7 @@ export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime
             const buffer = into[name];
             fetches[name] = buffer === undefined ? null : tensorOf(ort, buffer);
           }
-          const results = await session.run(tensors, fetches);
+          const results = await explained('run', () => session.run(tensors, fetches));
           const values: Record<string, Value> = {};
           for (const [name, result] of Object.entries(results)) values[name] = into[name] ?? valueOf(result);
           return values;
@@ -47,6 +50,33 @@ export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime
       };
     },
   };
+}
+
+/** Turns what ONNX Runtime throws into a problem: most often it is that memory ran out. */
+async function explained<T>(work: 'compile' | 'run', action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const message = messageOf(error);
+    if (/bad_alloc|allocate|out of memory/i.test(message)) {
+      fail(
+        {
+          code: 'runtime.out-of-memory',
+          message: `memory ran out: ${message}`,
+          mend: 'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.',
+        },
+        error,
+      );
+    }
+    fail(
+      {
+        code: 'runtime.failed',
+        message: `ONNX Runtime could not ${work} the graph: ${message}`,
+        mend: 'This is a fault of PEFT Studio or of its runtime: please report it with the log.',
+      },
+      error,
+    );
+  }
 }
 
 function sessionOptions(options: RuntimeOptions, folder: string | undefined): Ort.InferenceSession.SessionOptions {

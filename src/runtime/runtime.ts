@@ -11,6 +11,8 @@ export interface Value {
 export interface Program {
   /** Names of the inputs and variables that it reads. */
   readonly reads: ReadonlySet<string>;
+  /** Bytes of the weights that it maps. */
+  readonly weightBytes: number;
   /**
    * Runs the graph.
    * @param feeds a value for every name in `reads`

@@ -9,15 +9,13 @@ export interface MeasuredMemory {
   readonly peakResident: number;
 }
 
-let peakSoFar = 0;
-
 /** Reads the kernel's figures on Linux; elsewhere resident memory alone is known, and counts as anonymous. */
 export function measureMemory(): MeasuredMemory {
   const status = processStatus();
   if (status === undefined) {
     const resident = process.memoryUsage.rss();
-    peakSoFar = Math.max(peakSoFar, resident);
-    return { resident, fileBacked: 0, anonymous: resident, peakResident: peakSoFar };
+    const peakResident = 1024 * process.resourceUsage().maxRSS;
+    return { resident, fileBacked: 0, anonymous: resident, peakResident };
   }
   const bytes = (key: string): number =>
     1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);

@@ -71,7 +71,7 @@ export function packedGradient(each: Pack, gradientOf: (trainable: Variable) => 
   );
 }
 
-/** The members' numbers as the vector's. */
+/** The members' numbers as the vector's, in an array of its own. */
 export function packedValues(each: Pack, values: Values): Float32Array {
   const result = new Float32Array(fixedSize(each.variable.shape));
   for (const { trainable, offset, size } of each.members) {

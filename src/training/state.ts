@@ -18,7 +18,7 @@ export interface State {
   read(name: string): Float32Array;
 }
 
-/** @param start numbers by name; a variable without any starts at zero */
+/** @param start numbers by name, which become the state's own; a variable without any starts at zero */
 export function createState(variables: readonly Variable[], start: ReadonlyMap<string, Float32Array>): State {
   const buffers = new Map<string, { present: Value; other: Value }>();
   let bytes = 0;
@@ -29,7 +29,7 @@ export function createState(variables: readonly Variable[], start: ReadonlyMap<s
     if (values !== undefined && values.length !== size) {
       throw new Error(`${variable.name} has ${size} numbers, ${values.length} were given`);
     }
-    const first = values === undefined ? new Float32Array(size) : Float32Array.from(values);
+    const first = values ?? new Float32Array(size);
     buffers.set(variable.name, {
       present: { dtype: 'float32', shape, data: first },
       other: { dtype: 'float32', shape, data: new Float32Array(size) },

@@ -12,6 +12,7 @@ import { input, scalar, variable } from '../tensor/tensor.js';
 import { adamW } from './adamw.js';
 import { batchFeeds, floatFeed, intFeed, lossGraph } from './lossGraph.js';
 import { packTrainables, packedGradient, packedValues } from './packs.js';
+import type { Pack } from './packs.js';
 import { createState } from './state.js';
 
 export interface StepResult {
@@ -26,7 +27,7 @@ export interface Stepper {
   step(batches: readonly Batch[], step: number, learningRate: number, dropoutSeed: number): Promise<StepResult>;
   /** Present numbers of the trainables. */
   values(): Values;
-  /** Bytes of trainables and optimizer slots, both buffers of each. */
+  /** Bytes by part: trainables and optimizer slots (both buffers of each), and the weights that the graph maps. */
   readonly parts: Readonly<Record<string, number>>;
   dispose(): Promise<void>;
 }
@@ -50,7 +51,7 @@ const CLIP_EPSILON = 1e-6;
  * supervised tokens and divided by their number over all its batches, which is known before it starts.
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
-  const { model, methods, options, runtime, weights } = setup;
+  const { model, methods, options, runtime, weights, positionLimit } = setup;
   const packs = packTrainables(methods.flatMap((method) => method.trainables));
   const members = packs.flatMap((pack) => pack.members);
   const optimizer = adamW(options);
@@ -62,7 +63,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
       lossGraph(
         model,
         methods.map((method) => method.hooks),
-        { training: true, positionLimit: setup.positionLimit },
+        { training: true, positionLimit },
       ).lossSum,
     ],
     new Map(members.map(({ trainable, view }) => [trainable.variable, view])),
@@ -90,8 +91,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   };
 
   const stepVariables = packs.flatMap(({ variable: each }) => [each, ...optimizer.slots(each)]);
-  const start = new Map(packs.map((pack) => [pack.variable.name, packedValues(pack, setup.start)]));
-  const state = createState([...stepVariables, ...(accumulates ? sums : [])], start);
+  const state = createState([...stepVariables, ...(accumulates ? sums : [])], packedStart(packs, setup.start));
   const stepNames = stepVariables.map((each) => each.name);
   const sumNames = sums.map((each) => each.name);
 
@@ -148,12 +148,17 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
           ]);
         }),
       ),
-    parts: { 'trainables and optimizer': state.bytes },
+    parts: { 'trainables and optimizer': state.bytes, 'mapped weights': first.weightBytes },
     dispose: async () => {
       await first.dispose();
       await second?.dispose();
     },
   };
+}
+
+/** Apart from the closures above, which would keep the numbers alive for as long as the run. */
+function packedStart(packs: readonly Pack[], values: Values): Map<string, Float32Array> {
+  return new Map(packs.map((pack) => [pack.variable.name, packedValues(pack, values)]));
 }
 
 /** The starting numbers of all trainables. */

@@ -1,227 +1,168 @@
+import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
-import { fail } from '../common/problem.js';
-import type { TrainingOptions } from '../config/schema.js';
 import { makeBatch, planBatches } from '../data/batches.js';
-import type { BatchPlan } from '../data/batches.js';
-import type { Batch, Example } from '../data/example.js';
-import type { Attached, Values } from '../methods/method.js';
-import type { LanguageModel } from '../models/architecture.js';
-import type { Runtime, WeightFiles } from '../runtime/runtime.js';
-import { createEvaluator } from './evaluate.js';
+import type { Batch } from '../data/example.js';
+import type { Values } from '../methods/method.js';
 import type { Metrics } from './evaluate.js';
-import type { RunEvent } from './events.js';
+import { createHeldOut, metricsOf } from './heldOut.js';
+import { breathe, longestRow, secondsSince } from './job.js';
+import type { TrainingJob, TrainingResult } from './job.js';
 import { measureMemory } from './measureMemory.js';
 import { firstNonFinite } from './nonFinite.js';
 import { learningRate } from './schedule.js';
+import { plannedSteps, stepBatches } from './steps.js';
+import type { StepBatches } from './steps.js';
 import { createStepper, startValues } from './stepper.js';
-
-/** Everything a training loop works on. */
-export interface TrainingJob {
-  readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
-  readonly weights: WeightFiles;
-  readonly runtime: Runtime;
-  readonly train: readonly Example[];
-  readonly validation: readonly Example[];
-  readonly options: TrainingOptions;
-  readonly packing: boolean;
-  readonly maxLength: number;
-  /** Where the trainables start, when not where their method has them start. */
-  readonly start?: Values;
-  readonly emit: (event: RunEvent) => void;
-  /** Asked between steps: true ends the loop after the present step. */
-  readonly stopRequested: () => boolean;
-}
-
-export interface TrainingResult {
-  readonly reason: 'completed' | 'stopped';
-  readonly values: Values;
-  readonly steps: number;
-  readonly metrics: Readonly<Record<string, number>>;
-}
-
-/** Optimizer steps that a job will take. */
-export function plannedSteps(job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>): number {
-  const { options } = job;
-  return options.max_steps ?? Math.max(1, Math.ceil(stepsPerEpoch(job) * options.num_train_epochs));
-}
-
-/**
- * Trains: batches, steps, evaluations before the first step, on the way and at the end. The same job gives the
- * same numbers.
- *
- * @throws ProblemError `training.non-finite` at the first value that is not finite, naming step and tensor
- */
-export async function train(job: TrainingJob): Promise<TrainingResult> {
-  const { options, emit } = job;
-  const positionLimit = longest([...job.train, ...job.validation]);
-  const totalSteps = plannedSteps(job);
-  emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
-  const start = job.start ?? (await startValues(job.methods.flatMap((method) => method.trainables)));
-  const stepper = await createStepper({ ...job, start, positionLimit });
-  const evaluation =
-    job.validation.length === 0
-      ? undefined
-      : await createEvaluator({ ...job, positionLimit, batchSize: options.per_device_eval_batch_size });
-  const metrics: Record<string, number> = {};
-
-  const evaluate = async (step: number): Promise<void> => {
-    if (evaluation === undefined) return;
-    const since = performance.now();
-    const found = await evaluation.evaluate(job.validation, stepper.values(), async (done, total) => {
-      emit({ type: 'progress', activity: 'Evaluating', done, total });
-      await breathe();
-      return !job.stopRequested();
-    });
-    // Broken off by a stop: its numbers are those of some rows only.
-    if (found.rows < job.validation.length) return;
-    if (!Number.isFinite(found.loss)) {
-      await failNonFinite(`the evaluation after step ${step}`, `loss ${found.loss}`, {
-        batches: evaluationBatches(job, positionLimit),
-        values: stepper.values(),
-        dropoutSeed: 0,
-      });
-    }
-    emit({ type: 'evaluation', step, split: 'validation', ...found, seconds: secondsSince(since) });
-    Object.assign(metrics, metricsOf(step === 0 ? 'initial_eval' : 'eval', found));
-  };
-
-  const failNonFinite = async (
-    when: string,
-    numbers: string,
-    state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
-  ): Promise<never> => {
-    const tensor = await firstNonFinite({ ...job, positionLimit, ...state });
-    return fail({
-      code: 'training.non-finite',
-      message: `${when}: ${tensor} is not finite (${numbers})`,
-      mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
-    });
-  };
-
-  try {
-    await evaluate(0);
-    reportMethods(job, stepper.values(), 0);
-    let step = 0;
-    let stopped = job.stopRequested();
-    let evaluatedAt = 0;
-    const batches = epochs(job, totalSteps);
-    while (step < totalSteps && !stopped) {
-      const next = batches.next();
-      if (next.done) break;
-      const { micro, epoch, endsEpoch } = next.value;
-      step++;
-      const since = performance.now();
-      const rate = learningRate(options, step, totalSteps);
-      const dropoutSeed = random(options.seed, 'dropout', step).integer(2 ** 31);
-      const { loss, gradientNorm } = await stepper.step(micro, step, rate, dropoutSeed);
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        const numbers = `loss ${loss}, gradient norm ${gradientNorm}, learning rate ${rate}`;
-        await failNonFinite(`step ${step}`, numbers, { batches: micro, values: stepper.values(), dropoutSeed });
-      }
-      metrics['train_loss'] = loss;
-      if (step % options.logging_steps === 0 || step === totalSteps) {
-        emit({
-          type: 'step',
-          step,
-          epoch,
-          loss,
-          learningRate: rate,
-          gradientNorm,
-          tokens: micro.reduce((sum, batch) => sum + batch.segments.filter((segment) => segment > 0).length, 0),
-          supervisedTokens: micro.reduce((sum, batch) => sum + batch.targets.length, 0),
-          rows: micro.reduce((sum, batch) => sum + batch.examples, 0),
-          seconds: secondsSince(since),
-        });
-      }
-      if (step === 1 || step % MEMORY_STEPS === 0 || step === totalSteps) {
-        emit({
-          type: 'memory',
-          step,
-          ...measureMemory(),
-          parts: { ...stepper.parts, ...weightParts(job.weights) },
-        });
-      }
-      await breathe();
-      stopped = job.stopRequested();
-      const due = options.eval_steps === undefined ? endsEpoch : step % options.eval_steps === 0;
-      if (due && !stopped) {
-        await evaluate(step);
-        evaluatedAt = step;
-        reportMethods(job, stepper.values(), step);
-        stopped = job.stopRequested();
-      }
-    }
-    if (!stopped && evaluatedAt !== step) {
-      await evaluate(step);
-      reportMethods(job, stepper.values(), step);
-    }
-    // An update can overflow after its loss and gradient were finite.
-    for (const [name, numbers] of stepper.values()) {
-      if (numbers.every(Number.isFinite)) continue;
-      fail({
-        code: 'training.non-finite',
-        message: `step ${step}: the update made the trainable ${name} not finite`,
-        mend: 'Lower learning_rate.',
-      });
-    }
-    return {
-      reason: stopped && step < totalSteps ? 'stopped' : 'completed',
-      values: stepper.values(),
-      steps: step,
-      metrics,
-    };
-  } finally {
-    await stepper.dispose();
-    await evaluation?.dispose();
-  }
-}
 
 /** A memory event every so many steps. */
 const MEMORY_STEPS = 10;
 
-/** The batches of one optimizer step after another, epoch after epoch; packed epochs may differ in steps. */
-function* epochs(
-  job: TrainingJob,
-  totalSteps: number,
-): Generator<{ micro: Batch[]; epoch: number; endsEpoch: boolean }, void> {
-  const { gradient_accumulation_steps: accumulation } = job.options;
-  for (let epoch = 0, step = 0; step < totalSteps; epoch++) {
-    const plan = epochPlan(job, epoch);
-    const steps = Math.ceil(plan.length / accumulation);
-    for (let taken = 1; taken <= steps; taken++, step++) {
-      const micro = plan
-        .slice((taken - 1) * accumulation, taken * accumulation)
-        .map((rows) => makeBatch(job.train, rows));
-      yield { micro, epoch: epoch + taken / steps, endsEpoch: taken === steps };
+/**
+ * Trains: batches, steps, evaluations before the first step, on the way and at the end. The same job gives the
+ * same numbers. Ends with reason `failed` at the first value that is not finite, naming step and tensor; what was
+ * learned before that step is in its values.
+ */
+export async function train(job: TrainingJob): Promise<TrainingResult> {
+  const { options, emit } = job;
+  const totalSteps = plannedSteps(job);
+  emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
+  const stepper = await createStepper({
+    ...job,
+    start: job.start ?? (await startValues(job.methods.flatMap((method) => method.trainables))),
+    positionLimit: longestRow(job),
+  });
+  const heldOut = await createHeldOut(job);
+  let step = 0;
+  let lossSum = 0;
+  let initial: Metrics | undefined;
+  let latest: { readonly step: number; readonly metrics: Metrics } | undefined;
+
+  /** A problem when the loss on held-out rows is not finite. */
+  const evaluate = async (): Promise<Problem | undefined> => {
+    const metrics = await heldOut?.evaluate(step, stepper.values());
+    if (metrics === undefined) return undefined;
+    if (!Number.isFinite(metrics.loss)) {
+      const state = { batches: evaluationBatches(job), values: stepper.values(), dropoutSeed: 0 };
+      return nonFinite(job, `the evaluation after step ${step}`, `loss ${metrics.loss}`, state);
     }
+    if (step === 0) initial = metrics;
+    latest = { step, metrics };
+    return undefined;
+  };
+  const result = (): Omit<TrainingResult, 'reason'> => ({
+    values: stepper.values(),
+    steps: step,
+    metrics: {
+      ...(initial === undefined ? {} : metricsOf('initial_eval', initial)),
+      ...(step === 0 ? {} : { train_loss: lossSum / step }),
+      // An older evaluation is not that of the result.
+      ...(latest === undefined || latest.step !== step ? {} : metricsOf('eval', latest.metrics)),
+    },
+  });
+
+  try {
+    const broken = await evaluate();
+    if (broken !== undefined) return { ...result(), reason: 'failed', problem: broken };
+    reportMethods(job, stepper.values(), 0);
+    const batches = stepBatches(job);
+    while (step < totalSteps && !job.stopRequested()) {
+      const next = batches.next().value;
+      const since = performance.now();
+      const rate = learningRate(options, step + 1, totalSteps);
+      const dropoutSeed = random(options.seed, 'dropout', step + 1).integer(2 ** 31);
+      const taken = await stepper.step(next.micro, step + 1, rate, dropoutSeed);
+      if (!Number.isFinite(taken.loss) || !Number.isFinite(taken.gradientNorm)) {
+        const numbers = `loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
+        const state = { batches: next.micro, values: stepper.values(), dropoutSeed };
+        return {
+          ...result(),
+          reason: 'failed',
+          problem: await nonFinite(job, `step ${step + 1}`, numbers, state),
+        };
+      }
+      step++;
+      lossSum += taken.loss;
+      const last = step === totalSteps;
+      if (last || step % options.logging_steps === 0) {
+        emit({
+          type: 'step',
+          step,
+          learningRate: rate,
+          ...countsOf(next),
+          ...taken,
+          seconds: secondsSince(since),
+        });
+      }
+      if (last || step === 1 || step % MEMORY_STEPS === 0) {
+        emit({ type: 'memory', step, ...measureMemory(), parts: stepper.parts });
+      }
+      await breathe();
+      const due = options.eval_steps === undefined ? next.endsEpoch : step % options.eval_steps === 0;
+      if ((due || last) && !job.stopRequested()) {
+        const problem = await evaluate();
+        if (problem !== undefined) return { ...result(), reason: 'failed', problem };
+        reportMethods(job, stepper.values(), step);
+      }
+    }
+    const overflown = overflow(stepper.values(), step);
+    if (overflown !== undefined) return { ...result(), reason: 'failed', problem: overflown };
+    return { ...result(), reason: step < totalSteps ? 'stopped' : 'completed' };
+  } finally {
+    await stepper.dispose();
+    await heldOut?.dispose();
   }
 }
 
-function epochPlan(
-  job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>,
-  epoch: number,
-): BatchPlan[] {
-  return planBatches(job.train, {
-    batchSize: job.options.per_device_train_batch_size,
-    seed: job.options.seed,
+/** What a step event says of its batches. */
+function countsOf({ micro, epoch }: StepBatches): {
+  epoch: number;
+  tokens: number;
+  supervisedTokens: number;
+  rows: number;
+} {
+  const sum = (count: (batch: Batch) => number): number => micro.reduce((total, batch) => total + count(batch), 0);
+  return {
     epoch,
-    packing: job.packing,
-    maxLength: job.maxLength,
-  });
+    tokens: sum((batch) => batch.segments.reduce((tokens, segment) => tokens + (segment > 0 ? 1 : 0), 0)),
+    supervisedTokens: sum((batch) => batch.targets.length),
+    rows: sum((batch) => batch.examples),
+  };
 }
 
-function stepsPerEpoch(job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>): number {
-  return Math.ceil(epochPlan(job, 0).length / job.options.gradient_accumulation_steps);
+async function nonFinite(
+  job: TrainingJob,
+  when: string,
+  numbers: string,
+  state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
+): Promise<Problem> {
+  const tensor = await firstNonFinite({ ...job, positionLimit: longestRow(job), ...state });
+  return {
+    code: 'training.non-finite',
+    message: `${when}: ${tensor} is not finite (${numbers})`,
+    mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
+  };
 }
 
-function evaluationBatches(job: TrainingJob, maxLength: number): Batch[] {
+/** An update can overflow after its loss and gradient were finite. */
+function overflow(values: Values, step: number): Problem | undefined {
+  for (const [name, numbers] of values) {
+    if (numbers.every(Number.isFinite)) continue;
+    return {
+      code: 'training.non-finite',
+      message: `step ${step}: the update made the trainable ${name} not finite`,
+      mend: 'Lower learning_rate.',
+    };
+  }
+  return undefined;
+}
+
+function evaluationBatches(job: TrainingJob): Batch[] {
   const plan = planBatches(job.validation, {
     batchSize: job.options.per_device_eval_batch_size,
     seed: 0,
     epoch: 0,
     packing: false,
-    maxLength,
+    maxLength: job.maxLength,
   });
   return plan.map((rows) => makeBatch(job.validation, rows));
 }
@@ -236,32 +177,4 @@ function reportMethods(job: TrainingJob, values: Values, step: number): void {
     const masked = sites.flatMap(({ path, density }) => (density === undefined ? [] : [{ path, density }]));
     if (masked.length > 0) job.emit({ type: 'masks', step, sites: masked });
   }
-}
-
-function metricsOf(prefix: string, found: Metrics): Record<string, number> {
-  return {
-    [`${prefix}_loss`]: found.loss,
-    [`${prefix}_token_accuracy`]: found.tokenAccuracy,
-    [`${prefix}_row_accuracy`]: found.rowAccuracy,
-  };
-}
-
-function weightParts(weights: WeightFiles): Record<string, number> {
-  let mapped = 0;
-  for (const { length } of weights.tensors.values()) mapped += length;
-  return { 'mapped weights': mapped };
-}
-
-/** Tokens of the longest example: what the position tables have to hold. */
-export function longest(examples: readonly Example[]): number {
-  return examples.reduce((most, example) => Math.max(most, example.ids.length), 1);
-}
-
-/** Lets messages (stop) arrive: a run of the graph holds the thread. */
-function breathe(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-function secondsSince(start: number): number {
-  return (performance.now() - start) / 1000;
 }

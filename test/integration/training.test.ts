@@ -7,6 +7,7 @@ import { makeBatch, planBatches } from '../../src/data/batches.js';
 import type { Batch, Example } from '../../src/data/example.js';
 import type { Values } from '../../src/methods/method.js';
 import type { TrainingOptions } from '../../src/config/schema.js';
+import { longest } from '../../src/training/job.js';
 import type { StepResult } from '../../src/training/stepper.js';
 import { createStepper, startValues } from '../../src/training/stepper.js';
 import { train } from '../../src/training/train.js';
@@ -122,6 +123,16 @@ test('packed rows give the loss and the gradient of padded ones', async () => {
     relative(leaking.results[0]!.loss, whole.results[0]!.loss) > 1e-4,
     'examples that see each other differ',
   );
+});
+
+test('a packed run trains on rows longer than any example', async () => {
+  const { reason, events } = await run(opened, { packing: true, maxLength: 48, options: { max_steps: 2 } });
+  assert.equal(reason, 'completed');
+  const lengths = planBatches(UNEVEN, { batchSize: 8, seed: 42, epoch: 0, packing: true, maxLength: 48 }).map(
+    (plan) => makeBatch(UNEVEN, plan).length,
+  );
+  assert.ok(Math.max(...lengths) > longest(UNEVEN));
+  assert.equal(eventsOf(events, 'step').length, 2);
 });
 
 test('clipping scales the gradient to the norm, and leaves a smaller one as it is', async () => {

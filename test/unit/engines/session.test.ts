@@ -15,7 +15,7 @@ test('a model is opened with its tokenizer; a tied matrix counts once', async ()
   assert.equal(opened.context.modelName, source);
   assert.equal(opened.tokenizer.decode(opened.tokenizer.encode('red')), 'red');
   const matrices = 2 * (3 * 32 * 48 + 2 * 32 * 32 + 2 * 16 * 32);
-  assert.equal(parameterCount(opened.checkpoint), opened.model.vocabSize * 32 + matrices + 5 * 32);
+  assert.equal(parameterCount(opened.model, opened.checkpoint), opened.model.vocabSize * 32 + matrices + 5 * 32);
   assert.deepEqual(vocabularyWarnings(opened.model, opened.tokenizer), []);
   const norm = await opened.context.read('model.norm.weight');
   assert.deepEqual(norm, new Float32Array(32).fill(1));
@@ -47,6 +47,10 @@ test('methods are attached in order, with random numbers of their own', async ()
   );
   const name = 'model.layers.0.q_proj.lora_A';
   const first = (await starts(methods[0]!)).get(name);
-  assert.notDeepEqual((await starts(methods[2]!)).get(name), first);
+  const second = (await starts(methods[2]!)).get(`2:${name}`);
+  assert.equal(second?.length, first?.length);
+  assert.notDeepEqual(second, first);
+  const names = methods.flatMap(({ trainables }) => trainables.map(({ variable }) => variable.name));
+  assert.equal(new Set(names).size, names.length, 'no two variables of a run share a name');
   assert.deepEqual((await starts(attachMethods([loraOptions()], context)[0]!)).get(name), first);
 });

@@ -7,7 +7,7 @@ import { LoraOptions } from '../../../src/methods/lora.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import type { Runtime, Value as Numbers } from '../../../src/runtime/runtime.js';
 import type { RunEvent } from '../../../src/training/events.js';
-import type { TrainingJob, TrainingResult } from '../../../src/training/train.js';
+import type { TrainingJob, TrainingResult } from '../../../src/training/job.js';
 import { train } from '../../../src/training/train.js';
 import type { Opened } from '../../support/model.js';
 
@@ -70,7 +70,15 @@ export function jobOn(opened: Opened, parts: JobParts = {}): TrainingJob {
 /** Runs a job and keeps its events. */
 export async function run(opened: Opened, parts: JobParts = {}): Promise<TrainingResult & { events: RunEvent[] }> {
   const events: RunEvent[] = [];
-  const result = await train(jobOn(opened, { ...parts, emit: (event) => events.push(event) }));
+  const result = await train(
+    jobOn(opened, {
+      ...parts,
+      emit: (event) => {
+        events.push(event);
+        parts.emit?.(event);
+      },
+    }),
+  );
   return { ...result, events };
 }
 
@@ -89,6 +97,7 @@ export function recordingRuntime(onRun: (feeds: Readonly<Record<string, Numbers>
     compile: () =>
       Promise.resolve({
         reads: new Set<string>(),
+        weightBytes: 0,
         run: (feeds) => {
           onRun(feeds);
           const predicted = feeds['targets']?.shape ?? [];

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TrainingOptions } from '../../../src/config/schema.js';
 import type { Example } from '../../../src/data/example.js';
-import { longest, plannedSteps } from '../../../src/training/train.js';
+import { longest } from '../../../src/training/job.js';
+import { plannedSteps } from '../../../src/training/steps.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import type { JobParts } from './jobs.js';
@@ -172,9 +173,17 @@ test('a stop during an evaluation: what was measured on some rows is not told as
   assert.ok(!('eval_loss' in metrics));
 });
 
-test('a stop that comes with the last step is a completed run', async () => {
-  const { reason, steps } = await loop({ train: rows(2), options: { max_steps: 1 }, stopRequested: () => false });
-  assert.deepEqual([reason, steps], ['completed', 1]);
+test('a stop that comes with the last step is a completed run, without metrics of an older evaluation', async () => {
+  let taken = 0;
+  const { reason, steps, metrics } = await loop({
+    train: rows(2),
+    validation: rows(2),
+    options: { max_steps: 3, eval_steps: 2 },
+    emit: ({ type }) => (taken += type === 'step' ? 1 : 0),
+    stopRequested: () => taken === 3,
+  });
+  assert.deepEqual([reason, steps], ['completed', 3]);
+  assert.ok('initial_eval_loss' in metrics && !('eval_loss' in metrics));
 });
 
 test('each method reports its ranks before the first step and after the last', async () => {

@@ -1,0 +1,47 @@
+import type { Values } from '../methods/method.js';
+import { createEvaluator } from './evaluate.js';
+import type { Metrics } from './evaluate.js';
+import { breathe, longest, secondsSince } from './job.js';
+import type { TrainingJob } from './job.js';
+
+/** Evaluations on the held-out rows along a run. */
+export interface HeldOut {
+  /** Evaluates and says so; undefined when a stop broke it off: its numbers would be those of some rows only. */
+  evaluate(step: number, values: Values): Promise<Metrics | undefined>;
+  dispose(): Promise<void>;
+}
+
+/** Undefined when the job has no held-out rows. */
+export async function createHeldOut(job: TrainingJob): Promise<HeldOut | undefined> {
+  if (job.validation.length === 0) return undefined;
+  const evaluator = await createEvaluator({
+    ...job,
+    positionLimit: longest(job.validation),
+    batchSize: job.options.per_device_eval_batch_size,
+  });
+  return {
+    async evaluate(step, values) {
+      const since = performance.now();
+      const found = await evaluator.evaluate(job.validation, values, async (done, total) => {
+        job.emit({ type: 'progress', activity: 'Evaluating', done, total });
+        await breathe();
+        return !job.stopRequested();
+      });
+      if (found.rows < job.validation.length) return undefined;
+      if (Number.isFinite(found.loss)) {
+        job.emit({ type: 'evaluation', step, split: 'validation', ...found, seconds: secondsSince(since) });
+      }
+      return found;
+    },
+    dispose: () => evaluator.dispose(),
+  };
+}
+
+/** Metrics under Transformers' names: `eval_loss`, `eval_token_accuracy`, … */
+export function metricsOf(prefix: string, found: Metrics): Record<string, number> {
+  return {
+    [`${prefix}_loss`]: found.loss,
+    [`${prefix}_token_accuracy`]: found.tokenAccuracy,
+    [`${prefix}_row_accuracy`]: found.rowAccuracy,
+  };
+}

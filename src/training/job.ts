@@ -1,0 +1,55 @@
+import type { Problem } from '../common/problem.js';
+import type { TrainingOptions } from '../config/schema.js';
+import type { Example } from '../data/example.js';
+import type { Attached, Values } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { Runtime, WeightFiles } from '../runtime/runtime.js';
+import type { RunEvent } from './events.js';
+
+/** Everything a training loop works on. */
+export interface TrainingJob {
+  readonly model: LanguageModel;
+  readonly methods: readonly Attached[];
+  readonly weights: WeightFiles;
+  readonly runtime: Runtime;
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
+  readonly options: TrainingOptions;
+  readonly packing: boolean;
+  readonly maxLength: number;
+  /** Where the trainables start, when not where their method has them start. */
+  readonly start?: Values;
+  readonly emit: (event: RunEvent) => void;
+  /** Asked between steps: true ends the loop after the present step. */
+  readonly stopRequested: () => boolean;
+}
+
+/** What a training loop leaves, however it ended. */
+export type TrainingResult = {
+  /** The trainables after the last good step. */
+  readonly values: Values;
+  /** Optimizer steps taken. */
+  readonly steps: number;
+  /** `train_loss` is the mean over all steps; `eval_…` are there only when measured after the last step. */
+  readonly metrics: Readonly<Record<string, number>>;
+} & ({ readonly reason: 'completed' | 'stopped' } | { readonly reason: 'failed'; readonly problem: Problem });
+
+/** Tokens of the longest example. */
+export function longest(examples: readonly Example[]): number {
+  return examples.reduce((most, example) => Math.max(most, example.ids.length), 1);
+}
+
+/** Tokens of the longest row that a job makes: what position tables have to hold. A packed row has up to `maxLength`. */
+export function longestRow(job: Pick<TrainingJob, 'train' | 'validation' | 'packing' | 'maxLength'>): number {
+  return Math.max(longest(job.train), longest(job.validation), job.packing ? job.maxLength : 1);
+}
+
+/** Lets messages (stop) arrive: a run of the graph holds the thread. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** @param start of `performance.now()` */
+export function secondsSince(start: number): number {
+  return (performance.now() - start) / 1000;
+}

@@ -1,0 +1,46 @@
+import { makeBatch, planBatches } from '../data/batches.js';
+import type { BatchPlan } from '../data/batches.js';
+import type { Batch } from '../data/example.js';
+import type { TrainingJob } from './job.js';
+
+type Planned = Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>;
+
+/** The batches of one optimizer step. */
+export interface StepBatches {
+  readonly micro: readonly Batch[];
+  /** Passes over the data so far, this step included. */
+  readonly epoch: number;
+  readonly endsEpoch: boolean;
+}
+
+/** Optimizer steps that a job will take. */
+export function plannedSteps(job: Planned): number {
+  const { max_steps: steps, num_train_epochs: epochs, gradient_accumulation_steps: accumulation } = job.options;
+  if (steps !== undefined) return steps;
+  return Math.max(1, Math.ceil(Math.ceil(epochPlan(job, 0).length / accumulation) * epochs));
+}
+
+/** The batches of one optimizer step after another, epoch after epoch; packed epochs may differ in steps. */
+export function* stepBatches(job: Planned): Generator<StepBatches, never> {
+  const { gradient_accumulation_steps: accumulation } = job.options;
+  for (let epoch = 0; ; epoch++) {
+    const plan = epochPlan(job, epoch);
+    const steps = Math.ceil(plan.length / accumulation);
+    for (let taken = 1; taken <= steps; taken++) {
+      const micro = plan
+        .slice((taken - 1) * accumulation, taken * accumulation)
+        .map((rows) => makeBatch(job.train, rows));
+      yield { micro, epoch: epoch + taken / steps, endsEpoch: taken === steps };
+    }
+  }
+}
+
+function epochPlan(job: Planned, epoch: number): BatchPlan[] {
+  return planBatches(job.train, {
+    batchSize: job.options.per_device_train_batch_size,
+    seed: job.options.seed,
+    epoch,
+    packing: job.packing,
+    maxLength: job.maxLength,
+  });
+}
