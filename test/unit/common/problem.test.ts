@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ProblemError, describeProblem, fail, problemOf } from '../../../src/common/problem.js';
 import type { Problem } from '../../../src/common/problem.js';
@@ -50,4 +51,15 @@ test('any other error is an internal problem that asks for a report', () => {
   assert.equal(internal.message, 'x is undefined');
   assert.match(internal.mend!, /report/);
   assert.equal(problemOf('thrown text').message, 'thrown text');
+});
+
+test('what the file system refuses says which file and what to do', async () => {
+  const error = await readFile('/nowhere/at/all').catch((reason: unknown) => reason);
+  const found = problemOf(error);
+  assert.equal(found.code, 'file.enoent');
+  assert.equal(found.where?.file, '/nowhere/at/all');
+  assert.ok(found.mend !== undefined);
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  assert.deepEqual([problemOf(full).code, problemOf(full).where], ['file.enospc', undefined]);
+  assert.match(problemOf(full).mend!, /space/);
 });

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
-import { attachMethods, openModel, parameterCount, vocabularyWarnings } from '../../../src/engines/session.js';
+import {
+  attachMethods,
+  openModel,
+  parameterCount,
+  positionWarnings,
+  vocabularyWarnings,
+} from '../../../src/engines/session.js';
+import type { Example } from '../../../src/data/example.js';
 import type { Site } from '../../../src/models/site.js';
 import { makeModel } from '../../integration/engineModel.js';
 import { temporaryFolder } from '../../support/adapters.js';
@@ -53,4 +60,21 @@ test('methods are attached in order, with random numbers of their own', async ()
   const names = methods.flatMap(({ trainables }) => trainables.map(({ variable }) => variable.name));
   assert.equal(new Set(names).size, names.length, 'no two variables of a run share a name');
   assert.deepEqual((await starts(attachMethods([loraOptions()], context)[0]!)).get(name), first);
+});
+
+test("rows beyond the model's positions are said, with the first one's line", async () => {
+  const { model } = await openModel(source, 1);
+  const row = (length: number, line: number): Example => ({
+    ids: new Array<number>(length).fill(1),
+    supervised: new Array<0 | 1>(length).fill(1),
+    file: 'rows.jsonl',
+    line,
+  });
+  assert.deepEqual(positionWarnings([row(model.maxPositions, 1)], model), []);
+  const [warning] = positionWarnings(
+    [row(3, 1), row(model.maxPositions + 1, 2), row(model.maxPositions + 9, 3)],
+    model,
+  );
+  assert.match(warning!.message, /^2 rows/);
+  assert.deepEqual([warning!.code, warning!.where], ['data.long-rows', { file: 'rows.jsonl', line: 2 }]);
 });

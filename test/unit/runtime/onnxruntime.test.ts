@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { problemOf } from '../../../src/common/problem.js';
 import { random } from '../../../src/common/random.js';
 import { onnxRuntime } from '../../../src/runtime/onnxruntime.js';
 import type { Value, WeightFiles } from '../../../src/runtime/runtime.js';
@@ -16,6 +17,7 @@ import { scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { softmax } from '../../../src/tensor/ops/reduce.js';
+import { expand, reshape } from '../../../src/tensor/ops/shape.js';
 import { input, variable, weight } from '../../../src/tensor/tensor.js';
 import { numbers, sumAll } from '../../support/finiteDifferences.js';
 
@@ -267,3 +269,28 @@ function bufferOf(value: Value): ArrayBuffer {
     value.data.byteOffset + value.data.byteLength,
   ) as ArrayBuffer;
 }
+
+test('memory that runs out is a problem with a mend', async () => {
+  const rows = dim('rows');
+  const program = await runtime.compile({
+    y: expand(reshape(input('x', 'float32', [rows]), [rows, 1]), [rows, rows]),
+  });
+  // 2^44 numbers: more than any machine lends.
+  const x: Value = { dtype: 'float32', shape: [2 ** 22], data: new Float32Array(2 ** 22) };
+  await assert.rejects(program.run({ x }), (error) => {
+    const { code, mend } = problemOf(error);
+    return code === 'runtime.out-of-memory' && /batch_size/.test(mend!);
+  });
+  await program.dispose();
+});
+
+test('a run that the runtime refuses is a problem that says what was refused', async () => {
+  const program = await runtime.compile({
+    y: add(input('a', 'float32', [dim('n')]), input('b', 'float32', [dim('n')])),
+  });
+  await assert.rejects(
+    program.run({ a: floats([2], 1, 2), b: floats([3], 1, 2, 3) }),
+    (error) => problemOf(error).code === 'runtime.failed' && /2.*3|3.*2/s.test(problemOf(error).message),
+  );
+  await program.dispose();
+});
