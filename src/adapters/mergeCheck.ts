@@ -33,7 +33,7 @@ export function checkMerged(applied: Float32Array, merged: Float32Array, file: s
       code: 'merge.non-finite',
       message: `logits of the ${applied.every(Number.isFinite) ? 'merged model' : 'base model with the adapter'} are not finite; nothing was written`,
       where: { file },
-      mend: 'Inspect the adapter, and use an earlier checkpoint of its run.',
+      mend: 'Inspect the adapter: if its run diverged, train again with a lower learning rate.',
     });
   }
   const scale = applied.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1);

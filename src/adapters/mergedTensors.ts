@@ -134,7 +134,7 @@ function finite(values: Float32Array, name: string, file: string): Float32Array 
     message: `merging makes ${name} ${values[at]} at position ${at}`,
     where: { file },
     expected: 'finite numbers',
-    mend: 'The adapter (or the base) holds numbers that are not finite: inspect the adapter, use an earlier checkpoint.',
+    mend: 'The adapter or the base holds numbers that are not finite, or too large: inspect the adapter; if its run diverged, train again with a lower learning rate.',
   });
 }
 

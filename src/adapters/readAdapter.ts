@@ -4,8 +4,10 @@ import { readJsonObject } from '../models/boundedJson.js';
 import type { TensorInfo } from '../models/checkpoint.js';
 import { readSafetensor, readSafetensorsHeader } from '../models/safetensors.js';
 import type { NamedTensor } from '../methods/method.js';
+import type { AdapterTensors, PeftFormat } from '../methods/peftFormat.js';
+import type { MethodConfig } from '../methods/registry.js';
+import { PEFT_TYPES, peftFormat } from '../methods/registry.js';
 import { pathKind } from '../common/files.js';
-import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
@@ -14,20 +16,16 @@ export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** Real ones have a few kB; a long list of target modules makes some hundred. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
-/** `peft_type`s that can be attached. */
-export const PEFT_TYPES: readonly string[] = ['LORA'];
-
 /** A Hugging Face PEFT folder whose config and header are read and checked, but not its numbers. */
-export interface AdapterOnDisk {
+export interface AdapterOnDisk extends AdapterTensors {
   /** Absolute. */
   readonly folder: string;
-  readonly config: JsonObject;
   readonly peftType: string;
+  /** How the method that made it is read. */
+  readonly format: PeftFormat<MethodConfig>;
   /** `base_model_name_or_path` */
   readonly baseModel: string | undefined;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** One tensor's numbers as float32. */
-  read(name: string): Promise<Float32Array>;
   /** All tensors' numbers as float32. */
   loadTensors(): Promise<Map<string, NamedTensor>>;
 }
@@ -44,7 +42,8 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   const configFile = path.join(location, ADAPTER_CONFIG);
   const config = await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES });
   const peftType = config['peft_type'];
-  if (typeof peftType !== 'string' || !PEFT_TYPES.includes(peftType)) {
+  const format = typeof peftType === 'string' ? peftFormat(peftType) : undefined;
+  if (typeof peftType !== 'string' || format === undefined) {
     return fail({
       code: 'adapter.peft-type',
       message: `the adapter's peft_type is ${peftType === undefined ? 'not given' : JSON.stringify(peftType).slice(0, 100)}`,
@@ -61,7 +60,10 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   return {
     folder: location,
     config,
+    configFile,
+    weightsFile: weights,
     peftType,
+    format,
     baseModel: typeof baseModel === 'string' ? baseModel : undefined,
     tensors: header.tensors,
     read,

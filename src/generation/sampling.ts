@@ -119,6 +119,6 @@ function nonFinite(id: number, logit: number | undefined): never {
     code: 'generation.non-finite',
     message: `the model's logit of token ${id} is ${logit}`,
     expected: 'finite logits',
-    mend: 'Weights or adapter have overflowed: use an earlier checkpoint, or train with a lower learning rate.',
+    mend: 'Weights or adapter have overflowed: train again with a lower learning rate.',
   });
 }

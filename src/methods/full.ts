@@ -27,6 +27,7 @@ export const full: Method<typeof FullOptions> = {
     options: FullOptions,
   },
   attach(_options, context) {
+    const { instance = '' } = context;
     const { sites } = context.model;
     // Keyed by the checkpoint's tensor: a tied head is the same trainable as the embedding.
     const parameters = new Map<string, TrainedParameter>();
@@ -35,9 +36,10 @@ export const full: Method<typeof FullOptions> = {
       for (const kind of ['weight', 'bias'] as const) {
         const name = kind === 'weight' ? site.weight : site.bias;
         if (name === undefined || parameters.has(name)) continue;
-        parameters.set(name, { site, kind, key: name, variable: variable(name, shapes[kind]) });
+        parameters.set(name, { site, kind, key: name, variable: variable(`${instance}${name}`, shapes[kind]) });
       }
     }
+    const keyOf = (name: string): string => name.slice(instance.length);
     const trainables: Trainable[] = [...parameters.values()].map((each) => readTrained(each, context));
     return {
       type: 'full',
@@ -67,12 +69,12 @@ export const full: Method<typeof FullOptions> = {
       save: (values) => ({
         kind: 'model',
         weights: trainables.map(({ variable: { name, shape } }) => ({
-          name,
+          name: keyOf(name),
           shape: shape as readonly number[],
           data: values.get(name)!,
         })),
       }),
-      load: (tensors, source) => loadByKey(trainables, (name) => name, tensors, source),
+      load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
     };
   },
 };

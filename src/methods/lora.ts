@@ -1,16 +1,15 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
-import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { Site } from '../models/site.js';
-import { variable } from '../tensor/tensor.js';
-import { loraConfigToPeft } from './loraConfig.js';
-import { lowRankOutput, lowRankPair, mergePair, pairNorm, startPair } from './lowRankPair.js';
+import { inspectLora } from './inspectLora.js';
+import { loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
+import { biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
+import { lowRankOutput, lowRankPair, mergePair, pairNorm, startPair, takesPair } from './lowRankPair.js';
 import type { LowRankPair } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
-import { TargetOptions, idlePatternKeys, matchTargets, matchesAny, patternValue } from './targets.js';
+import { TargetOptions, idlePattern, idlePatternKeys, matchTargets, patternValue } from './targets.js';
 
 /** LoRA's options, under the names and with the meaning of HF PEFT's `LoraConfig`. */
 export const LoraOptions = Type.Object(
@@ -80,99 +79,39 @@ export const lora: Method<typeof LoraOptions> = {
     options: LoraOptions,
   },
   attach(options, context) {
-    const { model } = context;
-    const match = matchTargets(options, model.sites, (site) => site.kind !== 'norm');
+    const { model, instance = '', idlePatterns } = context;
+    const match = matchTargets(options, model.sites, takesPair, idlePatterns);
     const paths = match.sites.map((site) => site.path);
-    for (const [name, pattern] of [
-      ['rank_pattern', options.rank_pattern],
-      ['alpha_pattern', options.alpha_pattern],
-    ] as const) {
-      const [idle] = idlePatternKeys(name, pattern, paths);
-      if (idle !== undefined) fail(idle);
-    }
+    const idle = [
+      ...idlePatternKeys('rank_pattern', options.rank_pattern, paths),
+      ...idlePatternKeys('alpha_pattern', options.alpha_pattern, paths),
+    ].map((problem) => idlePattern(problem, idlePatterns));
     const pairs = new Map(
       match.sites.map((site) => {
         const r = patternValue(options.rank_pattern, site.path) ?? options.r;
         const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
         // Rank-stabilized: Kalajdzievski 2023, eq. 3.
-        return [site.path, lowRankPair(site, r, options.use_rslora ? alpha / Math.sqrt(r) : alpha / r)];
+        const scale = options.use_rslora ? alpha / Math.sqrt(r) : alpha / r;
+        return [site.path, lowRankPair(site, r, scale, instance)];
       }),
     );
-    const trained = trainedParameters(options, model.sites, pairs);
-    const warnings = [
-      ...match.warnings,
-      ...tiedWarnings(model.tiedHead, pairs, trained),
-      ...biasWarnings(options, trained),
-    ];
-    return attached(options, context, pairs, trained, { targets: match.entries, warnings });
+    const { trained, warnings } = trainedParameters(options, context, pairs);
+    return attached(options, context, pairs, trained, {
+      targets: match.entries,
+      warnings: [
+        ...match.warnings,
+        ...idle,
+        ...warnings,
+        ...tiedWarnings(
+          model.tiedHead,
+          [...pairs.values(), ...trained].map(({ site }) => site),
+        ),
+        ...biasWarnings(options, trained),
+      ],
+    });
   },
+  peft: { type: 'LORA', options: loraConfigFromPeft, inspect: inspectLora },
 };
-
-/** Biases that train, and modules that train whole. */
-function trainedParameters(
-  options: LoraOptions,
-  sites: readonly Site[],
-  pairs: ReadonlyMap<string, LowRankPair>,
-): TrainedParameter[] {
-  const whole = options.modules_to_save ?? [];
-  for (const entry of whole) {
-    const matched = sites.filter((site) => matchesAny([entry], site.path));
-    if (matched.length === 0) {
-      fail({
-        code: 'targets.no-match',
-        message: `'${entry}' of modules_to_save matches no module of the model`,
-        expected: `names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
-      });
-    }
-    const both = matched.find((site) => pairs.has(site.path));
-    if (both !== undefined) {
-      fail({
-        code: 'lora.twice',
-        message: `${both.path} is adapted (target_modules) and trained whole (modules_to_save)`,
-        mend: `Take '${entry}' out of one of them, or add it to exclude_modules.`,
-      });
-    }
-  }
-  return sites.flatMap((site): TrainedParameter[] => {
-    const trainsWhole = matchesAny(whole, site.path);
-    const adapted = pairs.has(site.path);
-    const trainsBias =
-      site.bias !== undefined &&
-      (options.bias === 'all' || (options.bias === 'lora_only' && adapted) || trainsWhole);
-    const key = `${PEFT_PREFIX}${site.path}`;
-    return [
-      ...(trainsWhole
-        ? [
-            {
-              site,
-              kind: 'weight' as const,
-              key: `${key}.weight`,
-              variable: variable(`${site.path}.weight`, site.shape),
-            },
-          ]
-        : []),
-      ...(trainsBias
-        ? [
-            {
-              site,
-              kind: 'bias' as const,
-              // PEFT wraps an adapted module, so its own bias lies one level deeper.
-              key: adapted ? `${key}.base_layer.bias` : `${key}.bias`,
-              variable: variable(`${site.path}.bias`, [site.shape[0]!]),
-            },
-          ]
-        : []),
-    ];
-  });
-}
-
-/** What PEFT puts in front of every module path. */
-const PEFT_PREFIX = 'base_model.model.';
-
-function peftKey(name: string): string {
-  // PEFT keeps lora_A and lora_B as modules with a weight, but the embedding's as bare parameters.
-  return `${PEFT_PREFIX}${name}${/\.lora_[AB]$/.test(name) ? '.weight' : ''}`;
-}
 
 function attached(
   options: LoraOptions,
@@ -208,7 +147,10 @@ function attached(
       trainable: parameterSize(shape),
     })),
   ];
-  const keyOf = (name: string): string => byParameter.get(name)?.key ?? peftKey(name);
+  const keyOf = (name: string): string => {
+    const own = name.slice((context.instance ?? '').length);
+    return byParameter.get(own)?.key ?? peftKey(own);
+  };
   return {
     type: 'lora',
     hooks: {
@@ -262,35 +204,4 @@ function attached(
     }),
     load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
   };
-}
-
-function tiedWarnings(
-  tiedHead: boolean,
-  pairs: ReadonlyMap<string, LowRankPair>,
-  trained: readonly TrainedParameter[],
-): Problem[] {
-  const touched = [...[...pairs.values()].map(({ site }) => site), ...trained.map(({ site }) => site)].filter(
-    (site) => site.isOutput || site.kind === 'embedding',
-  );
-  if (!tiedHead || touched.length === 0) return [];
-  return [
-    {
-      code: 'lora.tied',
-      severity: 'warning',
-      message: `the model uses one matrix as embedding and as output layer; ${touched.map((site) => site.path).join(' and ')} will differ from it`,
-      mend: 'Nothing to do: merging writes the output layer as a matrix of its own and sets tie_word_embeddings to false.',
-    },
-  ];
-}
-
-function biasWarnings(options: LoraOptions, trained: readonly TrainedParameter[]): Problem[] {
-  if (options.bias === 'none' || trained.some((each) => each.kind === 'bias')) return [];
-  return [
-    {
-      code: 'lora.no-bias',
-      severity: 'warning',
-      message: `bias: ${options.bias} trains nothing: the model's ${options.bias === 'all' ? '' : 'adapted '}modules have no biases`,
-      mend: 'Set bias: none.',
-    },
-  ];
 }

@@ -5,6 +5,7 @@ import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import type { AttachContext } from './method.js';
 import { LoraOptions } from './lora.js';
+import { takesPair } from './lowRankPair.js';
 import { matchesAny } from './targets.js';
 
 /** `adapter_config.json` as HF PEFT writes it for LoRA, keys sorted. */
@@ -42,7 +43,7 @@ export function loraConfigToPeft(
 /** The short names that select just these modules, or their whole paths where no short ones do. */
 function moduleNames(adapted: readonly Site[], all: readonly Site[]): string[] {
   const short = [...new Set(adapted.map((site) => site.path.split('.').at(-1)!))].sort();
-  const selected = all.filter((site) => site.kind !== 'norm' && matchesAny(short, site.path));
+  const selected = all.filter((site) => takesPair(site) && matchesAny(short, site.path));
   return selected.length === adapted.length ? short : adapted.map((site) => site.path);
 }
 

@@ -23,17 +23,25 @@ export interface LowRankPair {
   readonly b: Variable;
 }
 
-/** The pair of a linear or embedding site. */
-export function lowRankPair(site: Site, r: number, scale: number): LowRankPair {
+/** Sites that can have a pair: others have no weight matrix. */
+export function takesPair({ kind }: Pick<Site, 'kind'>): boolean {
+  return kind === 'linear' || kind === 'embedding';
+}
+
+/**
+ * The pair of a linear or embedding site.
+ * @param instance what the names of the variables start with
+ */
+export function lowRankPair(site: Site, r: number, scale: number, instance: string): LowRankPair {
   const [inSize, outSize] =
     site.kind === 'embedding' ? [site.shape[0]!, site.shape[1]!] : [site.shape[1]!, site.shape[0]!];
-  const prefix = site.kind === 'embedding' ? 'lora_embedding_' : 'lora_';
+  const name = `${instance}${site.path}.${site.kind === 'embedding' ? 'lora_embedding_' : 'lora_'}`;
   return {
     site,
     r,
     scale,
-    a: variable(`${site.path}.${prefix}A`, [r, inSize]),
-    b: variable(`${site.path}.${prefix}B`, [outSize, r]),
+    a: variable(`${name}A`, [r, inSize]),
+    b: variable(`${name}B`, [outSize, r]),
   };
 }
 

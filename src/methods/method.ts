@@ -6,12 +6,16 @@ import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks, ParameterKind, Site } from '../models/site.js';
 import type { Variable } from '../tensor/tensor.js';
 import type { MethodInfo } from './info.js';
+import type { PeftFormat } from './peftFormat.js';
+import type { IdlePatterns } from './targets.js';
 
 /** A method and what it does with a model; `Options` is the schema of its part of the run file. */
 export interface Method<Options extends TObject> {
   readonly info: MethodInfo<Options>;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */
   attach(options: Static<Options>, context: AttachContext): Attached;
+  /** How Hugging Face PEFT keeps its adapters. Absent: PEFT has no such method, or it writes whole models. */
+  readonly peft?: PeftFormat<Static<Options>>;
 }
 
 /** What a method is handed; it never opens a file itself. */
@@ -23,6 +27,10 @@ export interface AttachContext {
   readonly read: (name: string) => Promise<Float32Array>;
   /** Random numbers of a stream of one's own: no other method of the run draws the same. */
   readonly random: (...stream: (string | number)[]) => Random;
+  /** What the names of its variables start with, so that two methods of a run may share a kind. Default: nothing. */
+  readonly instance?: string;
+  /** A pattern that matches nothing: `error` (the default) in a run file, `warning` in an adapter on disk. */
+  readonly idlePatterns?: IdlePatterns;
 }
 
 /** One method on one model. A run may attach several; their hooks act in order. */

@@ -15,7 +15,7 @@ export interface TrainedParameter {
 
 /** The trainable of a base parameter: it starts from the checkpoint's numbers. */
 export function readTrained({ site, kind, variable }: TrainedParameter, context: AttachContext): Trainable {
-  const name = kind === 'weight' ? site.weight : site.bias!;
+  const name = (kind === 'weight' ? site.weight : site.bias)!;
   // As Transformers' Trainer has it: no decay on biases and norms.
   const decays = kind === 'weight' && site.kind !== 'norm';
   return { variable, start: () => context.read(name), decays };

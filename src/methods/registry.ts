@@ -1,4 +1,5 @@
 import type { AttachContext, Attached } from './method.js';
+import type { PeftFormat } from './peftFormat.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
 import { lora } from './lora.js';
@@ -20,4 +21,14 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
     case 'full':
       return full.attach(config, context);
   }
+}
+
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, full].flatMap(({ peft }) => peft ?? []);
+
+/** `peft_type`s of the adapters that can be read. */
+export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.map(({ type }) => type);
+
+/** How adapters with this `peft_type` are read; undefined for one that no method here writes. */
+export function peftFormat(peftType: string): PeftFormat<MethodConfig> | undefined {
+  return PEFT_FORMATS.find(({ type }) => type === peftType);
 }

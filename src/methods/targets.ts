@@ -35,6 +35,20 @@ export const TargetOptions = {
 
 export type TargetOptions = Static<TObject<typeof TargetOptions>>;
 
+/** Whether a pattern that matches nothing stops the work. */
+export type IdlePatterns = 'error' | 'warning';
+
+/**
+ * A pattern that matches nothing is a mistake in a run file and thrown. In the config of an adapter on disk it is
+ * harmless, as in PEFT, since each tensor has to find its place all the same: the problem comes back as a warning.
+ */
+export function idlePattern(problem: Problem, idlePatterns: IdlePatterns = 'error'): Problem {
+  if (idlePatterns === 'error') return fail(problem);
+  const mend =
+    'Nothing to do if the base model is the right one: every tensor of the adapter has its place in it.';
+  return { ...problem, severity: 'warning', mend };
+}
+
 /** The part of a site that matching needs. */
 export type Matchable = Pick<Site, 'kind' | 'path' | 'layer' | 'isOutput'>;
 
@@ -51,12 +65,14 @@ export interface TargetMatch<S> {
  * path or is a path ending behind a dot, `all-linear` is every linear layer but the output layer.
  *
  * @param capable which sites the method can adapt
+ * @param idlePatterns what an entry of a list is that matches nothing while others do
  * @throws ProblemError when nothing matches, or an entry of a list matches nothing
  */
 export function matchTargets<S extends Matchable>(
   options: TargetOptions,
   sites: readonly S[],
   capable: (site: S) => boolean,
+  idlePatterns?: IdlePatterns,
 ): TargetMatch<S> {
   const { target_modules: targets, exclude_modules: excluded = [] } = options;
   const leftOut = new Set(
@@ -72,9 +88,10 @@ export function matchTargets<S extends Matchable>(
         ? candidates.filter((site) => site.kind === 'linear' && !site.isOutput)
         : matched(entry, typeof targets !== 'string', candidates),
   }));
-  for (const { entry, sites: found } of entries) {
-    if (found.length === 0) fail(nothingMatches(entry, targets, candidates, sites));
-  }
+  const idle = entries
+    .filter((each) => each.sites.length === 0)
+    .map(({ entry }) => nothingMatches(entry, targets, candidates, sites));
+  const warnings = idle.map((each) => idlePattern(each, idle.length === entries.length ? 'error' : idlePatterns));
   const inLayers = layerFilter(options, sites);
   // As in PEFT, a module that is listed by its whole path stays, whatever its layer.
   const stays = (site: S): boolean =>
@@ -92,6 +109,7 @@ export function matchTargets<S extends Matchable>(
     sites: selected,
     entries: entries.map(({ entry, sites: found }) => ({ entry, matched: found.filter(stays).length })),
     warnings: [
+      ...warnings,
       ...idleExclusions(excluded, sites),
       ...layerWarnings(
         options,

@@ -42,7 +42,10 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
     const name = kind === 'weight' ? site.weight : site.bias;
     if (name === undefined) return undefined;
     const shape = kind === 'weight' ? site.shape : [site.shape[0]!];
-    return hooks.reduce<Tensor>((base, hook) => hook.parameter?.(site, kind, base) ?? base, frozen(name, shape));
+    return hooks.reduce<Tensor>(
+      (base, hook) => hook.parameter?.(site, kind, base, phase) ?? base,
+      frozen(name, shape),
+    );
   };
   const finish = (site: Site, x: Tensor, y: Tensor): Tensor => {
     const result = hooks.reduce((sofar, hook) => hook.output?.(site, x, sofar, phase) ?? sofar, y);

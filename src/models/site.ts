@@ -9,8 +9,8 @@ export interface Site {
   readonly layer: number | undefined;
   /** linear [out, in], embedding [vocabulary, hidden], norm [hidden] */
   readonly shape: readonly number[];
-  /** The checkpoint's tensor that holds the weight. A tied head names the embedding's. */
-  readonly weight: string;
+  /** The checkpoint's tensor that holds the weight, if there is one. A tied head names the embedding's. */
+  readonly weight: string | undefined;
   /** The checkpoint's tensor that holds the bias, if there is one. */
   readonly bias: string | undefined;
   /** True for the layer that yields the logits, whatever its name. */
@@ -23,7 +23,7 @@ export type ParameterKind = 'weight' | 'bias';
 /** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
 export interface Hooks {
   /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
-  readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor) => Tensor;
+  readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor, phase: Phase) => Tensor;
   /**
    * A linear or embedding site's result.
    * @param x linear: [..., in]; embedding: token ids [batch, sequence]

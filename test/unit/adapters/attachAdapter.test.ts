@@ -99,6 +99,38 @@ test('a missing B and a module that the base lacks', async () => {
   );
 });
 
+test('names that the model lacks beside those it has do not keep an adapter from attaching, as in PEFT', async () => {
+  const { values, warnings } = await attachChanged((parts) => {
+    const targets = parts.config['target_modules'] as string[];
+    parts.config = {
+      ...parts.config,
+      target_modules: [...targets, 'query_key_value'],
+      modules_to_save: ['classifier', 'score'],
+      rank_pattern: { ...(parts.config['rank_pattern'] as object), c_attn: 3 },
+    };
+  });
+  assert.equal(values.size, 28);
+  assert.deepEqual(
+    warnings.map(({ code, severity, message, where }) => [
+      code,
+      severity,
+      /'(\w+)'/.exec(message)?.[1],
+      path.basename(where!.file),
+    ]),
+    [
+      ['targets.no-match', 'warning', 'query_key_value', 'adapter_config.json'],
+      ['targets.idle-pattern', 'warning', 'c_attn', 'adapter_config.json'],
+      ['targets.no-match', 'warning', 'classifier', 'adapter_config.json'],
+      ['targets.no-match', 'warning', 'score', 'adapter_config.json'],
+    ],
+  );
+  const foreign = attachChanged((parts) => {
+    parts.config = { ...parts.config, modules_to_save: ['classifier'] };
+    parts.tensors.push({ name: 'base_model.model.classifier.weight', shape: [1], data: Float32Array.of(1) });
+  });
+  await assert.rejects(foreign, problem('adapter.keys', '1 not used', 'classifier'));
+});
+
 test('values that no option takes and numbers that are not finite', async () => {
   await assert.rejects(attachChanged(setting('r', -1)), problem('adapter.config', 'r: -1'));
   const nan = attachChanged((parts) => {

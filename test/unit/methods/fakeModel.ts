@@ -13,7 +13,7 @@ const notBuilt = (): never => {
 export function fakeContext(sites: readonly Site[], { tiedHead = false, seed = 1 } = {}): AttachContext {
   const sizes = new Map(
     sites.flatMap((site): [string, number][] => [
-      [site.weight, site.shape.reduce((a, b) => a * b)],
+      [site.weight!, site.shape.reduce((a, b) => a * b)],
       ...(site.bias === undefined ? [] : [[site.bias, site.shape[0]!] as [string, number]]),
     ]),
   );

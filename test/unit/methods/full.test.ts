@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { full } from '../../../src/methods/full.js';
-import { METHODS, attachMethod } from '../../../src/methods/registry.js';
+import { METHODS, PEFT_TYPES, attachMethod, peftFormat } from '../../../src/methods/registry.js';
 import { problem } from '../../support/adapters.js';
 import { fakeContext, loraOptions, randomValues, smallSites, starts } from './fakeModel.js';
 
+const PHASE = { dropoutSeed: undefined };
 const ELEMENTS = 128 + 2 * (8 + 8 + 48 + 6 + 32) + 128;
 
 test('every weight and bias trains, from the numbers of the base', async () => {
@@ -34,8 +35,8 @@ test('a tied matrix trains once and serves both', () => {
   const [embedding, head] = [sites[0]!, sites.at(-1)!];
   const base = method.trainables[0]!.variable;
   const unlike = { ...base };
-  assert.equal(method.hooks.parameter!(embedding, 'weight', unlike), base);
-  assert.equal(method.hooks.parameter!(head, 'weight', unlike), base);
+  assert.equal(method.hooks.parameter!(embedding, 'weight', unlike, PHASE), base);
+  assert.equal(method.hooks.parameter!(head, 'weight', unlike, PHASE), base);
 });
 
 test('it saves a whole model under the names of the checkpoint and loads it again', () => {
@@ -46,6 +47,24 @@ test('it saves a whole model under the names of the checkpoint and loads it agai
   const { values: loaded } = method.load(new Map(saved.weights.map((each) => [each.name, each])), 'file');
   assert.deepEqual(loaded, values);
   assert.throws(() => method.load(new Map(), 'file'), problem('adapter.keys', '12 missing'));
+});
+
+test('beside another method its variables bear other names, the files the same', () => {
+  const method = full.attach({ type: 'full' }, { ...fakeContext(smallSites()), instance: '1:' });
+  assert.ok(method.trainables.every(({ variable }) => variable.name.startsWith('1:')));
+  const values = randomValues(method);
+  const saved = method.save(values);
+  assert.ok(saved.kind === 'model');
+  assert.ok(saved.weights.some(({ name }) => name === 'lm_head.weight'));
+  const { values: loaded } = method.load(new Map(saved.weights.map((each) => [each.name, each])), 'file');
+  assert.deepEqual(loaded, values);
+});
+
+test('the registry finds the method of an adapter by its peft_type', () => {
+  assert.deepEqual(PEFT_TYPES, ['LORA']);
+  const found = peftFormat('LORA')!.options({ peft_type: 'LORA', r: 3, target_modules: ['q_proj'] }, 'file');
+  assert.deepEqual(found.options, loraOptions({ r: 3, target_modules: ['q_proj'] }));
+  assert.equal(peftFormat('IA3'), undefined);
 });
 
 test('the registry attaches what it lists', () => {

@@ -339,7 +339,11 @@ async function dropped(method: Attached, seed: number | undefined, at = square):
   const feeds = {
     x: value(new Float32Array(SIZE * SIZE).fill(1)),
     y: value(new Float32Array(SIZE * SIZE)),
-    ...Object.fromEntries(['A', 'B'].map((part) => [`${at.path}.lora_${part}`, value(identity)])),
+    ...Object.fromEntries(
+      method.trainables
+        .filter(({ variable }) => variable.name.includes(`${at.path}.`))
+        .map(({ variable }) => [variable.name, value(identity)]),
+    ),
     ...(seed === undefined ? {} : { seed: { dtype: 'int32' as const, shape: [], data: Int32Array.of(seed) } }),
   };
   const { result } = await program.run(feeds);
@@ -375,5 +379,66 @@ test('two methods on one site start apart and share no dropout mask', async () =
   const [first, second] = attachMethods([options, options], fakeContext([square])) as [Attached, Attached];
   const [a, b] = [await dropped(first, 7), await dropped(second, 7)];
   assert.ok(Math.abs(agreement(a, b) - 0.5) < 0.06, `masks agree in ${agreement(a, b)}`);
-  assert.notDeepEqual((await starts(first)).get('square.lora_A'), (await starts(second)).get('square.lora_A'));
+  assert.notDeepEqual((await starts(first)).get('square.lora_A'), (await starts(second)).get('1:square.lora_A'));
+});
+
+test('two methods of a run have variables of their own, and the same names on disk', () => {
+  const context = fakeContext(smallSites());
+  const options = loraOptions({
+    target_modules: ['q_proj', 'embed_tokens'],
+    bias: 'all',
+    modules_to_save: ['lm_head'],
+  });
+  const [first, second] = attachMethods([options, options], context) as [Attached, Attached];
+  const own = new Set(first.trainables.map(({ variable }) => variable.name));
+  assert.ok(second.trainables.every(({ variable }) => !own.has(variable.name)));
+  const values = randomValues(second, 2);
+  const [theirs, tensors] = [savedTensors(first, randomValues(first)), savedTensors(second, values)];
+  assert.deepEqual([...tensors.keys()], [...theirs.keys()]);
+  assert.deepEqual(second.load(tensors, 'file').values, values);
+  const head = context.model.sites.at(-1)!;
+  const base = new Float32Array(128);
+  assert.deepEqual(second.merge!(head, 'weight', base, values), values.get('1:lm_head.weight'));
+});
+
+test('in the config of an adapter on disk, patterns that match nothing are warnings', () => {
+  const context = fakeContext(smallSites());
+  const options: Partial<LoraOptions> = {
+    target_modules: ['q_proj', 'query_key_value'],
+    modules_to_save: ['classifier'],
+    rank_pattern: { k_proj: 4 },
+    alpha_pattern: { '^q_proj': 4 },
+  };
+  for (const [option, value] of Object.entries(options)) {
+    assert.throws(() => attachLora({ target_modules: ['q_proj'], [option]: value }, context), /matches no/);
+  }
+  const { coverage } = attachLora(options, { ...context, idlePatterns: 'warning' });
+  assert.deepEqual(codes(coverage.warnings), [
+    'targets.no-match',
+    'targets.idle-pattern',
+    'targets.idle-pattern',
+    'targets.no-match',
+  ]);
+  for (const [at, name] of ['query_key_value', 'k_proj', '^q_proj', 'classifier'].entries()) {
+    const { severity, message, mend } = coverage.warnings[at]!;
+    assert.equal(severity, 'warning');
+    assert.ok(message.includes(`'${name}'`));
+    assert.match(mend!, /^Nothing to do/);
+  }
+  assert.deepEqual(
+    coverage.modules.map(({ path }) => path),
+    ['model.layers.0.q_proj', 'model.layers.1.q_proj'],
+  );
+  const none = { target_modules: ['query_key_value', 'c_attn'] };
+  assert.throws(
+    () => attachLora(none, { ...context, idlePatterns: 'warning' }),
+    problem('targets.no-match', 'query_key_value'),
+  );
+});
+
+test('norms have no pair, whatever names them', () => {
+  assert.throws(
+    () => attachLora({ target_modules: ['norm'] }),
+    problem('targets.no-match', 'that can be adapted', 'kind norm'),
+  );
 });

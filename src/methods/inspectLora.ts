@@ -1,0 +1,127 @@
+import { problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { lowRankNorm } from '../linalg/products.js';
+import { elementCount } from '../models/tensorSpans.js';
+import type { LoraOptions } from './lora.js';
+import { loraConfigFromPeft } from './loraConfig.js';
+import { PEFT_PREFIX } from './loraParameters.js';
+import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+import { matchesAny, patternValue } from './targets.js';
+
+/** What a LoRA adapter's tensors are, without its base model. */
+export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTensors> {
+  const problems: Problem[] = [];
+  const options = readOptions(adapter, problems);
+  const report: Report = (code, problem) =>
+    problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
+  const { pairs, rest } = pairUp(adapter, report);
+  const modules: InspectedModule[] = [];
+  for (const pair of pairs) modules.push(await inspectPair(adapter, pair, options, report));
+  return {
+    r: options?.r ?? numberIn(adapter, 'r'),
+    alpha: options?.lora_alpha ?? numberIn(adapter, 'lora_alpha'),
+    modules,
+    whole: rest.filter((key) => isWhole(key, options)),
+    unknown: rest.filter((key) => !isWhole(key, options) && !isBaseCopy(key)),
+    problems,
+  };
+}
+
+type Report = (code: string, problem: Omit<Problem, 'code' | 'severity' | 'where'>) => void;
+
+interface Pair {
+  readonly path: string;
+  readonly a: string;
+  readonly b: string;
+}
+
+const LOW_RANK = /^(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;
+
+function readOptions(adapter: AdapterTensors, problems: Problem[]): LoraOptions | undefined {
+  try {
+    const { options, warnings } = loraConfigFromPeft(adapter.config, adapter.configFile);
+    problems.push(...warnings);
+    return options;
+  } catch (error) {
+    problems.push(problemOf(error));
+    return undefined;
+  }
+}
+
+/** What the config says where its options as a whole are not supported. */
+function numberIn({ config }: AdapterTensors, key: string): number | undefined {
+  const value = config[key];
+  return typeof value === 'number' ? value : undefined;
+}
+
+/** A and B of each module; a single one is reported. */
+function pairUp(adapter: AdapterTensors, report: Report): { pairs: Pair[]; rest: string[] } {
+  const halves = new Map<string, { A?: string; B?: string }>();
+  const rest: string[] = [];
+  for (const key of adapter.tensors.keys()) {
+    const [, modulePath, half] = LOW_RANK.exec(key) ?? [];
+    if (modulePath === undefined) rest.push(key);
+    else halves.set(modulePath, { ...halves.get(modulePath), [half === 'A' ? 'A' : 'B']: key });
+  }
+  const pairs: Pair[] = [];
+  for (const [modulePath, { A: a, B: b }] of halves) {
+    if (a !== undefined && b !== undefined) pairs.push({ path: modulePath, a, b });
+    else {
+      report('adapter.missing-pair', {
+        message: `${modulePath} has ${a === undefined ? 'B without A' : 'A without B'}`,
+        expected: 'lora_A and lora_B of every adapted module',
+        mend: 'The file is incomplete: export the adapter again.',
+      });
+    }
+  }
+  return { pairs, rest };
+}
+
+async function inspectPair(
+  adapter: AdapterTensors,
+  pair: Pair,
+  options: LoraOptions | undefined,
+  report: Report,
+): Promise<InspectedModule> {
+  const [a, b] = [adapter.tensors.get(pair.a)!.shape, adapter.tensors.get(pair.b)!.shape];
+  const rank = a[0] ?? 0;
+  const fits = a.length === 2 && b.length === 2 && a[0] === b[1] && rank > 0;
+  if (!fits) {
+    report('adapter.shape', {
+      message: `${pair.path}: A is [${a.join(', ')}] and B is [${b.join(', ')}]`,
+      expected: 'A [r, in] and B [out, r]',
+    });
+  }
+  const wanted = options && (patternValue(options.rank_pattern, pair.path) ?? options.r);
+  if (wanted !== undefined && wanted !== rank) {
+    report('adapter.rank', {
+      message: `${pair.path} has rank ${rank}, the config says ${wanted}`,
+      mend: 'Config and weights belong to different adapters, or rank_pattern lacks an entry.',
+    });
+  }
+  const scale = options && fits ? scaleOf(options, pair.path, rank) : undefined;
+  const norm =
+    scale === undefined
+      ? undefined
+      : Math.abs(scale) * lowRankNorm(await adapter.read(pair.b), await adapter.read(pair.a), rank);
+  const trainable = (elementCount(a) ?? 0) + (elementCount(b) ?? 0);
+  return { path: pair.path, rank, scale, a, b, trainable, norm };
+}
+
+/** lora_alpha / r (Hu et al. 2021), or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */
+function scaleOf(options: LoraOptions, modulePath: string, rank: number): number {
+  const alpha = patternValue(options.alpha_pattern, modulePath) ?? options.lora_alpha;
+  return alpha / (options.use_rslora ? Math.sqrt(rank) : rank);
+}
+
+/** A bias that trains, or a parameter of a module in `modules_to_save`. */
+function isWhole(key: string, options: LoraOptions | undefined): boolean {
+  const modulePath = key.replace(PEFT_PREFIX, '').replace(/\.(weight|bias)$/, '');
+  if (key.endsWith('.bias') && options !== undefined && options.bias !== 'none') return true;
+  return matchesAny(options?.modules_to_save ?? [], modulePath);
+}
+
+/** PEFT stores the base's own matrix beside an adapted embedding or head. */
+function isBaseCopy(key: string): boolean {
+  return key.endsWith('.base_layer.weight');
+}

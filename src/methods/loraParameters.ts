@@ -1,0 +1,99 @@
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { ParameterKind, Site } from '../models/site.js';
+import { variable } from '../tensor/tensor.js';
+import type { LoraOptions } from './lora.js';
+import type { AttachContext } from './method.js';
+import type { TrainedParameter } from './parameters.js';
+import { idlePattern, matchesAny } from './targets.js';
+
+/** What PEFT puts in front of every module path. */
+export const PEFT_PREFIX = 'base_model.model.';
+
+/** PEFT's key of a trainable, from `<module path>.lora_A` and the like. */
+export function peftKey(name: string): string {
+  // PEFT keeps lora_A and lora_B as modules with a weight, but the embedding's as bare parameters.
+  return `${PEFT_PREFIX}${name}${/\.lora_[AB]$/.test(name) ? '.weight' : ''}`;
+}
+
+/**
+ * Parameters of the base that train beside the low-rank pairs: biases, and modules that train whole.
+ *
+ * @param adapted the module paths that have a pair
+ * @throws ProblemError `targets.no-match` (unless idle patterns are warnings), `lora.twice`
+ */
+export function trainedParameters(
+  options: LoraOptions,
+  { model: { sites }, instance = '', idlePatterns }: AttachContext,
+  adapted: Pick<ReadonlyMap<string, unknown>, 'has'>,
+): { readonly trained: TrainedParameter[]; readonly warnings: readonly Problem[] } {
+  const whole = options.modules_to_save ?? [];
+  const warnings: Problem[] = [];
+  for (const entry of whole) {
+    const matched = sites.filter((site) => matchesAny([entry], site.path));
+    if (matched.length === 0) {
+      const problem = {
+        code: 'targets.no-match',
+        message: `'${entry}' of modules_to_save matches no module of the model`,
+        expected: `names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
+      };
+      warnings.push(idlePattern(problem, idlePatterns));
+    }
+    const both = matched.find((site) => adapted.has(site.path));
+    if (both !== undefined) {
+      fail({
+        code: 'lora.twice',
+        message: `${both.path} is adapted (target_modules) and trained whole (modules_to_save)`,
+        mend: `Take '${entry}' out of one of them, or add it to exclude_modules.`,
+      });
+    }
+  }
+  const parameter = (site: Site, kind: ParameterKind): TrainedParameter => {
+    // PEFT wraps an adapted module, so its own bias lies one level deeper.
+    const inside = adapted.has(site.path) ? '.base_layer' : '';
+    const shape = kind === 'weight' ? site.shape : [site.shape[0]!];
+    return {
+      site,
+      kind,
+      key: `${PEFT_PREFIX}${site.path}${inside}.${kind}`,
+      variable: variable(`${instance}${site.path}.${kind}`, shape),
+    };
+  };
+  const trained = sites.flatMap((site) => {
+    const trainsWhole = matchesAny(whole, site.path);
+    const trainsBias =
+      trainsWhole || options.bias === 'all' || (options.bias === 'lora_only' && adapted.has(site.path));
+    return [
+      ...(trainsWhole && site.weight !== undefined ? [parameter(site, 'weight')] : []),
+      ...(trainsBias && site.bias !== undefined ? [parameter(site, 'bias')] : []),
+    ];
+  });
+  return { trained, warnings };
+}
+
+/** Says what will no longer be shared by the embedding and a head that is tied to it. */
+export function tiedWarnings(tiedHead: boolean, changed: readonly Site[]): Problem[] {
+  const touched = changed.filter((site) => site.isOutput || site.kind === 'embedding');
+  if (!tiedHead || touched.length === 0) return [];
+  return [
+    {
+      code: 'lora.tied',
+      severity: 'warning',
+      message: `the model uses one matrix as embedding and as output layer; ${touched.map((site) => site.path).join(' and ')} will differ from it`,
+      mend: 'Nothing to do: merging writes the output layer as a matrix of its own and sets tie_word_embeddings to false.',
+    },
+  ];
+}
+
+/** Says when `bias` trains nothing. */
+export function biasWarnings(options: LoraOptions, trained: readonly TrainedParameter[]): Problem[] {
+  if (options.bias === 'none' || trained.some((each) => each.kind === 'bias')) return [];
+  return [
+    {
+      code: 'lora.no-bias',
+      severity: 'warning',
+      message: `bias: ${options.bias} trains nothing: the model's ${options.bias === 'all' ? '' : 'adapted '}modules have no biases`,
+      mend: 'Set bias: none.',
+    },
+  ];
+}

@@ -1,0 +1,60 @@
+import type { JsonObject } from '../common/json.js';
+import type { Problem } from '../common/problem.js';
+
+/** How Hugging Face PEFT keeps the adapters of a method, so that they can be read back. */
+export interface PeftFormat<Options> {
+  /** `peft_type` of `adapter_config.json`: `LORA` */
+  readonly type: string;
+  /**
+   * The method's options out of an `adapter_config.json`.
+   * @param source the file, for messages
+   * @throws ProblemError `adapter.config`: a key that would change the arithmetic, a value that no option takes
+   */
+  options(
+    config: JsonObject,
+    source: string,
+  ): { readonly options: Options; readonly warnings: readonly Problem[] };
+  /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */
+  inspect(adapter: AdapterTensors): Promise<InspectedTensors>;
+}
+
+/** The files of an adapter whose headers are read. */
+export interface AdapterTensors {
+  readonly config: JsonObject;
+  /** The config's path, for messages. */
+  readonly configFile: string;
+  /** The weights' path, for messages. */
+  readonly weightsFile: string;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  /** One tensor's numbers as float32. */
+  read(name: string): Promise<Float32Array>;
+}
+
+/** What the tensors of an adapter are. */
+export interface InspectedTensors {
+  readonly r: number | undefined;
+  readonly alpha: number | undefined;
+  readonly modules: readonly InspectedModule[];
+  /** Keys of base parameters that trained whole (`modules_to_save`, biases). */
+  readonly whole: readonly string[];
+  /** Keys of tensors that belong to nothing that the config names. */
+  readonly unknown: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/** One adapted module. */
+export interface InspectedModule {
+  /** `model.layers.0.self_attn.q_proj` */
+  readonly path: string;
+  /** As A has it. */
+  readonly rank: number;
+  /** s of ΔW = s·B·A; undefined where the config could not be read. */
+  readonly scale: number | undefined;
+  /** [r, in]; embedding [r, vocabulary] */
+  readonly a: readonly number[];
+  /** [out, r] */
+  readonly b: readonly number[];
+  readonly trainable: number;
+  /** ‖ΔW‖ (Frobenius). */
+  readonly norm: number | undefined;
+}
