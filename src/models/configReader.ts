@@ -6,6 +6,7 @@ import { fail } from '../common/problem.js';
 export interface ConfigReader {
   count(key: string, fallback?: number): number;
   number(key: string, fallback?: number): number;
+  positive(key: string, fallback?: number): number;
   flag(key: string, fallback: boolean): boolean;
   text(key: string, fallback: string): string;
   /** The object at a key, with a reader of its own; undefined where it is absent or null. */
@@ -32,6 +33,10 @@ export function configReader(config: JsonObject, source: string, prefix = ''): C
     raw: config,
     has: (key) => config[key] !== undefined && config[key] !== null,
     number: (key, fallback) => number(key, fallback, 'a number'),
+    positive(key, fallback) {
+      const found = number(key, fallback, 'a number above 0');
+      return found > 0 ? found : wrong(key, found, 'a number above 0');
+    },
     count(key, fallback) {
       const found = number(key, fallback, 'a whole number above 0');
       return Number.isSafeInteger(found) && found > 0 ? found : wrong(key, found, 'a whole number above 0');

@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { Architecture, DecoderInputs, DecoderOutputs, LanguageModel } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
 import { configReader } from './configReader.js';
+import type { ConfigReader } from './configReader.js';
 import { readRope, rotaryTables } from './rope.js';
 import type { Scope } from './scope.js';
 import type { Site } from './site.js';
@@ -16,6 +17,7 @@ export const llama: Architecture = {
   modelTypes: ['llama', 'mistral'],
   read(config: JsonObject, tensors, source): LanguageModel {
     const read = configReader(config, source);
+    const modelType = read.text('model_type', 'llama');
     const activation = read.text('hidden_act', 'silu');
     if (activation !== 'silu') {
       fail({
@@ -28,12 +30,23 @@ export const llama: Architecture = {
     const hiddenSize = read.count('hidden_size');
     const heads = read.count('num_attention_heads');
     const keyHeads = read.count('num_key_value_heads', heads);
-    const headSize = read.count('head_dim', hiddenSize / heads);
+    // As Transformers has it, where no head_dim is given.
+    const headSize = read.count('head_dim', Math.floor(hiddenSize / heads));
+    if (heads % keyHeads !== 0 || headSize % 2 !== 0) {
+      fail({
+        code: 'model.config',
+        message: `${heads} attention heads of size ${headSize} and ${keyHeads} key-value heads do not fit together`,
+        where: { file: source },
+        expected:
+          'num_attention_heads a multiple of num_key_value_heads, and an even head_dim (or hidden_size / heads)',
+        mend: 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.',
+      });
+    }
     const inner = read.count('intermediate_size');
     const layers = read.count('num_hidden_layers');
     const vocabSize = read.count('vocab_size');
     const epsilon = read.number('rms_norm_eps', 1e-6);
-    const window = read.has('sliding_window') ? read.count('sliding_window') : undefined;
+    const window = modelType === 'mistral' ? mistralWindow(read) : undefined;
     const rope = readRope(read, headSize, source);
     const tiedHead = read.flag('tie_word_embeddings', false) || !tensors.has('lm_head.weight');
 
@@ -97,7 +110,7 @@ export const llama: Architecture = {
     };
 
     return {
-      modelType: read.text('model_type', 'llama'),
+      modelType,
       vocabSize,
       hiddenSize,
       layers,
@@ -116,3 +129,11 @@ export const llama: Architecture = {
     };
   },
 };
+
+/** What Transformers' MistralConfig takes where the key is absent; null stands for no window. */
+const MISTRAL_WINDOW = 4096;
+
+/** Transformers reads the key for Mistral only: a Llama with one attends to everything. */
+function mistralWindow(read: ConfigReader): number | undefined {
+  return read.raw['sliding_window'] === null ? undefined : read.count('sliding_window', MISTRAL_WINDOW);
+}

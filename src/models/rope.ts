@@ -16,24 +16,28 @@ const SUPPORTED = ['default', 'linear', 'llama3'];
  * Reads `rope_theta` and `rope_scaling` (Transformers 4) or `rope_parameters` (Transformers 5).
  * Base frequencies: Su et al. 2021, section 3.2.2; `linear`: Chen et al. 2023, eq. 4 (position interpolation);
  * `llama3`: Llama 3.1's rule, by wavelength: long ones divided by `factor`, short ones kept, between them mixed.
+ *
+ * @throws ProblemError `model.rope-type`, `model.config`: a number that is missing or not above 0
  */
 export function readRope(config: ConfigReader, headSize: number, source: string): Rope {
   const scaling = config.object('rope_parameters') ?? config.object('rope_scaling');
-  const theta = scaling?.has('rope_theta') ? scaling.number('rope_theta') : config.number('rope_theta', 10_000);
+  const theta = scaling?.has('rope_theta')
+    ? scaling.positive('rope_theta')
+    : config.positive('rope_theta', 10_000);
   const base = Array.from({ length: headSize / 2 }, (_, pair) => theta ** ((-2 * pair) / headSize));
   const type = scaling?.text('rope_type', scaling.text('type', 'default')) ?? 'default';
   if (scaling === undefined || type === 'default') return { frequencies: base };
   switch (type) {
     case 'linear': {
-      const factor = scaling.number('factor');
+      const factor = scaling.positive('factor');
       return { frequencies: base.map((frequency) => frequency / factor) };
     }
     case 'llama3': {
       const factors = llama3RopeFactors(headSize, theta, {
-        factor: scaling.number('factor'),
-        low: scaling.number('low_freq_factor'),
-        high: scaling.number('high_freq_factor'),
-        original: scaling.number('original_max_position_embeddings'),
+        factor: scaling.positive('factor'),
+        low: scaling.positive('low_freq_factor'),
+        high: scaling.positive('high_freq_factor'),
+        original: scaling.positive('original_max_position_embeddings'),
       });
       return { frequencies: base.map((frequency, pair) => frequency / factors[pair]!) };
     }

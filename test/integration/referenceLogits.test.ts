@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import type { JsonObject } from '../../src/common/json.js';
 import { LoraOptions } from '../../src/methods/lora.js';
 import { attachMethod } from '../../src/methods/registry.js';
+import { readModel } from '../../src/models/readModel.js';
 import { startValues } from '../../src/training/stepper.js';
 import { fixture, largestDifference, readInputIds, readTensors } from '../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../support/model.js';
 
-for (const name of ['tiny-llama', 'tiny-llama-tied']) {
+for (const name of ['tiny-llama', 'tiny-llama-tied', 'tiny-mistral']) {
   test(`logits of ${name} are those of Transformers`, async () => {
     const folder = fixture('lora-reference', name);
     const expected = await readTensors(`${folder}/logits.safetensors`);
@@ -15,6 +17,27 @@ for (const name of ['tiny-llama', 'tiny-llama-tied']) {
     assert.ok(largestDifference(found, expected.get('logits')!.data) <= 1e-4);
   });
 }
+
+/** Largest difference from Transformers' logits of a fixture whose config is changed. */
+async function changedDifference(name: string, change: JsonObject): Promise<number> {
+  const opened = await openModel(fixture('lora-reference', name));
+  const model = readModel({ ...opened.checkpoint, config: { ...opened.checkpoint.config, ...change } });
+  const file = fixture('lora-reference', name, 'logits.safetensors');
+  const found = await logitsOf({ ...opened, model }, await readInputIds(file));
+  return largestDifference(found, (await readTensors(file)).get('logits')!.data);
+}
+
+test('a window of one more or one less shows in the logits', async () => {
+  assert.ok((await changedDifference('tiny-mistral', { sliding_window: 6 })) <= 1e-4);
+  for (const sliding_window of [5, 7, null]) {
+    assert.ok((await changedDifference('tiny-mistral', { sliding_window })) > 0.1, String(sliding_window));
+  }
+});
+
+test('a Llama with a sliding_window in its config attends to everything, as in Transformers', async () => {
+  assert.ok((await changedDifference('tiny-llama', { sliding_window: 6 })) <= 1e-4);
+  assert.ok((await changedDifference('tiny-llama', { sliding_window: 6, model_type: 'mistral' })) > 0.1);
+});
 
 for (const name of ['peft-adapter', 'peft-adapter-embedding']) {
   test(`an adapter that PEFT wrote (${name}) gives PEFT's logits`, async () => {
