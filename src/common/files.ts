@@ -31,12 +31,24 @@ export async function writeFileWhole(file: string, content: string | Uint8Array)
   await writeWhole(file, async (handle) => handle.writeFile(content));
 }
 
-/** What a path is on disk: `file`, `folder` or `nothing`. Links are followed. */
+/** What says that there is nothing at a path, or that nothing can have such a name. */
+const NOTHING_THERE: ReadonlySet<unknown> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'ENAMETOOLONG',
+  'ERR_INVALID_ARG_VALUE',
+]);
+
+/**
+ * What a path is on disk: `file`, `folder` or `nothing`. Links are followed. Throws the file system's error where
+ * it cannot be told, as for a path below a folder that one may not enter.
+ */
 export async function pathKind(target: string): Promise<'file' | 'folder' | 'nothing'> {
   try {
     return (await stat(target)).isDirectory() ? 'folder' : 'file';
-  } catch {
-    return 'nothing';
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && NOTHING_THERE.has(error.code)) return 'nothing';
+    throw error;
   }
 }
 

@@ -6,13 +6,17 @@ import type { Tokenizer } from '../models/tokenizer.js';
  */
 const KNOWN_ENDS = ['<|endoftext|>', '<|end_of_text|>', '<|im_end|>', '<|eot_id|>'] as const;
 
-/**
- * Takes one end-of-text marker off the end of a text, since its id is added after: the tokenizer's own, or a
- * known marker of other models, which is then named as `foreign`.
- */
-export function stripEnd(text: string, ownEnd: string | undefined): { text: string; foreign?: string } {
+/** Takes the tokenizer's own end-of-text marker off the end of a text, since its id is added after. */
+export function stripOwnEnd(text: string, ownEnd: string | undefined): string {
   const trimmed = text.trimEnd();
-  if (ownEnd && trimmed.endsWith(ownEnd)) return { text: trimmed.slice(0, -ownEnd.length) };
+  return ownEnd && trimmed.endsWith(ownEnd) ? trimmed.slice(0, -ownEnd.length) : text;
+}
+
+/** {@link stripOwnEnd}, or a known marker of other models, which is then named as `foreign`. */
+export function stripEnd(text: string, ownEnd: string | undefined): { text: string; foreign?: string } {
+  const own = stripOwnEnd(text, ownEnd);
+  if (own !== text) return { text: own };
+  const trimmed = text.trimEnd();
   const foreign = KNOWN_ENDS.find((end) => trimmed.endsWith(end));
   return foreign === undefined ? { text } : { text: trimmed.slice(0, -foreign.length), foreign };
 }

@@ -1,6 +1,6 @@
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Content } from './content.js';
-import { encodeStart, endText, stripEnd } from './endOfText.js';
+import { encodeStart, endText, stripEnd, stripOwnEnd } from './endOfText.js';
 import { tokenizeChat } from './tokenizeChat.js';
 import type { Masked } from './tokenizeChat.js';
 
@@ -45,7 +45,9 @@ export function tokenizeRow(content: Content, tokenizer: Tokenizer, options: Tok
   let row: Masked | { reason: string };
   if (content.kind === 'chat') row = tokenizeChat(content.messages, tokenizer, options.trainOnPrompt);
   else {
-    const answer = stripEnd(content.kind === 'text' ? content.text : content.completion, end);
+    // Plain text may show other models' markers, at its end too: they are left as they are.
+    const answer: ReturnType<typeof stripEnd> =
+      content.kind === 'text' ? { text: stripOwnEnd(content.text, end) } : stripEnd(content.completion, end);
     foreign = answer.foreign;
     emptyAnswer = answer.text.trim() === '';
     row =

@@ -82,6 +82,7 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     decode: (ids, options = {}) => {
       // Ids that only pad the embedding matrix stand for no text.
       const known = ids.filter((id) => library.id_to_token(id) !== undefined);
+      // The library cannot decode nothing.
       if (known.length === 0) return '';
       return library.decode(known, {
         skip_special_tokens: options.skipSpecialTokens ?? false,

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { cacheFolder, pathKind } from '../common/files.js';
+import { cacheFolder, pathKind, writeFileWhole } from '../common/files.js';
 import { fail, ProblemError } from '../common/problem.js';
 import type { MappedTensor, MappedWeights } from './checkpoint.js';
+import { SOURCES_FILE, dropStaleEntries } from './convertedCache.js';
 import type { SafetensorsHeader } from './safetensors.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { writeSafetensors } from './writeSafetensors.js';
@@ -28,19 +29,23 @@ export interface TensorSource {
 
 /**
  * The float32 form of a checkpoint's weights, in one file of the cache folder that is written whole, tensor by
- * tensor, and used again as long as no source file changes (path, size and time of change are its key).
- * Error: `checkpoint.no-space`.
+ * tensor, and used again as long as no source file changes (path, size and time of change are its key). Before a
+ * new one is made, those whose sources are gone or changed are removed. Error: `checkpoint.no-space`.
  */
 export async function convertedWeights(
   sourceFiles: readonly string[],
   tensors: readonly TensorSource[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<MappedWeights> {
-  const folder = path.join(cacheFolder(), 'weights', await sourceKey(sourceFiles));
+  const cache = path.join(cacheFolder(), 'weights');
+  const sources = await Promise.all(sourceFiles.map((each) => realpath(each)));
+  const folder = path.join(cache, await sourceKey(sources));
   const file = path.join(folder, 'model.safetensors');
   const ready = await usable(file, tensors);
   if (ready) return mappedFiles([ready]);
+  await dropStaleEntries(cache, sourceKey);
   await mkdir(folder, { recursive: true });
+  await writeFileWhole(path.join(folder, SOURCES_FILE), `${JSON.stringify({ sources })}\n`);
   await removeLeftovers(folder);
   await checkSpace(folder, tensors);
   await writeSafetensors(
@@ -66,12 +71,12 @@ export async function mappedFiles(headers: readonly SafetensorsHeader[]): Promis
   return { folder, tensors };
 }
 
+/** @param files real paths */
 async function sourceKey(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(`conversion ${CONVERSION}\n`);
   for (const file of files) {
-    const real = await realpath(file);
-    const { size, mtimeNs } = await stat(real, { bigint: true });
-    hash.update(`${real}\n${size}\n${mtimeNs}\n`);
+    const { size, mtimeNs } = await stat(file, { bigint: true });
+    hash.update(`${file}\n${size}\n${mtimeNs}\n`);
   }
   return hash.digest('hex').slice(0, 32);
 }

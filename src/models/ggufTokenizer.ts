@@ -27,6 +27,8 @@ interface PreTokenizer {
   readonly normalizer?: JsonObject;
   /** Words that are tokens as a whole are not built by merges. */
   readonly ignoreMerges?: boolean;
+  /** A text starts with the beginning-of-text token unless the file says otherwise, as llama.cpp has it. */
+  readonly addBos?: boolean;
 }
 
 const DIGITS_THEN_GPT2: PreTokenizer = {
@@ -35,6 +37,7 @@ const DIGITS_THEN_GPT2: PreTokenizer = {
 const LLAMA_3: PreTokenizer = {
   pre_tokenizer: sequence(split(wordPattern(String.raw`\p{N}{1,3}`)), BYTES_ONLY),
   ignoreMerges: true,
+  addBos: true,
 };
 
 /** What `tokenizer.ggml.pre` names, as the Hugging Face tokenizer of the same models has it. */
@@ -110,8 +113,12 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
   const unknown = special('unknown');
   const padding = special('padding');
   const template = metadata.get('tokenizer.chat_template');
-  const before = metadata.get('tokenizer.ggml.add_bos_token') === true ? bos : undefined;
-  const after = metadata.get('tokenizer.ggml.add_eos_token') === true ? eos : undefined;
+  const flag = (key: string, fallback: boolean): boolean => {
+    const value = metadata.get(key) ?? fallback;
+    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, 'true or false');
+  };
+  const before = flag('tokenizer.ggml.add_bos_token', pre.addBos ?? false) ? bos : undefined;
+  const after = flag('tokenizer.ggml.add_eos_token', false) ? eos : undefined;
   return {
     tokenizer: {
       version: '1.0',

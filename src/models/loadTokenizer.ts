@@ -6,7 +6,7 @@ import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import { readBoundedText, readJsonObject } from './boundedJson.js';
 import { buildTokenizer } from './buildTokenizer.js';
-import { readGenerationConfig } from './generationConfig.js';
+import { ggufGenerationConfig, readGenerationConfig } from './generationConfig.js';
 import { readGgufHeader } from './gguf.js';
 import { ggufTokenizerFiles } from './ggufTokenizer.js';
 import { isGgufFile } from './openCheckpoint.js';
@@ -103,9 +103,6 @@ async function readFiles(folder: string): Promise<ReadonlyMap<string, Uint8Array
 function loadGguf(file: string): Tokenizer {
   const header = readGgufHeader(file);
   const { tokenizer, config } = ggufTokenizerFiles(header);
-  const ends = ['eos', 'eot', 'eom'].flatMap(
-    (name) => header.metadata.get(`tokenizer.ggml.${name}_token_id`) ?? [],
-  );
   const encode = (value: JsonObject) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   return buildTokenizer({
     file,
@@ -113,8 +110,7 @@ function loadGguf(file: string): Tokenizer {
     config,
     template: defaultTemplate(config['chat_template']),
     templateFile: file,
-    // Ends of a text, of a turn and of a message: llama.cpp stops at each.
-    ids: { eos_token_id: ends.filter((id) => typeof id === 'number') },
+    ids: ggufGenerationConfig(header) ?? {},
     files: () =>
       Promise.resolve(
         new Map([

@@ -170,6 +170,15 @@ test("the base's dtype, and what its rounding does, in shards", async () => {
   assert.ok(half.roundingDifference > 0 && half.roundingDifference < report.roundingDifference);
 });
 
+test('a model merged from a GGUF file has its end ids', async () => {
+  const { gguf } = await readJson(fixture('gguf/model.json'));
+  const file = path.join(folder, 'base.gguf');
+  await writeFile(file, Buffer.from(String(gguf), 'base64'));
+  const opened = await openModel(file);
+  const report = await merge(opened, adapterOn(opened, { target_modules: ['q_proj'] }));
+  assert.deepEqual(await readJson(`${report.out}/generation_config.json`), { bos_token_id: 1, eos_token_id: 2 });
+});
+
 test('a method that cannot be merged says so', async () => {
   const method = attachMethod({ type: 'full' }, plain.context);
   await assert.rejects(

@@ -88,6 +88,15 @@ test('pathKind tells files, folders and nothing apart, through links', async () 
   assert.equal(await pathKind(path.join(folder, 'file', 'below')), 'nothing');
 });
 
+test('what cannot be told is not nothing: a link that goes in circles', async () => {
+  const circle = path.join(folder, 'circle');
+  await symlink(circle, circle);
+  await assert.rejects(pathKind(circle), /ELOOP/);
+  await assert.rejects(pathKind(path.join(circle, 'below')), /ELOOP/);
+  assert.equal(await pathKind(path.join(folder, 'x'.repeat(5000))), 'nothing');
+  assert.equal(await pathKind(path.join(folder, 'a\0b')), 'nothing');
+});
+
 test('cacheFolder is where PEFT_STUDIO_CACHE says, else in the user’s cache', () => {
   const before = process.env['PEFT_STUDIO_CACHE'];
   try {

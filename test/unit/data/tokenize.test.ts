@@ -58,6 +58,13 @@ test("another model's end is replaced and named; markup is left alone", () => {
   assert.equal(supervisedText(markup), '..<s>old</s><|im_end|>');
 });
 
+test("plain text keeps another model's markers, also at its end", () => {
+  const text = '<|im_start|>user\nhi<|im_end|>';
+  const result = kept({ kind: 'text', text }, fakeTokenizer());
+  assert.equal(fakeTokenizer().decode(result.ids), `${text}</s>`);
+  assert.equal(result.foreignEnd, undefined);
+});
+
 test('without an end-of-text token none is added, and the row is known to be endless', () => {
   const result = kept(qa, fakeTokenizer({ eos: '' }));
   assert.equal(supervisedText(result), '..yes');

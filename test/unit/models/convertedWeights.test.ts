@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { convertedWeights } from '../../../src/models/convertedWeights.js';
@@ -29,5 +29,31 @@ test('what a killed conversion left is removed, what may still be written is not
   const again = await convert('b');
   assert.equal(again.folder, folder);
   assert.deepEqual([...again.tensors.keys()], ['b']);
-  assert.deepEqual((await readdir(folder)).sort(), ['model.safetensors', 'young.tmp']);
+  assert.deepEqual((await readdir(folder)).sort(), ['model.safetensors', 'sources.json', 'young.tmp']);
+});
+
+test('entries whose source is gone or changed go when a new one is made; all else in the cache stays', async () => {
+  const convert = async (name: string): Promise<string> => {
+    const read = () => Promise.resolve(Float32Array.of(1));
+    return (await convertedWeights([path.join(root, name)], [{ name: 'a', shape: [1], read }])).folder;
+  };
+  const sources = ['gone', 'changed', 'same', 'new'].map((name) => path.join(root, name));
+  for (const source of sources) await writeFile(source, 'x');
+  const [gone, changed, same] = [await convert('gone'), await convert('changed'), await convert('same')];
+  const cache = path.dirname(same);
+  const [foreign, begun, abandoned] = ['photos', 'a'.repeat(32), 'b'.repeat(32)].map((name) =>
+    path.join(cache, name),
+  );
+  for (const folder of [foreign!, begun!, abandoned!]) await mkdir(folder);
+  for (const folder of [foreign!, abandoned!]) await utimes(folder, 1000, 1000);
+  await rm(sources[0]!);
+  await writeFile(sources[1]!, 'longer');
+  const here = async (): Promise<boolean[]> => {
+    const names = new Set(await readdir(cache));
+    return [gone, changed, same, foreign!, begun!, abandoned!].map((each) => names.has(path.basename(each)));
+  };
+  assert.equal(await convert('same'), same);
+  assert.deepEqual(await here(), [true, true, true, true, true, true], 'nothing new was made');
+  await convert('new');
+  assert.deepEqual(await here(), [false, false, true, true, true, false]);
 });

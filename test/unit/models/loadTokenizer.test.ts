@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { readGenerationConfig } from '../../../src/models/generationConfig.js';
 import { loadTokenizer } from '../../../src/models/loadTokenizer.js';
 import { problem, readFixture, temporaryFolder } from './files.js';
 import { ggufFile, value } from './ggufFile.js';
@@ -60,10 +61,37 @@ for (const [pre, ids] of Object.entries(reference.ids)) {
   test(`GGUF, pre-tokenizer ${pre}: the ids of Hugging Face's Rust tokenizers`, async () => {
     const tokenizer = await loadTokenizer(await saveGguf({ 'tokenizer.ggml.pre': value.text(pre) }));
     for (const [i, text] of reference.texts.entries()) {
-      assert.deepEqual(tokenizer.encode(text), ids[i], JSON.stringify(text));
+      assert.deepEqual(tokenizer.encode(text, { addSpecialTokens: false }), ids[i], JSON.stringify(text));
     }
   });
 }
+
+test('Llama 3 begins a text with its first token unless the file says otherwise, others only if it says so', async () => {
+  const first = async (pre: string, flag?: boolean): Promise<boolean> => {
+    const change = {
+      'tokenizer.ggml.pre': value.text(pre),
+      ...(flag === undefined ? {} : { 'tokenizer.ggml.add_bos_token': value.bool(flag) }),
+    };
+    return (await loadTokenizer(await saveGguf(change))).encode('the')[0] === 1;
+  };
+  for (const pre of ['llama3', 'llama-v3', 'llama-bpe']) {
+    assert.deepEqual(
+      [await first(pre), await first(pre, false), await first(pre, true)],
+      [true, false, true],
+      pre,
+    );
+  }
+  for (const pre of ['smollm', 'gpt-2', 'qwen2']) {
+    assert.deepEqual(
+      [await first(pre), await first(pre, false), await first(pre, true)],
+      [false, false, true],
+      pre,
+    );
+  }
+  const without = { 'tokenizer.ggml.pre': value.text('llama3'), 'tokenizer.ggml.bos_token_id': undefined };
+  const plain = await loadTokenizer(await saveGguf(without));
+  assert.deepEqual(plain.encode('the'), plain.encode('the', { addSpecialTokens: false }));
+});
 
 test('the pre-tokenizers differ on these texts, so that the wrong one cannot pass', () => {
   const all = Object.values(reference.ids).map((ids) => JSON.stringify(ids));
@@ -78,7 +106,9 @@ test('decoding gives the text back, without special tokens if asked; ids beyond 
   }
   const chat = tokenizer.encode('<|im_start|>user\nhi<|im_end|>');
   assert.equal(tokenizer.decode(chat, { skipSpecialTokens: true }), 'user\nhi');
-  assert.equal(tokenizer.decode([]), '');
+  for (const skipSpecialTokens of [true, false]) assert.equal(tokenizer.decode([], { skipSpecialTokens }), '');
+  assert.equal(tokenizer.decode([1, 2], { skipSpecialTokens: true }), '');
+  assert.equal(tokenizer.decode([70_000]), '');
   assert.equal(tokenizer.decode([5_000, ...chat, 70_000], { skipSpecialTokens: true }), 'user\nhi');
 });
 
@@ -132,6 +162,23 @@ test('tokenizers that are not supported are named together with those that are',
   await refuse({ 'tokenizer.ggml.tokens': value.texts(['a', 'a']) }, 'twice');
   await refuse({ 'tokenizer.ggml.token_type': value.ints([1]) }, 'token_type');
   await refuse({ 'tokenizer.ggml.eos_token_id': value.u32(1000) }, 'eos', '1000');
+  await refuse({ 'tokenizer.ggml.add_bos_token': value.u32(1) }, 'add_bos_token', 'true or false');
+});
+
+test("a GGUF file's special ids are those of a generation config", async () => {
+  const file = await saveGguf({
+    'tokenizer.ggml.eot_token_id': value.u32(0),
+    'tokenizer.ggml.eom_token_id': value.u32(2),
+    'tokenizer.ggml.padding_token_id': value.u32(3),
+  });
+  assert.deepEqual(await readGenerationConfig(file), { bos_token_id: 1, eos_token_id: [2, 0], pad_token_id: 3 });
+  const one = await saveGguf({ 'tokenizer.ggml.bos_token_id': undefined });
+  assert.deepEqual(await readGenerationConfig(one), { eos_token_id: 2 });
+  const ids = { 'tokenizer.ggml.bos_token_id': undefined, 'tokenizer.ggml.eos_token_id': undefined };
+  assert.equal(await readGenerationConfig(await saveGguf(ids)), undefined);
+  const other = path.join(root, 'weights.bin');
+  await writeFile(other, 'none of it');
+  assert.equal(await readGenerationConfig(other), undefined);
 });
 
 const render = async (folder: string): Promise<string> =>
