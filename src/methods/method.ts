@@ -5,6 +5,7 @@ import type { Random } from '../common/random.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks, ParameterKind, Site } from '../models/site.js';
 import type { Variable } from '../tensor/tensor.js';
+import type { MethodCoverage } from './coverage.js';
 import type { MethodInfo } from './info.js';
 import type { PeftFormat } from './peftFormat.js';
 import type { IdlePatterns } from './targets.js';
@@ -70,21 +71,6 @@ export interface Trainable {
   readonly start: () => Float32Array | Promise<Float32Array>;
   /** Weight decay acts on it. */
   readonly decays: boolean;
-}
-
-/** What a method took hold of. */
-export interface MethodCoverage {
-  /** One per entry of `target_modules` (and the like): the pattern and how many modules it matched. */
-  readonly targets: readonly { readonly entry: string; readonly matched: number }[];
-  readonly modules: readonly {
-    readonly path: string;
-    readonly shape: readonly number[];
-    readonly trainable: number;
-  }[];
-  readonly layersCovered: number;
-  /** The files that will be written and what they hold, in one sentence. */
-  readonly saves: string;
-  readonly warnings: readonly Problem[];
 }
 
 export interface SiteReport {

@@ -1,6 +1,6 @@
 import type { Problem } from '../common/problem.js';
 import type { DataReport } from '../data/example.js';
-import type { MethodCoverage } from '../methods/method.js';
+import type { MethodCoverage } from '../methods/coverage.js';
 
 /**
  * What a run says while it goes: one JSON object per line in `events.jsonl`, on the CLI's standard output

@@ -1,0 +1,16 @@
+import type { Problem } from '../common/problem.js';
+
+/** What a method took hold of. */
+export interface MethodCoverage {
+  /** One per entry of `target_modules` (and the like): the pattern and how many modules it matched. */
+  readonly targets: readonly { readonly entry: string; readonly matched: number }[];
+  readonly modules: readonly {
+    readonly path: string;
+    readonly shape: readonly number[];
+    readonly trainable: number;
+  }[];
+  readonly layersCovered: number;
+  /** The files that will be written and what they hold, in one sentence. */
+  readonly saves: string;
+  readonly warnings: readonly Problem[];
+}
