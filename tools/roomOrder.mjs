@@ -32,11 +32,16 @@ export const roomOrder = {
     messages: {
       up: '{{from}} may not import {{to}}: arrows point down (see docs/architecture.md)',
       guarded: '{{name}} may be imported only in {{rooms}}: {{why}}',
+      unknown: '{{from}} is no room: add it to ROOMS in tools/roomOrder.mjs, at its place',
+      page: "the panel's page runs in a browser: of src it may import types, and what FOR_PAGE in tools/roomOrder.mjs names",
     },
   },
   create(context) {
     const from = roomOf(context.filename);
     if (from === undefined) return {};
+    if (from !== PAGE && level(from) < 0) {
+      return { Program: (node) => context.report({ node, messageId: 'unknown', data: { from } }) };
+    }
     const check = (node) => {
       const source = node.source?.value;
       if (typeof source !== 'string') return;
@@ -46,8 +51,14 @@ export const roomOrder = {
         }
       }
       if (!source.startsWith('.')) return;
-      const to = roomOf(path.resolve(path.dirname(context.filename), source));
+      const target = path.resolve(path.dirname(context.filename), source);
+      const to = roomOf(target);
       if (to === undefined || to === from) return;
+      if (from === PAGE) {
+        const typesOnly = node.importKind === 'type' || node.exportKind === 'type';
+        if (!typesOnly && !FOR_PAGE.test(below(target))) context.report({ node, messageId: 'page' });
+        return;
+      }
       if (level(to) <= level(from)) {
         context.report({ node, messageId: 'up', data: { from, to } });
       }
@@ -61,12 +72,23 @@ export const roomOrder = {
   },
 };
 
-/** `src/models/llama.ts` → `models`; `src/worker.ts` → `worker`; undefined outside of src. */
+/** The folder of the panel's page, beside src. */
+const PAGE = 'webview';
+
+/** Plain functions without Node, which the page may run too. */
+const FOR_PAGE = /^src\/(common\/|engines\/runState|config\/runName)/;
+
+/** `src/models/llama.ts` → `models`; `src/worker.ts` → `worker`; `webview/x.ts` → `webview`; else undefined. */
 function roomOf(file) {
-  const parts = path.relative(path.resolve('src'), file).split(path.sep);
-  if (parts[0] === '..' || parts[0] === '') return undefined;
-  const room = parts[0].replace(/\.[jt]s$/, '');
-  return level(room) < 0 ? undefined : room;
+  const parts = below(file).split('/');
+  if (parts[0] === PAGE) return PAGE;
+  if (parts[0] !== 'src' || parts.length < 2) return undefined;
+  return parts[1].replace(/\.[jt]s$/, '');
+}
+
+/** A file's path from the repository's root, with `/`. */
+function below(file) {
+  return path.relative(process.cwd(), file).split(path.sep).join('/');
 }
 
 function level(room) {

@@ -1,0 +1,4 @@
+import type { Rule } from 'eslint';
+
+export const ROOMS: readonly (readonly string[])[];
+export const roomOrder: Rule.RuleModule;
