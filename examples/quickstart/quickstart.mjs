@@ -1,7 +1,7 @@
 // The main job from end to end, with the commands that a user types: look at the base model, train a LoRA adapter,
 // look again, merge. `npm run quickstart` builds first.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,9 @@ for (const prompt of prompts) studio('generate', base, '--prompt', prompt, '--ma
 
 say('Training (evaluation on held-out rows comes before the first step and after each epoch):');
 studio('train', runFile);
-const adapter = path.join(runs, readdirSync(runs).sort().at(-1), 'adapter');
+const run = path.join(runs, readdirSync(runs).sort().at(-1));
+const adapter = path.join(run, 'adapter');
+checkLearning(path.join(run, 'events.jsonl'));
 
 say('The same two questions with the adapter:');
 for (const prompt of prompts) {
@@ -35,8 +37,21 @@ say('Merging the adapter into the base model, checked on logits:');
 rmSync(merged, { recursive: true, force: true });
 studio('merge', adapter, '--out', merged);
 
-say(`Done in ${((performance.now() - since) / 1000).toFixed(0)} s.`);
+say(`Done in ${((performance.now() - since) / 1000).toFixed(0)} s (made to stay under 90 s on two cores).`);
 console.log(`  adapter (Hugging Face PEFT): ${adapter}\n  merged model:                ${merged}`);
+
+/** A quickstart whose model did not learn has failed, whatever the exit codes say. */
+function checkLearning(file) {
+  const losses = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .filter((event) => event.type === 'evaluation')
+    .map((event) => event.loss);
+  if (losses.length >= 2 && losses.at(-1) < losses[0] / 2) return;
+  console.error(`The loss on held-out rows should have halved at least; it went ${losses.join(' → ')}.`);
+  process.exit(1);
+}
 
 /** Runs one command of the CLI as a user would, showing it. */
 function studio(...args) {
