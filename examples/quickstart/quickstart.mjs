@@ -13,14 +13,15 @@ const runFile = 'examples/quickstart/quickstart.peft.yaml';
 const base = 'examples/base-model/peft-studio-tiny';
 const runs = 'examples/quickstart/runs/quickstart';
 const merged = 'examples/quickstart/runs/merged';
-const prompts = [
-  'table employees(name, city, department, age)\nquestion: how many employees have city Hamburg?\nsql:',
-  'table books(title, genre, pages, year)\nquestion: which titles have pages above 300?\nsql:',
-];
+// The first two held-out rows: nothing of them is trained on.
+const questions = readFileSync('examples/quickstart/validation.jsonl', 'utf8')
+  .split('\n')
+  .slice(0, 2)
+  .map(JSON.parse);
 
 const since = performance.now();
-say('What the base model makes of two questions, before training:');
-for (const prompt of prompts) studio('generate', base, '--prompt', prompt, '--max-new-tokens', '32');
+say('What the base model makes of two held-out questions, before training:');
+ask();
 
 say('Training (evaluation on held-out rows comes before the first step and after each epoch):');
 studio('train', runFile);
@@ -29,9 +30,7 @@ const adapter = path.join(run, 'adapter');
 checkLearning(path.join(run, 'events.jsonl'));
 
 say('The same two questions with the adapter:');
-for (const prompt of prompts) {
-  studio('generate', base, '--adapter', adapter, '--prompt', prompt, '--max-new-tokens', '32');
-}
+ask('--adapter', adapter);
 
 say('Merging the adapter into the base model, checked on logits:');
 rmSync(merged, { recursive: true, force: true });
@@ -39,6 +38,13 @@ studio('merge', adapter, '--out', merged);
 
 say(`Done in ${((performance.now() - since) / 1000).toFixed(0)} s (made to stay under 90 s on two cores).`);
 console.log(`  adapter (Hugging Face PEFT): ${adapter}\n  merged model:                ${merged}`);
+
+function ask(...options) {
+  for (const { prompt, completion } of questions) {
+    studio('generate', base, ...options, '--prompt', prompt, '--max-new-tokens', '32');
+    console.log(`(right: ${completion.trim()})`);
+  }
+}
 
 /** A quickstart whose model did not learn has failed, whatever the exit codes say. */
 function checkLearning(file) {

@@ -72,6 +72,7 @@ const FILE_MENDS: Readonly<Record<string, string>> = {
   ENOSPC: 'Free some space on the disk, or choose another place.',
   EDQUOT: 'Free some of your quota, or choose another place.',
   ENOENT: 'Something removed it while it was in use: start again.',
+  ELOOP: 'A link points to itself: make it point to the file.',
   EMFILE: 'Close other programs: too many files are open.',
 };
 
