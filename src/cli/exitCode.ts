@@ -23,12 +23,15 @@ const INPUT = new Set([
   'tokenizer',
 ]);
 
+/** Codes that say: the user ended it, and nothing was written. */
+const INTERRUPTIONS = new Set(['cli.interrupted', 'run.stopped-early']);
+
 /** Codes of those rooms that are failures of the work all the same. */
 const FAILURES = new Set(['checkpoint.no-space', 'folder.no-space', 'generation.non-finite']);
 
 /** What the process exits with after a problem: 1 failed, 2 unusable input, 130 interrupted. */
 export function exitCodeOf({ code }: Problem): number {
-  if (code === 'cli.interrupted') return INTERRUPTED;
+  if (INTERRUPTIONS.has(code)) return INTERRUPTED;
   if (FAILURES.has(code)) return FAILED;
   return INPUT.has(code.split('.', 1)[0]!) ? UNUSABLE_INPUT : FAILED;
 }

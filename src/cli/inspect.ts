@@ -17,6 +17,7 @@ export const inspect: Command = {
   examples: ['runs/sql/2025-01-31T12-00-00/adapter', 'my-adapter --json'],
   async run(args, io) {
     const found = await inspectAdapter(args.positional(0));
+    io.interrupt.check();
     if (args.flag('json')) io.json(found);
     else io.line(printable(inspectionText(found)));
     for (const problem of found.problems) io.problem(problem);
@@ -25,7 +26,7 @@ export const inspect: Command = {
 };
 
 /** An inspection as tables. */
-export function inspectionText(found: Inspection): string {
+function inspectionText(found: Inspection): string {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
   const number = (value: number | undefined): string => (value === undefined ? '?' : formatLoss(value));
   const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm }) => [

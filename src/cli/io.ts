@@ -34,13 +34,17 @@ export interface Io {
   readonly styles: Styles;
   /** Standard output is a terminal. */
   readonly terminal: boolean;
-  /** All of standard input as text. */
+  /**
+   * All of standard input as text.
+   * @throws ProblemError `cli.interrupted` when Ctrl-C comes before its end
+   */
   readonly readInput: () => Promise<string>;
   readonly interrupt: Interrupt;
   /** The worker's program, absolute. */
   readonly worker: string;
 }
 
+/** Joins the streams of a process to what commands use: results go to `stdout`, everything else to `stderr`. */
 export function createIo(parts: {
   readonly stdin: Readable;
   readonly stdout: Output;
@@ -68,7 +72,7 @@ export function createIo(parts: {
     progress,
     styles: stylesFor(stdout),
     terminal: stdout.isTTY === true,
-    readInput: () => text(parts.stdin),
+    readInput: () => parts.interrupt.race(text(parts.stdin)),
     interrupt: parts.interrupt,
     worker: parts.worker,
   };

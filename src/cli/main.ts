@@ -38,6 +38,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     io.line(packageJson.version);
     return DONE;
   }
+  io.interrupt.onSignal((count) => {
+    if (count === 1) io.note('Stopping… Ctrl-C again ends at once.');
+    else io.interrupt.leave();
+  });
   const command = COMMANDS.find((each) => each.name === name);
   // Asked of the raw arguments, since a fault in them too is told as JSON.
   const json = rest.includes('--json');

@@ -8,6 +8,7 @@ import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
+import { shellWord } from './shellWord.js';
 import { unknownName } from './unknownName.js';
 
 export const newRunFile: Command = {
@@ -56,11 +57,12 @@ export const newRunFile: Command = {
         mend: 'Name another file, or overwrite it with --force.',
       });
     }
+    io.interrupt.check();
     await writeFileWhole(file, text);
     if (args.flag('json')) {
       io.json({ file, model: path.resolve(model), data: data.map((each) => path.resolve(each)), method });
     } else {
-      io.line(`Wrote ${file}. Train it: peft-studio train ${args.positional(0)}`);
+      io.line(`Wrote ${file}. Train it: peft-studio train ${shellWord(args.positional(0))}`);
     }
     return DONE;
   },

@@ -30,6 +30,10 @@ const USUAL_COLUMNS = 80;
 
 const ERASE_LINE = '\r\u001b[2K';
 
+/**
+ * @param output standard error: a terminal gets the rewritten line, anything else a line per activity
+ * @param now milliseconds, to bound how often the line is rewritten
+ */
 export function createProgress(output: Output, now: () => number = Date.now): Progress {
   const live = output.isTTY === true && process.env['TERM'] !== 'dumb';
   let state: ProgressState | undefined;

@@ -4,7 +4,7 @@ import { loadRunFile } from '../config/loadRunFile.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { Io } from './io.js';
 
-/** All problems of one input. */
+/** All problems of one input, warnings among them. */
 export class ProblemsError extends ProblemError {
   constructor(
     first: Problem,
@@ -22,7 +22,7 @@ export function isRunFile(name: string): boolean {
 
 /**
  * Loads a run file; its warnings are printed.
- * @throws ProblemsError with everything that is wrong with it
+ * @throws ProblemsError with everything that is wrong with it, an error first
  */
 export async function openRunFile(file: string, io: Io): Promise<LoadedRun> {
   const { run, warnings } = await checkRunFile(file);
@@ -32,7 +32,7 @@ export async function openRunFile(file: string, io: Io): Promise<LoadedRun> {
 
 /**
  * Loads a run file.
- * @throws ProblemsError with everything that is wrong with it
+ * @throws ProblemsError with everything that is wrong with it, an error first
  */
 export async function checkRunFile(
   file: string,
@@ -40,6 +40,9 @@ export async function checkRunFile(
 ): Promise<{ readonly run: LoadedRun; readonly warnings: readonly Problem[] }> {
   const { run, problems } = await loadRunFile(file, overrides);
   if (run !== undefined) return { run, warnings: problems };
-  const [first, ...others] = problems.filter(isError);
-  throw new ProblemsError(first!, others);
+  const first = problems.find(isError)!;
+  throw new ProblemsError(
+    first,
+    problems.filter((problem) => problem !== first),
+  );
 }

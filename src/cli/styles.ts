@@ -11,6 +11,7 @@ export interface Styles {
   readonly green: (text: string) => string;
 }
 
+/** The styles that an output can show. */
 export function stylesFor(output: Output): Styles {
   // Node's own answer follows NO_COLOR, FORCE_COLOR and TERM.
   const colours = output.isTTY === true && output.hasColors?.() === true;

@@ -1,13 +1,15 @@
 import path from 'node:path';
+import type { Problem } from '../common/problem.js';
 import { advance, idle } from '../engines/runState.js';
 import type { RunState } from '../engines/runState.js';
 import { startWorker } from '../engines/workerRun.js';
 import type { RunEvent } from '../training/events.js';
 import type { Command } from './command.js';
 import { DONE, FAILED } from './exitCode.js';
-import { INTERRUPTED } from './interrupt.js';
+import { INTERRUPTED, STOP_SIGNALS } from './interrupt.js';
 import type { Io } from './io.js';
 import { ProblemsError, checkRunFile } from './runFile.js';
+import { printable } from './styles.js';
 import { createTrainView } from './trainView.js';
 
 export const train: Command = {
@@ -31,8 +33,9 @@ export const train: Command = {
   async run(args, io) {
     const file = path.resolve(args.positional(0));
     const overrides = args.all('set');
-    // Its warnings come with the coverage.
-    await checkRunFile(file, overrides);
+    const { warnings } = await checkRunFile(file, overrides);
+    // The run tells them with its coverage; one that fails before has to be told of them here.
+    let untold = warnings;
     const json = args.flag('json');
     const show = json ? (event: RunEvent): void => io.json(event) : createTrainView(io);
     io.interrupt.check();
@@ -44,11 +47,12 @@ export const train: Command = {
       overrides,
       tell(happening) {
         state = advance(state, happening);
+        if (happening.type === 'event' && happening.event.type === 'coverage') untold = [];
         // A failure is told at the end, when the process has ended.
         if (happening.type === 'event' && happening.event.type !== 'failed') show(happening.event);
         if (happening.type === 'ended' && happening.ending.last === undefined) signal = happening.ending.signal;
       },
-      print: io.note,
+      print: (line) => io.note(printable(line)),
     });
     io.interrupt.onSignal((count) => {
       if (count > 1) {
@@ -61,14 +65,17 @@ export const train: Command = {
     });
     await training.done;
     io.progress.end();
-    // Ctrl-C reaches the worker too, which dies of it before its program has begun.
-    if (signal === 'SIGINT') io.interrupt.check();
-    return conclude(state, io);
+    // Signals to the process group reach the worker too, which dies of them before its program has begun.
+    if (STOP_SIGNALS.some((each) => each === signal)) io.interrupt.check();
+    return conclude(state, untold, io);
   },
 };
 
-function conclude(state: RunState, io: Io): number {
-  if (state.kind === 'failed') throw new ProblemsError(state.problem, state.others);
+function conclude(state: RunState, untold: readonly Problem[], io: Io): number {
+  if (state.kind === 'failed') {
+    // A worker that tells of several problems found them in the file, and has named its warnings.
+    throw new ProblemsError(state.problem, state.others.length > 0 ? state.others : untold);
+  }
   if (state.kind !== 'finished') return FAILED;
   if (state.note !== undefined) io.note(state.note);
   return state.result.reason === 'stopped' ? INTERRUPTED : DONE;

@@ -69,7 +69,7 @@ function isShown(step: number, total: number): boolean {
 }
 
 /** What each entry of the target modules matched, and how much of the model is trained. */
-export function coverageLines(event: Coverage): string[] {
+function coverageLines(event: Coverage): string[] {
   const { targets, modules, layersCovered, layers, trainable, total, saves } = event;
   return [
     ...targets.map(({ entry, matched }) => `Target ${entry}: ${formatCount(matched)} modules`),
@@ -80,7 +80,7 @@ export function coverageLines(event: Coverage): string[] {
 }
 
 /** How a run ended, what it changed on held-out rows, and where its adapter lies. */
-export function finishedLines({ reason, steps, seconds, peakMemory, metrics, adapter }: Finished): string[] {
+function finishedLines({ reason, steps, seconds, peakMemory, metrics, adapter }: Finished): string[] {
   const changed = (name: string, format: (value: number) => string): string =>
     [metrics[`initial_eval_${name}`], metrics[`eval_${name}`]]
       .filter((value) => value !== undefined)
@@ -99,7 +99,7 @@ export function finishedLines({ reason, steps, seconds, peakMemory, metrics, ada
 }
 
 /** A decoded row; what the loss counts is in bold green, and between ⟦ and ⟧ where there are no colours. */
-export function sampleText({ split, line, spans }: Sample, styles: Styles): string {
+function sampleText({ split, line, spans }: Sample, styles: Styles): string {
   const text = spans
     .map((span) => {
       const shown = printable(span.text);

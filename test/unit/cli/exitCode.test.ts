@@ -26,6 +26,7 @@ test('codes of problems become exit codes', () => {
     'folder.no-space': 1,
     internal: 1,
     'cli.interrupted': 130,
+    'run.stopped-early': 130,
   };
   for (const [code, exit] of Object.entries(expected)) assert.equal(exitCodeOf({ code, message: '' }), exit, code);
 });

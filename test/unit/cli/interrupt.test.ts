@@ -26,3 +26,22 @@ test('a listener hears each Ctrl-C and decides itself', () => {
   interrupt.signal();
   assert.deepEqual([heard, exits], [[1, 2], []]);
 });
+
+test('a request counts once, as the first Ctrl-C: a closing terminal repeats it', () => {
+  const heard: number[] = [];
+  const interrupt = createInterrupt(() => assert.fail('the process must not be ended'));
+  interrupt.onSignal((count) => heard.push(count));
+  interrupt.request();
+  interrupt.request();
+  assert.deepEqual(heard, [1]);
+  interrupt.signal();
+  assert.deepEqual(heard, [1, 2]);
+});
+
+test('work that does not ask is left at Ctrl-C', async () => {
+  const interrupt = createInterrupt(() => undefined);
+  assert.equal(await interrupt.race(Promise.resolve(7)), 7);
+  const waiting = interrupt.race(new Promise<never>(() => undefined));
+  interrupt.signal();
+  await assert.rejects(waiting, { name: 'ProblemError', message: /^interrupted/ });
+});

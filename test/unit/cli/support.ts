@@ -26,6 +26,8 @@ export interface Ran {
 export function captureIo(
   options: {
     readonly input?: string;
+    /** Standard input itself, instead of `input`. */
+    readonly stdin?: Readable;
     readonly worker?: string;
     /** Both outputs are terminals of so many columns, with colours. */
     readonly columns?: number;
@@ -36,7 +38,7 @@ export function captureIo(
   const terminal =
     options.columns === undefined ? {} : { isTTY: true, columns: options.columns, hasColors: () => true };
   const io = createIo({
-    stdin: Readable.from([Buffer.from(options.input ?? '')]),
+    stdin: options.stdin ?? Readable.from([Buffer.from(options.input ?? '')]),
     stdout: { write: (text) => (printed.out += text), ...terminal },
     stderr: { write: (text) => (printed.err += text), ...terminal },
     interrupt: options.interrupt ?? createInterrupt(() => undefined),
