@@ -22,7 +22,7 @@ export interface Checking {
 }
 
 /** Checks a value against a schema and fills in defaults. Undefined when there are problems, which are added. */
-export function checkValue(schema: TSchema, node: ConfigNode, at: Checking): unknown {
+function checkValue(schema: TSchema, node: ConfigNode, at: Checking): unknown {
   return checkShape(shapeOf(schema), node, at);
 }
 

@@ -76,6 +76,7 @@ export function describeSchema(schema: TSchema): string {
   return describeShape(shapeOf(schema));
 }
 
+/** {@link describeSchema} of a shape that is read already. */
 export function describeShape(shape: Shape): string {
   switch (shape.kind) {
     case 'object':
@@ -99,10 +100,12 @@ export function describeShape(shape: Shape): string {
   }
 }
 
+/** "one of `a`, `b`"; a single choice stands alone. */
 export function choiceWords(values: readonly (string | number | boolean)[]): string {
   return values.length === 1 ? `\`${values[0]}\`` : `one of ${listWords(values)}`;
 }
 
+/** "`a`, `b`". */
 export function listWords(values: readonly (string | number | boolean)[]): string {
   return values.map((value) => `\`${value}\``).join(', ');
 }

@@ -89,6 +89,7 @@ export function describeNode(node: ConfigNode): string {
 /** Long enough to recognise a value, short enough for one line of a message. */
 const SHOWN_CHARACTERS = 60;
 
+/** A text in one line for a message; what is cut off is marked by an ellipsis. */
 export function shorten(text: string): string {
   const line = text.replace(/\s+/g, ' ');
   return line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line;

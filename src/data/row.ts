@@ -14,6 +14,7 @@ export interface BrokenRow {
 
 export type ReadRow = Row | BrokenRow;
 
+/** Whether a row could not be read; it says why. */
 export function isBroken(row: object): row is BrokenRow {
   return 'reason' in row;
 }
