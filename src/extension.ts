@@ -7,34 +7,33 @@ import type { Panel } from './host/panel.js';
 import { createProblems } from './host/problems.js';
 import { createRuns } from './host/runs.js';
 import type { Runs } from './host/runs.js';
+import { createSettle } from './host/settle.js';
 import { createStatus } from './host/status.js';
 
 /** What other extensions, and the tests, can follow. */
 export interface PeftStudioApi {
   readonly runs: Pick<Runs, 'state' | 'events' | 'onDidChange'>;
-  readonly panel: Pick<Panel, 'drawn'>;
+  readonly panel: Pick<Panel, 'drawn' | 'errors'>;
 }
 
 /** Builds what the host needs and registers it; nothing else. */
 export function activate(context: vscode.ExtensionContext): PeftStudioApi {
-  // A developer's aid: another worker, for instance one under a debugger.
-  const worker =
-    process.env['PEFT_STUDIO_WORKER'] ?? vscode.Uri.joinPath(context.extensionUri, 'dist', 'worker.js').fsPath;
+  const worker = vscode.Uri.joinPath(context.extensionUri, 'dist', 'worker.js').fsPath;
   const output = createOutput();
   const runs = createRuns(worker, (line) => output.info(`worker: ${line}`));
-  const panel = createPanel(context.extensionUri, runs, output);
+  const panel = createPanel(context.extensionUri, runs, output, settle);
   context.subscriptions.push(
     output,
     panel,
     logRuns(output, runs),
     createStatus(runs),
-    createProblems(runs),
+    createProblems(runs, output),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
     runs,
   );
   return {
     runs: { state: runs.state, events: runs.events, onDidChange: runs.onDidChange },
-    panel: { drawn: panel.drawn },
+    panel: { drawn: panel.drawn, errors: panel.errors },
   };
 }

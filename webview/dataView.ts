@@ -1,3 +1,4 @@
+import { fileName } from '../src/common/fileName.js';
 import { formatCount } from '../src/common/format.js';
 import type { DataLoaded, Sample } from '../src/training/events.js';
 import { button, make, setShown, tile } from './dom.js';
@@ -57,7 +58,7 @@ function splitParts({ split, report }: DataLoaded): HTMLElement[] {
 
 function brokenItems({ report }: DataLoaded, send: Send): HTMLElement[] {
   const items = report.broken.map(({ file, line, reason }) => {
-    const name = `${file.split(/[\\/]/).at(-1) ?? file}:${line}`;
+    const name = `${fileName(file)}:${line}`;
     const open = button(name, 'secondary', () => send({ type: 'openPlace', place: { file, line } }));
     return make('li', {}, open, ` skipped: ${reason}`);
   });

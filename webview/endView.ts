@@ -1,3 +1,4 @@
+import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatDuration, formatPercent, formatTick } from '../src/common/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
 import type { RunState } from '../src/engines/runState.js';
@@ -45,7 +46,7 @@ export function problemParts(problem: Problem, send: Send): Node[] {
 }
 
 function placeName({ file, line }: Place): string {
-  const name = file.split(/[\\/]/).at(-1) ?? file;
+  const name = fileName(file);
   return line === undefined ? name : `${name}:${line}`;
 }
 

@@ -1,7 +1,8 @@
+import { fileName } from '../src/common/fileName.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/common/format.js';
 import { runName } from '../src/config/runName.js';
+import { describeState, isGoing } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
-import { describeState } from '../src/host/names.js';
 import { button, make, setShown, setText } from './dom.js';
 import { remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';
@@ -68,7 +69,7 @@ export function createHeaderView(send: Send): View {
       setText(name, run.kind === 'idle' ? 'PEFT Studio' : runName(run.file));
       setText(state, describeState(run));
       state.className = `state state-${run.kind}`;
-      const going = run.kind === 'starting' || run.kind === 'running' || run.kind === 'stopping';
+      const going = isGoing(run);
       setShown(stop, going);
       setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');
       setShown(again, run.kind === 'finished' || run.kind === 'failed');
@@ -77,7 +78,8 @@ export function createHeaderView(send: Send): View {
       setText(
         subject,
         started
-          ? `${started.method} on ${lastPart(started.model)} · ${started.engine} engine · seed ${started.seed}`
+          // Its whole path is in the tooltip.
+          ? `${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
           : run.kind === 'idle'
             ? 'No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.'
             : '',
@@ -95,11 +97,6 @@ export function createHeaderView(send: Send): View {
       }
     },
   };
-}
-
-/** A model is named by its folder or file; the whole path is in the tooltip. */
-function lastPart(model: string): string {
-  return model.split(/[\\/]/).at(-1) ?? model;
 }
 
 function shareOf({ started, steps }: RunModel): number {

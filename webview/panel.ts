@@ -78,25 +78,33 @@ function draw(): void {
     'data',
     model.data.reduce((sum, { report }) => sum + report.brokenCount, 0),
   );
-  views[kept.tab]?.draw(model, state);
+  // After the end nothing changes any more: tabs behind are drawn once, ready to come to the front.
+  for (const [id, view] of Object.entries(views)) if (id === kept.tab || !isGoing(state)) view.draw(model, state);
 }
+
+/** Events that are drawn without a fault. */
+let drawn = 0;
 
 window.addEventListener('message', (event: MessageEvent<ToPage>) => {
   const message = event.data;
   if (message.type !== 'run' && message.type !== 'more') return;
-  if (message.type === 'run') model = createRunModel();
+  if (message.type === 'run') {
+    model = createRunModel();
+    drawn = 0;
+  }
   state = message.state;
   for (const one of message.events) takeEvent(model, one);
   requestAnimationFrame(() => {
     try {
       draw();
+      drawn = model.count;
     } catch (error) {
       send({
         type: 'pageError',
         message: error instanceof Error ? (error.stack ?? error.message) : String(error),
       });
     }
-    send({ type: 'drawn', events: model.count });
+    send({ type: 'drawn', events: drawn });
   });
 });
 

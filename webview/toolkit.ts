@@ -88,13 +88,13 @@ export interface Tab {
   readonly content: HTMLElement;
 }
 
-/** Tabs; `badge` puts a count beside a title. Tells which tab is in front. */
+/** Tabs; `badge` puts a count beside a title, `show` brings one to the front. Tells which tab is in front. */
 export function makeTabs(
   label: string,
   tabs: readonly Tab[],
   active: string,
   onChange: (id: string) => void,
-): { readonly element: HTMLElement; badge(id: string, count: number): void } {
+): { readonly element: HTMLElement; badge(id: string, count: number): void; show(id: string): void } {
   const badges = new Map<string, HTMLElement>();
   const heads = tabs.map(({ id, title }) => {
     const head = make('vscode-panel-tab', { id: `tab-${id}` }, title);
@@ -108,6 +108,9 @@ export function makeTabs(
   });
   return {
     element,
+    show(id) {
+      if (element instanceof Panels) element.activeid = `tab-${id}`;
+    },
     badge(id, count) {
       const head = badges.get(id);
       const title = tabs.find((tab) => tab.id === id)?.title;

@@ -52,8 +52,52 @@ export interface Ending {
 
 export const idle: RunState = { kind: 'idle' };
 
-export function isGoing(state: RunState): boolean {
+/** Whether the run's process is at work. */
+export function isGoing(
+  state: RunState,
+): state is Extract<RunState, { kind: 'starting' | 'running' | 'stopping' }> {
   return state.kind === 'starting' || state.kind === 'running' || state.kind === 'stopping';
+}
+
+/** Whether the run that was seen `then` is going `now`: what is asked meanwhile may be answered late. */
+export function isStillGoing(then: RunState, now: RunState): boolean {
+  return then.kind !== 'idle' && isGoing(now) && now.file === then.file && now.began === then.began;
+}
+
+/** A run's state in a few words: `finished`, `training`, … */
+export function describeState(state: RunState): string {
+  switch (state.kind) {
+    case 'idle':
+      return 'no run';
+    case 'starting':
+      return 'starting';
+    case 'running':
+      return 'training';
+    case 'stopping':
+      return 'stopping';
+    case 'finished':
+      return state.result.reason === 'completed' ? 'finished' : 'stopped';
+    case 'failed':
+      return 'failed';
+  }
+}
+
+/** A run's state in a few words: `finished`, `training`, … */
+export function describeState(state: RunState): string {
+  switch (state.kind) {
+    case 'idle':
+      return 'no run';
+    case 'starting':
+      return 'starting';
+    case 'running':
+      return 'training';
+    case 'stopping':
+      return 'stopping';
+    case 'finished':
+      return state.result.reason === 'completed' ? 'finished' : 'stopped';
+    case 'failed':
+      return 'failed';
+  }
 }
 
 /**
@@ -114,12 +158,12 @@ function nothingWritten(last: Finished): Problem {
 }
 
 function processEnded(file: string, ending: Ending): Problem {
-  const said = ending.lastWords.length > 0 ? ` Its last words: ${ending.lastWords.join(' | ')}` : '';
+  const said = ending.lastWords.length > 0 ? `; its last words: ${ending.lastWords.join(' | ')}` : '';
   if (ending.launchError !== undefined) {
     return {
       code: 'run.not-launched',
       message: `the worker process could not be started: ${ending.launchError}`,
-      mend: 'Reinstall the extension; if that does not help, report it with the log.',
+      mend: 'Install PEFT Studio anew; if that does not help, report it with this message.',
     };
   }
   if (ending.killed) {
@@ -127,12 +171,12 @@ function processEnded(file: string, ending: Ending): Problem {
       code: 'run.killed',
       message: 'the run was killed before it could write its adapter',
       where: { file },
-      mend: 'Train again; checkpoints written before are in the run’s folder.',
+      mend: 'Train again; Stop, instead of killing, writes what was learned so far.',
     };
   }
   return {
     code: 'run.process-ended',
-    message: `the worker process ${howItEnded(ending)} without saying how the run ended.${said}`,
+    message: `the worker process ${howItEnded(ending)} without saying how the run ended${said}`,
     mend: mendFor(ending),
   };
 }
@@ -147,7 +191,7 @@ function mendFor({ code, signal }: Ending): string {
     return 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
   }
   if (signal === 'SIGSEGV' || signal === 'SIGBUS' || signal === 'SIGILL') {
-    return 'The native library crashed: show the log, and report it with the run file.';
+    return 'The native library crashed: report it with what it printed and the run file.';
   }
-  return 'Show the log for what the worker printed.';
+  return 'What the worker printed says more (in the editor: Show Log).';
 }

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
-import { isGoing } from '../engines/runState.js';
+import { isGoing, isStillGoing } from '../engines/runState.js';
+import type { RunState } from '../engines/runState.js';
 import type { Panel } from './panel.js';
 import type { Runs } from './runs.js';
 
@@ -29,14 +30,14 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
 
 async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): Promise<void> {
   const state = runs.state();
-  if (state.kind !== 'idle' && isGoing(state)) {
+  if (isGoing(state)) {
     const chosen = await vscode.window.showWarningMessage(
       `${runName(state.file)} is training; one run at a time. Stop it first, or wait for its end.`,
       'Open Panel',
       'Stop It',
     );
     if (chosen === 'Open Panel') panel.open();
-    if (chosen === 'Stop It') await stop(runs);
+    if (chosen === 'Stop It' && isSameRun(state, runs.state())) await stop(runs);
     return;
   }
   if (!vscode.workspace.isTrusted) {
@@ -61,7 +62,9 @@ async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): 
     return;
   }
   panel.open();
-  await runs.start(uri.fsPath);
+  if (!(await runs.start(uri.fsPath))) {
+    void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');
+  }
 }
 
 async function stop(runs: Runs): Promise<void> {
@@ -71,11 +74,16 @@ async function stop(runs: Runs): Promise<void> {
   } else if (state.kind === 'stopping') {
     const chosen = await vscode.window.showWarningMessage(
       `${runName(state.file)} is finishing its present step, then writes its adapter.`,
-      { detail: 'Killing it loses everything since the last checkpoint.' },
+      { modal: true, detail: 'Killing it loses everything that this run has learned.' },
       'Kill Now',
     );
-    if (chosen === 'Kill Now') runs.kill();
+    if (chosen === 'Kill Now' && isSameRun(state, runs.state())) runs.kill();
   }
+}
+
+/** Whether the run that a question was about is still the one that goes: an answer may come late. */
+function isSameRun(asked: RunState, now: RunState): boolean {
+  return isGoing(now) && asked.kind !== 'idle' && now.kind !== 'idle' && asked.began === now.began;
 }
 
 /** The run file in front: of the active editor, whether text or not. */

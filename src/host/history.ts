@@ -13,6 +13,8 @@ export interface History {
   events(): readonly RunEvent[];
 }
 
+/** An empty history. */
+/** Makes the empty history of a run that begins. */
 export function createHistory(): History {
   let kept: (RunEvent | undefined)[] = [];
   const latest = new Map<RunEvent['type'], number>();

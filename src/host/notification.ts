@@ -1,20 +1,37 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
-import { isGoing } from '../engines/runState.js';
+import { isGoing, isStillGoing } from '../engines/runState.js';
 import { createProgressView } from './progressView.js';
 import type { Runs } from './runs.js';
 
+/**
+ * A run with a mistake in its file is over before this: the editor would show its progress for most of a second
+ * all the same, beside the message that it failed.
+ */
+const DELAY_MS = 500;
+
 /** Shows a progress notification for each run; its Cancel button asks the run to stop. */
 export function notifyProgress(runs: Runs): vscode.Disposable {
-  return runs.onDidChange(({ state, fresh }) => {
+  let timer: NodeJS.Timeout | undefined;
+  const following = runs.onDidChange(({ state, fresh }) => {
     if (!fresh || state.kind !== 'starting') return;
     const options = {
       location: vscode.ProgressLocation.Notification,
       title: `Training ${runName(state.file)}`,
       cancellable: true,
     };
-    void vscode.window.withProgress(options, async (report, token) => follow(runs, report, token));
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!isStillGoing(state, runs.state())) return;
+      void vscode.window.withProgress(options, async (report, token) => follow(runs, report, token));
+    }, DELAY_MS);
   });
+  return {
+    dispose() {
+      clearTimeout(timer);
+      following.dispose();
+    },
+  };
 }
 
 async function follow(
@@ -23,9 +40,16 @@ async function follow(
   token: vscode.CancellationToken,
 ): Promise<void> {
   const view = createProgressView();
+  for (const event of runs.events()) view.take(event);
   let shown = 0;
-  // A run with a mistake in its file may be over before the notification is up.
+  const show = (): void => {
+    const percent = view.share() * 100;
+    report.report({ message: view.text(), increment: percent - shown });
+    shown = percent;
+  };
+  // The run may have ended before the notification was up.
   if (!isGoing(runs.state())) return;
+  show();
   await new Promise<void>((resolve) => {
     const following = runs.onDidChange(({ state, event }) => {
       if (!isGoing(state)) {
@@ -35,11 +59,7 @@ async function follow(
         return;
       }
       if (state.kind === 'stopping') report.report({ message: 'finishing the present step' });
-      else if (event && view.take(event)) {
-        const percent = view.share() * 100;
-        report.report({ message: view.text(), increment: percent - shown });
-        shown = percent;
-      }
+      else if (event && view.take(event)) show();
     });
     const cancelling = token.onCancellationRequested(() => runs.stop());
   });

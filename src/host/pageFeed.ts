@@ -1,6 +1,6 @@
 import type { RunState } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
-import type { ToPage } from './protocol.js';
+import type { RunToPage } from './protocol.js';
 
 /** The page is sent what gathered, at most so often. */
 export const FEED_PERIOD_MS = 100;
@@ -30,7 +30,9 @@ export interface PageFeed {
   drawnEvents(): number | undefined;
 }
 
-export function createPageFeed(source: FeedSource, post: (message: ToPage) => void): PageFeed {
+/** A feed from the source; `post` hands a message to the page. */
+/** Makes the feed of a page that is yet to load; `post` sends to it. */
+export function createPageFeed(source: FeedSource, post: (message: RunToPage) => void): PageFeed {
   let isReady = false;
   let drawing = false;
   let whole = true;

@@ -1,23 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
-import { messageOf } from '../common/problem.js';
 import { runName } from '../config/runName.js';
 import type { RunState } from '../engines/runState.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
-import { openPlace, revealFolder } from './problems.js';
-import type { FromPage } from './protocol.js';
+import { reveal, showPlace } from './places.js';
+import type { FromPage, PanelTab, ToPage } from './protocol.js';
 import type { Runs } from './runs.js';
+import type { Settle } from './settle.js';
+import { settle } from './settle.js';
 
 /** The live panel: one per window. */
 export interface Panel {
   open(): void;
   /** How many events the page has drawn of the present run; `undefined` while no page is open. */
   drawn(): number | undefined;
+  /** How often the page failed since the window opened. */
+  errors(): number;
   dispose(): void;
 }
 
+/** The panel of a window: opened on demand, fed with the present run. */
 export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode.LogOutputChannel): Panel {
+  let errors = 0;
   let shown: { readonly view: vscode.WebviewPanel; readonly feed: PageFeed } | undefined;
 
   const following = runs.onDidChange(({ state, event, fresh }) => {
@@ -31,10 +36,14 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
   function take(message: FromPage): void {
     switch (message.type) {
       case 'ready':
+        tab = undefined;
         shown?.feed.ready();
         break;
       case 'drawn':
         shown?.feed.drawn(message.events);
+        break;
+      case 'tabShown':
+        tab = message.tab;
         break;
       case 'train': {
         const state = runs.state();
@@ -49,34 +58,27 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
         break;
       case 'openRunFile': {
         const state = runs.state();
-        if (state.kind !== 'idle') settle(openPlace({ file: state.file }));
+        if (state.kind !== 'idle') settle(openPlace({ file: state.file }), output);
         break;
       }
       case 'revealAdapter': {
         const state = runs.state();
-        if (state.kind === 'finished') settle(revealFolder(state.result.adapter));
+        if (state.kind === 'finished') settle(revealFolder(state.result.adapter), output);
         break;
       }
       case 'openPlace':
-        settle(openPlace(message.place));
+        settle(openPlace(message.place), output);
         break;
       case 'pageError':
+        errors += 1;
+        errors++;
         output.error(`The panel's page: ${message.message}`);
         break;
     }
   }
 
   function run(command: string, ...parameters: readonly unknown[]): void {
-    settle(vscode.commands.executeCommand(command, ...parameters));
-  }
-
-  /** What a button of the page starts may fail (a file that is gone): it is said, not lost. */
-  function settle(work: Thenable<unknown>): void {
-    work.then(undefined, (error: unknown) => {
-      const message = messageOf(error);
-      output.error(message);
-      void vscode.window.showErrorMessage(`PEFT Studio: ${message}`);
-    });
+    settle(vscode.commands.executeCommand(command, ...parameters), output);
   }
 
   return {
@@ -96,7 +98,7 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
         light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
         dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
       };
-      const feed = createPageFeed(runs, (message) => void view.webview.postMessage(message));
+      const feed = createPageFeed(runs, (message) => post(view, message));
       shown = { view, feed };
       view.webview.onDidReceiveMessage(take);
       view.onDidChangeViewState(() => {
@@ -110,6 +112,12 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
       view.webview.html = html(view.webview, extensionUri);
     },
     drawn: () => shown?.feed.drawnEvents(),
+    errors: () => errors,
+    showTab(wanted) {
+      if (shown) post(shown.view, { type: 'showTab', tab: wanted });
+    },
+    shownTab: () => tab,
+    errors: () => errors,
     dispose() {
       following.dispose();
       shown?.view.dispose();

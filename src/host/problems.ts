@@ -1,10 +1,17 @@
 import * as vscode from 'vscode';
-import type { Place, Problem } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import { runName } from '../config/runName.js';
+import type { RunState } from '../engines/runState.js';
+import { rangeOf, reveal, showPlace } from './places.js';
 import type { Runs } from './runs.js';
+import { sentences } from './sentences.js';
+import type { Settle } from './settle.js';
 
-/** Shows failed runs and warnings: a message with buttons, and an entry in the Problems view where a file is named. */
-export function createProblems(runs: Runs): vscode.Disposable {
+/**
+ * Shows failed runs and warnings: a message with buttons, and an entry in the Problems view where a file is named.
+ * An entry stays until the next run, or until its file changes.
+ */
+export function createProblems(runs: Runs, settle: Settle): vscode.Disposable {
   const collection = vscode.languages.createDiagnosticCollection('peftStudio');
   const following = runs.onDidChange(({ state, event, fresh }) => {
     if (fresh) collection.clear();
@@ -13,20 +20,18 @@ export function createProblems(runs: Runs): vscode.Disposable {
     if (state.kind === 'failed') {
       for (const problem of [state.problem, ...state.others])
         mark(collection, problem, problem.severity ?? 'error');
-      void tellFailed(state.file, state.problem, state.others.length);
+      settle(tellFailed(state));
     }
-    if (state.kind === 'finished')
-      void tellFinished(state.file, state.result.adapter, state.result.reason, state.note);
+    if (state.kind === 'finished') settle(tellFinished(state));
   });
-  return vscode.Disposable.from(following, collection);
-}
-
-/** Opens a file at a place; without a line, at its beginning. */
-export async function openPlace(place: Place): Promise<void> {
-  await vscode.window.showTextDocument(vscode.Uri.file(place.file), {
-    selection: rangeOf(place),
-    viewColumn: vscode.ViewColumn.One,
-  });
+  return vscode.Disposable.from(
+    following,
+    collection,
+    vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
+      if (contentChanges.length > 0) collection.delete(document.uri);
+    }),
+    vscode.workspace.onDidSaveTextDocument(({ uri }) => collection.delete(uri)),
+  );
 }
 
 function mark(collection: vscode.DiagnosticCollection, problem: Problem, severity: 'error' | 'warning'): void {
@@ -42,58 +47,27 @@ function mark(collection: vscode.DiagnosticCollection, problem: Problem, severit
   collection.set(uri, [...(collection.get(uri) ?? []), diagnostic]);
 }
 
-/** The editor counts from 0; a place without an end reaches to the end of its word or line. */
-function rangeOf({ line, column, endLine, endColumn }: Place): vscode.Range {
-  const startLine = Math.max(0, (line ?? 1) - 1);
-  const start = new vscode.Position(startLine, Math.max(0, (column ?? 1) - 1));
-  if (endColumn !== undefined) {
-    return new vscode.Range(
-      start,
-      new vscode.Position(Math.max(startLine, (endLine ?? line ?? 1) - 1), endColumn - 1),
-    );
-  }
-  // Past the end of the line: the editor cuts it there.
-  return new vscode.Range(start, new vscode.Position(startLine, Number.MAX_SAFE_INTEGER));
-}
-
-function sentences({ message, expected, mend }: Problem): string {
-  return [`${message}.`, expected === undefined ? '' : `Expected: ${expected}.`, mend ?? '']
-    .filter((part) => part !== '')
-    .join(' ');
-}
-
-async function tellFailed(file: string, problem: Problem, others: number): Promise<void> {
+async function tellFailed({ file, problem, others }: Extract<RunState, { kind: 'failed' }>): Promise<void> {
   const { where } = problem;
   const place = where
     ? ` (${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`})`
     : '';
+  const more = others.length > 0 ? ` (And ${others.length} more: see Problems.)` : '';
   const chosen = await vscode.window.showErrorMessage(
-    `${runName(file)} failed${place}: ${sentences(problem)}${others > 0 ? ` (And ${others} more: see Problems.)` : ''}`,
+    `${runName(file)} failed${place}: ${sentences(problem)}${more}`,
     ...(where ? ['Open File'] : []),
     'Show Log',
   );
-  if (chosen === 'Open File' && where) await openPlace(where);
+  if (chosen === 'Open File' && where) await showPlace(where);
   if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
 }
 
-async function tellFinished(
-  file: string,
-  adapter: string,
-  reason: 'completed' | 'stopped',
-  note: string | undefined,
-): Promise<void> {
+async function tellFinished({ file, result, note }: Extract<RunState, { kind: 'finished' }>): Promise<void> {
   const text =
-    `${runName(file)} ${reason === 'completed' ? 'finished' : 'stopped'}: adapter in ` +
-    `${vscode.workspace.asRelativePath(adapter)}.${note === undefined ? '' : ` ${note}`}`;
+    `${runName(file)} ${result.reason === 'completed' ? 'finished' : 'stopped'}: adapter in ` +
+    `${vscode.workspace.asRelativePath(result.adapter)}.${note === undefined ? '' : ` ${note}`}`;
   const show = note === undefined ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
   const chosen = await show(text, 'Reveal Adapter', 'Open Panel');
-  if (chosen === 'Reveal Adapter') await revealFolder(adapter);
+  if (chosen === 'Reveal Adapter') await reveal(result.adapter);
   if (chosen === 'Open Panel') await vscode.commands.executeCommand('peftStudio.openPanel');
-}
-
-/** Shows a folder in the explorer of the workspace, or in the system's when it lies outside. */
-export async function revealFolder(folder: string): Promise<void> {
-  const uri = vscode.Uri.file(folder);
-  const inside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;
-  await vscode.commands.executeCommand(inside ? 'revealInExplorer' : 'revealFileInOS', uri);
 }

@@ -28,6 +28,12 @@ export interface Runs {
   dispose(): void;
 }
 
+/** No run yet; `worker` is the bundle to fork, `print` receives what it prints. */
+/**
+ * Makes the window's place for runs; none is going yet.
+ * @param worker the worker's program, absolute
+ * @param print called for each line that a worker prints
+ */
 export function createRuns(worker: string, print: (line: string) => void): Runs {
   const emitter = new vscode.EventEmitter<RunChange>();
   let state: RunState = idle;

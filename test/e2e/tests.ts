@@ -90,6 +90,7 @@ async function panelShowsTheRun(): Promise<void> {
   await vscode.commands.executeCommand('peftStudio.openPanel');
   await until(() => panel.drawn() === runs.events().length, 'the reopened panel to draw every event');
   assert.equal(panelTabs().length, 1);
+  assert.equal(panel.errors(), 0, 'the page drew every tab without a fault');
 }
 
 async function stopLeavesAnAdapter(): Promise<void> {

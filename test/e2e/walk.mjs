@@ -93,7 +93,8 @@ try {
   const refused = messages.filter(
     (message) => /Content.Security.Policy/i.test(message) && /webview|panel/i.test(message),
   );
-  for (const message of new Set(refused)) console.log(message.slice(0, 300));
+  for (const message of new Set(refused)) console.error(message.slice(0, 300));
+  if (refused.length > 0) process.exitCode = 1;
   writeFileSync(path.join(pictures, 'browser.log'), messages.join('\n'));
   await browser?.close();
   await server?.stop();

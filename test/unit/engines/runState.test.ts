@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { advance, idle } from '../../../src/engines/runState.js';
+import { advance, describeState, idle, isStillGoing } from '../../../src/engines/runState.js';
 import type { Ending, RunState } from '../../../src/engines/runState.js';
 import type { Finished, Started } from '../../../src/training/events.js';
 
@@ -79,4 +79,33 @@ test('a process that could not be launched says so', () => {
   });
   assert.equal(state.kind === 'failed' && state.problem.code, 'run.not-launched');
   assert.match((state.kind === 'failed' && state.problem.message) || '', /EACCES/);
+});
+
+test('an answer that comes late is about the run it was asked about', () => {
+  assert.ok(isStillGoing(starting, running));
+  assert.ok(isStillGoing(running, advance(running, { type: 'stopRequested' })));
+  const over = advance(running, { type: 'ended', time: 9, ending });
+  assert.ok(!isStillGoing(running, over));
+  assert.ok(!isStillGoing(idle, idle));
+  const again = advance(over, { type: 'launched', file: '/a.peft.yaml', time: 10 });
+  assert.ok(!isStillGoing(running, again), 'the same file, trained again');
+  const other = advance(over, { type: 'launched', file: '/b.peft.yaml', time: 5 });
+  assert.ok(!isStillGoing(running, other));
+});
+
+test('what a process that died says has no full stop of its own, and promises nothing', () => {
+  const died = { ...ending, code: 7, last: undefined, lastWords: ['no such library'] };
+  const state = advance(running, { type: 'ended', time: 9, ending: died });
+  assert.ok(state.kind === 'failed');
+  assert.match(state.problem.message, /exited with code 7 .*; its last words: no such library$/);
+  const killed = advance(running, { type: 'ended', time: 9, ending: { ...died, killed: true } });
+  assert.ok(killed.kind === 'failed');
+  assert.doesNotMatch(killed.problem.mend ?? '', /checkpoint/);
+});
+
+test('states in a few words', () => {
+  assert.equal(describeState(idle), 'no run');
+  assert.equal(describeState(running), 'training');
+  const stopped = { ...ending, code: 130, last: { ...result, reason: 'stopped' as const } };
+  assert.equal(describeState(advance(running, { type: 'ended', time: 9, ending: stopped })), 'stopped');
 });

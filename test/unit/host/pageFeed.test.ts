@@ -3,13 +3,13 @@ import { beforeEach, mock, test } from 'node:test';
 import { idle } from '../../../src/engines/runState.js';
 import { createPageFeed, FEED_PERIOD_MS } from '../../../src/host/pageFeed.js';
 import type { PageFeed } from '../../../src/host/pageFeed.js';
-import type { ToPage } from '../../../src/host/protocol.js';
+import type { RunToPage } from '../../../src/host/protocol.js';
 import type { RunEvent } from '../../../src/training/events.js';
 
 mock.timers.enable({ apis: ['setTimeout'] });
 
 let events: RunEvent[] = [];
-let posted: ToPage[] = [];
+let posted: RunToPage[] = [];
 let feed: PageFeed;
 beforeEach(() => {
   events = [];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeState } from '../../../src/host/names.js';
+import { describeState } from '../../../src/engines/runState.js';
 
 test('states in a few words', () => {
   assert.equal(describeState({ kind: 'idle' }), 'no run');
