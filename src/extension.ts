@@ -13,13 +13,14 @@ import { createStatus } from './host/status.js';
 /** What other extensions, and the tests, can follow. */
 export interface PeftStudioApi {
   readonly runs: Pick<Runs, 'state' | 'events' | 'onDidChange'>;
-  readonly panel: Pick<Panel, 'drawn' | 'errors'>;
+  readonly panel: Pick<Panel, 'drawn' | 'errors' | 'showTab' | 'shownTab'>;
 }
 
 /** Builds what the host needs and registers it; nothing else. */
 export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   const worker = vscode.Uri.joinPath(context.extensionUri, 'dist', 'worker.js').fsPath;
   const output = createOutput();
+  const settle = createSettle(output);
   const runs = createRuns(worker, (line) => output.info(`worker: ${line}`));
   const panel = createPanel(context.extensionUri, runs, output, settle);
   context.subscriptions.push(
@@ -27,13 +28,13 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     panel,
     logRuns(output, runs),
     createStatus(runs),
-    createProblems(runs, output),
+    createProblems(runs, settle),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
     runs,
   );
   return {
     runs: { state: runs.state, events: runs.events, onDidChange: runs.onDidChange },
-    panel: { drawn: panel.drawn, errors: panel.errors },
+    panel: { drawn: panel.drawn, errors: panel.errors, showTab: panel.showTab, shownTab: panel.shownTab },
   };
 }

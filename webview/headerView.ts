@@ -78,8 +78,8 @@ export function createHeaderView(send: Send): View {
       setText(
         subject,
         started
-          // Its whole path is in the tooltip.
-          ? `${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
+          ? // Its whole path is in the tooltip.
+            `${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
           : run.kind === 'idle'
             ? 'No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.'
             : '',

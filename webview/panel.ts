@@ -1,9 +1,8 @@
 import { isGoing } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
-import type { FromPage, ToPage } from '../src/host/protocol.js';
+import type { FromPage, PanelTab, RunToPage, ToPage } from '../src/host/protocol.js';
 import { createCoverageView } from './coverageView.js';
 import { createDataView } from './dataView.js';
-import { make } from './dom.js';
 import { createEndView } from './endView.js';
 import { createHeaderView } from './headerView.js';
 import { createLossView } from './lossView.js';
@@ -14,7 +13,7 @@ import type { View } from './view.js';
 
 /** What the editor keeps for the page while it is hidden. */
 interface Kept {
-  tab: string;
+  tab: PanelTab;
   curve: string;
   smoothing: string;
 }
@@ -37,32 +36,41 @@ function send(message: FromPage): void {
   editor.postMessage(message);
 }
 
-window.addEventListener('error', (event) => send({ type: 'pageError', message: event.message }));
+/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
+function report(error: unknown): void {
+  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
+
+window.addEventListener('error', ({ error, message }) => report(error ?? message));
+window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
+window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
+  report(`${violatedDirective} refuses ${blockedURI} in ${sourceFile}:${lineNumber}`),
+);
 
 registerToolkit();
 const header = createHeaderView(send);
 const end = createEndView(send);
-const views: Readonly<Record<string, View>> = {
+const views: Readonly<Record<PanelTab, View>> = {
   loss: createLossView(kept, keepAndDraw),
   coverage: createCoverageView(send),
   data: createDataView(send),
   memory: createMemoryView(),
 };
+const titles = { loss: 'Loss', coverage: 'Coverage', data: 'Data', memory: 'Memory' } as const;
+const ids = ['loss', 'coverage', 'data', 'memory'] as const;
 const tabs = makeTabs(
   'What the run reports',
-  [
-    { id: 'loss', title: 'Loss' },
-    { id: 'coverage', title: 'Coverage' },
-    { id: 'data', title: 'Data' },
-    { id: 'memory', title: 'Memory' },
-  ].map((tab) => ({ ...tab, content: views[tab.id]?.element ?? make('div') })),
+  ids.map((id) => ({ id, title: titles[id], content: views[id].element })),
   kept.tab,
   (id) => {
-    kept.tab = id;
+    kept.tab = ids.find((each) => each === id) ?? 'loss';
     keepAndDraw();
   },
 );
 document.getElementById('panel')?.append(header.element, end.element, tabs.element);
+
+/** Events that are drawn without a fault. */
+let drawn = 0;
 
 function keepAndDraw(): void {
   editor.setState(kept);
@@ -71,45 +79,49 @@ function keepAndDraw(): void {
 
 /** Draws what is in front; a tab behind is drawn when it comes to the front. */
 function draw(): void {
-  header.draw(model, state);
-  end.draw(model, state);
-  tabs.badge('coverage', model.coverage?.warnings.length ?? 0);
-  tabs.badge(
-    'data',
-    model.data.reduce((sum, { report }) => sum + report.brokenCount, 0),
-  );
-  // After the end nothing changes any more: tabs behind are drawn once, ready to come to the front.
-  for (const [id, view] of Object.entries(views)) if (id === kept.tab || !isGoing(state)) view.draw(model, state);
+  try {
+    header.draw(model, state);
+    end.draw(model, state);
+    tabs.badge('coverage', model.coverage?.warnings.length ?? 0);
+    tabs.badge(
+      'data',
+      model.data.reduce((sum, { report: { brokenCount } }) => sum + brokenCount, 0),
+    );
+    views[kept.tab].draw(model, state);
+    drawn = model.count;
+  } catch (error) {
+    report(error);
+  }
 }
 
-/** Events that are drawn without a fault. */
-let drawn = 0;
-
-window.addEventListener('message', (event: MessageEvent<ToPage>) => {
-  const message = event.data;
-  if (message.type !== 'run' && message.type !== 'more') return;
-  if (message.type === 'run') {
-    model = createRunModel();
-    drawn = 0;
+window.addEventListener('message', ({ data: message }: MessageEvent<ToPage>) => {
+  switch (message.type) {
+    case 'showTab':
+      tabs.show(message.tab);
+      requestAnimationFrame(() => send({ type: 'tabShown', tab: kept.tab }));
+      break;
+    case 'run':
+      model = createRunModel();
+      drawn = 0;
+      take(message);
+      break;
+    case 'more':
+      take(message);
+      break;
   }
-  state = message.state;
-  for (const one of message.events) takeEvent(model, one);
-  requestAnimationFrame(() => {
-    try {
-      draw();
-      drawn = model.count;
-    } catch (error) {
-      send({
-        type: 'pageError',
-        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
-    }
-    send({ type: 'drawn', events: drawn });
-  });
 });
 
+function take(message: RunToPage): void {
+  state = message.state;
+  for (const event of message.events) takeEvent(model, event);
+  requestAnimationFrame(() => {
+    draw();
+    send({ type: 'drawn', events: drawn });
+  });
+}
+
 setInterval(() => {
-  if (isGoing(state)) header.draw(model, state);
+  if (isGoing(state)) draw();
 }, CLOCK_MS);
 draw();
 send({ type: 'ready' });

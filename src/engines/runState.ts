@@ -82,24 +82,6 @@ export function describeState(state: RunState): string {
   }
 }
 
-/** A run's state in a few words: `finished`, `training`, … */
-export function describeState(state: RunState): string {
-  switch (state.kind) {
-    case 'idle':
-      return 'no run';
-    case 'starting':
-      return 'starting';
-    case 'running':
-      return 'training';
-    case 'stopping':
-      return 'stopping';
-    case 'finished':
-      return state.result.reason === 'completed' ? 'finished' : 'stopped';
-    case 'failed':
-      return 'failed';
-  }
-}
-
 /**
  * The next state. A run's end comes from its process and from what lies on disk: an event alone neither
  * finishes nor fails it, so the editor never shows an end while the process still works.

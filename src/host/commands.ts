@@ -1,7 +1,6 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
-import type { RunState } from '../engines/runState.js';
 import type { Panel } from './panel.js';
 import type { Runs } from './runs.js';
 
@@ -37,7 +36,10 @@ async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): 
       'Stop It',
     );
     if (chosen === 'Open Panel') panel.open();
-    if (chosen === 'Stop It' && isSameRun(state, runs.state())) await stop(runs);
+    if (chosen === 'Stop It') {
+      if (isStillGoing(state, runs.state())) await stop(runs);
+      else void vscode.window.showInformationMessage(`${runName(state.file)} has ended meanwhile.`);
+    }
     return;
   }
   if (!vscode.workspace.isTrusted) {
@@ -74,16 +76,12 @@ async function stop(runs: Runs): Promise<void> {
   } else if (state.kind === 'stopping') {
     const chosen = await vscode.window.showWarningMessage(
       `${runName(state.file)} is finishing its present step, then writes its adapter.`,
-      { modal: true, detail: 'Killing it loses everything that this run has learned.' },
+      { modal: true, detail: 'Killing it loses what it has learned: nothing is written.' },
       'Kill Now',
     );
-    if (chosen === 'Kill Now' && isSameRun(state, runs.state())) runs.kill();
+    // While the question stood there, the run may have ended and another begun.
+    if (chosen === 'Kill Now' && isStillGoing(state, runs.state())) runs.kill();
   }
-}
-
-/** Whether the run that a question was about is still the one that goes: an answer may come late. */
-function isSameRun(asked: RunState, now: RunState): boolean {
-  return isGoing(now) && asked.kind !== 'idle' && now.kind !== 'idle' && asked.began === now.began;
 }
 
 /** The run file in front: of the active editor, whether text or not. */

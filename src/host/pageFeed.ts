@@ -30,7 +30,6 @@ export interface PageFeed {
   drawnEvents(): number | undefined;
 }
 
-/** A feed from the source; `post` hands a message to the page. */
 /** Makes the feed of a page that is yet to load; `post` sends to it. */
 export function createPageFeed(source: FeedSource, post: (message: RunToPage) => void): PageFeed {
   let isReady = false;

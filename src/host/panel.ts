@@ -8,21 +8,30 @@ import { reveal, showPlace } from './places.js';
 import type { FromPage, PanelTab, ToPage } from './protocol.js';
 import type { Runs } from './runs.js';
 import type { Settle } from './settle.js';
-import { settle } from './settle.js';
 
 /** The live panel: one per window. */
 export interface Panel {
   open(): void;
   /** How many events the page has drawn of the present run; `undefined` while no page is open. */
   drawn(): number | undefined;
-  /** How often the page failed since the window opened. */
+  /** How many errors pages have reported since the window opened. */
   errors(): number;
+  /** Brings a tab of an open panel to the front. */
+  showTab(tab: PanelTab): void;
+  /** The tab that the page last said is in front and drawn. */
+  shownTab(): PanelTab | undefined;
   dispose(): void;
 }
 
 /** The panel of a window: opened on demand, fed with the present run. */
-export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode.LogOutputChannel): Panel {
+export function createPanel(
+  extensionUri: vscode.Uri,
+  runs: Runs,
+  output: vscode.LogOutputChannel,
+  settle: Settle,
+): Panel {
   let errors = 0;
+  let tab: PanelTab | undefined;
   let shown: { readonly view: vscode.WebviewPanel; readonly feed: PageFeed } | undefined;
 
   const following = runs.onDidChange(({ state, event, fresh }) => {
@@ -58,27 +67,30 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
         break;
       case 'openRunFile': {
         const state = runs.state();
-        if (state.kind !== 'idle') settle(openPlace({ file: state.file }), output);
+        if (state.kind !== 'idle') settle(showPlace({ file: state.file }));
         break;
       }
       case 'revealAdapter': {
         const state = runs.state();
-        if (state.kind === 'finished') settle(revealFolder(state.result.adapter), output);
+        if (state.kind === 'finished') settle(reveal(state.result.adapter));
         break;
       }
       case 'openPlace':
-        settle(openPlace(message.place), output);
+        settle(showPlace(message.place));
         break;
       case 'pageError':
         errors += 1;
-        errors++;
         output.error(`The panel's page: ${message.message}`);
         break;
     }
   }
 
   function run(command: string, ...parameters: readonly unknown[]): void {
-    settle(vscode.commands.executeCommand(command, ...parameters), output);
+    settle(vscode.commands.executeCommand(command, ...parameters));
+  }
+
+  function post(view: vscode.WebviewPanel, message: ToPage): void {
+    settle(view.webview.postMessage(message));
   }
 
   return {
@@ -117,7 +129,6 @@ export function createPanel(extensionUri: vscode.Uri, runs: Runs, output: vscode
       if (shown) post(shown.view, { type: 'showTab', tab: wanted });
     },
     shownTab: () => tab,
-    errors: () => errors,
     dispose() {
       following.dispose();
       shown?.view.dispose();

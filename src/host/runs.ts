@@ -28,7 +28,6 @@ export interface Runs {
   dispose(): void;
 }
 
-/** No run yet; `worker` is the bundle to fork, `print` receives what it prints. */
 /**
  * Makes the window's place for runs; none is going yet.
  * @param worker the worker's program, absolute
