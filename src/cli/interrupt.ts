@@ -7,6 +7,12 @@ export const INTERRUPTED = 130;
 /** Signals that ask for an end, as a terminal or a service sends them to a whole group of processes. */
 export const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
+/**
+ * Ctrl-C nearer to the one before than this is the same: `timeout -s INT` signals the process and then its group.
+ * Nobody presses twice so fast, and the second would kill a run that is about to write its adapter.
+ */
+const SAME_SIGNAL_MS = 200;
+
 const PROBLEM: Problem = { code: 'cli.interrupted', message: 'interrupted; nothing was left half written' };
 
 /** Ctrl-C as something that work asks about, so that it ends at a place where nothing is half written. */
@@ -32,9 +38,14 @@ export interface Interrupt {
 /**
  * Makes the interrupt of one process; until somebody listens, the second Ctrl-C ends it.
  * @param exit ends the process
+ * @param now milliseconds of a clock that only goes forward, to tell two Ctrl-C from one that is heard twice
  */
-export function createInterrupt(exit: (code: number) => void): Interrupt {
+export function createInterrupt(
+  exit: (code: number) => void,
+  now: () => number = () => performance.now(),
+): Interrupt {
   let count = 0;
+  let heardAt = -Infinity;
   let listener = (times: number): void => {
     if (times > 1) leave();
   };
@@ -47,6 +58,10 @@ export function createInterrupt(exit: (code: number) => void): Interrupt {
     exit(INTERRUPTED);
   }
   function signal(): void {
+    const at = now();
+    const same = at - heardAt < SAME_SIGNAL_MS;
+    heardAt = at;
+    if (same) return;
     count += 1;
     interrupt();
     listener(count);

@@ -173,7 +173,11 @@ describe('a worker that goes wrong', () => {
   });
 
   test('the second Ctrl-C kills one that does not stop', async () => {
-    const interrupt = createInterrupt(() => assert.fail('the command line itself must not be ended'));
+    let time = 0;
+    const interrupt = createInterrupt(
+      () => assert.fail('the command line itself must not be ended'),
+      () => time,
+    );
     const worker = workerThat(
       'deaf',
       "process.send({ type: 'log', level: 'info', message: 'ready' }); setInterval(() => undefined, 1000);",
@@ -182,6 +186,7 @@ describe('a worker that goes wrong', () => {
     const running = main(['train', runFile], io);
     while (!out().includes('ready')) await setImmediate();
     interrupt.signal();
+    time = 1000;
     interrupt.signal();
     assert.equal(await running, 1);
     assert.match(err(), /Stopping after this step[^]*Killing the run[^]*\[run\.killed\]/);
