@@ -1,6 +1,7 @@
 import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatDuration, formatPercent, formatTick } from '../src/common/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
+import { wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
 import { button, make, setShown, tile } from './dom.js';
 import type { Send, View } from './view.js';
@@ -15,7 +16,7 @@ export function createEndView(send: Send): View {
       if (state === drawn) return;
       drawn = state;
       setShown(element, state.kind === 'finished' || state.kind === 'failed');
-      element.className = `end end-${state.kind}`;
+      element.className = `end end-${wasStoppedEarly(state) ? 'stopped' : state.kind}`;
       if (state.kind === 'failed') {
         element.replaceChildren(
           ...[state.problem, ...state.others].flatMap((problem) => problemParts(problem, send)),

@@ -1,7 +1,7 @@
 import { fileName } from '../src/common/fileName.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/common/format.js';
 import { runName } from '../src/config/runName.js';
-import { describeState, isGoing } from '../src/engines/runState.js';
+import { describeState, isGoing, wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
 import { button, make, setShown, setText } from './dom.js';
 import { remainingSeconds, tokensPerSecond } from './runModel.js';
@@ -68,7 +68,7 @@ export function createHeaderView(send: Send): View {
     draw(model, run) {
       setText(name, run.kind === 'idle' ? 'PEFT Studio' : runName(run.file));
       setText(state, describeState(run));
-      state.className = `state state-${run.kind}`;
+      state.className = `state state-${wasStoppedEarly(run) ? 'stopped' : run.kind}`;
       const going = isGoing(run);
       setShown(stop, going);
       setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');

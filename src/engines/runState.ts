@@ -64,6 +64,14 @@ export function isStillGoing(then: RunState, now: RunState): boolean {
   return then.kind !== 'idle' && isGoing(now) && now.file === then.file && now.began === then.began;
 }
 
+/** The code of `STOPPED_EARLY` of `engines/embedded.ts`, which loads the runtime: the panel's page cannot import it. */
+const STOPPED_EARLY_CODE = 'run.stopped-early';
+
+/** Whether the user stopped the run before it learned anything: that is told, but not as a failure. */
+export function wasStoppedEarly(state: RunState): boolean {
+  return state.kind === 'failed' && state.problem.code === STOPPED_EARLY_CODE;
+}
+
 /** A run's state in a few words: `finished`, `training`, … */
 export function describeState(state: RunState): string {
   switch (state.kind) {
@@ -78,7 +86,7 @@ export function describeState(state: RunState): string {
     case 'finished':
       return state.result.reason === 'completed' ? 'finished' : 'stopped';
     case 'failed':
-      return 'failed';
+      return wasStoppedEarly(state) ? 'stopped' : 'failed';
   }
 }
 

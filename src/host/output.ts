@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
-import { describeProblem } from '../common/problem.js';
+import { describeProblem, isError } from '../common/problem.js';
+import { wasStoppedEarly } from '../engines/runState.js';
 import { describeEvent } from '../training/describeEvent.js';
 import type { Runs } from './runs.js';
 
@@ -20,8 +21,9 @@ export function logRuns(output: vscode.LogOutputChannel, runs: Runs): vscode.Dis
     }
     if (state.kind === 'finished') output.info(state.note ?? 'The worker has exited.');
     if (state.kind === 'failed') {
+      const level = wasStoppedEarly(state) ? 'info' : 'error';
       for (const problem of [state.problem, ...state.others]) {
-        output.error(`${problem.code}: ${describeProblem(problem)}`);
+        output[isError(problem) ? level : 'warn'](`${problem.code}: ${describeProblem(problem)}`);
       }
     }
     if (state.kind === 'stopping') output.info('Stop requested: the present step is finished first.');

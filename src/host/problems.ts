@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { Problem } from '../common/problem.js';
 import { runName } from '../config/runName.js';
+import { wasStoppedEarly } from '../engines/runState.js';
 import type { RunState } from '../engines/runState.js';
 import { rangeOf, reveal, showPlace } from './places.js';
 import type { Runs } from './runs.js';
@@ -20,7 +21,7 @@ export function createProblems(runs: Runs, settle: Settle): vscode.Disposable {
     if (state.kind === 'failed') {
       for (const problem of [state.problem, ...state.others])
         mark(collection, problem, problem.severity ?? 'error');
-      settle(tellFailed(state));
+      settle(wasStoppedEarly(state) ? tellStoppedEarly(state) : tellFailed(state));
     }
     if (state.kind === 'finished') settle(tellFinished(state));
   });
@@ -60,6 +61,10 @@ async function tellFailed({ file, problem, others }: Extract<RunState, { kind: '
   );
   if (chosen === 'Open File' && where) await showPlace(where);
   if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
+}
+
+async function tellStoppedEarly({ file, problem }: Extract<RunState, { kind: 'failed' }>): Promise<void> {
+  await vscode.window.showInformationMessage(`${runName(file)}: ${sentences(problem)}`);
 }
 
 async function tellFinished({ file, result, note }: Extract<RunState, { kind: 'finished' }>): Promise<void> {

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
-import { isGoing } from '../engines/runState.js';
+import { isGoing, wasStoppedEarly } from '../engines/runState.js';
 import { createProgressView } from './progressView.js';
 import type { Runs } from './runs.js';
 
@@ -34,6 +34,10 @@ export function createStatus(runs: Runs): vscode.Disposable {
           state.result.reason === 'completed' ? `$(check) ${name}: finished` : `$(debug-stop) ${name}: stopped`;
         break;
       case 'failed':
+        if (wasStoppedEarly(state)) {
+          item.text = `$(debug-stop) ${name}: stopped`;
+          break;
+        }
         item.text = `$(error) ${name}: failed`;
         item.backgroundColor = new vscode.ThemeColor('statusBarItem.errorBackground');
         break;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { advance, describeState, idle, isStillGoing } from '../../../src/engines/runState.js';
+import { advance, describeState, idle, isStillGoing, wasStoppedEarly } from '../../../src/engines/runState.js';
 import type { Ending, RunState } from '../../../src/engines/runState.js';
+import { STOPPED_EARLY } from '../../../src/engines/embedded.js';
 import type { Finished, Started } from '../../../src/training/events.js';
 
 const started: Started = {
@@ -108,4 +109,19 @@ test('states in a few words', () => {
   assert.equal(describeState(running), 'training');
   const stopped = { ...ending, code: 130, last: { ...result, reason: 'stopped' as const } };
   assert.equal(describeState(advance(running, { type: 'ended', time: 9, ending: stopped })), 'stopped');
+});
+
+test('a run that was stopped before its first step is no failure to show', () => {
+  const last = { type: 'failed', problem: STOPPED_EARLY } as const;
+  const early = advance(running, { type: 'ended', time: 9, ending: { ...ending, code: 130, last } });
+  assert.ok(wasStoppedEarly(early));
+  assert.equal(describeState(early), 'stopped');
+  const problem = { code: 'run.other', message: 'something else' };
+  const failed = advance(running, {
+    type: 'ended',
+    time: 9,
+    ending: { ...ending, code: 1, last: { ...last, problem } },
+  });
+  assert.ok(!wasStoppedEarly(failed));
+  assert.equal(describeState(failed), 'failed');
 });
