@@ -95,10 +95,10 @@ export function makeTabs(
   active: string,
   onChange: (id: string) => void,
 ): { readonly element: HTMLElement; badge(id: string, count: number): void; show(id: string): void } {
-  const badges = new Map<string, HTMLElement>();
+  const headOf = new Map<string, HTMLElement>();
   const heads = tabs.map(({ id, title }) => {
     const head = make('vscode-panel-tab', { id: `tab-${id}` }, title);
-    badges.set(id, head);
+    headOf.set(id, head);
     return head;
   });
   const views = tabs.map(({ id, content }) => make('vscode-panel-view', { id: `view-${id}` }, content));
@@ -109,10 +109,11 @@ export function makeTabs(
   return {
     element,
     show(id) {
-      if (element instanceof Panels) element.activeid = `tab-${id}`;
+      // As a person would: setting `activeid` changes the tab without telling anybody.
+      headOf.get(id)?.click();
     },
     badge(id, count) {
-      const head = badges.get(id);
+      const head = headOf.get(id);
       const title = tabs.find((tab) => tab.id === id)?.title;
       if (!head || title === undefined || head.dataset['count'] === String(count)) return;
       head.dataset['count'] = String(count);

@@ -90,7 +90,13 @@ async function panelShowsTheRun(): Promise<void> {
   await vscode.commands.executeCommand('peftStudio.openPanel');
   await until(() => panel.drawn() === runs.events().length, 'the reopened panel to draw every event');
   assert.equal(panelTabs().length, 1);
-  assert.equal(panel.errors(), 0, 'the page drew every tab without a fault');
+
+  // Each tab says that it was drawn, and nothing in the page went wrong: no exception, nothing refused by its policy.
+  for (const tab of ['coverage', 'data', 'memory', 'loss'] as const) {
+    panel.showTab(tab);
+    await until(() => panel.shownTab() === tab, `the tab "${tab}" to be drawn`);
+  }
+  assert.equal(panel.errors(), 0, 'the page reported errors: see the output channel');
 }
 
 async function stopLeavesAnAdapter(): Promise<void> {
@@ -126,12 +132,19 @@ async function mistakeIsShown(): Promise<void> {
   await train();
 
   assert.equal(runs.state().kind, 'failed');
-  const found = vscode.languages.getDiagnostics(broken).filter(({ source }) => source === 'PEFT Studio');
+  const found = marks(broken);
   assert.equal(found.length, 1);
   assert.equal(found[0]?.range.start.line, line);
   assert.equal(found[0]?.severity, vscode.DiagnosticSeverity.Error);
   assert.match(found[0]?.message ?? '', /lora_alpa/);
   assert.match(found[0]?.message ?? '', /lora_alpha/, 'the nearest name is suggested');
+
+  // What was said of the text is not said of another text.
+  const edit = new vscode.WorkspaceEdit();
+  edit.insert(broken, new vscode.Position(0, 0), '# mended\n');
+  assert.ok(await vscode.workspace.applyEdit(edit));
+  await until(() => marks(broken).length === 0, 'the mark to go with the text');
+  await vscode.workspace.saveAll();
 }
 
 async function unsavedTextIsSaved(): Promise<void> {
@@ -145,8 +158,13 @@ async function unsavedTextIsSaved(): Promise<void> {
   assert.equal(editor.document.isDirty, false);
   const state = runs.state();
   assert.ok(state.kind === 'failed' && state.problem.message.includes('not_a_key'), JSON.stringify(state));
-  const [found] = vscode.languages.getDiagnostics(file).filter(({ source }) => source === 'PEFT Studio');
+  const [found] = marks(file);
   assert.equal(found?.range.start.line, 0);
+}
+
+/** Our entries of the Problems view for a file. */
+function marks(file: vscode.Uri): vscode.Diagnostic[] {
+  return vscode.languages.getDiagnostics(file).filter(({ source }) => source === 'PEFT Studio');
 }
 
 async function studio(): Promise<PeftStudioApi> {
