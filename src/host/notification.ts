@@ -5,10 +5,10 @@ import { createProgressView } from './progressView.js';
 import type { Runs } from './runs.js';
 
 /**
- * A run with a mistake in its file is over before this: the editor would show its progress for most of a second
- * all the same, beside the message that it failed.
+ * A run with a mistake in its file is over before this, and so is one that is stopped at once: the editor would show
+ * their progress for most of a second all the same, beside the message how they ended.
  */
-const DELAY_MS = 500;
+const DELAY_MS = 1000;
 
 /** Shows a progress notification for each run; its Cancel button asks the run to stop. */
 export function notifyProgress(runs: Runs): vscode.Disposable {

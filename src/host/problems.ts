@@ -53,9 +53,11 @@ async function tellFailed({ file, problem, others }: Extract<RunState, { kind: '
   const place = where
     ? ` (${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`})`
     : '';
+  // A message that says what to do need not list what was possible: the Problems view and the panel do.
+  const short = problem.mend === undefined ? problem : { ...problem, expected: undefined };
   const more = others.length > 0 ? ` (And ${others.length} more: see Problems.)` : '';
   const chosen = await vscode.window.showErrorMessage(
-    `${runName(file)} failed${place}: ${sentences(problem)}${more}`,
+    `${runName(file)} failed${place}: ${sentences(short)}${more}`,
     ...(where ? ['Open File'] : []),
     'Show Log',
   );

@@ -55,6 +55,7 @@ try {
   await panel.locator('.state-finished').waitFor({ timeout: 200_000 });
   await page.locator('.notification-toast', { hasText: 'finished' }).waitFor();
   await shoot('finished');
+  await command('Notifications: Clear All Notifications');
   await panel
     .locator('.chart')
     .first()
