@@ -81,7 +81,10 @@ try {
   await openFile('broken.peft.yaml');
   await command('PEFT Studio: Train');
   await panel.locator('.state-failed').waitFor({ timeout: 60_000 });
+  await page.locator('.notification-toast', { hasText: 'broken failed' }).waitFor();
   await shoot('failed');
+  const lingering = await page.locator('.notification-toast', { hasText: 'Training broken' }).count();
+  if (lingering > 0) throw new Error('The progress of the failed run is still shown beside its failure.');
   await command('PEFT Studio: Show Log');
   await page.waitForTimeout(1000);
   await shoot('log');
