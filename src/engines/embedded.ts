@@ -88,6 +88,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       emit,
       stopRequested: control.stopRequested,
     });
+    if (result.reason === 'stopped' && result.steps === 0) fail(STOPPED_EARLY);
     emit({ type: 'progress', activity: 'Saving', done: 0, total: 0 });
     if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, methods, result, opened));
     emit({

@@ -169,6 +169,14 @@ test('stop: the adapter so far is written', async () => {
   assert.ok(found < finished!.metrics['initial_eval_loss']!, 'three steps have taught something');
 });
 
+test('a stop before the first step leaves no adapter that learned nothing', async () => {
+  const run = await makeRun(nextFolder(), model, { training: TRAINING });
+  const { events, error } = await emitted(run, { stopRequested: () => true });
+  assert.ok(problem('run.stopped-early', 'before its first step')(error));
+  assert.ok(!events.some(({ type }) => type === 'finished'));
+  assert.deepEqual(await names(await runFolder(run)), ['events.jsonl', 'run.peft.yaml']);
+});
+
 test('a run that fails says so in its record and writes no adapter', async () => {
   const poisoned = await makeModel(path.join(folder, 'poisoned'), { poison: 'model.layers.1.self_attn.v_proj' });
   const run = await makeRun(nextFolder(), poisoned, { data: { train: 'train.jsonl' }, training: TRAINING });
