@@ -1,4 +1,5 @@
 import { isError, problemOf } from './common/problem.js';
+import type { Problem } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
 import { embeddedEngine, STOPPED_EARLY } from './engines/embedded.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
@@ -39,23 +40,26 @@ process.on('disconnect', requestStop);
 
 async function run(file: string, overrides: readonly string[]): Promise<number> {
   let last: RunEvent | undefined;
+  // Warnings of the run file go out with the coverage; a run that fails before has to tell them with its failure.
+  let untold: readonly Problem[] = [];
   const emit = (event: RunEvent): void => {
     last = event;
+    if (event.type === 'coverage') untold = [];
     send(event);
   };
   try {
     const { run: loaded, problems } = await loadRunFile(file, overrides);
-    const errors = problems.filter(isError);
     if (loaded === undefined) {
-      emit({ type: 'failed', problem: errors[0]!, others: problems.filter((problem) => problem !== errors[0]) });
+      const first = problems.find(isError)!;
+      emit({ type: 'failed', problem: first, others: problems.filter((problem) => problem !== first) });
       return exitCodes.failed;
     }
-    const warnings = problems.filter((problem) => !isError(problem));
-    await embeddedEngine(loaded, { emit, warnings, stopRequested: () => stopRequested });
+    untold = problems;
+    await embeddedEngine(loaded, { emit, warnings: problems, stopRequested: () => stopRequested });
     return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);
-    emit({ type: 'failed', problem: problemOf(error) });
+    emit({ type: 'failed', problem: problemOf(error), ...(untold.length > 0 ? { others: untold } : {}) });
     return problemOf(error).code === STOPPED_EARLY.code ? exitCodes.stopped : exitCodes.failed;
   }
 }

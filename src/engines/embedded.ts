@@ -114,7 +114,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
 /** Its code makes the worker's exit code that of an interruption. */
 export const STOPPED_EARLY: Problem = {
   code: 'run.stopped-early',
-  message: 'the run was stopped before its first step; nothing was learned and nothing written',
+  message: 'the run was stopped before its first step; nothing was learned and no adapter written',
 };
 
 /** Saves what was learned before a failure, and says where. */

@@ -13,7 +13,6 @@ export interface History {
   events(): readonly RunEvent[];
 }
 
-/** An empty history. */
 /** Makes the empty history of a run that begins. */
 export function createHistory(): History {
   let kept: (RunEvent | undefined)[] = [];

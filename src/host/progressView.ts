@@ -11,7 +11,6 @@ export interface ProgressView {
   share(): number;
 }
 
-/** A view that has seen nothing yet. */
 /** Makes the view of a run that begins. */
 export function createProgressView(): ProgressView {
   let totalSteps = 0;

@@ -53,7 +53,7 @@ export const LoraOptions = Type.Object(
     init_lora_weights: Type.Union([Type.Boolean(), Type.Literal('gaussian')], {
       default: true,
       description:
-        'How A and B start. `true`: A Kaiming uniform, B zero; `gaussian`: A normal with deviation 1/r, B zero; `false`: both Kaiming uniform, so that the start is not the base model.',
+        'How A and B start. `true`: A Kaiming uniform, B zero; `gaussian`: A normal with deviation 1/r, B zero; `false`: both Kaiming uniform, so that the start is not the base model. An embedding starts with A zero and B normal (`false`: both normal).',
     }),
   },
   { additionalProperties: false },

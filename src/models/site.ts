@@ -25,9 +25,9 @@ export interface Hooks {
   /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
   readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor, phase: Phase) => Tensor;
   /**
-   * A linear or embedding site's result.
-   * @param x linear: [..., in]; embedding: token ids [batch, sequence]
-   * @param y [..., out]
+   * A site's result.
+   * @param x linear: [..., in]; embedding: token ids [batch, sequence]; norm: [..., hidden]
+   * @param y [..., out]; norm: [..., hidden]
    */
   readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase) => Tensor;
 }

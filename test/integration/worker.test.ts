@@ -94,3 +94,18 @@ test('a parent that was busy receives every event, the last one too', async () =
   assert.equal(code, 0);
   assert.deepEqual(received, (await recorded(file)).events);
 });
+
+test('a run that fails before its coverage tells the warnings of its run file too', async () => {
+  const run = await makeRun(path.join(folder, 'early'), model, {
+    data: { train: 'train.jsonl', columns: { prompt: 'question' } },
+    method: { type: 'lora', r: 2, use_dora: false },
+  });
+  let last: RunEvent | undefined;
+  const code = await train(run.file, (event) => (last = event));
+  assert.equal(code, 1);
+  assert.ok(last?.type === 'failed' && last.problem.code.startsWith('data.'), JSON.stringify(last));
+  assert.deepEqual(
+    (last.others ?? []).map((problem) => [problem.code, problem.severity]),
+    [['config.ignored-key', 'warning']],
+  );
+});
