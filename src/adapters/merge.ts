@@ -15,7 +15,7 @@ import { allLogits } from './logits.js';
 import { checkMerged, largestDifference, probeRows } from './mergeCheck.js';
 import type { Tied } from './mergedTensors.js';
 import { mergedTensors } from './mergedTensors.js';
-import { writeFolderWhole } from './wholeFolder.js';
+import { writeFolderWhole } from '../common/wholeFolder.js';
 import type { FloatType, ModelContents } from './writeModel.js';
 import { modelBytes, writeModelFiles } from './writeModel.js';
 

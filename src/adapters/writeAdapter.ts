@@ -6,7 +6,7 @@ import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './readAdapter.js';
-import { writeFolderWhole } from './wholeFolder.js';
+import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**
  * Writes an adapter as a Hugging Face PEFT folder: `adapter_config.json`, `adapter_model.safetensors` (float32),

@@ -4,7 +4,7 @@ import type { JsonObject } from '../common/json.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
-import { writeFolderWhole } from './wholeFolder.js';
+import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /** What Hugging Face's libraries cut models into. */
 const MAX_SHARD_BYTES = 5e9;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { pathKind } from '../common/files.js';
-import { fail, messageOf } from '../common/problem.js';
+import { pathKind } from './files.js';
+import { fail, messageOf } from './problem.js';
 
 /** Space left free on the disk beside what is written. */
 const SPARE_BYTES = 64 * 1024 * 1024;
