@@ -116,6 +116,8 @@ export const log = unary('log', 'Log', (x, g) => div(g, x));
 export const sqrt = unary('sqrt', 'Sqrt', (_x, g, y) => div(mul(g, 0.5), y));
 export const tanh = unary('tanh', 'Tanh', (_x, g, y) => mul(g, sub(1, mul(y, y))));
 export const sigmoid = unary('sigmoid', 'Sigmoid', (_x, g, y) => mul(g, mul(y, sub(1, y))));
+/** max(x, 0); the gradient at 0 is 0. */
+export const relu = unary('relu', 'Relu', (x, g) => where(lessOrEqual(x, 0), scalar(0, g.dtype), g));
 /** |x|; the gradient at 0 is 0. */
 export const abs = unary('abs', 'Abs', (x, g) => mul(g, sign(x)));
 /** −1, 0 or 1; flat, so its gradient is zero. */
@@ -145,6 +147,79 @@ const siluOp = defineOp<null>({
 /** x · σ(x), also called Swish (Elfwing, Uchibe & Doya 2017). */
 export function silu(x: Tensor): Tensor {
   return siluOp([x], null);
+}
+
+const erfOp = defineOp<null>({
+  name: 'erf',
+  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  gradient: (node, g) => [
+    () => {
+      const x = node.inputs[0]!;
+      return mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)));
+    },
+  ],
+  lower: (emit, [x], node) => {
+    if (node.dtype === 'float32') return emit.node('Erf', [x!]);
+    // ONNX Runtime has float32 only. erf x = 2/√π · e^(−x²) · x · Σ (2x²)ⁿ / (1·3·5 … (2n + 1)); at ±6 it is ±1.
+    const number = (value: number): string => emit.scalar(value, node.dtype);
+    const times = (a: string, b: string): string => emit.node('Mul', [a, b]);
+    const within = emit.node('Clip', [x!, number(-6), number(6)]);
+    const square = times(within, within);
+    let sum = number(1);
+    for (let n = ERF_TERMS; n > 0; n--) {
+      sum = emit.node('Add', [number(1), times(times(square, number(2 / (2 * n + 1))), sum)]);
+    }
+    const bell = emit.node('Exp', [emit.node('Neg', [square])]);
+    return times(times(times(within, number(2 / Math.sqrt(Math.PI))), bell), sum);
+  },
+});
+
+/** Enough of the series for float64 at ±6, where the terms grow longest. */
+const ERF_TERMS = 140;
+
+/** Gauss's error function 2/√π ∫₀ˣ exp(−t²) dt. */
+export function erf(x: Tensor): Tensor {
+  return erfOp([x], null);
+}
+
+/** x · Φ(x), Φ the normal distribution's (Hendrycks & Gimpel 2016, section 2). */
+export function gelu(x: Tensor): Tensor {
+  return mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
+}
+
+/** √(2/π), and the factor of x³ within. */
+const GELU_OUTER = Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = 0.044715;
+
+const geluTanhOp = defineOp<null>({
+  name: 'geluTanh',
+  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  // With u = √(2/π)·x·(1 + 0.044715·x²): ½·(1 + tanh u) + ½·x·(1 − tanh² u)·u′
+  gradient: (node, g) => [
+    () => {
+      const x = node.inputs[0]!;
+      const square = mul(x, x);
+      const t = tanh(mul(mul(x, GELU_OUTER), add(mul(square, GELU_CUBIC), 1)));
+      const slope = mul(add(mul(square, 3 * GELU_CUBIC), 1), GELU_OUTER);
+      return mul(g, mul(add(add(t, 1), mul(mul(x, sub(1, mul(t, t))), slope)), 0.5));
+    },
+  ],
+  lower: (emit, [x], node) => {
+    if (node.dtype === 'float32') return emit.node('Gelu', [x!], { approximate: 'tanh' });
+    const number = (value: number): string => emit.scalar(value, node.dtype);
+    const times = (a: string, b: string): string => emit.node('Mul', [a, b]);
+    const cubic = emit.node('Add', [number(1), times(times(x!, x!), number(GELU_CUBIC))]);
+    const t = emit.node('Tanh', [times(times(x!, number(GELU_OUTER)), cubic)]);
+    return times(times(x!, number(0.5)), emit.node('Add', [number(1), t]));
+  },
+});
+
+/**
+ * ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), near to {@link gelu} (Hendrycks & Gimpel 2016, section 2). Transformers
+ * calls it `gelu_new` and `gelu_pytorch_tanh`.
+ */
+export function geluTanh(x: Tensor): Tensor {
+  return geluTanhOp([x], null);
 }
 
 const castOp = defineOp<DType>({

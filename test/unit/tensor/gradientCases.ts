@@ -5,7 +5,7 @@ import { dimValue, iota } from '../../../src/tensor/ops/dimValue.js';
 import * as elementwise from '../../../src/tensor/ops/elementwise.js';
 import { gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
-import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
+import { layerNorm, rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { dropout, randomUniform } from '../../../src/tensor/ops/random.js';
 import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
@@ -154,6 +154,9 @@ export const CASES: readonly Case[] = [
   ...unaryCases('tanh', elementwise.tanh),
   ...unaryCases('sigmoid', sigmoid),
   ...unaryCases('silu', silu),
+  ...unaryCases('geluTanh', elementwise.geluTanh),
+  ...unaryCases('erf', elementwise.erf),
+  ...unaryCases('relu', elementwise.relu, nonzero),
   ...unaryCases('abs', elementwise.abs, nonzero),
   ...unaryCases('sign', elementwise.sign, nonzero),
   ...unaryCases('softmax', reduce.softmax).slice(0, 2),
@@ -181,6 +184,18 @@ export const CASES: readonly Case[] = [
   ...matmulCases(),
   { op: 'rmsNorm', title: '2-D', leaves: [any(3, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 1e-5) },
   { op: 'rmsNorm', title: 'symbolic', leaves: [any(B, S, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 0.1) },
+  {
+    op: 'layerNorm',
+    title: '2-D',
+    leaves: [any(3, 4), any(4), any(4)],
+    build: ([x, w, b]) => layerNorm(x!, w!, b!, 1e-5),
+  },
+  {
+    op: 'layerNorm',
+    title: 'symbolic',
+    leaves: [any(B, S, 4), any(4), any(4)],
+    build: ([x, w, b]) => layerNorm(x!, w!, b!, 0.1),
+  },
   ...rotaryCases(),
   {
     op: 'crossEntropy',
@@ -258,6 +273,7 @@ export const CASES: readonly Case[] = [
 
 /** Functions of many ops, as models have them. */
 export const COMPOSITES: readonly Case[] = [
+  { op: 'composite', title: 'gelu', leaves: [any(B, S, 4)], build: ([x]) => elementwise.gelu(x!) },
   {
     op: 'composite',
     title: 'causal attention over a normalized input',
