@@ -77,6 +77,7 @@ export async function mergedTensors(parts: {
   for (const [name, { shape, dtype }] of checkpoint.tensors) {
     const users = uses.get(name);
     const read = (): Promise<Float32Array> => checkpoint.read(name);
+    if (model.buffers?.has(name) === true) continue;
     if (users === undefined) {
       const isFloat = checkpoint.format === 'gguf' || FLOAT_DTYPES.includes(dtype);
       if (isFloat && !unread.has(name)) tensors.push({ name, shape, data: read });
@@ -86,7 +87,7 @@ export async function mergedTensors(parts: {
     const [first, ...others] = users as [Use, ...Use[]];
     const stays = others.length === 0 || (await staysShared(users, read, merge));
     if (!stays) tied = 'untied';
-    tensors.push({ name, shape, data: async () => merge(first, await read()) });
+    tensors.push({ name: ownName(first), shape, data: async () => merge(first, await read()) });
     for (const use of stays ? [] : others) {
       tensors.push({ name: ownName(use), shape, data: async () => merge(use, await read()) });
     }
@@ -94,7 +95,7 @@ export async function mergedTensors(parts: {
   return { tensors, tied, changed, warnings };
 }
 
-/** Users of each tensor, the one it is named after first. */
+/** Users of each tensor, the one it is named after first (or, in a checkpoint of the bare backbone, the first). */
 function usesByTensor(sites: readonly Site[]): Map<string, Use[]> {
   const uses = new Map<string, Use[]>();
   for (const site of sites) {

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import { parameterShape } from '../models/site.js';
 import { variable } from '../tensor/tensor.js';
 import type { Method, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
@@ -32,11 +33,11 @@ export const full: Method<typeof FullOptions> = {
     // Keyed by the checkpoint's tensor: a tied head is the same trainable as the embedding.
     const parameters = new Map<string, TrainedParameter>();
     for (const site of sites) {
-      const shapes = { weight: site.shape, bias: [site.shape[0]!] };
       for (const kind of ['weight', 'bias'] as const) {
         const name = kind === 'weight' ? site.weight : site.bias;
         if (name === undefined || parameters.has(name)) continue;
-        parameters.set(name, { site, kind, key: name, variable: variable(`${instance}${name}`, shapes[kind]) });
+        const trained = variable(`${instance}${name}`, parameterShape(site, kind));
+        parameters.set(name, { site, kind, key: name, variable: trained });
       }
     }
     const keyOf = (name: string): string => name.slice(instance.length);

@@ -103,7 +103,7 @@ export const lora: Method<typeof LoraOptions> = {
         ...idle,
         ...warnings,
         ...tiedWarnings(
-          model.tiedHead,
+          model,
           [...pairs.values(), ...trained].map(({ site }) => site),
         ),
         ...biasWarnings(options, trained),

@@ -20,7 +20,8 @@ export function loraConfigToPeft(
     base_model_name_or_path: context.modelName,
     bias: options.bias,
     exclude_modules: options.exclude_modules ?? null,
-    fan_in_fan_out: false,
+    // PEFT sets it by the last linear module that it adapts, and by each module again when it reads the adapter.
+    fan_in_fan_out: adapted.findLast(({ kind }) => kind === 'linear')?.layout === 'in-out',
     inference_mode: true,
     init_lora_weights: options.init_lora_weights,
     layers_pattern: options.layers_pattern ?? null,
@@ -56,6 +57,8 @@ const SILENT = new Set([
   'base_model_name_or_path',
   'revision',
   'inference_mode',
+  // PEFT goes by the module: it corrects a value that does not fit.
+  'fan_in_fan_out',
   'megatron_core',
   'loftq_config',
   'eva_config',
@@ -127,7 +130,6 @@ export function loraConfigFromPeft(
 
 /** Options of PEFT that are off in this value; not worth a warning when they are. */
 const KNOWN_OFF = new Set([
-  'fan_in_fan_out',
   'use_dora',
   'use_qalora',
   'use_bdlora',

@@ -1,5 +1,7 @@
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
 import { variable } from '../tensor/tensor.js';
 import type { LoraOptions } from './lora.js';
@@ -51,12 +53,11 @@ export function trainedParameters(
   const parameter = (site: Site, kind: ParameterKind): TrainedParameter => {
     // PEFT wraps an adapted module, so its own bias lies one level deeper.
     const inside = adapted.has(site.path) ? '.base_layer' : '';
-    const shape = kind === 'weight' ? site.shape : [site.shape[0]!];
     return {
       site,
       kind,
       key: `${PEFT_PREFIX}${site.path}${inside}.${kind}`,
-      variable: variable(`${instance}${site.path}.${kind}`, shape),
+      variable: variable(`${instance}${site.path}.${kind}`, parameterShape(site, kind)),
     };
   };
   const trained = sites.flatMap((site) => {
@@ -72,8 +73,9 @@ export function trainedParameters(
 }
 
 /** Says what will no longer be shared by the embedding and a head that is tied to it. */
-export function tiedWarnings(tiedHead: boolean, changed: readonly Site[]): Problem[] {
-  const touched = changed.filter((site) => site.isOutput || site.kind === 'embedding');
+export function tiedWarnings({ tiedHead, sites }: LanguageModel, changed: readonly Site[]): Problem[] {
+  const shared = sites.find((site) => site.isOutput)?.weight;
+  const touched = changed.filter(({ weight }) => weight === shared);
   if (!tiedHead || touched.length === 0) return [];
   return [
     {

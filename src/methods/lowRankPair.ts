@@ -1,5 +1,6 @@
 import type { Random } from '../common/random.js';
 import { addLowRank, lowRankNorm, transposed } from '../linalg/products.js';
+import { parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
 import { add } from '../tensor/ops/elementwise.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
@@ -84,13 +85,13 @@ export function startPair(
   return [startA, init === false ? filled(sizeB, () => uniform(1 / Math.sqrt(r))) : new Float32Array(sizeB)];
 }
 
-/** W + s·B·A for the site's base weight W. */
+/** W + s·B·A for the site's base weight W, as the checkpoint holds it. */
 export function mergePair(pair: LowRankPair, base: Float32Array, values: Values): Float32Array {
   const { site, r, scale } = pair;
   const [a, b] = [values.get(pair.a.name)!, values.get(pair.b.name)!];
-  const [rows, columns] = site.shape as [number, number];
-  // An embedding's W is [vocabulary, out]: its update is (B·A)ᵀ = Aᵀ·Bᵀ.
-  return site.kind === 'embedding'
+  const [rows, columns] = parameterShape(site, 'weight') as [number, number];
+  // An embedding's W is [vocabulary, out], a Conv1D's [in, out]: their update is (B·A)ᵀ = Aᵀ·Bᵀ.
+  return site.kind === 'embedding' || site.layout === 'in-out'
     ? addLowRank(base, transposed(a, r, rows), transposed(b, columns, r), scale, rows, r)
     : addLowRank(base, b, a, scale, rows, r);
 }

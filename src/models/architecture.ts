@@ -16,6 +16,8 @@ export interface LanguageModel {
   readonly tiedHead: boolean;
   /** Every place where a method may act, in the order of the forward pass. */
   readonly sites: readonly Site[];
+  /** Tensors of the checkpoint that are no parameters (stored masks): nothing reads them, and a merged model has none. */
+  readonly buffers?: ReadonlySet<string>;
   /** Builds everything up to the last hidden state. */
   decode(scope: Scope, inputs: DecoderInputs): DecoderOutputs;
   /** Last norm and output layer: hidden [n, hidden] → logits [n, vocabulary]. */

@@ -1,9 +1,10 @@
 import { fail } from '../common/problem.js';
 import type { Architecture, LanguageModel } from './architecture.js';
 import type { Checkpoint } from './checkpoint.js';
+import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 
-const ARCHITECTURES: readonly Architecture[] = [llama];
+const ARCHITECTURES: readonly Architecture[] = [llama, gpt2];
 
 /**
  * The model that a checkpoint holds, from its config and header alone.

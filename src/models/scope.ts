@@ -1,9 +1,10 @@
 import { gatherRows } from '../tensor/ops/indexing.js';
 import { add } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
-import { rmsNorm } from '../tensor/ops/normalization.js';
+import { layerNorm, rmsNorm } from '../tensor/ops/normalization.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { weight } from '../tensor/tensor.js';
+import { parameterShape } from './site.js';
 import type { Hooks, ParameterKind, Phase, Site } from './site.js';
 
 /**
@@ -17,6 +18,8 @@ export interface Scope {
   embedding(path: string, ids: Tensor): Tensor;
   /** x [..., hidden] → the same shape */
   rmsNorm(path: string, x: Tensor, epsilon: number): Tensor;
+  /** With weight and bias; x [..., hidden] → the same shape */
+  layerNorm(path: string, x: Tensor, epsilon: number): Tensor;
   /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
   readonly results: readonly { readonly path: string; readonly result: Tensor }[];
 }
@@ -41,10 +44,9 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
   const parameter = (site: Site, kind: ParameterKind): Tensor | undefined => {
     const name = kind === 'weight' ? site.weight : site.bias;
     if (name === undefined) return undefined;
-    const shape = kind === 'weight' ? site.shape : [site.shape[0]!];
     return hooks.reduce<Tensor>(
       (base, hook) => hook.parameter?.(site, kind, base, phase) ?? base,
-      frozen(name, shape),
+      frozen(name, parameterShape(site, kind)),
     );
   };
   const finish = (site: Site, x: Tensor, y: Tensor): Tensor => {
@@ -55,7 +57,7 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
   return {
     linear(path, x) {
       const site = siteAt(path);
-      const product = matmul(x, parameter(site, 'weight')!, { transposeB: true });
+      const product = matmul(x, parameter(site, 'weight')!, { transposeB: site.layout !== 'in-out' });
       const bias = parameter(site, 'bias');
       return finish(site, x, bias === undefined ? product : add(product, bias));
     },
@@ -66,6 +68,10 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
     rmsNorm(path, x, epsilon) {
       const site = siteAt(path);
       return finish(site, x, rmsNorm(x, parameter(site, 'weight')!, epsilon));
+    },
+    layerNorm(path, x, epsilon) {
+      const site = siteAt(path);
+      return finish(site, x, layerNorm(x, parameter(site, 'weight')!, parameter(site, 'bias')!, epsilon));
     },
     results,
   };

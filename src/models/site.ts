@@ -7,8 +7,10 @@ export interface Site {
   readonly path: string;
   /** Number of the layer it belongs to; undefined outside of the layers (embeddings, last norm, head). */
   readonly layer: number | undefined;
-  /** linear [out, in], embedding [vocabulary, hidden], norm [hidden] */
+  /** linear [out, in], embedding [vocabulary, hidden], norm [hidden]; {@link parameterShape} is that of the tensor */
   readonly shape: readonly number[];
+  /** How a linear weight lies in the checkpoint: [out, in] unless it is a Conv1D, `in-out` (PEFT's `fan_in_fan_out`). */
+  readonly layout?: 'out-in' | 'in-out';
   /** The checkpoint's tensor that holds the weight, if there is one. A tied head names the embedding's. */
   readonly weight: string | undefined;
   /** The checkpoint's tensor that holds the bias, if there is one. */
@@ -19,6 +21,12 @@ export interface Site {
 
 /** A parameter of a site. */
 export type ParameterKind = 'weight' | 'bias';
+
+/** The shape of a site's weight or bias as the checkpoint holds it, and as hooks get and return it. */
+export function parameterShape({ shape, layout }: Site, kind: ParameterKind): readonly number[] {
+  if (kind === 'bias') return [shape[0]!];
+  return layout === 'in-out' ? [shape[1]!, shape[0]!] : shape;
+}
 
 /** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
 export interface Hooks {

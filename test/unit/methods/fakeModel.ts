@@ -10,7 +10,9 @@ const notBuilt = (): never => {
 };
 
 /** Enough of a model to attach a method to: it is never run. Weights hold 1, 2, 3, … */
-export function fakeContext(sites: readonly Site[], { tiedHead = false, seed = 1 } = {}): AttachContext {
+export function fakeContext(all: readonly Site[], { tiedHead = false, seed = 1 } = {}): AttachContext {
+  const shared = all.find(({ kind }) => kind === 'embedding')?.weight;
+  const sites = tiedHead ? all.map((each) => (each.isOutput ? { ...each, weight: shared } : each)) : all;
   const sizes = new Map(
     sites.flatMap((site): [string, number][] => [
       [site.weight!, site.shape.reduce((a, b) => a * b)],

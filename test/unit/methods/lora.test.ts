@@ -242,6 +242,37 @@ test("merge: W + s·B·A for a linear, W + s·(B·A)ᵀ for an embedding; the re
   assert.ok(Math.abs(norms.get(EMBEDDING)! - Math.hypot(...update)) <= 1e-6 * Math.hypot(...update));
 });
 
+test('merge: W + s·(B·A)ᵀ for a Conv1D, whose A and B are those of any linear', () => {
+  const conv1d = site('linear', 'h.0.c_attn', [6, 8], { layout: 'in-out' });
+  const method = attachLora({ target_modules: ['c_attn'], r: 3, lora_alpha: 5 }, fakeContext([conv1d]));
+  assert.deepEqual(
+    method.trainables.map(({ variable }) => variable.shape),
+    [
+      [3, 8],
+      [6, 3],
+    ],
+  );
+  const values = randomValues(method);
+  const delta = explicitDelta(values, 'h.0.c_attn.lora_', [6, 8], 3, 5 / 3);
+  const base = Float32Array.from({ length: 48 }, (_, at) => at);
+  // [in, out]: number at is row at / 6 and column at % 6.
+  const expected = base.map((value, at) => value + delta[(at % 6) * 8 + Math.floor(at / 6)]!);
+  assert.ok(largestDifference(merged(method, conv1d, base, values), expected) <= 1e-5);
+});
+
+test('a Conv1D that trains whole has the shape of the checkpoint', () => {
+  const sites = [
+    site('linear', 'h.0.c_attn', [6, 8], { layout: 'in-out', bias: 'h.0.c_attn.bias' }),
+    site('linear', 'h.0.c_fc', [9, 8], { layout: 'in-out' }),
+  ];
+  const method = attachLora({ target_modules: ['c_fc'], modules_to_save: ['c_attn'] }, fakeContext(sites));
+  const saved = method.save(randomValues(method));
+  assert.ok(saved.kind === 'adapter');
+  const shapes = new Map(saved.tensors.map(({ name, shape }) => [name, shape]));
+  assert.deepEqual(shapes.get('base_model.model.h.0.c_attn.weight'), [8, 6]);
+  assert.deepEqual(shapes.get('base_model.model.h.0.c_attn.bias'), [6]);
+});
+
 test('merge: whole modules and biases are replaced, all others stay', () => {
   const context = fakeContext(smallSites());
   const method = attachLora({ target_modules: ['v_proj'], bias: 'all', modules_to_save: ['lm_head'] }, context);

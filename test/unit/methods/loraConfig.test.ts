@@ -6,7 +6,7 @@ import type { LoraOptions } from '../../../src/methods/lora.js';
 import { loraConfigFromPeft, loraConfigToPeft } from '../../../src/methods/loraConfig.js';
 import { problem } from '../../support/adapters.js';
 import { fixture, readJson } from '../../support/fixtures.js';
-import { attachLora, fakeContext, loraOptions, smallSites } from './fakeModel.js';
+import { attachLora, fakeContext, loraOptions, site, smallSites } from './fakeModel.js';
 
 const FILE = 'adapter_config.json';
 const context = fakeContext(smallSites());
@@ -152,4 +152,17 @@ test('values that no option takes are named with their key', () => {
   ] as [string, Json][]) {
     assert.throws(() => loraConfigFromPeft({ ...PLAIN, [key]: value }, FILE), problem('adapter.config', key));
   }
+});
+
+test('fan_in_fan_out is written for Conv1D, and read as it comes: PEFT goes by the module', () => {
+  const conv1d = site('linear', 'h.0.c_attn', [6, 8], { layout: 'in-out' });
+  const sites = [site('embedding', 'wte', [16, 8]), conv1d, site('linear', 'lm_head', [16, 8])];
+  const value = (target_modules: string[]): unknown => {
+    const saved = attachLora({ target_modules }, fakeContext(sites)).save(new Map());
+    return saved.kind === 'adapter' && saved.config['fan_in_fan_out'];
+  };
+  assert.equal(value(['wte', 'c_attn']), true);
+  assert.equal(value(['c_attn', 'lm_head']), false);
+  assert.equal(value(['wte']), false);
+  assert.deepEqual(read({ ...PLAIN, fan_in_fan_out: true }), read({ ...PLAIN, fan_in_fan_out: false }));
 });

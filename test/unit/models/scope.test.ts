@@ -30,3 +30,27 @@ test('hooks act in order, on weight, bias and result, and learn the phase', () =
     ['q'],
   );
 });
+
+test('a Conv1D is multiplied the way it lies; hooks get and return its [in, out]', () => {
+  const shapes: (readonly unknown[])[] = [];
+  const hooks: Hooks = {
+    parameter: (_at, _kind, base) => {
+      shapes.push(base.shape);
+      return base;
+    },
+  };
+  const sites = [site('linear', 'c', [4, 8], { layout: 'in-out', bias: 'c.bias' })];
+  const y = createScope(sites, [hooks], { dropoutSeed: undefined }).linear('c', x);
+  assert.deepEqual(y.shape, [2, 4]);
+  assert.deepEqual(shapes, [[8, 4], [4]]);
+});
+
+test('a layer norm has weight and bias', () => {
+  const sites = [site('norm', 'ln', [8], { bias: 'ln.bias' })];
+  const scope = createScope(sites, [], { dropoutSeed: undefined });
+  assert.deepEqual(scope.layerNorm('ln', x, 1e-5).shape, [2, 8]);
+  assert.deepEqual(
+    scope.results.map(({ path }) => path),
+    ['ln'],
+  );
+});
