@@ -88,6 +88,8 @@ test('PEFT loads the adapter that a run of the engine wrote', { skip }, async ()
 
 const TINY = fixture('lora-reference/tiny-llama');
 const TIED = fixture('lora-reference/tiny-llama-tied');
+const GPT2 = fixture('gpt2/tiny-gpt2');
+const GPT2_BARE = fixture('gpt2/tiny-gpt2-bare');
 const cases: [name: string, base: string, options: Partial<LoraOptions>][] = [
   [
     'rank_pattern and alpha_pattern',
@@ -106,6 +108,10 @@ const cases: [name: string, base: string, options: Partial<LoraOptions>][] = [
   ['embedding and output layer as targets', TINY, { target_modules: ['embed_tokens', 'lm_head', 'v_proj'] }],
   ['bias: all', TIED, { bias: 'all' }],
   ['bias: lora_only', TIED, { bias: 'lora_only', target_modules: ['q_proj', 'up_proj'] }],
+  ["GPT-2's c_attn", GPT2, { target_modules: ['c_attn'] }],
+  ['every Conv1D and bias of GPT-2 without the prefix', GPT2_BARE, { bias: 'all' }],
+  ['a whole Conv1D and learned positions', GPT2, { target_modules: ['c_attn'], modules_to_save: ['c_fc', 'wpe'] }],
+  ['embeddings of GPT-2 without the prefix', GPT2_BARE, { target_modules: ['wte', 'wpe', 'c_attn'] }],
 ];
 
 for (const [name, base, options] of cases) {
