@@ -43,6 +43,9 @@ export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
   const file = path.resolve(source);
   const header = readGgufHeader(file);
   const field = fieldsOf(header);
+  // First of all: the names of another architecture's tensors would be blamed instead.
+  const architecture = field.optionalText('general.architecture');
+  if (architecture !== 'llama') field.wrong('general.architecture', architecture, '"llama", the one supported');
   const names = huggingFaceNames(header);
   const config = await buildConfig(header, field, names);
   const tensors = new Map<string, TensorInfo>();
@@ -166,8 +169,6 @@ async function buildConfig(
   field: Fields,
   names: ReadonlyMap<string, string>,
 ): Promise<JsonObject> {
-  const architecture = field.optionalText('general.architecture');
-  if (architecture !== 'llama') field.wrong('general.architecture', architecture, '"llama", the one supported');
   if ((field.optionalNumber('llama.expert_count') ?? 0) > 0) {
     field.wrong(
       'llama.expert_count',

@@ -165,6 +165,14 @@ test('what is not supported or does not fit is named', async () => {
     assert.rejects(openGgufCheckpoint(await save(change)), problem(code, ...parts));
   const other = { 'general.architecture': value.text('qwen2') };
   await refuse({ metadata: other }, 'gguf.metadata', 'qwen2', '"llama"');
+  // Named before its tensors, which a llama has not.
+  const gpt2 = { 'general.architecture': value.text('gpt2') };
+  await refuse(
+    { metadata: gpt2, shapes: { 'position_embd.weight': [4, 16] } },
+    'gguf.metadata',
+    'gpt2',
+    '"llama"',
+  );
   await refuse({ metadata: { 'llama.expert_count': value.u32(8) } }, 'gguf.metadata', 'experts');
   await refuse({ metadata: { 'llama.block_count': undefined } }, 'gguf.metadata', 'block_count', 'missing');
   await refuse({ metadata: { 'llama.block_count': value.text('1') } }, 'gguf.metadata', 'block_count');
