@@ -25,13 +25,36 @@ export interface Place {
 
 /** Carries a {@link Problem} up to the border that shows it. */
 export class ProblemError extends Error {
-  constructor(
-    readonly problem: Problem,
-    options?: ErrorOptions,
-  ) {
-    super(describeProblem(problem), options);
+  readonly problem: Problem;
+
+  constructor(problem: Problem, options?: ErrorOptions) {
+    const short = boundedProblem(problem);
+    super(describeProblem(short), options);
+    this.problem = short;
     this.name = 'ProblemError';
   }
+}
+
+/** Longest text of a part: messages hold names and values out of files, which may have megabytes. */
+const MAX_TEXT = 2000;
+/** What stays of a longer one at its end, where messages say what the name is about. */
+const KEPT_END = 500;
+
+/** A problem whose texts can be shown: what is too long is cut in its middle. */
+export function boundedProblem(problem: Problem): Problem {
+  const { message, expected = '', mend = '' } = problem;
+  if ([message, expected, mend].every((text) => text.length <= MAX_TEXT)) return problem;
+  return {
+    ...problem,
+    message: bounded(message),
+    ...(expected === '' ? {} : { expected: bounded(expected) }),
+    ...(mend === '' ? {} : { mend: bounded(mend) }),
+  };
+}
+
+function bounded(text: string): string {
+  if (text.length <= MAX_TEXT) return text;
+  return `${text.slice(0, MAX_TEXT - KEPT_END)} … ${text.slice(-KEPT_END)}`;
 }
 
 /** Throws a {@link ProblemError}; typed `never` so that callers narrow. */

@@ -1,5 +1,5 @@
-import { createContext, Script } from 'node:vm';
 import { fail } from '../common/problem.js';
+import { TimeUp, withinTime } from '../common/watchdog.js';
 
 /**
  * For one expression on all of a model's module paths. A sane one takes less than a millisecond; one that
@@ -23,15 +23,11 @@ export function execAll(
   // Compiled by itself first: `a)|(b` is none, though anchors around it would make it one.
   compile(pattern, pattern);
   const expression = compile(wrap(pattern), pattern);
-  let matches: (RegExpExecArray | null)[] = [];
-  watched.work = () => {
-    matches = texts.map((text) => expression.exec(text));
-  };
   try {
-    WATCHDOG.runInContext(watched, { timeout: MAX_MILLISECONDS });
+    return withinTime(MAX_MILLISECONDS, () => texts.map((text) => expression.exec(text)));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-    fail(
+    if (!(error instanceof TimeUp)) throw error;
+    return fail(
       {
         code: 'targets.regex-time',
         message: `the regular expression '${pattern}' did not end within ${MAX_MILLISECONDS} ms on the model's module paths`,
@@ -41,7 +37,6 @@ export function execAll(
       error,
     );
   }
-  return matches;
 }
 
 function compile(source: string, shown: string): RegExp {
@@ -58,7 +53,3 @@ function compile(source: string, shown: string): RegExp {
     );
   }
 }
-
-/** `node:vm`'s watchdog is the one thing in Node that stops synchronous code; the expression stays on this side. */
-const WATCHDOG = new Script('work()');
-const watched: { work?: () => void } = createContext({});

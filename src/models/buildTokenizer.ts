@@ -2,10 +2,12 @@ import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { isJsonObject } from '../common/json.js';
 import type { Json, JsonObject } from '../common/json.js';
 import { fail, messageOf } from '../common/problem.js';
+import { TimeUp, withinTime } from '../common/watchdog.js';
 import { collectAddedTokens } from './addedTokens.js';
 import { parseChatTemplate } from './chatTemplate.js';
 import type { ChatTemplate } from './chatTemplate.js';
 import { exactPreTokenizer } from './preTokenizer.js';
+import { checkTokenIds } from './tokenizerIds.js';
 import type { Tokenizer } from './tokenizer.js';
 
 const SPECIAL_TOKENS = [
@@ -17,6 +19,13 @@ const SPECIAL_TOKENS = [
   'cls_token',
   'mask_token',
 ];
+
+/**
+ * Patterns come with the tokenizer, and one that backtracks without end would take longer than anyone waits. The
+ * slowest tokenizers of good will do 100 kB a second.
+ */
+const MAX_MILLISECONDS = 1000;
+const MAX_MILLISECONDS_PER_CHARACTER = 0.1;
 
 /** What a tokenizer is made of. */
 export interface TokenizerParts {
@@ -46,7 +55,8 @@ const makeLibrary: new (tokenizer: JsonObject, config: JsonObject) => Library = 
 
 /**
  * A tokenizer of the library with what Transformers adds to it: special tokens, ends of a generation, chat template.
- * Errors: `tokenizer.form`, `tokenizer.special-token`.
+ * Errors: `tokenizer.form`, `tokenizer.special-token`; from `encode` and `decode` also `tokenizer.time`,
+ * `tokenizer.no-token`.
  */
 export function buildTokenizer(parts: TokenizerParts): Tokenizer {
   const { file, config, template } = parts;
@@ -76,7 +86,9 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     padTokenId: idOf('pad'),
     chatTemplate: template,
     encode: (text, options = {}) => {
-      const { ids } = library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true });
+      const ids = guarded(file, text.length, () =>
+        library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }),
+      ).ids;
       return ids.map((id) => id ?? fail(unknownText(file, text)));
     },
     decode: (ids, options = {}) => {
@@ -84,10 +96,12 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
       const known = ids.filter((id) => library.id_to_token(id) !== undefined);
       // The library cannot decode nothing.
       if (known.length === 0) return '';
-      return library.decode(known, {
-        skip_special_tokens: options.skipSpecialTokens ?? false,
-        clean_up_tokenization_spaces: cleanUp,
-      });
+      return guarded(file, known.length, () =>
+        library.decode(known, {
+          skip_special_tokens: options.skipSpecialTokens ?? false,
+          clean_up_tokenization_spaces: cleanUp,
+        }),
+      );
     },
     applyChatTemplate: (messages, { addGenerationPrompt }) => {
       if (template === undefined) {
@@ -112,13 +126,38 @@ function vocabularySize(library: Library): number {
   return size;
 }
 
+/**
+ * The library checks little of what it is built from: what it stumbles over comes to light with the first text.
+ *
+ * @param length of what it works on
+ */
+function guarded<T>(file: string, length: number, work: () => T): T {
+  try {
+    return withinTime(MAX_MILLISECONDS + Math.ceil(length * MAX_MILLISECONDS_PER_CHARACTER), work);
+  } catch (error) {
+    const slow = error instanceof TimeUp;
+    return fail(
+      {
+        code: slow ? 'tokenizer.time' : 'tokenizer.form',
+        message: `the tokenizer ${slow ? 'was stopped' : 'fails'}: ${messageOf(error)}`,
+        where: { file },
+        mend: slow
+          ? 'Use the tokenizer of the original model: a pattern in this one backtracks without end.'
+          : 'Save it again with a current version of Transformers, or report the model to PEFT Studio.',
+      },
+      error,
+    );
+  }
+}
+
 function makeTokenizer(
   file: string,
   tokenizer: JsonObject,
   config: JsonObject,
   specialTokens: Readonly<Record<string, string>>,
 ): Library {
-  if (!isJsonObject(tokenizer['model']) || !Array.isArray(tokenizer['added_tokens'] ?? [])) {
+  const { model } = tokenizer;
+  if (!isJsonObject(model) || !Array.isArray(tokenizer['added_tokens'] ?? [])) {
     fail({
       code: 'tokenizer.form',
       message: 'model or added_tokens is missing or of another kind',
@@ -126,9 +165,11 @@ function makeTokenizer(
       expected: 'a tokenizer.json of Hugging Face tokenizers',
     });
   }
+  const added = collectAddedTokens(tokenizer, config, Object.values(specialTokens));
+  checkTokenIds(model, added, file);
   const complete: JsonObject = {
     ...tokenizer,
-    added_tokens: collectAddedTokens(tokenizer, config, Object.values(specialTokens)),
+    added_tokens: added,
     normalizer: tokenizer['normalizer'] ?? null,
     pre_tokenizer: exactPreTokenizer(tokenizer['pre_tokenizer']),
     post_processor: tokenizer['post_processor'] ?? null,

@@ -1,6 +1,6 @@
-import { createContext, Script } from 'node:vm';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { fail, messageOf } from '../common/problem.js';
+import { TimeUp, withinTime } from '../common/watchdog.js';
 import type { ChatMessage } from './tokenizer.js';
 
 /** The longest templates in use (tool calling) have some 20 kB. */
@@ -178,27 +178,16 @@ const MONTHS = [
   ...['August', 'September', 'October', 'November', 'December'],
 ];
 
-/**
- * Runs `work` under a clock and turns what it throws into a problem. The clock is `node:vm`'s watchdog, the
- * one thing in Node that stops synchronous code; nothing of the template is compiled to JavaScript.
- */
+/** Runs `work` under a clock and turns what it throws into a problem. */
 function guarded<T>(context: Context, code: string, work: () => T): T {
-  let done: { value: T } | undefined;
-  watched.work = () => {
-    done = { value: work() };
-  };
   try {
-    WATCHDOG.runInContext(watched, { timeout: context.maxMilliseconds });
+    return withinTime(context.maxMilliseconds, work);
   } catch (error) {
-    refuse(context, code, error);
+    return refuse(context, code, error);
   }
-  return done!.value;
 }
 
-const WATCHDOG = new Script('work()');
-const watched: { work?: () => void } = createContext({});
-
-function refuse({ file, maxMilliseconds }: Context, code: string, error: unknown): never {
+function refuse({ file }: Context, code: string, error: unknown): never {
   const where = { file };
   const message = messageOf(error);
   if (error instanceof TemplateStop && error.code === 'template.raised') {
@@ -209,12 +198,10 @@ function refuse({ file, maxMilliseconds }: Context, code: string, error: unknown
       mend: 'Bring the messages into the order and the roles that the model was trained on.',
     });
   }
-  const timedOut = isCoded(error) && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-  if (error instanceof TemplateStop || error instanceof RangeError || timedOut) {
-    const what = timedOut ? `it did not end within ${maxMilliseconds / 1000} seconds` : message;
+  if (error instanceof TemplateStop || error instanceof RangeError || error instanceof TimeUp) {
     fail({
       code: 'template.limit',
-      message: `the chat template was stopped: ${what}`,
+      message: `the chat template was stopped: ${message}`,
       where,
       mend: 'Use the template of the original model: this one loops or grows without end.',
     });
@@ -228,8 +215,4 @@ function refuse({ file, maxMilliseconds }: Context, code: string, error: unknown
     },
     error,
   );
-}
-
-function isCoded(error: unknown): error is { code: unknown } {
-  return typeof error === 'object' && error !== null && 'code' in error;
 }

@@ -2,6 +2,9 @@ import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 
+/** Beyond any model; sizes up to it can be multiplied, and lists of that length held, without harm. */
+const MAX_COUNT = 2 ** 24;
+
 /** Reads typed values out of a `config.json`; every fault names the key and what was found. */
 export interface ConfigReader {
   count(key: string, fallback?: number): number;
@@ -38,8 +41,9 @@ export function configReader(config: JsonObject, source: string, prefix = ''): C
       return found > 0 ? found : wrong(key, found, 'a number above 0');
     },
     count(key, fallback) {
-      const found = number(key, fallback, 'a whole number above 0');
-      return Number.isSafeInteger(found) && found > 0 ? found : wrong(key, found, 'a whole number above 0');
+      const expected = `a whole number from 1 to ${MAX_COUNT}`;
+      const found = number(key, fallback, expected);
+      return Number.isInteger(found) && found > 0 && found <= MAX_COUNT ? found : wrong(key, found, expected);
     },
     flag(key, fallback) {
       const found = config[key] ?? fallback;

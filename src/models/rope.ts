@@ -4,6 +4,9 @@ import { constant } from '../tensor/tensor.js';
 import type { ConfigReader } from './configReader.js';
 import { llama3RopeFactors } from './ropeFactors.js';
 
+/** The largest in use is 256: a config may claim any, and a list of frequencies is made before shapes are known. */
+const MAX_HEAD_SIZE = 2 ** 16;
+
 /** How angles of the rotary embedding grow with the position. */
 export interface Rope {
   /** Radians per position for each of the headSize / 2 pairs. */
@@ -17,9 +20,19 @@ const SUPPORTED = ['default', 'linear', 'llama3'];
  * Base frequencies: Su et al. 2021, section 3.2.2; `linear`: Chen et al. 2023, eq. 4 (position interpolation);
  * `llama3`: Llama 3.1's rule, by wavelength: long ones divided by `factor`, short ones kept, between them mixed.
  *
- * @throws ProblemError `model.rope-type`, `model.config`: a number that is missing or not above 0
+ * @throws ProblemError `model.rope-type`, `model.config`: a number that is missing or not above 0, heads beyond any
+ *   model's
  */
 export function readRope(config: ConfigReader, headSize: number, source: string): Rope {
+  if (headSize > MAX_HEAD_SIZE) {
+    fail({
+      code: 'model.config',
+      message: `attention heads have size ${headSize} by the model's config`,
+      where: { file: source },
+      expected: `at most ${MAX_HEAD_SIZE}`,
+      mend: 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.',
+    });
+  }
   const scaling = config.object('rope_parameters') ?? config.object('rope_scaling');
   const theta = scaling?.has('rope_theta')
     ? scaling.positive('rope_theta')

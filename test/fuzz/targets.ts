@@ -1,0 +1,14 @@
+import { gguf } from './gguf.js';
+import { safetensors } from './safetensors.js';
+import type { FuzzTarget } from './target.js';
+import { tokenizer } from './tokenizer.js';
+
+/** Every format that the product reads from files of others. */
+export const TARGETS: readonly FuzzTarget[] = [safetensors, gguf, tokenizer];
+
+/** The target of that name. Throws with the names there are. */
+export function findTarget(name: string): FuzzTarget {
+  const found = TARGETS.find((target) => target.name === name);
+  if (found !== undefined) return found;
+  throw new Error(`no format ${name}; there are ${TARGETS.map((target) => target.name).join(', ')}`);
+}
