@@ -27,7 +27,7 @@ export interface LanguageModel {
 export interface DecoderInputs {
   /** [batch, sequence] int32 */
   readonly inputIds: Tensor;
-  /** [batch, sequence] int32: positions for the rotary embedding */
+  /** [batch, sequence] int32: places in the text, from 0 */
   readonly positions: Tensor;
   /** [batch, sequence] int32: 0 = padding; attention stays within equal numbers */
   readonly segments: Tensor;

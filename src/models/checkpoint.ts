@@ -1,8 +1,8 @@
 import type { JsonObject } from '../common/json.js';
 
 /**
- * A model on disk, under its Hugging Face names and layouts, whatever the file format: weights of a
- * linear layer are [out, in], names are those of `transformers` (`model.layers.0.self_attn.q_proj.weight`).
+ * A model on disk, under its Hugging Face names and layouts, whatever the file format: weights of a linear layer are
+ * [out, in] (GPT-2's Conv1D [in, out]), names are those of `transformers` (`model.layers.0.self_attn.q_proj.weight`).
  */
 export interface Checkpoint {
   /** The folder or GGUF file the user named, absolute. */
