@@ -2,7 +2,7 @@ import { dimText, sameShape, shapeText } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
 import { ONNX_TYPE } from '../tensor/emitter.js';
-import { topologicalOrder } from '../tensor/grad.js';
+import { topologicalOrder } from '../tensor/order.js';
 import type { DType, Shape, Tensor, TensorType, TypedData } from '../tensor/tensor.js';
 import { typedData } from '../tensor/tensor.js';
 import { ProtobufWriter } from './protobuf.js';
@@ -151,7 +151,7 @@ class GraphEmitter implements Emitter {
   private counter = 0;
   private readonly lengths = new Map<string, string>();
   private readonly constants = new Map<string, string>();
-  private readonly nodes = new Map<string, string>();
+  private readonly nodes = new Map<string, readonly string[]>();
 
   constructor(
     private readonly graph: ProtobufWriter,
@@ -164,14 +164,16 @@ class GraphEmitter implements Emitter {
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     options: { domain?: 'com.microsoft' } = {},
   ): string {
-    // Every op is a function of its inputs, so an equal node is the same value (a cast of the positions, say).
-    const key = `${opType} ${inputs.join(' ')} ${JSON.stringify(attributes)}`;
-    const known = this.nodes.get(key);
-    if (known !== undefined) return known;
-    const output = this.fresh(opType);
-    this.write(opType, inputs, output, attributes, options.domain);
-    this.nodes.set(key, output);
-    return output;
+    return this.nodeOnce(1, opType, inputs, attributes, options.domain)[0]!;
+  }
+
+  outputs(
+    count: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+  ): readonly string[] {
+    return this.nodeOnce(count, opType, inputs, attributes);
   }
 
   constant(values: ArrayLike<number>, shape: readonly number[], dtype: DType): string {
@@ -241,7 +243,7 @@ class GraphEmitter implements Emitter {
 
   /** Gives a value the name under which it leaves the graph. */
   alias(from: string, to: string): void {
-    this.write('Identity', [from], to, {});
+    this.write('Identity', [from], [to], {});
   }
 
   private symbol(symbol: string): string {
@@ -255,6 +257,23 @@ class GraphEmitter implements Emitter {
     return name;
   }
 
+  private nodeOnce(
+    count: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    domain?: string,
+  ): readonly string[] {
+    // Every op is a function of its inputs, so an equal node is the same value (a cast of the positions, say).
+    const key = `${opType} ${count} ${inputs.join(' ')} ${JSON.stringify(attributes)}`;
+    const known = this.nodes.get(key);
+    if (known !== undefined) return known;
+    const outputs = Array.from({ length: count }, () => this.fresh(opType));
+    this.write(opType, inputs, outputs, attributes, domain);
+    this.nodes.set(key, outputs);
+    return outputs;
+  }
+
   private fresh(base: string): string {
     return `${base}_${this.counter++}`;
   }
@@ -262,14 +281,14 @@ class GraphEmitter implements Emitter {
   private write(
     opType: string,
     inputs: readonly string[],
-    output: string,
+    outputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void {
     this.graph.message(1, (node) => {
       for (const name of inputs) node.text(1, name);
-      node.text(2, output);
-      node.text(3, output);
+      for (const name of outputs) node.text(2, name);
+      node.text(3, outputs[0]!);
       node.text(4, opType);
       for (const [name, value] of Object.entries(attributes)) {
         node.message(5, (attribute) => writeAttribute(attribute, name, value));

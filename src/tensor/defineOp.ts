@@ -1,5 +1,5 @@
 import type { Emitter } from './emitter.js';
-import type { Applied, GradientThunk, Tensor, TensorType } from './tensor.js';
+import type { Applied, Forward, GradientThunk, Tensor, TensorType } from './tensor.js';
 
 /** One op, all in one place: what it yields, its gradient and how ONNX says it. */
 export interface OpDefinition<Attributes> {
@@ -10,7 +10,12 @@ export interface OpDefinition<Attributes> {
    * Per input, how to build ∂loss/∂input from ∂loss/∂output (`gradient`). Built of ops, so it can be
    * differentiated again. Absent: no gradient flows through this op.
    */
-  readonly gradient?: (node: Applied, gradient: Tensor, attributes: Attributes) => readonly GradientThunk[];
+  readonly gradient?: (forward: Forward, gradient: Tensor, attributes: Attributes) => readonly GradientThunk[];
+  /**
+   * That the result costs little beside matrix products and its gradient needs its inputs anyway: the backward
+   * pass computes it again rather than keep it (recompute.ts).
+   */
+  readonly cheap?: true;
   readonly lower: (emit: Emitter, inputs: readonly string[], node: Applied, attributes: Attributes) => string;
 }
 
@@ -26,17 +31,20 @@ export function defineOp<Attributes>(
   definition: OpDefinition<Attributes>,
 ): (inputs: readonly Tensor[], attributes: Attributes) => Applied {
   names.add(definition.name);
-  const apply = (inputs: readonly Tensor[], attributes: Attributes): Applied => {
+  const { cheap = false } = definition;
+  const apply = (inputs: readonly Tensor[], attributes: Attributes, recomputed: boolean = cheap): Applied => {
     const node: Applied = {
       kind: 'applied',
       op: definition.name,
       inputs,
       ...definition.infer(inputs, attributes),
-      rebuild: (others) => apply(others, attributes),
-      gradient: (gradient) => definition.gradient?.(node, gradient, attributes) ?? inputs.map(() => undefined),
+      recomputed,
+      rebuild: (others, again = recomputed) => apply(others, attributes, again),
+      gradient: (gradient, forward = { inputs, result: node }) =>
+        definition.gradient?.(forward, gradient, attributes) ?? inputs.map(() => undefined),
       lower: (emit, names) => definition.lower(emit, names, node, attributes),
     };
     return node;
   };
-  return apply;
+  return (inputs, attributes) => apply(inputs, attributes);
 }

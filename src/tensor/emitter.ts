@@ -10,6 +10,13 @@ export interface Emitter {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     options?: { domain?: 'com.microsoft' },
   ): string;
+  /** The same for a node with several outputs. */
+  outputs(
+    count: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+  ): readonly string[];
   /** A constant of the given type. */
   constant(values: ArrayLike<number>, shape: readonly number[], dtype: DType): string;
   /** A constant without axes. */

@@ -1,12 +1,14 @@
 import { shapeText } from './dims.js';
 import { add } from './ops/elementwise.js';
-import type { Applied, Tensor } from './tensor.js';
+import { topologicalOrder } from './order.js';
+import { recomputation } from './recompute.js';
+import type { Tensor } from './tensor.js';
 import { scalar } from './tensor.js';
 
 /**
  * ∂loss/∂t for each tensor t of `wrt`, as new symbolic tensors (reverse mode). Only paths that lead from
  * `wrt` to the loss are differentiated: below the lowest of them there is no backward pass. The result can
- * be differentiated again.
+ * be differentiated again. Gradients that need a recomputed result (recompute.ts) get it built anew.
  *
  * @param loss a tensor without axes
  * @throws when the loss does not depend on one of `wrt`
@@ -19,10 +21,12 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     if (node.kind === 'applied' && node.inputs.some((each) => reaching.has(each))) reaching.add(node);
   }
   const gradientOf = new Map<Tensor, Tensor>([[loss, scalar(1, loss.dtype)]]);
+  const again = recomputation();
   for (const node of order.reverse()) {
     const upstream = gradientOf.get(node);
     if (upstream === undefined || node.kind !== 'applied' || !reaching.has(node)) continue;
-    node.gradient(upstream).forEach((thunk, index) => {
+    const inputs = node.inputs.map((source) => again(source, upstream));
+    node.gradient(upstream, { inputs, result: again(node, upstream) }).forEach((thunk, index) => {
       const source = node.inputs[index]!;
       if (thunk === undefined || !reaching.has(source)) return;
       const sofar = gradientOf.get(source);
@@ -37,30 +41,4 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     }
     return gradient;
   });
-}
-
-/** Every tensor that `outputs` depend on, inputs before users. Iterative: graphs are deeper than the stack. */
-export function topologicalOrder(outputs: readonly Tensor[]): Tensor[] {
-  const order: Tensor[] = [];
-  const seen = new Set<Tensor>();
-  const pending: { node: Tensor; expanded: boolean }[] = [];
-  for (const output of [...outputs].reverse()) pending.push({ node: output, expanded: false });
-  while (pending.length > 0) {
-    const { node, expanded } = pending.pop()!;
-    if (expanded) {
-      order.push(node);
-      continue;
-    }
-    if (seen.has(node)) continue;
-    seen.add(node);
-    pending.push({ node, expanded: true });
-    for (const source of [...sourcesOf(node)].reverse()) {
-      if (!seen.has(source)) pending.push({ node: source, expanded: false });
-    }
-  }
-  return order;
-}
-
-function sourcesOf(node: Tensor): readonly Tensor[] {
-  return node.kind === 'applied' ? (node satisfies Applied).inputs : [];
 }

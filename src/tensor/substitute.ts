@@ -1,4 +1,4 @@
-import { topologicalOrder } from './grad.js';
+import { topologicalOrder } from './order.js';
 import type { Tensor } from './tensor.js';
 
 /**

@@ -47,12 +47,23 @@ export interface Applied extends TensorType {
   readonly kind: 'applied';
   readonly op: string;
   readonly inputs: readonly Tensor[];
+  /** Whether the backward pass computes it again where it is needed, instead of keeping it: see recompute.ts. */
+  readonly recomputed: boolean;
   /** The same op on other inputs: what a rewriting pass uses. */
-  readonly rebuild: (inputs: readonly Tensor[]) => Tensor;
-  /** For each input the gradient of the loss with respect to it, given that with respect to this tensor. */
-  readonly gradient: (gradient: Tensor) => readonly GradientThunk[];
+  readonly rebuild: (inputs: readonly Tensor[], recomputed?: boolean) => Tensor;
+  /**
+   * For each input the gradient of the loss with respect to it, given that with respect to this tensor.
+   * `forward` says what stands for this op's inputs and result there; by default they themselves.
+   */
+  readonly gradient: (gradient: Tensor, forward?: Forward) => readonly GradientThunk[];
   /** Emits ONNX nodes for this op and returns the name of its output. */
   readonly lower: (emit: Emitter, inputs: readonly string[]) => string;
+}
+
+/** What an op's gradient may use of the forward pass. */
+export interface Forward {
+  readonly inputs: readonly Tensor[];
+  readonly result: Tensor;
 }
 
 /** Built only when the gradient is wanted; `undefined` where the op is not differentiable in that input. */

@@ -32,15 +32,21 @@ function inferBinary(name: string, result?: DType): OpDefinition<null>['infer'] 
 type BinaryGradient = (a: Tensor, b: Tensor, gradient: Tensor, result: Tensor) => readonly [Tensor, Tensor];
 
 /** Each side's gradient is summed over the axes along which that side was broadcast. */
-function binary(name: string, onnx: string, gradient: BinaryGradient): (a: Tensor, b: Tensor) => Applied {
+function binary(
+  name: string,
+  onnx: string,
+  gradient: BinaryGradient,
+  cost: { readonly cheap?: true } = {},
+): (a: Tensor, b: Tensor) => Applied {
   const apply = defineOp<null>({
     name,
+    ...cost,
     infer: inferBinary(name),
-    gradient: (node, upstream) => {
-      const [a, b] = node.inputs as [Tensor, Tensor];
+    gradient: ({ inputs, result }, upstream) => {
+      const [a, b] = inputs as [Tensor, Tensor];
       return [
-        () => sumTo(gradient(a, b, upstream, node)[0], a.shape),
-        () => sumTo(gradient(a, b, upstream, node)[1], b.shape),
+        () => sumTo(gradient(a, b, upstream, result)[0], a.shape),
+        () => sumTo(gradient(a, b, upstream, result)[1], b.shape),
       ];
     },
     lower: (emit, inputs) => emit.node(onnx, inputs),
@@ -50,7 +56,7 @@ function binary(name: string, onnx: string, gradient: BinaryGradient): (a: Tenso
 
 const addOp = binary('add', 'Add', (_a, _b, g) => [g, g]);
 const subOp = binary('sub', 'Sub', (_a, _b, g) => [g, neg(g)]);
-const mulOp = binary('mul', 'Mul', (a, b, g) => [mul(g, b), mul(g, a)]);
+const mulOp = binary('mul', 'Mul', (a, b, g) => [mul(g, b), mul(g, a)], { cheap: true });
 const divOp = binary('div', 'Div', (_a, b, g, y) => [div(g, b), neg(div(mul(g, y), b))]);
 
 /** a + b, broadcast. A plain number takes the other side's type. */
@@ -97,14 +103,16 @@ function unary(
   name: string,
   onnx: string,
   gradient: (x: Tensor, g: Tensor, y: Tensor) => Tensor,
+  cost: { readonly cheap?: true } = {},
 ): (x: Tensor) => Tensor {
   const apply = defineOp<null>({
     name,
+    ...cost,
     infer: ([x]) => {
       if (!isFloat(x!.dtype)) throw new Error(`${name}: needs floating-point numbers, not ${x!.dtype}`);
       return { dtype: x!.dtype, shape: x!.shape };
     },
-    gradient: (node, upstream) => [() => gradient(node.inputs[0]!, upstream, node)],
+    gradient: ({ inputs, result }, upstream) => [() => gradient(inputs[0]!, upstream, result)],
     lower: (emit, inputs) => emit.node(onnx, inputs),
   });
   return (x) => apply([x], null);
@@ -117,7 +125,9 @@ export const sqrt = unary('sqrt', 'Sqrt', (_x, g, y) => div(mul(g, 0.5), y));
 export const tanh = unary('tanh', 'Tanh', (_x, g, y) => mul(g, sub(1, mul(y, y))));
 export const sigmoid = unary('sigmoid', 'Sigmoid', (_x, g, y) => mul(g, mul(y, sub(1, y))));
 /** max(x, 0); the gradient at 0 is 0. */
-export const relu = unary('relu', 'Relu', (x, g) => where(lessOrEqual(x, 0), scalar(0, g.dtype), g));
+export const relu = unary('relu', 'Relu', (x, g) => where(lessOrEqual(x, 0), scalar(0, g.dtype), g), {
+  cheap: true,
+});
 /** |x|; the gradient at 0 is 0. */
 export const abs = unary('abs', 'Abs', (x, g) => mul(g, sign(x)));
 /** −1, 0 or 1; flat, so its gradient is zero. */
@@ -125,13 +135,13 @@ export const sign = unary('sign', 'Sign', (_x, g) => mul(g, 0));
 
 const siluOp = defineOp<null>({
   name: 'silu',
+  cheap: true,
   infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
-  // d/dx x·σ(x) = σ(x)·(1 + x·(1 − σ(x)))
-  gradient: (node, g) => [
+  // With y = x·σ(x): dy/dx = σ(x) + y·(1 − σ(x))
+  gradient: ({ inputs, result }, g) => [
     () => {
-      const x = node.inputs[0]!;
-      const s = sigmoid(x);
-      return mul(g, mul(s, add(mul(x, sub(1, s)), 1)));
+      const s = sigmoid(inputs[0]!);
+      return mul(g, add(s, mul(result, sub(1, s))));
     },
   ],
   lower: (emit, [x], node) =>
@@ -248,6 +258,7 @@ export function stopGradient(x: Tensor): Tensor {
 function comparison(name: string, onnx: string): (a: Tensor, b: Tensor | number) => Tensor {
   const apply = defineOp<null>({
     name,
+    cheap: true,
     infer: inferBinary(name, 'bool'),
     lower: (emit, inputs) => emit.node(onnx, inputs),
   });
@@ -262,6 +273,7 @@ export const and = comparison('and', 'And');
 
 const whereOp = defineOp<null>({
   name: 'where',
+  cheap: true,
   infer: (inputs) => {
     const [condition, a, b] = inputs as [Tensor, Tensor, Tensor];
     if (condition.dtype !== 'bool' || a.dtype !== b.dtype) {

@@ -17,6 +17,7 @@ const SECOND_KEY = 0x9e3779b9;
 
 const randomUniformOp = defineOp<{ shape: Shape; stream: number }>({
   name: 'randomUniform',
+  cheap: true,
   infer: ([seed], { shape }) => {
     const one = seed!.shape.length === 0 || (seed!.shape.length === 1 && seed!.shape[0] === 1);
     if (!one || (seed!.dtype !== 'int32' && seed!.dtype !== 'uint32')) {

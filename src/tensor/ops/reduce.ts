@@ -23,10 +23,10 @@ function reduction(
       dtype: x!.dtype,
       shape: keepDims ? keptShape(x!.shape, axes) : x!.shape.filter((_, axis) => !axes.includes(axis)),
     }),
-    gradient: (node, g, { axes }) => [
+    gradient: ({ inputs, result }, g, { axes }) => [
       () => {
-        const x = node.inputs[0]!;
-        return gradient(x, node, g, keptShape(x.shape, axes));
+        const x = inputs[0]!;
+        return gradient(x, result, g, keptShape(x.shape, axes));
       },
     ],
     lower: (emit, [x], _node, { axes, keepDims }) =>
@@ -81,10 +81,10 @@ const softmaxOp = defineOp<null>({
   name: 'softmax',
   infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
   // ∂L/∂x = y ⊙ (g − Σ g ⊙ y)
-  gradient: (node, g) => [
+  gradient: ({ result }, g) => [
     () => {
-      const weighted = mul(g, node);
-      return sub(weighted, mul(node, reduceSum(weighted, [-1], true)));
+      const weighted = mul(g, result);
+      return sub(weighted, mul(result, reduceSum(weighted, [-1], true)));
     },
   ],
   lower: (emit, inputs) => emit.node('Softmax', inputs, { axis: -1 }),
@@ -99,7 +99,7 @@ const logSoftmaxOp = defineOp<null>({
   name: 'logSoftmax',
   infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
   // ∂L/∂x = g − softmax(x) · Σ g
-  gradient: (node, g) => [() => sub(g, mul(exp(node), reduceSum(g, [-1], true)))],
+  gradient: ({ result }, g) => [() => sub(g, mul(exp(result), reduceSum(g, [-1], true)))],
   lower: (emit, inputs) => emit.node('LogSoftmax', inputs, { axis: -1 }),
 });
 

@@ -1,11 +1,12 @@
 // One or more cases for every op: what gradients.test.ts and lowering.test.ts differentiate and compare.
 import { dim } from '../../../src/tensor/dims.js';
-import { crossEntropy } from '../../../src/tensor/ops/crossEntropy.js';
+import { after } from '../../../src/tensor/ops/after.js';
+import { crossEntropy, crossEntropySlope } from '../../../src/tensor/ops/crossEntropy.js';
 import { dimValue, iota } from '../../../src/tensor/ops/dimValue.js';
 import * as elementwise from '../../../src/tensor/ops/elementwise.js';
 import { gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
-import { layerNorm, rmsNorm } from '../../../src/tensor/ops/normalization.js';
+import { layerNorm, rmsInverse, rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { dropout, randomUniform } from '../../../src/tensor/ops/random.js';
 import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
@@ -185,6 +186,12 @@ export const CASES: readonly Case[] = [
   { op: 'rmsNorm', title: '2-D', leaves: [any(3, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 1e-5) },
   { op: 'rmsNorm', title: 'symbolic', leaves: [any(B, S, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 0.1) },
   {
+    op: 'rmsInverse',
+    title: 'symbolic',
+    leaves: [any(B, S, 4)],
+    build: ([x], dtype) => rmsInverse(x!, constant([1, 1, 1, 1], [4], dtype), 0.1),
+  },
+  {
     op: 'layerNorm',
     title: '2-D',
     leaves: [any(3, 4), any(4), any(4)],
@@ -203,6 +210,25 @@ export const CASES: readonly Case[] = [
     leaves: [any(S, 5)],
     feeds: targetFeeds,
     build: ([x]) => crossEntropy(x!, targets),
+  },
+  {
+    op: 'crossEntropySlope',
+    title: 'symbolic rows',
+    leaves: [any(S, 5), any(S)],
+    feeds: targetFeeds,
+    build: ([x, g]) => crossEntropySlope(reduce.logSoftmax(x!), targets, g!),
+  },
+  {
+    op: 'after',
+    title: 'symbolic, after a tensor of another rank',
+    leaves: [any(S, 2)],
+    build: ([x]) => after(x!, reduce.reduceSum(x!, [0])),
+  },
+  {
+    op: 'after',
+    title: 'without axes, after one without axes',
+    leaves: [any()],
+    build: ([x]) => after(x!, elementwise.exp(x!)),
   },
   {
     op: 'gatherRows',
