@@ -1,7 +1,7 @@
 import { addDims, multiplyDims } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import { iota, dimValue } from '../tensor/ops/dimValue.js';
-import { add, and, cast, equal, less, lessOrEqual, sub, where } from '../tensor/ops/elementwise.js';
+import { add, and, cast, equal, less, lessOrEqual, mul, sub, tanh, where } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { softmax } from '../tensor/ops/reduce.js';
 import { concat, reshape, transpose } from '../tensor/ops/shape.js';
@@ -44,20 +44,18 @@ export function causalMask(inputs: DecoderInputs, window: number | undefined): T
  * @param k [batch, keyHeads, total, d]
  * @param v [batch, keyHeads, total, d]
  * @param mask [batch, 1, 1, sequence, total]
+ * @param scale of the scores
+ * @param cap scores s become cap · tanh(s / cap) before they are masked (Gemma 2 Team 2024, section 2)
  * @returns [batch, sequence, heads · d]
  */
-export function attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number): Tensor {
+export function attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number, cap?: number): Tensor {
   const [batch, heads, sequence, d] = q.shape as [Dim, number, Dim, number];
   const [, keyHeads, total] = k.shape as [Dim, number, Dim];
   const group = heads / keyHeads;
   const grouped = reshape(q, [batch, keyHeads, multiplyDims(sequence, group), d]);
-  const scores = reshape(matmul(grouped, k, { transposeB: true, alpha: scale }), [
-    batch,
-    keyHeads,
-    group,
-    sequence,
-    total,
-  ]);
+  const scored = matmul(grouped, k, { transposeB: true, alpha: scale / (cap ?? 1) });
+  const capped = cap === undefined ? scored : mul(tanh(scored), cap);
+  const scores = reshape(capped, [batch, keyHeads, group, sequence, total]);
   const weights = reshape(softmax(add(scores, mask)), [batch, keyHeads, multiplyDims(sequence, group), total]);
   const mixed = reshape(matmul(weights, v), [batch, heads, sequence, d]);
   return reshape(transpose(mixed, [0, 2, 1, 3]), [batch, sequence, heads * d]);

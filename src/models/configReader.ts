@@ -14,26 +14,52 @@ export interface ConfigReader {
   text(key: string, fallback: string): string;
   /** The object at a key, with a reader of its own; undefined where it is absent or null. */
   object(key: string): ConfigReader | undefined;
+  /** A list of texts; undefined where it is absent or null. */
+  texts(key: string): readonly string[] | undefined;
   has(key: string): boolean;
   readonly raw: JsonObject;
+  /** Refuses the value at a key (`model.config`). */
+  wrong(key: string, expected: string): never;
+  /** Refuses a value that is valid for the model, but that PEFT Studio does not follow (`model.unsupported`). */
+  unsupported(key: string, expected: string): never;
+  /** Refuses what several keys say together. */
+  fail(message: string, expected: string, code?: string): never;
+}
+
+/**
+ * null at a key stands for "none" where the value of an absent key is another.
+ * @param value reads the key, with the fallback for an absent one
+ */
+export function orNone<T>(config: ConfigReader, key: string, value: () => T): T | undefined {
+  return config.raw[key] === null ? undefined : value();
 }
 
 /** @param source the checkpoint, for messages */
 export function configReader(config: JsonObject, source: string, prefix = ''): ConfigReader {
-  const wrong = (key: string, found: Json | undefined, expected: string): never =>
+  const refuse = (message: string, expected: string, code = 'model.config'): never =>
     fail({
-      code: 'model.config',
-      message: `${prefix}${key} of the model's config is ${found === undefined ? 'missing' : JSON.stringify(found)}`,
+      code,
+      message,
       where: { file: source },
       expected,
-      mend: 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.',
+      mend:
+        code === 'model.config'
+          ? 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.'
+          : 'Use another model: leaving this out would change its results silently.',
     });
+  const said = (key: string, found: Json | undefined): string =>
+    `${prefix}${key} of the model's config is ${found === undefined ? 'missing' : JSON.stringify(found)}`;
+  const wrong = (key: string, found: Json | undefined, expected: string): never =>
+    refuse(said(key, found), expected);
   const number = (key: string, fallback: number | undefined, expected: string): number => {
     const found = config[key] ?? fallback;
     return typeof found === 'number' && Number.isFinite(found) ? found : wrong(key, found, expected);
   };
   return {
     raw: config,
+    fail: refuse,
+    wrong: (key, expected) => wrong(key, config[key], expected),
+    unsupported: (key, expected) => refuse(said(key, config[key]), expected, 'model.unsupported'),
     has: (key) => config[key] !== undefined && config[key] !== null,
     number: (key, fallback) => number(key, fallback, 'a number'),
     positive(key, fallback) {
@@ -59,6 +85,12 @@ export function configReader(config: JsonObject, source: string, prefix = ''): C
       return isJsonObject(found)
         ? configReader(found, source, `${prefix}${key}.`)
         : wrong(key, found, 'an object');
+    },
+    texts(key) {
+      const found = config[key] ?? undefined;
+      if (found === undefined) return undefined;
+      const items = Array.isArray(found) ? (found as readonly Json[]) : undefined;
+      return items?.every((item) => typeof item === 'string') ? items : wrong(key, found, 'a list of texts');
     },
   };
 }

@@ -1,10 +1,12 @@
 import { fail } from '../common/problem.js';
 import type { Architecture, LanguageModel } from './architecture.js';
 import type { Checkpoint } from './checkpoint.js';
+import { gemma } from './gemma.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
+import { qwen } from './qwen.js';
 
-const ARCHITECTURES: readonly Architecture[] = [llama, gpt2];
+const ARCHITECTURES: readonly Architecture[] = [llama, qwen, gemma, gpt2];
 
 /**
  * The model that a checkpoint holds, from its config and header alone.

@@ -16,8 +16,11 @@ export interface Scope {
   linear(path: string, x: Tensor): Tensor;
   /** ids [batch, sequence] → [batch, sequence, hidden] */
   embedding(path: string, ids: Tensor): Tensor;
-  /** x [..., hidden] → the same shape */
-  rmsNorm(path: string, x: Tensor, epsilon: number): Tensor;
+  /**
+   * x [..., hidden] → the same shape
+   * @param offset added to the weight: 1 where the model's norms are 1 + w
+   */
+  rmsNorm(path: string, x: Tensor, epsilon: number, offset?: number): Tensor;
   /** With weight and bias; x [..., hidden] → the same shape */
   layerNorm(path: string, x: Tensor, epsilon: number): Tensor;
   /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
@@ -65,9 +68,9 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
       const site = siteAt(path);
       return finish(site, ids, gatherRows(parameter(site, 'weight')!, ids));
     },
-    rmsNorm(path, x, epsilon) {
+    rmsNorm(path, x, epsilon, offset = 0) {
       const site = siteAt(path);
-      return finish(site, x, rmsNorm(x, parameter(site, 'weight')!, epsilon));
+      return finish(site, x, rmsNorm(x, add(parameter(site, 'weight')!, offset), epsilon));
     },
     layerNorm(path, x, epsilon) {
       const site = siteAt(path);
