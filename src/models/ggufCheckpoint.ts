@@ -3,8 +3,12 @@ import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Checkpoint, TensorInfo } from './checkpoint.js';
 import { convertedWeights } from './convertedWeights.js';
-import type { GgufHeader, GgufValue } from './gguf.js';
+import type { GgufHeader } from './gguf.js';
 import { readGgufHeader, readGgufTensor } from './gguf.js';
+import type { GgufArchitecture, GgufSizes } from './ggufArchitectures.js';
+import { GGUF_ARCHITECTURES } from './ggufArchitectures.js';
+import type { GgufFields } from './ggufFields.js';
+import { ggufFields, shortest } from './ggufFields.js';
 import { llama3RopeScaling } from './ropeFactors.js';
 import { unknownTensor } from './safetensorsFolder.js';
 
@@ -17,37 +21,20 @@ const TOP_NAMES: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** The same within a layer: blk.N.<name>.weight is model.layers.N.<module>.weight. */
-const LAYER_NAMES: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    attn_norm: 'input_layernorm',
-    attn_q: 'self_attn.q_proj',
-    attn_k: 'self_attn.k_proj',
-    attn_v: 'self_attn.v_proj',
-    attn_output: 'self_attn.o_proj',
-    ffn_norm: 'post_attention_layernorm',
-    ffn_gate: 'mlp.gate_proj',
-    ffn_up: 'mlp.up_proj',
-    ffn_down: 'mlp.down_proj',
-  }),
-);
-
 /** Not a weight: the divisors of the rotary frequencies (Llama 3.1 and later). */
 const ROPE_FACTORS = 'rope_freqs.weight';
 
 /**
- * Opens a GGUF file of the llama architecture as the Hugging Face checkpoint it was made from: names, shapes
- * and row order of q and k as in Transformers, `config` rebuilt from the metadata. Errors: `gguf.*`.
+ * Opens a GGUF file as the Hugging Face checkpoint it was made from: names, shapes, row order of q and k and weights of
+ * norms as in Transformers, `config` rebuilt from the metadata. Errors: `gguf.*`.
  */
 export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
   const file = path.resolve(source);
   const header = readGgufHeader(file);
-  const field = fieldsOf(header);
   // First of all: the names of another architecture's tensors would be blamed instead.
-  const architecture = field.optionalText('general.architecture');
-  if (architecture !== 'llama') field.wrong('general.architecture', architecture, '"llama", the one supported');
-  const names = huggingFaceNames(header);
-  const config = await buildConfig(header, field, names);
+  const architecture = readArchitecture(header);
+  const names = huggingFaceNames(header, architecture);
+  const config = await buildConfig(header, architecture, names);
   const tensors = new Map<string, TensorInfo>();
   for (const [name, ggufName] of names) {
     const { type, shape } = header.tensors.get(ggufName)!;
@@ -57,13 +44,9 @@ export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
     const ggufName = names.get(name);
     if (ggufName === undefined) return unknownTensor(file, name, tensors.keys());
     const values = await readGgufTensor(header, ggufName);
-    const heads = /\.q_proj\./.test(name)
-      ? config['num_attention_heads']
-      : /\.k_proj\./.test(name)
-        ? config['num_key_value_heads']
-        : undefined;
-    if (typeof heads !== 'number') return values;
-    return unpermuteRotaryRows(values, tensors.get(name)!.shape[0]!, heads);
+    if (architecture.normOffset === 1 && name.endsWith('norm.weight')) return values.map((value) => value - 1);
+    const heads = architecture.pairedRows ? config[rotatedHeads(name) ?? ''] : undefined;
+    return typeof heads === 'number' ? unpermuteRotaryRows(values, tensors.get(name)!.shape[0]!, heads) : values;
   };
   return {
     source: file,
@@ -78,6 +61,19 @@ export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
         onProgress,
       ),
   };
+}
+
+function readArchitecture(header: GgufHeader): GgufArchitecture {
+  const field = ggufFields(header);
+  const name = field.optionalText('general.architecture');
+  const supported = [...GGUF_ARCHITECTURES.keys()].map((each) => `"${each}"`).join(', ');
+  return GGUF_ARCHITECTURES.get(name ?? '') ?? field.wrong('general.architecture', name, `one of ${supported}`);
+}
+
+/** The key of the config with the number of heads that a tensor's rows belong to, if they are turned. */
+function rotatedHeads(name: string): string | undefined {
+  if (/\.q_proj\./.test(name)) return 'num_attention_heads';
+  return /\.k_proj\./.test(name) ? 'num_key_value_heads' : undefined;
 }
 
 /**
@@ -99,20 +95,20 @@ export function unpermuteRotaryRows(values: Float32Array, rows: number, heads: n
 }
 
 /** Hugging Face name → GGUF name. Refuses what would otherwise be left out in silence. */
-function huggingFaceNames(header: GgufHeader): Map<string, string> {
+function huggingFaceNames(header: GgufHeader, { layerNames, modelType }: GgufArchitecture): Map<string, string> {
   const names = new Map<string, string>();
   for (const ggufName of header.tensors.keys()) {
     if (ggufName === ROPE_FACTORS) continue;
     const layer = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(ggufName);
-    const module = layer ? LAYER_NAMES.get(layer[2]!) : undefined;
+    const module = layer ? layerNames.get(layer[2]!) : undefined;
     const name =
       module === undefined ? TOP_NAMES.get(ggufName) : `model.layers.${layer![1]}.${module}.${layer![3]}`;
     if (name === undefined) {
       fail({
         code: 'gguf.tensor-name',
-        message: `tensor ${ggufName} belongs to no part of a llama model that PEFT Studio knows`,
+        message: `tensor ${ggufName} belongs to no part of a ${modelType} model that PEFT Studio knows`,
         where: { file: header.file },
-        expected: `${[...TOP_NAMES.keys()].join(', ')} and blk.N. with ${[...LAYER_NAMES.keys()].join(', ')}`,
+        expected: `${[...TOP_NAMES.keys()].join(', ')} and blk.N. with ${[...layerNames.keys()].join(', ')}`,
         mend: 'Use the model as a Hugging Face folder, or another architecture (mixtures of experts are not supported).',
       });
     }
@@ -128,87 +124,49 @@ function huggingFaceNames(header: GgufHeader): Map<string, string> {
   return names;
 }
 
-type Fields = ReturnType<typeof fieldsOf>;
-
-/** Typed access to metadata; `number` and `text` say what is missing or of another kind. */
-function fieldsOf({ file, metadata }: GgufHeader) {
-  const wrong = (key: string, value: GgufValue | undefined, expected: string): never =>
-    fail({
-      code: 'gguf.metadata',
-      message: `${key} is ${value === undefined ? 'missing' : JSON.stringify(String(value).slice(0, 100))}`,
-      where: { file },
-      expected,
-    });
-  const optionalNumber = (key: string): number | undefined => {
-    const value = metadata.get(key);
-    if (value === undefined) return undefined;
-    return typeof value === 'number' && Number.isFinite(value) ? value : wrong(key, value, 'a number');
-  };
-  const size = (key: string): number | undefined => {
-    const value = optionalNumber(key);
-    // 2^24: beyond any model, and every product of two sizes stays exact.
-    if (value === undefined || (Number.isInteger(value) && value > 0 && value <= 2 ** 24)) return value;
-    return wrong(key, value, 'a whole number from 1 up');
-  };
-  return {
-    optionalNumber,
-    optionalSize: size,
-    size: (key: string): number => size(key) ?? wrong(key, undefined, 'a whole number from 1 up'),
-    number: (key: string): number => optionalNumber(key) ?? wrong(key, undefined, 'a number'),
-    optionalText: (key: string): string | undefined => {
-      const value = metadata.get(key);
-      if (value === undefined || typeof value === 'string') return value;
-      return wrong(key, value, 'a text');
-    },
-    wrong,
-  };
-}
-
 async function buildConfig(
   header: GgufHeader,
-  field: Fields,
+  architecture: GgufArchitecture,
   names: ReadonlyMap<string, string>,
 ): Promise<JsonObject> {
-  if ((field.optionalNumber('llama.expert_count') ?? 0) > 0) {
-    field.wrong(
-      'llama.expert_count',
-      field.number('llama.expert_count'),
-      '0: mixtures of experts are not supported',
-    );
+  const general = ggufFields(header);
+  const field = ggufFields(header, `${general.optionalText('general.architecture')}.`);
+  if ((field.optionalNumber('expert_count') ?? 0) > 0) {
+    field.wrong('expert_count', field.number('expert_count'), '0: mixtures of experts are not supported');
   }
-  const hiddenSize = field.size('llama.embedding_length');
-  const heads = field.size('llama.attention.head_count');
-  const keyValueHeads = field.optionalSize('llama.attention.head_count_kv') ?? heads;
-  const headDim =
-    field.optionalSize('llama.attention.key_length') ??
-    field.optionalSize('llama.rope.dimension_count') ??
-    hiddenSize / heads;
-  const layers = field.size('llama.block_count');
-  const intermediateSize = field.size('llama.feed_forward_length');
-  const embeddings = header.tensors.get('token_embd.weight')!.shape;
-  checkShapes(header, names, { hiddenSize, heads, keyValueHeads, headDim, layers, intermediateSize });
+  const hiddenSize = field.size('embedding_length');
+  const heads = field.size('attention.head_count');
+  const sizes: GgufSizes = {
+    hiddenSize,
+    heads,
+    keyValueHeads: field.optionalSize('attention.head_count_kv') ?? heads,
+    headDim:
+      field.optionalSize('attention.key_length') ??
+      field.optionalSize('rope.dimension_count') ??
+      hiddenSize / heads,
+    layers: field.size('block_count'),
+    intermediateSize: field.size('feed_forward_length'),
+  };
+  checkShapes(header, architecture, names, sizes);
   const ropeScaling = await readRopeScaling(header, field);
-  const bosId = field.optionalNumber('tokenizer.ggml.bos_token_id');
-  const eosId = field.optionalNumber('tokenizer.ggml.eos_token_id');
-  const padId = field.optionalNumber('tokenizer.ggml.padding_token_id');
+  const id = (name: string): number | undefined => general.optionalNumber(`tokenizer.ggml.${name}_token_id`);
+  const [bosId, eosId, padId] = [id('bos'), id('eos'), id('padding')];
   return {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
-    hidden_act: 'silu',
+    architectures: [architecture.className],
+    model_type: architecture.modelType,
     hidden_size: hiddenSize,
-    intermediate_size: intermediateSize,
-    num_hidden_layers: layers,
+    intermediate_size: sizes.intermediateSize,
+    num_hidden_layers: sizes.layers,
     num_attention_heads: heads,
-    num_key_value_heads: keyValueHeads,
-    head_dim: headDim,
-    max_position_embeddings: field.size('llama.context_length'),
-    rms_norm_eps: shortest(field.number('llama.attention.layer_norm_rms_epsilon')),
-    rope_theta: shortest(field.optionalNumber('llama.rope.freq_base') ?? 10000),
+    num_key_value_heads: sizes.keyValueHeads,
+    head_dim: sizes.headDim,
+    max_position_embeddings: field.size('context_length'),
+    rms_norm_eps: shortest(field.number('attention.layer_norm_rms_epsilon')),
+    rope_theta: shortest(field.optionalNumber('rope.freq_base') ?? 10000),
     ...(ropeScaling ? { rope_scaling: ropeScaling } : {}),
-    vocab_size: embeddings[0]!,
+    vocab_size: header.tensors.get('token_embd.weight')!.shape[0]!,
     tie_word_embeddings: !names.has('lm_head.weight'),
-    attention_bias: names.has('model.layers.0.self_attn.q_proj.bias'),
-    mlp_bias: names.has('model.layers.0.mlp.gate_proj.bias'),
+    ...architecture.config(field, sizes, (name) => names.has(name)),
     ...(bosId === undefined ? {} : { bos_token_id: bosId }),
     ...(eosId === undefined ? {} : { eos_token_id: eosId }),
     ...(padId === undefined ? {} : { pad_token_id: padId }),
@@ -216,31 +174,30 @@ async function buildConfig(
   };
 }
 
-interface Sizes {
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  readonly headDim: number;
-  readonly layers: number;
-  readonly intermediateSize: number;
-}
-
 /** Metadata and tensors come from one file but nothing makes them agree: each layer is checked. */
-function checkShapes(header: GgufHeader, names: ReadonlyMap<string, string>, sizes: Sizes): void {
+function checkShapes(
+  header: GgufHeader,
+  architecture: GgufArchitecture,
+  names: ReadonlyMap<string, string>,
+  sizes: GgufSizes,
+): void {
   const { hiddenSize, heads, keyValueHeads, headDim, layers, intermediateSize } = sizes;
-  const expected: Readonly<Record<string, readonly number[]>> = {
-    input_layernorm: [hiddenSize],
+  const linears: Readonly<Record<string, readonly number[]>> = {
     'self_attn.q_proj': [heads * headDim, hiddenSize],
     'self_attn.k_proj': [keyValueHeads * headDim, hiddenSize],
     'self_attn.v_proj': [keyValueHeads * headDim, hiddenSize],
     'self_attn.o_proj': [hiddenSize, heads * headDim],
-    post_attention_layernorm: [hiddenSize],
     'mlp.gate_proj': [intermediateSize, hiddenSize],
     'mlp.up_proj': [intermediateSize, hiddenSize],
     'mlp.down_proj': [hiddenSize, intermediateSize],
   };
+  const expected = [...architecture.layerNames.values()].map((module) => {
+    // What is no linear is a norm, of the hidden state or of a head.
+    const shape = linears[module] ?? [module.startsWith('self_attn.') ? headDim : hiddenSize];
+    return [module, shape] as const;
+  });
   for (let layer = 0; layer < layers; layer++) {
-    for (const [module, shape] of Object.entries(expected)) {
+    for (const [module, shape] of expected) {
       const name = `model.layers.${layer}.${module}`;
       checkShape(header, names, `${name}.weight`, shape);
       if (names.has(`${name}.bias`)) checkShape(header, names, `${name}.bias`, [shape[0]!]);
@@ -277,17 +234,17 @@ function checkShape(
 }
 
 /** `rope_scaling` in Hugging Face's form; undefined when positions are not scaled. */
-async function readRopeScaling(header: GgufHeader, field: Fields): Promise<JsonObject | undefined> {
+async function readRopeScaling(header: GgufHeader, field: GgufFields): Promise<JsonObject | undefined> {
   if (header.tensors.has(ROPE_FACTORS)) {
     const factors = await readGgufTensor(header, ROPE_FACTORS);
     return llama3RopeScaling(factors, {
       file: header.file,
-      theta: field.optionalNumber('llama.rope.freq_base') ?? 10000,
+      theta: field.optionalNumber('rope.freq_base') ?? 10000,
     });
   }
-  const type = field.optionalText('llama.rope.scaling.type') ?? 'none';
-  const factor = field.optionalNumber('llama.rope.scaling.factor');
-  const original = field.optionalSize('llama.rope.scaling.original_context_length');
+  const type = field.optionalText('rope.scaling.type') ?? 'none';
+  const factor = field.optionalNumber('rope.scaling.factor');
+  const original = field.optionalSize('rope.scaling.original_context_length');
   switch (type) {
     case 'none':
       return undefined;
@@ -295,19 +252,10 @@ async function readRopeScaling(header: GgufHeader, field: Fields): Promise<JsonO
     case 'yarn':
       return {
         rope_type: type,
-        factor: shortest(factor ?? field.number('llama.rope.scaling.factor')),
+        factor: shortest(factor ?? field.number('rope.scaling.factor')),
         ...(original === undefined ? {} : { original_max_position_embeddings: original }),
       };
     default:
-      return field.wrong('llama.rope.scaling.type', type, 'none, linear or yarn');
+      return field.wrong('rope.scaling.type', type, 'none, linear or yarn');
   }
-}
-
-/** The decimal number that was meant by a float32: 1e-5 for 9.999999747378752e-6. */
-function shortest(value: number): number {
-  for (let digits = 1; digits <= 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === Math.fround(value)) return short;
-  }
-  return value;
 }

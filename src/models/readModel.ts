@@ -10,7 +10,8 @@ const ARCHITECTURES: readonly Architecture[] = [llama, qwen, gemma, gpt2];
 
 /**
  * The model that a checkpoint holds, from its config and header alone.
- * @throws ProblemError `model.unsupported` naming the type found and those supported
+ * @throws ProblemError `model.unsupported` naming the type found and those supported, or packed weights; what the type's
+ *   own reader throws
  */
 export function readModel(checkpoint: Checkpoint): LanguageModel {
   const modelType = checkpoint.config['model_type'];
@@ -22,6 +23,17 @@ export function readModel(checkpoint: Checkpoint): LanguageModel {
       where: { file: checkpoint.source },
       expected: `one of ${ARCHITECTURES.flatMap((each) => each.modelTypes).join(', ')}`,
       mend: 'Choose a model of one of these types.',
+    });
+  }
+  const packed = checkpoint.config['quantization_config'] ?? null;
+  if (packed !== null) {
+    // Their scales lie beside the weights, under names of their own.
+    fail({
+      code: 'model.unsupported',
+      message: `the weights are packed: quantization_config of the model's config is ${JSON.stringify(packed)}`,
+      where: { file: checkpoint.source },
+      expected: 'weights in F32, F16 or BF16, or a GGUF file',
+      mend: 'Use the model that this one was made from.',
     });
   }
   const shapes = new Map([...checkpoint.tensors].map(([name, { shape }]) => [name, shape]));

@@ -6,6 +6,7 @@ import { makeBatch } from '../../src/data/batches.js';
 import { createGenerator } from '../../src/generation/generate.js';
 import { trainedFeeds } from '../../src/methods/trainedFeeds.js';
 import { loadTokenizer } from '../../src/models/loadTokenizer.js';
+import { openCheckpoint } from '../../src/models/openCheckpoint.js';
 import { readModel } from '../../src/models/readModel.js';
 import { createScope } from '../../src/models/scope.js';
 import type { Hooks } from '../../src/models/site.js';
@@ -207,6 +208,35 @@ for (const name of FAMILIES) {
     const expected = (await readTensors(`${adapter}/logits.safetensors`)).get('logits')!.data;
     assert.ok(largestDifference(found, expected) <= 1e-4);
     assert.ok(largestDifference(await logitsOf(opened, rows), expected) > 0.1, 'the adapter changes something');
+  });
+}
+
+/** What a GGUF file cannot say of a model; the rest of the config comes from its metadata. */
+const UNSAID: Readonly<Record<string, JsonObject>> = {
+  'tiny-qwen2': { use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },
+  'tiny-qwen3': {},
+  'tiny-gemma': {},
+  'tiny-gemma2': { query_pre_attn_scalar: 20 },
+  'tiny-gemma3': { query_pre_attn_scalar: 20 },
+};
+
+for (const name of FAMILIES) {
+  test(`${name} as a GGUF file: the weights of the folder, and its logits`, async () => {
+    const folder = await openCheckpoint(fixture('decoders', name));
+    const opened = await openModel(fixture('decoders', `${name}.gguf`));
+    assert.deepEqual([...opened.checkpoint.tensors.keys()].sort(), [...folder.tensors.keys()].sort());
+    for (const tensor of folder.tensors.keys()) {
+      const difference = largestDifference(await opened.checkpoint.read(tensor), await folder.read(tensor));
+      assert.ok(difference <= (tensor.endsWith('norm.weight') ? 1e-6 : 0), `${tensor}: ${difference}`);
+    }
+    const model = readModel({
+      ...opened.checkpoint,
+      config: { ...opened.checkpoint.config, ...UNSAID[name] },
+    });
+    const file = fixture('decoders', name, 'logits.safetensors');
+    const expected = (await readTensors(file)).get('logits')!.data;
+    const found = await logitsOf({ ...opened, model }, await readInputIds(file));
+    assert.ok(largestDifference(found, expected) <= 1e-4);
   });
 }
 
