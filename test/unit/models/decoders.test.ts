@@ -96,7 +96,7 @@ test('tensors that the config does not speak of are refused, not left out', () =
     problem('model.tensor', '_norm.weight', stranger),
   );
   assert.throws(
-    () => read('tiny-qwen3', { num_hidden_layers: 2 }),
+    () => read('tiny-gemma', { num_hidden_layers: 2 }),
     problem('model.tensor', 'layers.2.', stranger),
   );
   const tiny = checkpoints.get('tiny-qwen3')!;
