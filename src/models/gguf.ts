@@ -91,7 +91,8 @@ function makeCursor(descriptor: number, file: string): Cursor {
   let windowStart = 0;
   let windowLength = 0;
   let position = 0;
-  const decoder = new TextDecoder('utf-8');
+  // A byte order mark is a token of its own in some vocabularies: none is taken away.
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
   const view = (length: number): DataView => {
     if (length > size - position || position + length > MAX_HEADER_BYTES) {

@@ -1,6 +1,8 @@
 import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { GgufHeader, GgufValue } from './gguf.js';
+import type { TokenizerForm } from './ggufSentencePiece.js';
+import { MAX_PIECE, sentencePieceForm, spelledSpaces } from './ggufSentencePiece.js';
 import { split } from './preTokenizer.js';
 
 /** GGUF's token types that matter here (llama.cpp's `llama_token_type`). */
@@ -59,8 +61,9 @@ const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
 ]);
 
 /**
- * The `tokenizer.json` and `tokenizer_config.json` of the tokenizer in a GGUF file's metadata. Byte-level BPE
- * ("gpt2") only. Errors: `gguf.tokenizer` (kind not supported, or parts missing or of another kind).
+ * The `tokenizer.json` and `tokenizer_config.json` of the tokenizer in a GGUF file's metadata: byte-level BPE ("gpt2"),
+ * or SentencePiece as Gemma has it ("llama" without a space before the text). Errors: `gguf.tokenizer` (kind not
+ * supported, or parts missing or of another kind).
  */
 export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer: JsonObject; config: JsonObject } {
   const refuse = (message: string, expected: string): never =>
@@ -71,14 +74,20 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
       expected,
       mend: 'Use the model as a Hugging Face folder with its tokenizer.json.',
     });
+  const flag = (key: string, fallback: boolean): boolean => {
+    const value = metadata.get(key) ?? fallback;
+    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, 'true or false');
+  };
   const model = metadata.get('tokenizer.ggml.model');
-  if (model !== 'gpt2')
-    refuse(`the tokenizer model is ${shown(model)}`, '"gpt2" (byte-level BPE), the one supported');
-  const name = metadata.get('tokenizer.ggml.pre');
-  const pre = typeof name === 'string' ? PRE_TOKENIZERS.get(name) : undefined;
-  if (!pre) {
-    return refuse(`the pre-tokenizer is ${shown(name)}`, `one of ${[...PRE_TOKENIZERS.keys()].join(', ')}`);
+  const isSentencePiece = model === 'llama' && !flag('tokenizer.ggml.add_space_prefix', true);
+  if (model !== 'gpt2' && !isSentencePiece) {
+    const kind = model === 'llama' ? '"llama" with a space before the text' : shown(model);
+    refuse(
+      `the tokenizer model is ${kind}`,
+      '"gpt2" (byte-level BPE), or "llama" with add_space_prefix false (Gemma)',
+    );
   }
+  const pre = model === 'gpt2' ? preTokenizer(metadata.get('tokenizer.ggml.pre'), refuse) : undefined;
   const texts = (key: string): readonly string[] => {
     const value = metadata.get(key);
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
@@ -86,13 +95,12 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
     }
     return value;
   };
-  const tokens = texts('tokenizer.ggml.tokens');
+  const listed = texts('tokenizer.ggml.tokens');
+  const tokens = isSentencePiece ? listed.map(spelledSpaces) : listed;
   const vocabulary = new Map(tokens.map((token, id) => [token, id]));
   if (vocabulary.size !== tokens.length) refuse('the vocabulary holds a token twice', 'each token once');
-  const merges = texts('tokenizer.ggml.merges');
-  const broken = merges.find((merge) => merge.split(' ').length !== 2);
-  if (broken !== undefined)
-    refuse(`the merge ${shown(broken)} has no two parts`, 'two tokens with a space between');
+  const long = isSentencePiece ? tokens.findIndex((token) => token.length > MAX_PIECE) : -1;
+  if (long >= 0) refuse(`token ${long} has ${tokens[long]!.length} characters`, `at most ${MAX_PIECE}`);
 
   const types = metadata.get('tokenizer.ggml.token_type');
   if (types !== undefined && !(Array.isArray(types) && types.length === tokens.length)) {
@@ -113,11 +121,12 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
   const unknown = special('unknown');
   const padding = special('padding');
   const template = metadata.get('tokenizer.chat_template');
-  const flag = (key: string, fallback: boolean): boolean => {
-    const value = metadata.get(key) ?? fallback;
-    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, 'true or false');
-  };
-  const before = flag('tokenizer.ggml.add_bos_token', pre.addBos ?? false) ? bos : undefined;
+  const plain = new Set(added.filter((each) => !each.special).map((each) => each.id));
+  const form =
+    pre === undefined
+      ? sentencePieceForm(tokens, vocabulary, plain, unknown)
+      : byteLevelForm(pre, vocabulary, readMerges(texts('tokenizer.ggml.merges'), refuse));
+  const before = flag('tokenizer.ggml.add_bos_token', pre?.addBos ?? isSentencePiece) ? bos : undefined;
   const after = flag('tokenizer.ggml.add_eos_token', false) ? eos : undefined;
   return {
     tokenizer: {
@@ -125,22 +134,11 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
       truncation: null,
       padding: null,
       added_tokens: added,
-      normalizer: pre.normalizer ?? null,
-      pre_tokenizer: pre.pre_tokenizer,
-      post_processor: postProcessor(vocabulary, before, after),
-      decoder: { ...BYTE_LEVEL, add_prefix_space: true },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: '',
-        end_of_word_suffix: '',
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: pre.ignoreMerges ?? false,
-        vocab: Object.fromEntries(vocabulary),
-        merges,
-      },
+      normalizer: form.normalizer,
+      pre_tokenizer: form.pre_tokenizer,
+      post_processor: postProcessor(vocabulary, before, after) ?? form.post_processor,
+      decoder: form.decoder,
+      model: form.model,
     },
     config: {
       tokenizer_class: 'PreTrainedTokenizerFast',
@@ -154,13 +152,55 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
   };
 }
 
+type Refuse = (message: string, expected: string) => never;
+
+function preTokenizer(name: GgufValue | undefined, refuse: Refuse): PreTokenizer {
+  return (
+    (typeof name === 'string' ? PRE_TOKENIZERS.get(name) : undefined) ??
+    refuse(`the pre-tokenizer is ${shown(name)}`, `one of ${[...PRE_TOKENIZERS.keys()].join(', ')}`)
+  );
+}
+
+function readMerges(merges: readonly string[], refuse: Refuse): readonly string[] {
+  const broken = merges.find((merge) => merge.split(' ').length !== 2);
+  if (broken !== undefined) {
+    refuse(`the merge ${shown(broken)} has no two parts`, 'two tokens with a space between');
+  }
+  return merges;
+}
+
+function byteLevelForm(
+  pre: PreTokenizer,
+  vocabulary: ReadonlyMap<string, number>,
+  merges: readonly string[],
+): TokenizerForm {
+  return {
+    normalizer: pre.normalizer ?? null,
+    pre_tokenizer: pre.pre_tokenizer,
+    decoder: { ...BYTE_LEVEL, add_prefix_space: true },
+    post_processor: BYTE_LEVEL,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: pre.ignoreMerges ?? false,
+      vocab: Object.fromEntries(vocabulary),
+      merges,
+    },
+  };
+}
+
 /** Puts the first token before and the last after a text, where there are such. */
 function postProcessor(
   vocabulary: ReadonlyMap<string, number>,
   before: string | undefined,
   after: string | undefined,
-): JsonObject {
-  if (before === undefined && after === undefined) return BYTE_LEVEL;
+): JsonObject | undefined {
+  if (before === undefined && after === undefined) return undefined;
   const piece = (token: string | undefined, type: number): JsonObject[] =>
     token === undefined ? [] : [{ SpecialToken: { id: token, type_id: type } }];
   const text = (id: string, type: number): JsonObject[] => [
@@ -179,7 +219,7 @@ function postProcessor(
   };
 }
 
-function addedToken(id: number, content: string, special: boolean): JsonObject {
+function addedToken(id: number, content: string, special: boolean) {
   return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
 }
 

@@ -31,7 +31,7 @@ const TOKENIZER_FILES = [
 
 /**
  * The tokenizer of a model folder (`tokenizer.json` and its companions, as Transformers reads them) or of a
- * GGUF file (byte-level BPE, rebuilt from the metadata). Errors: `tokenizer.*`, `gguf.tokenizer`, `template.*`.
+ * GGUF file (rebuilt from the metadata). Errors: `tokenizer.*`, `gguf.tokenizer`, `template.*`.
  */
 export async function loadTokenizer(source: string): Promise<Tokenizer> {
   const location = path.resolve(source);

@@ -263,3 +263,16 @@ for (const name of ['qwen-tokenizer', 'gemma-tokenizer']) {
     }
   });
 }
+
+test('the SentencePiece vocabulary of a GGUF file: ids are those of Transformers', async () => {
+  const tokenizer = await loadTokenizer(fixture('decoders/gemma-tokenizer.gguf'));
+  const file = fixture('decoders/gemma-tokenizer.gguf.json');
+  const rows = JSON.parse(await readFile(file, 'utf8')) as { text: string; ids: number[] }[];
+  assert.equal(rows.length, 20);
+  for (const { text, ids } of rows) {
+    assert.deepEqual(tokenizer.encode(text, { addSpecialTokens: false }), ids, JSON.stringify(text));
+    assert.deepEqual(tokenizer.encode(text), [2, ...ids]);
+    if (!text.includes('▁')) assert.equal(tokenizer.decode(ids), text);
+  }
+  assert.deepEqual([tokenizer.bosTokenId, tokenizer.eosTokenId, tokenizer.padTokenId], [2, 1, 0]);
+});

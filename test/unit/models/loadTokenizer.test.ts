@@ -153,7 +153,19 @@ test('a first and a last token are added where the file asks for them, and only 
 test('tokenizers that are not supported are named together with those that are', async () => {
   const refuse = async (change: Parameters<typeof saveGguf>[0], ...parts: string[]): Promise<void> =>
     assert.rejects(loadTokenizer(await saveGguf(change)), problem('gguf.tokenizer', ...parts));
-  await refuse({ 'tokenizer.ggml.model': value.text('llama') }, '"llama"', 'gpt2');
+  await refuse({ 'tokenizer.ggml.model': value.text('t5') }, '"t5"', 'gpt2');
+  // With a space before the text it is Llama 2's, whose normalizer is another.
+  const sentencePiece = { 'tokenizer.ggml.model': value.text('llama') };
+  await refuse(sentencePiece, '"llama" with a space before the text', 'Gemma');
+  await refuse(
+    {
+      ...sentencePiece,
+      'tokenizer.ggml.add_space_prefix': value.bool(false),
+      'tokenizer.ggml.tokens': value.texts([...reference.tokens.slice(1), 'x'.repeat(129)]),
+    },
+    '129 characters',
+    'at most 128',
+  );
   await refuse({ 'tokenizer.ggml.pre': value.text('tekken') }, '"tekken"', 'smollm, ', 'llama-bpe');
   await refuse({ 'tokenizer.ggml.pre': undefined }, 'missing', 'smollm');
   await refuse({ 'tokenizer.ggml.tokens': undefined }, 'tokens is missing');
