@@ -37,6 +37,7 @@ export function defineOp<Attributes>(
       kind: 'applied',
       op: definition.name,
       inputs,
+      attributes,
       ...definition.infer(inputs, attributes),
       recomputed,
       rebuild: (others, again = recomputed) => apply(others, attributes, again),

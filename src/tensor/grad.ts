@@ -1,5 +1,5 @@
 import { shapeText } from './dims.js';
-import { add } from './ops/elementwise.js';
+import { sumOf } from './ops/shape.js';
 import { topologicalOrder } from './order.js';
 import { recomputation } from './recompute.js';
 import type { Tensor } from './tensor.js';
@@ -20,21 +20,30 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   for (const node of order) {
     if (node.kind === 'applied' && node.inputs.some((each) => reaching.has(each))) reaching.add(node);
   }
-  const gradientOf = new Map<Tensor, Tensor>([[loss, scalar(1, loss.dtype)]]);
+  const terms = new Map<Tensor, Tensor[]>([[loss, [scalar(1, loss.dtype)]]]);
+  const sums = new Map<Tensor, Tensor>();
+  const gradientOf = (tensor: Tensor): Tensor | undefined => {
+    const parts = terms.get(tensor);
+    if (parts === undefined) return undefined;
+    const sum = sums.get(tensor) ?? sumOf(parts);
+    sums.set(tensor, sum);
+    return sum;
+  };
   const again = recomputation();
+  // Users come before what they use, so a tensor's terms are complete when its turn comes.
   for (const node of order.reverse()) {
-    const upstream = gradientOf.get(node);
-    if (upstream === undefined || node.kind !== 'applied' || !reaching.has(node)) continue;
+    if (node.kind !== 'applied' || !reaching.has(node)) continue;
+    const upstream = gradientOf(node);
+    if (upstream === undefined) continue;
     const inputs = node.inputs.map((source) => again(source, upstream));
     node.gradient(upstream, { inputs, result: again(node, upstream) }).forEach((thunk, index) => {
       const source = node.inputs[index]!;
       if (thunk === undefined || !reaching.has(source)) return;
-      const sofar = gradientOf.get(source);
-      gradientOf.set(source, sofar === undefined ? thunk() : add(sofar, thunk()));
+      terms.set(source, [...(terms.get(source) ?? []), thunk()]);
     });
   }
   return wrt.map((tensor) => {
-    const gradient = gradientOf.get(tensor);
+    const gradient = gradientOf(tensor);
     if (gradient === undefined) {
       const name = tensor.kind === 'variable' || tensor.kind === 'input' ? tensor.name : tensor.kind;
       throw new Error(`the loss does not depend on ${name} ${shapeText(tensor.shape)}`);

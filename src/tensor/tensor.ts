@@ -47,6 +47,8 @@ export interface Applied extends TensorType {
   readonly kind: 'applied';
   readonly op: string;
   readonly inputs: readonly Tensor[];
+  /** The op's own; its file knows their type. */
+  readonly attributes: unknown;
   /** Whether the backward pass computes it again where it is needed, instead of keeping it: see recompute.ts. */
   readonly recomputed: boolean;
   /** The same op on other inputs: what a rewriting pass uses. */

@@ -70,6 +70,12 @@ export function matmul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tenso
   return matmulOp([a, b], { transposeA, transposeB, alpha });
 }
 
+/** How a product was asked for; undefined for other tensors. */
+export function matmulOptions(node: Tensor): Required<MatMulOptions> | undefined {
+  const isProduct = node.kind === 'applied' && node.op === 'matmul';
+  return isProduct ? (node.attributes as Required<MatMulOptions>) : undefined;
+}
+
 function productShape(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean): Shape | undefined {
   const shared = b.length === 2;
   if (a.length < 2 || b.length < 2 || (transposeA && shared && a.length > 2)) return undefined;

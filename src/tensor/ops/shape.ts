@@ -3,7 +3,7 @@ import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import { scalar } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
-import { broadcastShapes } from './elementwise.js';
+import { add, broadcastShapes } from './elementwise.js';
 import { sumTo } from './reduce.js';
 
 const reshapeOp = defineOp<Shape>({
@@ -143,6 +143,38 @@ const padOp = defineOp<Padding>({
 export function pad(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
   const at = axisOf(x.shape, axis, 'pad');
   return before === 0 && after === 0 ? x : padOp([x], { axis: at, before, after });
+}
+
+/**
+ * The sum of tensors of one shape. Padded parts that lie side by side and fill it, as the gradients of slices do,
+ * are joined instead.
+ */
+export function sumOf(terms: readonly Tensor[]): Tensor {
+  return joinedPads(terms) ?? terms.reduce((a, b) => add(a, b));
+}
+
+function joinedPads(terms: readonly Tensor[]): Tensor | undefined {
+  const parts: { readonly x: Tensor; readonly padding: Padding }[] = [];
+  for (const term of terms) {
+    if (term.kind !== 'applied' || term.op !== 'pad') return undefined;
+    parts.push({ x: term.inputs[0]!, padding: term.attributes as Padding });
+  }
+  const axis = parts[0]?.padding.axis;
+  const begin = ({ padding }: (typeof parts)[number]): number =>
+    typeof padding.before === 'number' ? padding.before : Infinity;
+  parts.sort((a, b) => begin(a) - begin(b));
+  let filled: Dim = 0;
+  for (const { x, padding } of parts) {
+    if (padding.axis !== axis || !sameDim(padding.before, filled)) return undefined;
+    filled = addDims(filled, x.shape[axis]!);
+  }
+  const fills = axis !== undefined && sameDim(filled, terms[0]!.shape[axis]!);
+  return fills
+    ? concat(
+        parts.map(({ x }) => x),
+        axis,
+      )
+    : undefined;
 }
 
 const concatOp = defineOp<number>({

@@ -6,6 +6,7 @@ import { gradients } from '../../../src/tensor/grad.js';
 import { topologicalOrder } from '../../../src/tensor/order.js';
 import { add, exp, mul, stopGradient } from '../../../src/tensor/ops/elementwise.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
+import { slice } from '../../../src/tensor/ops/shape.js';
 import { input, scalar, variable } from '../../../src/tensor/tensor.js';
 import type { Tensor } from '../../../src/tensor/tensor.js';
 import { numbers, relativeError, sumAll } from '../../support/finiteDifferences.js';
@@ -114,3 +115,22 @@ function matmulOfRows(x: Tensor): Tensor {
 function asRow(x: Tensor): Tensor {
   return add(x, input('zeros', 'float32', [1, 2]));
 }
+
+test('gradients of slices that fill a tensor are joined; others are added', async () => {
+  const x = input('x', 'float64', [3, 4]);
+  const parts = [slice(x, 1, 0, 1), slice(x, 1, 1, 4)];
+  const squares = parts.map((part) => sumAll(mul(part, part)));
+  const [whole] = gradients(add(squares[1]!, squares[0]!), [x]);
+  assert.deepEqual([count([whole!], 'pad'), count([whole!], 'concat')], [0, 1]);
+  const overlapping = slice(x, 1, 0, 2);
+  const [summed] = gradients(add(squares[1]!, sumAll(mul(overlapping, overlapping))), [x]);
+  const [alone] = gradients(squares[1]!, [x]);
+  assert.deepEqual([count([summed!], 'pad'), count([alone!], 'pad')], [2, 1]);
+  const program = await runtime.compile({ whole: whole!, summed: summed!, alone: alone! });
+  const data = Float64Array.from({ length: 12 }, (_, index) => index);
+  const values = await program.run({ x: { dtype: 'float64', shape: [3, 4], data } });
+  const twice = (factors: readonly number[]): number[] => [...data].map((value, at) => value * factors[at % 4]!);
+  assert.deepEqual(numbers(values['whole']!), twice([2, 2, 2, 2]));
+  assert.deepEqual(numbers(values['summed']!), twice([2, 4, 2, 2]));
+  assert.deepEqual(numbers(values['alone']!), twice([0, 2, 2, 2]));
+});
