@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'node:test';
+import { mergeAdapter } from '../../src/adapters/merge.js';
 import type { JsonObject } from '../../src/common/json.js';
 import { makeBatch } from '../../src/data/batches.js';
 import { createGenerator } from '../../src/generation/generate.js';
@@ -24,7 +26,7 @@ import { fixture, largestDifference, readInputIds, readTensors, relativeDistance
 import type { Opened } from '../support/model.js';
 import { attachAdapter, logitsOf, openModel } from '../support/model.js';
 
-temporaryFolder();
+const folder = temporaryFolder();
 
 const FAMILIES = ['tiny-qwen2', 'tiny-qwen3', 'tiny-gemma', 'tiny-gemma2', 'tiny-gemma3'];
 
@@ -200,14 +202,18 @@ for (const name of FAMILIES) {
     }
   });
 
-  test(`${name}: an adapter that PEFT wrote gives PEFT's logits`, async () => {
+  test(`${name}: an adapter that PEFT wrote gives PEFT's logits, applied and merged`, async () => {
     const opened = await openModel(fixture('decoders', name));
-    const adapter = fixture('decoders', name, 'adapter');
-    const rows = await readInputIds(`${adapter}/logits.safetensors`);
-    const found = await logitsOf(opened, rows, await attachAdapter(opened, adapter));
-    const expected = (await readTensors(`${adapter}/logits.safetensors`)).get('logits')!.data;
-    assert.ok(largestDifference(found, expected) <= 1e-4);
+    const file = fixture('decoders', name, 'adapter');
+    const rows = await readInputIds(`${file}/logits.safetensors`);
+    const adapter = await attachAdapter(opened, file);
+    const expected = (await readTensors(`${file}/logits.safetensors`)).get('logits')!.data;
+    assert.ok(largestDifference(await logitsOf(opened, rows, adapter), expected) <= 1e-4);
     assert.ok(largestDifference(await logitsOf(opened, rows), expected) > 0.1, 'the adapter changes something');
+    const tokenizer = await loadTokenizer(fixture('decoders/qwen-tokenizer'));
+    const out = path.join(folder, name);
+    await mergeAdapter({ ...opened, ...adapter, tokenizer, out, dtype: 'F32' });
+    assert.ok(largestDifference(await logitsOf(await openModel(out), rows), expected) <= 1e-4);
   });
 }
 
@@ -222,11 +228,11 @@ const UNSAID: Readonly<Record<string, JsonObject>> = {
 
 for (const name of FAMILIES) {
   test(`${name} as a GGUF file: the weights of the folder, and its logits`, async () => {
-    const folder = await openCheckpoint(fixture('decoders', name));
+    const original = await openCheckpoint(fixture('decoders', name));
     const opened = await openModel(fixture('decoders', `${name}.gguf`));
-    assert.deepEqual([...opened.checkpoint.tensors.keys()].sort(), [...folder.tensors.keys()].sort());
-    for (const tensor of folder.tensors.keys()) {
-      const difference = largestDifference(await opened.checkpoint.read(tensor), await folder.read(tensor));
+    assert.deepEqual([...opened.checkpoint.tensors.keys()].sort(), [...original.tensors.keys()].sort());
+    for (const tensor of original.tensors.keys()) {
+      const difference = largestDifference(await opened.checkpoint.read(tensor), await original.read(tensor));
       assert.ok(difference <= (tensor.endsWith('norm.weight') ? 1e-6 : 0), `${tensor}: ${difference}`);
     }
     const model = readModel({
