@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { messageOf, isError } from '../common/problem.js';
+import { boundedProblem, isError, messageOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { deepFreeze } from './freeze.js';
 import { parseRunFile } from './parseRunFile.js';
@@ -35,7 +35,7 @@ export async function loadRunFile(
   const text = await readText(absolute);
   if (typeof text !== 'string') return { problems: [text] };
   const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
-  const problems = [...found, ...(tree ? await checkPaths(tree, folder) : [])];
+  const problems = [...found, ...(tree ? await checkPaths(tree, folder) : []).map(boundedProblem)];
   if (!config || problems.some(isError)) return { problems };
   return { run: { config: resolve(config, absolute), file: absolute, folder }, problems };
 }

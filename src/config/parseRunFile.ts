@@ -1,5 +1,5 @@
 import { Value } from '@sinclair/typebox/value';
-import { isError } from '../common/problem.js';
+import { boundedProblem, isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import { checkProperties } from './check.js';
 import { crossCheck } from './crossChecks.js';
@@ -33,7 +33,7 @@ export interface ParsedRunFile {
 export function parseRunFile(text: string, file: string, overrides: readonly string[] = []): ParsedRunFile {
   const start: Place = { file, line: 1, column: 1, endLine: 1, endColumn: 1 };
   const { root, problems } = readYaml(text, file);
-  if (!root) return { problems, placeOf: () => start };
+  if (!root) return { problems: capped(problems, file), placeOf: () => start };
   const empty = root.kind === 'scalar' && root.value === null;
   if (root.kind !== 'map' && !empty) {
     problems.push({
@@ -57,20 +57,21 @@ export function parseRunFile(text: string, file: string, overrides: readonly str
 
   problems.sort((a, b) => order(a, file) - order(b, file));
   const failed = problems.some(isError);
-  if (failed) return { problems: capped(problems), tree, placeOf };
+  if (failed) return { problems: capped(problems, file), tree, placeOf };
   if (!complete || !isRunConfig(values))
     throw new Error('A run file passed the checks without fitting the schema.');
-  return { config: deepFreeze(values), problems: capped(problems), tree, placeOf };
+  return { config: deepFreeze(values), problems: capped(problems, file), tree, placeOf };
 }
 
-function capped(problems: readonly Problem[]): readonly Problem[] {
+function capped(problems: readonly Problem[], file: string): readonly Problem[] {
   const rest = problems.length - MAX_PROBLEMS;
-  if (rest <= 0) return problems;
-  const shown = problems.slice(0, MAX_PROBLEMS);
+  const shown = problems.slice(0, MAX_PROBLEMS).map(boundedProblem);
+  if (rest <= 0) return shown;
   const severity = problems.slice(MAX_PROBLEMS).every((problem) => problem.severity === 'warning')
     ? 'warning'
     : 'error';
-  const more: Problem = { code: 'config.more-problems', severity, message: `there are ${rest} more problems` };
+  const message = `there are ${rest} more problems`;
+  const more: Problem = { code: 'config.more-problems', severity, message, where: { file } };
   return [...shown, more];
 }
 

@@ -41,9 +41,11 @@ function checkHeader(record: CsvRecord | BrokenRow, file: string): string[] {
   const mend = 'Write the column names in the first line, each once.';
   if (isBroken(record)) fail({ code: 'data.csv-header', message: `the header: ${record.reason}`, where, mend });
   const names = record.fields.map((name) => name.trim());
-  const twice = names.filter((name, i) => names.indexOf(name) !== i);
-  if (twice.length > 0) {
-    const message = `the header names ${listNames(new Set(twice))} more than once; columns found: ${listNames(names)}`;
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const name of names) (seen.has(name) ? twice : seen).add(name);
+  if (twice.size > 0) {
+    const message = `the header names ${listNames(twice)} more than once; columns found: ${listNames(names)}`;
     fail({ code: 'data.csv-header', message, where, mend });
   }
   return names;

@@ -84,8 +84,8 @@ interface Cursor {
 }
 
 function advance(text: string, cursor: Cursor, to: number): void {
-  for (let at = text.indexOf('\n', cursor.at); at >= 0 && at < to; at = text.indexOf('\n', at + 1)) cursor.line++;
-  cursor.at = to;
+  // Not by indexOf: it would look through the rest of a file of one line for each of its rows.
+  for (; cursor.at < to; cursor.at++) if (text[cursor.at] === '\n') cursor.line++;
 }
 
 function skipSpace(text: string, cursor: Cursor): void {

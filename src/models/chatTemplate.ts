@@ -1,17 +1,15 @@
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { parse, tokenize } from '@huggingface/jinja';
 import { fail, messageOf } from '../common/problem.js';
 import { TimeUp, withinTime } from '../common/watchdog.js';
+import { evaluateTemplate } from './templateEvaluator.js';
+import { MAX_ITEMS } from './templateGrowth.js';
+import { TemplateStop } from './templateStop.js';
 import type { ChatMessage } from './tokenizer.js';
 
 /** The longest templates in use (tool calling) have some 20 kB. */
 const MAX_SOURCE = 1024 * 1024;
-/** Statements and expressions evaluated in one rendering; a long conversation takes some 10,000. */
-const MAX_STEPS = 5_000_000;
-/** Characters of one string, items of one list: more than any context window. */
-const MAX_STRING = 16 * 1024 * 1024;
-const MAX_ITEMS = 1_000_000;
 /** What no counter sees (one filter on a value that is nested many times over) ends here. */
-const MAX_MILLISECONDS = 3_000;
+const MAX_MILLISECONDS = 1_500;
 
 /** A template that was parsed; renders messages as `transformers`' `apply_chat_template` does. */
 export interface ChatTemplate {
@@ -48,10 +46,8 @@ export function parseChatTemplate(
   return {
     render: (messages, { addGenerationPrompt, specialTokens }) =>
       guarded(context, 'template.failed', () => {
-        const scope = new makeScope();
         const variables = { ...GLOBALS, ...specialTokens, messages, add_generation_prompt: addGenerationPrompt };
-        for (const [name, value] of Object.entries(variables)) scope.set(name, value);
-        return String(limitedEvaluator(scope).run(program).value);
+        return evaluateTemplate(program, variables);
       }),
   };
 }
@@ -71,16 +67,6 @@ function plainTags(source: string): string {
     .replace(/(\{%[-+]?\s*)endgeneration(\s*[-+]?%\})/g, '$1endif$2');
 }
 
-/** Thrown inside a rendering; what the template's author or the limits have to say. */
-class TemplateStop extends Error {
-  constructor(
-    readonly code: 'template.raised' | 'template.limit',
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
 /** What a template finds besides the messages: transformers' globals. */
 const GLOBALS = {
   true: true,
@@ -97,42 +83,6 @@ const GLOBALS = {
   },
   strftime_now: (format: unknown): string => strftime(new Date(), String(format)),
 };
-
-/** What is used of the library: its own declarations do not resolve under Node's module rules. */
-interface Value {
-  readonly value: unknown;
-}
-interface Scope {
-  set(name: string, value: unknown): void;
-}
-interface Evaluator {
-  run(program: unknown): Value;
-  evaluate(statement: unknown, scope: Scope): Value;
-}
-const makeScope: new () => Scope = Environment;
-const makeEvaluator: new (scope: Scope) => Evaluator = Interpreter;
-
-/** Counts what is evaluated and bounds what comes out: every statement and expression passes `evaluate`. */
-function limitedEvaluator(scope: Scope): Evaluator {
-  const evaluator = new makeEvaluator(scope);
-  const evaluate = evaluator.evaluate.bind(evaluator);
-  let steps = 0;
-  evaluator.evaluate = (statement, inner) => {
-    if (++steps > MAX_STEPS) {
-      throw new TemplateStop('template.limit', `it did not end within ${MAX_STEPS} steps`);
-    }
-    const result = evaluate(statement, inner);
-    const { value } = result;
-    if (typeof value === 'string' && value.length > MAX_STRING) {
-      throw new TemplateStop('template.limit', `it makes a text of more than ${MAX_STRING} characters`);
-    }
-    if (Array.isArray(value) && value.length > MAX_ITEMS) {
-      throw new TemplateStop('template.limit', `it makes a list of more than ${MAX_ITEMS} items`);
-    }
-    return result;
-  };
-  return evaluator;
-}
 
 function limitedRange(first: unknown, second?: unknown, third: unknown = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second];

@@ -10,6 +10,8 @@ import { broken, pick } from './target.js';
 
 /** What one input may cost. Processor time, not the clock: others work on the same machine. */
 const MAX_CPU_MILLISECONDS = 2000;
+/** Big inputs may take longer, but in proportion: a MB that takes the square of its length takes minutes. */
+const MAX_CPU_MILLISECONDS_PER_MB = 12_000;
 const MAX_EXTRA_BYTES = 256 * 2 ** 20;
 /** Longer messages fill a terminal with what a file claims. */
 const MAX_MESSAGE = 8000;
@@ -113,11 +115,16 @@ export async function runOne(target: FuzzTarget, input: FuzzInput, sandbox: Sand
   }
   const milliseconds = cpuMilliseconds() - start;
   const extra = (process.resourceUsage().maxRSS - rss) * 1024;
-  finding ??= milliseconds > MAX_CPU_MILLISECONDS ? `took ${Math.round(milliseconds)} ms` : undefined;
+  finding ??= milliseconds > mostMilliseconds(input) ? `took ${Math.round(milliseconds)} ms` : undefined;
   finding ??= extra > MAX_EXTRA_BYTES ? `took ${Math.round(extra / 2 ** 20)} MB of memory` : undefined;
   finding ??= changes();
   finding ??= leftovers(sandbox, input);
   return { refused, finding, milliseconds };
+}
+
+function mostMilliseconds(input: FuzzInput): number {
+  const bytes = [...input.values()].reduce((sum, { length }) => sum + length, 0);
+  return MAX_CPU_MILLISECONDS + (bytes / 2 ** 20) * MAX_CPU_MILLISECONDS_PER_MB;
 }
 
 /** What a problem lacks: its code's form, the file's name, a length that can be shown. */

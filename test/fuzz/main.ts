@@ -104,7 +104,7 @@ async function save(target: FuzzTarget, { findings }: Tally): Promise<void> {
 
 /** Findings of one kind are told once: what was thrown, and the first line of ours that it came through. */
 function kindOf(what: string): string {
-  return `${/^[^:\n]*/.exec(what)![0]} ${/\/src\/[^\s)]*/.exec(what)?.[0] ?? ''}`;
+  return `${/^[^:\n]*/.exec(what)![0].replace(/\d+/g, '')} ${/\/src\/[^\s)]*/.exec(what)?.[0] ?? ''}`;
 }
 
 async function replay(target: FuzzTarget, folder: string): Promise<number> {

@@ -1,10 +1,13 @@
 import { gguf } from './gguf.js';
+import { csv, json, jsonl } from './rows.js';
+import { runFile } from './runFile.js';
 import { safetensors } from './safetensors.js';
 import type { FuzzTarget } from './target.js';
+import { template } from './template.js';
 import { tokenizer } from './tokenizer.js';
 
 /** Every format that the product reads from files of others. */
-export const TARGETS: readonly FuzzTarget[] = [safetensors, gguf, tokenizer];
+export const TARGETS: readonly FuzzTarget[] = [safetensors, gguf, tokenizer, jsonl, json, csv, runFile, template];
 
 /** The target of that name. Throws with the names there are. */
 export function findTarget(name: string): FuzzTarget {
