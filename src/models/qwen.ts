@@ -20,7 +20,7 @@ export const qwen: Architecture = {
     readActivation(read, 'hidden_act', ['silu']);
     const sizes = readSizes(read, { maxPositions: 32768, ...(isThird ? { headSize: 128 } : {}) });
     // Qwen 2 has its biases whatever the config says.
-    const withOutput = isThird && read.flag('attention_bias', false);
+    const biased = isThird ? (read.flag('attention_bias', false) ? [...QKV, 'self_attn.o_proj'] : []) : QKV;
     return rotaryDecoder(
       {
         ...sizes,
@@ -29,10 +29,7 @@ export const qwen: Architecture = {
         norms: { beforeAttention: 'input_layernorm', beforeFeedForward: 'post_attention_layernorm' },
         normOffset: 0,
         headNorms: isThird,
-        biased: new Set([
-          ...(isThird && !withOutput ? [] : ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']),
-          ...(withOutput ? ['self_attn.o_proj'] : []),
-        ]),
+        biased: new Set(biased),
         activation: silu,
         scoreScale: 1 / Math.sqrt(sizes.headSize),
         tieWordEmbeddings: read.flag('tie_word_embeddings', false),
@@ -42,6 +39,8 @@ export const qwen: Architecture = {
     );
   },
 };
+
+const QKV = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'];
 
 /** The last layers may see a window only; the first `max_window_layers` see everything. */
 function readLayers(read: ConfigReader, layerCount: number, headSize: number): LayerForm[] {
