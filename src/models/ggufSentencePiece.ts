@@ -1,7 +1,11 @@
 import type { JsonObject } from '../common/json.js';
 
-/** Gemma's longest have 31 characters. Every way to cut each token is tried, so that the work grows with the square. */
+/**
+ * Gemma's longest token has 31 characters, and all of them together have two million. Every way to cut each token is
+ * tried, so that the work grows with the one times the other.
+ */
 export const MAX_PIECE = 128;
+export const MAX_PIECES = 2 ** 23;
 
 /** The parts of a `tokenizer.json` that depend on the kind of tokenizer. */
 export interface TokenizerForm {

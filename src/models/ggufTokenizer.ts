@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { GgufHeader, GgufValue } from './gguf.js';
 import type { TokenizerForm } from './ggufSentencePiece.js';
-import { MAX_PIECE, sentencePieceForm, spelledSpaces } from './ggufSentencePiece.js';
+import { MAX_PIECE, MAX_PIECES, sentencePieceForm, spelledSpaces } from './ggufSentencePiece.js';
 import { split } from './preTokenizer.js';
 
 /** GGUF's token types that matter here (llama.cpp's `llama_token_type`). */
@@ -99,8 +99,7 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
   const tokens = isSentencePiece ? listed.map(spelledSpaces) : listed;
   const vocabulary = new Map(tokens.map((token, id) => [token, id]));
   if (vocabulary.size !== tokens.length) refuse('the vocabulary holds a token twice', 'each token once');
-  const long = isSentencePiece ? tokens.findIndex((token) => token.length > MAX_PIECE) : -1;
-  if (long >= 0) refuse(`token ${long} has ${tokens[long]!.length} characters`, `at most ${MAX_PIECE}`);
+  if (isSentencePiece) checkPieces(tokens, refuse);
 
   const types = metadata.get('tokenizer.ggml.token_type');
   if (types !== undefined && !(Array.isArray(types) && types.length === tokens.length)) {
@@ -167,6 +166,13 @@ function readMerges(merges: readonly string[], refuse: Refuse): readonly string[
     refuse(`the merge ${shown(broken)} has no two parts`, 'two tokens with a space between');
   }
   return merges;
+}
+
+function checkPieces(tokens: readonly string[], refuse: Refuse): void {
+  const long = tokens.findIndex((token) => token.length > MAX_PIECE);
+  if (long >= 0) refuse(`token ${long} has ${tokens[long]!.length} characters`, `at most ${MAX_PIECE}`);
+  const all = tokens.reduce((sum, token) => sum + token.length, 0);
+  if (all > MAX_PIECES) refuse(`the vocabulary has ${all} characters`, `at most ${MAX_PIECES}`);
 }
 
 function byteLevelForm(
