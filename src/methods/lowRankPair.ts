@@ -5,7 +5,7 @@ import type { Site } from '../models/site.js';
 import { add } from '../tensor/ops/elementwise.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
 import { matmul } from '../tensor/ops/matmul.js';
-import { dropout } from '../tensor/ops/random.js';
+import { dropWithoutScale } from '../tensor/ops/random.js';
 import { transpose } from '../tensor/ops/shape.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
@@ -59,8 +59,10 @@ export function lowRankOutput(
     const rows = gatherRows(transpose(a, [1, 0]), x);
     return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
   }
-  const input = rate > 0 && seed !== undefined ? dropout(x, rate, seed, random.integer(2 ** 32)) : x;
-  return add(y, matmul(matmul(input, a, { transposeB: true }), b, { transposeB: true, alpha: scale }));
+  const drops = rate > 0 && seed !== undefined;
+  const input = drops ? dropWithoutScale(x, rate, seed, random.integer(2 ** 32)) : x;
+  const down = matmul(input, a, { transposeB: true });
+  return add(y, matmul(down, b, { transposeB: true, alpha: drops ? scale / (1 - rate) : scale }));
 }
 
 /**

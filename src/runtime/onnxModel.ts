@@ -1,9 +1,9 @@
-import { dimText, sameShape, shapeText } from '../tensor/dims.js';
+import { dimText, fixedShape, sameShape, shapeText } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
 import { ONNX_TYPE } from '../tensor/emitter.js';
 import { topologicalOrder } from '../tensor/order.js';
-import type { DType, Shape, Tensor, TensorType, TypedData } from '../tensor/tensor.js';
+import type { Constant, DType, Shape, Tensor, TensorType, TypedData } from '../tensor/tensor.js';
 import { typedData } from '../tensor/tensor.js';
 import { ProtobufWriter } from './protobuf.js';
 
@@ -70,7 +70,7 @@ export function buildOnnxModel(
         break;
       }
       case 'constant':
-        nameOf.set(tensor, emitter.data(tensor.data, tensor.shape as readonly number[], tensor.dtype));
+        nameOf.set(tensor, emitter.known(tensor));
         break;
       case 'applied': {
         const name = tensor.lower(
@@ -230,7 +230,16 @@ class GraphEmitter implements Emitter {
     });
   }
 
-  data(values: TypedData, shape: readonly number[], dtype: DType): string {
+  /** A constant of the graph. */
+  known({ data, shape, dtype }: Constant): string {
+    const lengths = fixedShape(shape);
+    // Equal scalars have one name, so that equal nodes which read them are found to be equal.
+    return data.length === 1
+      ? this.constant([...data].map(Number), lengths, dtype)
+      : this.data(data, lengths, dtype);
+  }
+
+  private data(values: TypedData, shape: readonly number[], dtype: DType): string {
     const name = this.fresh('constant');
     this.graph.message(5, (proto) => {
       for (const length of shape) proto.integer(1, length);

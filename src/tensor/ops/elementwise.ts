@@ -234,6 +234,7 @@ export function geluTanh(x: Tensor): Tensor {
 
 const castOp = defineOp<DType>({
   name: 'cast',
+  cheap: true,
   infer: ([x], dtype) => ({ dtype, shape: x!.shape }),
   gradient: (node, g) => [isFloat(node.inputs[0]!.dtype) ? () => cast(g, node.inputs[0]!.dtype) : undefined],
   lower: (emit, inputs, node) => emit.node('Cast', inputs, { to: ONNX_TYPE[node.dtype] }),
@@ -258,7 +259,6 @@ export function stopGradient(x: Tensor): Tensor {
 function comparison(name: string, onnx: string): (a: Tensor, b: Tensor | number) => Tensor {
   const apply = defineOp<null>({
     name,
-    cheap: true,
     infer: inferBinary(name, 'bool'),
     lower: (emit, inputs) => emit.node(onnx, inputs),
   });

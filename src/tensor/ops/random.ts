@@ -1,10 +1,10 @@
-import { addDims, multiplyDims, shapeText, sizeOf } from '../dims.js';
-import { defineOp } from '../defineOp.js';
-import type { Emitter } from '../emitter.js';
-import { ONNX_TYPE } from '../emitter.js';
+import { shapeText, sizeOf } from '../dims.js';
 import { scalar } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
-import { greaterOrEqual, mul, where } from './elementwise.js';
+import { bitwiseOr, bitwiseXor, shiftRight } from './bits.js';
+import { iota } from './dimValue.js';
+import { cast, greaterOrEqual, mul } from './elementwise.js';
+import { reshape } from './shape.js';
 
 /**
  * The integer hash `lowbias32` (C. Wellons, hash-prospector, 2018; public domain): two rounds of
@@ -12,51 +12,8 @@ import { greaterOrEqual, mul, where } from './elementwise.js';
  */
 const MIX = { shifts: [16, 15, 16], factors: [0x7feb352d, 0x846ca68b] } as const;
 
-/** Makes a stream's second key differ from its first; any odd constant does (here 2³² / golden ratio). */
-const SECOND_KEY = 0x9e3779b9;
-
-const randomUniformOp = defineOp<{ shape: Shape; stream: number }>({
-  name: 'randomUniform',
-  cheap: true,
-  infer: ([seed], { shape }) => {
-    const one = seed!.shape.length === 0 || (seed!.shape.length === 1 && seed!.shape[0] === 1);
-    if (!one || (seed!.dtype !== 'int32' && seed!.dtype !== 'uint32')) {
-      throw new Error(
-        `randomUniform: the seed is one int32 or uint32, not ${seed!.dtype} ${shapeText(seed!.shape)}`,
-      );
-    }
-    return { dtype: 'float32', shape };
-  },
-  lower: (emit, [seed], node, { shape, stream }) => {
-    const columns = shape.at(-1) ?? 1;
-    const rows = sizeOf(shape.slice(0, -1));
-    const twice = multiplyDims(rows, 2);
-    const all = addDims(twice, columns);
-
-    const word = node.inputs[0]!.dtype === 'uint32' ? seed! : emit.node('Cast', [seed!], { to: ONNX_TYPE.uint32 });
-    const streams = emit.constant([stream >>> 0, mixed(stream ^ SECOND_KEY)], [2], 'uint32');
-    const keys = mix(emit, emit.node('BitwiseXor', [word, streams]));
-    const key = (index: number): string => emit.node('Gather', [keys, emit.scalar(index, 'int64')], { axis: 0 });
-
-    const count = emit.node('Squeeze', [emit.dim(all)]);
-    const range = emit.node('Range', [emit.scalar(0, 'int64'), count, emit.scalar(1, 'int64')]);
-    const positions = emit.node('Cast', [range], { to: ONNX_TYPE.uint32 });
-    const hashes = mix(emit, emit.node('BitwiseXor', [positions, key(0)]), key(1));
-    const part = (from: string, to: string): string =>
-      emit.node('Slice', [hashes, from, to, emit.constant([0], [1], 'int64')]);
-    const column = (values: string): string =>
-      emit.node('Reshape', [values, emit.shape([...shape.slice(0, -1), 1])]);
-    const rowKeys = column(part(emit.dim(0), emit.dim(rows)));
-    const odd = emit.node('BitwiseOr', [part(emit.dim(rows), emit.dim(twice)), emit.scalar(1, 'uint32')]);
-    const columnKeys = part(emit.dim(twice), emit.dim(all));
-
-    const words = emit.node('Mul', [emit.node('BitwiseXor', [rowKeys, columnKeys]), column(odd)]);
-    // 24 bits are what a float32 in [0, 1) holds exactly.
-    const high = emit.node('Cast', [shiftRight(emit, words, 8)], { to: ONNX_TYPE.float32 });
-    const uniform = emit.node('Mul', [high, emit.scalar(2 ** -24, 'float32')]);
-    return shape.length > 0 ? uniform : emit.node('Squeeze', [uniform]);
-  },
-});
+/** Told apart by these, the hashes of one position as row, as row's multiplier and as column. Any numbers do. */
+const ROLES = { row: 0x9e3779b9, multiplier: 0x7f4a7c15, column: 0xf39cc060 } as const;
 
 /**
  * Uniform random numbers in [0, 1) as a pure function of seed, stream and position, so that a run that is
@@ -66,13 +23,15 @@ const randomUniformOp = defineOp<{ shape: Shape; stream: number }>({
  * leaves two integer ops for each element: u = ((R_row xor C_column) · M_row mod 2³²) / 2³², M odd, in steps
  * of 2⁻²⁴. That is multiply-shift hashing (Dietzfelbinger, Hagerup, Katajainen & Penttonen 1997) of hashed
  * keys with one random multiplier per row. A long vector has one row, so it costs a whole hash per element.
+ * The hash's first round knows the seed, its second the stream, so that all streams of a graph share the first.
  *
  * @param shape of the result, float32
  * @param seed one int32 or uint32, [] or [1], fed anew for each step
  * @param stream 32 bits that name the place of use: the hash of a site's name
  */
 export function randomUniform(shape: Shape, seed: Tensor, stream: number): Tensor {
-  return randomUniformOp([seed], { shape, stream });
+  // 24 bits are what a float32 in [0, 1) holds exactly.
+  return mul(cast(shiftRight(randomWords(shape, seed, stream), 8), 'float32'), 2 ** -24);
 }
 
 /**
@@ -82,20 +41,52 @@ export function randomUniform(shape: Shape, seed: Tensor, stream: number): Tenso
  * @param rate in [0, 1)
  */
 export function dropout(x: Tensor, rate: number, seed: Tensor, stream: number): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new Error(`dropout: the rate is at least 0 and below 1, not ${rate}`);
-  if (rate === 0) return x;
-  const kept = greaterOrEqual(randomUniform(x.shape, seed, stream), rate);
-  return where(kept, mul(x, 1 / (1 - rate)), scalar(0, x.dtype));
+  return mul(dropWithoutScale(x, rate, seed, stream), 1 / (1 - rate));
 }
 
-/** {@link MIX} in the graph; `between`, if given, is a second key that enters between the two rounds. */
-function mix(emit: Emitter, words: string, between?: string): string {
-  const [first, second, third] = MIX.shifts;
-  const folded = (x: string, by: number): string => emit.node('BitwiseXor', [x, shiftRight(emit, x, by)]);
-  const times = (x: string, factor: number): string => emit.node('Mul', [x, emit.scalar(factor, 'uint32')]);
-  const half = folded(times(folded(words, first), MIX.factors[0]), second);
-  const keyed = between === undefined ? half : emit.node('BitwiseXor', [half, between]);
-  return folded(times(keyed, MIX.factors[1]), third);
+/** {@link dropout} that leaves the division by 1 − rate to a product that follows. */
+export function dropWithoutScale(x: Tensor, rate: number, seed: Tensor, stream: number): Tensor {
+  if (!(rate >= 0 && rate < 1)) throw new Error(`dropout: the rate is at least 0 and below 1, not ${rate}`);
+  if (rate === 0) return x;
+  const words = cast(randomWords(x.shape, seed, stream), 'float32');
+  // A product with zeros and ones: ONNX Runtime's `Where` takes several times as long.
+  return mul(x, cast(greaterOrEqual(words, rate * 2 ** 32), x.dtype));
+}
+
+/** 32 random bits for each element, of which the upper ones are the better. */
+function randomWords(shape: Shape, seed: Tensor, stream: number): Tensor {
+  const one = seed.shape.length === 0 || (seed.shape.length === 1 && seed.shape[0] === 1);
+  if (!one || (seed.dtype !== 'int32' && seed.dtype !== 'uint32')) {
+    throw new Error(`randomUniform: the seed is one int32 or uint32, not ${seed.dtype} ${shapeText(seed.shape)}`);
+  }
+  const word = reshape(cast(seed, 'uint32'), []);
+  const hashed = (positions: Tensor, role: number): Tensor => {
+    const key = secondRound(firstRound(bitwiseXor(word, word32(role))));
+    const own = word32(mixed(stream ^ role));
+    return secondRound(bitwiseXor(firstRound(bitwiseXor(positions, key)), own));
+  };
+  const leading = shape.slice(0, -1);
+  const rows = reshape(cast(iota(sizeOf(leading)), 'uint32'), shape.length === 0 ? [] : [...leading, 1]);
+  const columns = shape.length === 0 ? word32(0) : cast(iota(shape.at(-1)!), 'uint32');
+  const odd = bitwiseOr(hashed(rows, ROLES.multiplier), word32(1));
+  return mul(bitwiseXor(hashed(rows, ROLES.row), hashed(columns, ROLES.column)), odd);
+}
+
+function firstRound(words: Tensor): Tensor {
+  const [first, second] = MIX.shifts;
+  return folded(mul(folded(words, first), word32(MIX.factors[0])), second);
+}
+
+function secondRound(words: Tensor): Tensor {
+  return folded(mul(words, word32(MIX.factors[1])), MIX.shifts[2]);
+}
+
+function folded(words: Tensor, by: number): Tensor {
+  return bitwiseXor(words, shiftRight(words, by));
+}
+
+function word32(value: number): Tensor {
+  return scalar(value >>> 0, 'uint32');
 }
 
 /** {@link MIX} now, of one 32-bit word. */
@@ -104,8 +95,4 @@ function mixed(word: number): number {
   let x = Math.imul(word ^ (word >>> first), MIX.factors[0]);
   x = Math.imul(x ^ (x >>> second), MIX.factors[1]);
   return (x ^ (x >>> third)) >>> 0;
-}
-
-function shiftRight(emit: Emitter, words: string, by: number): string {
-  return emit.node('BitShift', [words, emit.scalar(by, 'uint32')], { direction: 'RIGHT' });
 }

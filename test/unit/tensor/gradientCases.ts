@@ -1,13 +1,14 @@
 // One or more cases for every op: what gradients.test.ts and lowering.test.ts differentiate and compare.
 import { dim } from '../../../src/tensor/dims.js';
 import { after } from '../../../src/tensor/ops/after.js';
+import { bitwiseOr, bitwiseXor, shiftRight } from '../../../src/tensor/ops/bits.js';
 import { crossEntropy, crossEntropySlope } from '../../../src/tensor/ops/crossEntropy.js';
 import { dimValue, iota } from '../../../src/tensor/ops/dimValue.js';
 import * as elementwise from '../../../src/tensor/ops/elementwise.js';
 import { gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { layerNorm, rmsInverse, rmsNorm } from '../../../src/tensor/ops/normalization.js';
-import { dropout, randomUniform } from '../../../src/tensor/ops/random.js';
+import { dropout } from '../../../src/tensor/ops/random.js';
 import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
 import * as shapes from '../../../src/tensor/ops/shape.js';
@@ -366,5 +367,7 @@ export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   and: (x) => elementwise.and(less(x, 1), less(x, 2)),
   dimValue: (x) => dimValue(x.shape[0]!, 'float64'),
   iota: (x) => iota(x.shape[0]!, 'int32'),
-  randomUniform: (x) => randomUniform(x.shape, cast(reduce.reduceSum(x, [0, 1]), 'int32'), 1),
+  bitwiseXor: (x) => bitwiseXor(cast(x, 'uint32'), cast(x, 'uint32')),
+  bitwiseOr: (x) => bitwiseOr(cast(x, 'uint32'), cast(x, 'uint32')),
+  shiftRight: (x) => shiftRight(cast(x, 'uint32'), 1),
 };

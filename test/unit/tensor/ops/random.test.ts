@@ -14,22 +14,24 @@ const runtime = await onnxRuntime({ threads: 2 });
 
 /** The same numbers in plain JavaScript: what the graph has to give, bit for bit. */
 function reference(shape: readonly number[], seed: number, stream: number): number[] {
-  const mix = (word: number, between = 0): number => {
-    let x = word;
-    x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-    x = x ^ (x >>> 15) ^ between;
-    x = Math.imul(x, 0x846ca68b);
-    return (x ^ (x >>> 16)) >>> 0;
+  const first = (word: number): number => {
+    const x = Math.imul(word ^ (word >>> 16), 0x7feb352d);
+    return x ^ (x >>> 15);
   };
-  const key = mix(seed ^ stream);
-  const between = mix(seed ^ mix(stream ^ 0x9e3779b9));
+  const second = (word: number): number => {
+    const x = Math.imul(word, 0x846ca68b);
+    return x ^ (x >>> 16);
+  };
+  const hash = (position: number, role: number): number => {
+    const key = second(first(seed ^ role));
+    return second(first(position ^ key) ^ second(first(stream ^ role)));
+  };
   const columns = shape.at(-1) ?? 1;
   const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
-  const hash = (position: number): number => mix(position ^ key, between);
   const values: number[] = [];
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const word = Math.imul(hash(row) ^ hash(2 * rows + column), hash(rows + row) | 1);
+      const word = Math.imul(hash(row, 0x9e3779b9) ^ hash(column, 0xf39cc060), hash(row, 0x7f4a7c15) | 1);
       values.push((word >>> 8) / 2 ** 24);
     }
   }
@@ -178,6 +180,41 @@ describe('statistics of randomUniform', () => {
       for (let j = 0; j < i; j++) {
         const correlation = all[i]!.reduce((sum, u, at) => sum + 12 * (u - 0.5) * (all[j]![at]! - 0.5), 0) / count;
         assert.ok(Math.abs(correlation) < 4 / Math.sqrt(count), `draws ${i} and ${j}: correlation ${correlation}`);
+      }
+    }
+  });
+});
+
+describe('independence of streams', () => {
+  const shape = [128, 192];
+  const streams = [0, 1, 2 ** 31, 0xffffffff, hashText('q'), hashText('k'), 0x9e3779b9];
+
+  test('pairs of numbers at one place in two streams fill their square evenly', async () => {
+    const draws = await Promise.all(streams.map(async (stream) => (await draw(shape, [3], stream))[0]!));
+    for (const [i, first] of draws.entries()) {
+      for (const second of draws.slice(0, i)) {
+        assertChiSquare(
+          first.map((u, at) => Math.floor(u * 16) * 16 + Math.floor(second[at]! * 16)),
+          256,
+        );
+      }
+    }
+  });
+
+  test('masks of two streams agree as often in every row and column as masks drawn by chance', async () => {
+    const [rows, columns] = shape as [number, number];
+    const draws = await Promise.all(streams.map(async (stream) => (await draw(shape, [4], stream))[0]!));
+    for (const [i, first] of draws.entries()) {
+      for (const second of draws.slice(0, i)) {
+        const agreement = (along: number, across: (at: number) => number): number => {
+          const sums = new Array<number>(along).fill(0);
+          first.forEach((u, at) => (sums[across(at)]! += u < 0.5 === second[at]! < 0.5 ? 1 : -1));
+          return sums.reduce((total, sum) => total + (sum ** 2 * along) / (rows * columns), 0);
+        };
+        const byRow = agreement(rows, (at) => Math.floor(at / columns));
+        const byColumn = agreement(columns, (at) => at % columns);
+        assert.ok(Math.abs(byRow - rows) < 4 * Math.sqrt(2 * rows), `rows: χ² ${byRow}`);
+        assert.ok(Math.abs(byColumn - columns) < 4 * Math.sqrt(2 * columns), `columns: χ² ${byColumn}`);
       }
     }
   });
