@@ -1,7 +1,7 @@
 import type { JsonObject } from '../common/json.js';
 
 /**
- * Gemma's longest token has 31 characters, and all of them together have two million. Every way to cut each token is
+ * Gemma's longest token has 31 characters, and all of them together 1.5 million. Every way to cut each token is
  * tried, so that the work grows with the one times the other.
  */
 export const MAX_PIECE = 128;
