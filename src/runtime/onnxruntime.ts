@@ -89,13 +89,16 @@ function sessionOptions(options: RuntimeOptions, folder: string | undefined): Or
     intraOpNumThreads: options.threads ?? 0,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
+    ...(options.traces === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.traces }),
     extra: {
       session: {
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
         // Packed copies of the weights would undo their mapping.
         disable_prepacking: '1',
-        // Threads that spin while they wait take the core from the editor, and from each other on a busy machine.
-        intra_op: { allow_spinning: '0' },
+        // A step is thousands of short ops: waking a sleeping thread for each takes longer than many of them, so
+        // threads spin for the time between two ops. By default they would spin for longer than that, which takes
+        // the core from the editor, and from each other on a busy machine.
+        intra_op: { allow_spinning: '1', spin_duration_us: '20' },
       },
     },
   };

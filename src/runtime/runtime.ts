@@ -28,6 +28,8 @@ export interface Program {
 export interface RuntimeOptions {
   /** Threads for one op; default: one per core. */
   readonly threads?: number;
+  /** For measurements: each program leaves a trace of its nodes in a file whose path starts so. */
+  readonly traces?: string;
 }
 
 /** Float32 values of frozen weights in files of one folder, as `models/checkpoint.ts` maps them. */
