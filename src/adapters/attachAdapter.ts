@@ -38,12 +38,16 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
   return { method, values: loaded.values, warnings: [...warnings, ...found, ...loaded.warnings] };
 }
 
-/** Methods know no files: problems that name no place get the config's. */
 function inFile<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof ProblemError) || error.problem.where !== undefined) throw error;
-    return fail({ ...error.problem, where: { file } }, error);
+    return failIn(file, error);
   }
+}
+
+/** Methods know no files: problems that name no place get this one. Other errors are thrown as they are. */
+export function failIn(file: string, error: unknown): never {
+  if (!(error instanceof ProblemError) || error.problem.where !== undefined) throw error;
+  return fail({ ...error.problem, where: { file } }, error);
 }

@@ -1,6 +1,7 @@
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
+import { failIn } from './attachAdapter.js';
 import { readAdapter } from './readAdapter.js';
 
 export interface Inspection {
@@ -29,7 +30,9 @@ export interface Inspection {
  */
 export async function inspectAdapter(folder: string): Promise<Inspection> {
   const adapter = await readAdapter(folder);
-  const { modules, unknown, ...found } = await adapter.format.inspect(adapter);
+  const { modules, unknown, ...found } = await adapter.format
+    .inspect(adapter)
+    .catch((error: unknown) => failIn(adapter.configFile, error));
   const problems = [...found.problems];
   const report = (code: string, problem: Pick<Problem, 'message' | 'mend'>): void => {
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });

@@ -31,7 +31,8 @@ export function addLowRank(
 }
 
 /**
- * ‖B·A‖_F without forming the product: trace((BᵀB)(AAᵀ)) is a sum over r × r Gram matrices.
+ * ‖B·A‖_F, by the cheaper of two ways: trace((BᵀB)(AAᵀ)), a sum over r × r Gram matrices, or the product itself where
+ * the rank is above that of any matrix of its size.
  *
  * @param b [rows, r]
  * @param a [r, columns]
@@ -39,6 +40,7 @@ export function addLowRank(
 export function lowRankNorm(b: Float32Array, a: Float32Array, r: number): number {
   const rows = b.length / r;
   const columns = a.length / r;
+  if (r > Math.min(rows, columns)) return productNorm(b, a, r);
   let trace = 0;
   for (let k = 0; k < r; k++) {
     for (let l = 0; l < r; l++) {
@@ -50,6 +52,20 @@ export function lowRankNorm(b: Float32Array, a: Float32Array, r: number): number
     }
   }
   return Math.sqrt(Math.max(0, trace));
+}
+
+function productNorm(b: Float32Array, a: Float32Array, r: number): number {
+  const rows = b.length / r;
+  const columns = a.length / r;
+  let squares = 0;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      let sum = 0;
+      for (let k = 0; k < r; k++) sum += b[i * r + k]! * a[k * columns + j]!;
+      squares += sum * sum;
+    }
+  }
+  return Math.sqrt(squares);
 }
 
 /** The transpose of a row-major matrix [rows, columns]. */

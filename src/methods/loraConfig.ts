@@ -94,7 +94,7 @@ export function loraConfigFromPeft(
       }
       continue;
     }
-    if (key in known) kept[key] = value;
+    if (Object.hasOwn(known, key)) kept[key] = value;
     else if (isOff(value)) {
       if (!KNOWN_OFF.has(key)) {
         warnings.push({

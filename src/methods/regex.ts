@@ -7,11 +7,25 @@ import { TimeUp, withinTime } from '../common/watchdog.js';
  */
 const MAX_MILLISECONDS = 500;
 
+/** Calls that end at once are not counted: a sane pattern may be asked as often as there is need. */
+const FREE_MILLISECONDS = 20;
+
+/** What is left of the time that expressions may take together, in milliseconds. */
+export interface RegexTime {
+  left: number;
+}
+
+/** Time for expressions that are asked again and again. */
+export function regexTime(): RegexTime {
+  return { left: MAX_MILLISECONDS };
+}
+
 /**
  * Runs a user's regular expression on texts, in bounded time.
  *
  * @param pattern as the user wrote it
  * @param wrap makes of it the expression that is run: anchors, prefixes
+ * @param time shared with other calls; default: as much as one expression may take
  * @returns one match, or null, for each text
  * @throws ProblemError `targets.regex`: not an expression; `targets.regex-time`: it does not end
  */
@@ -19,24 +33,55 @@ export function execAll(
   pattern: string,
   wrap: (pattern: string) => string,
   texts: readonly string[],
+  time = regexTime(),
 ): (RegExpExecArray | null)[] {
-  // Compiled by itself first: `a)|(b` is none, though anchors around it would make it one.
-  compile(pattern, pattern);
-  const expression = compile(wrap(pattern), pattern);
+  const expression = compileWrapped(pattern, wrap);
+  return bounded(time, `'${pattern}'`, () => texts.map((text) => expression.exec(text)));
+}
+
+/**
+ * The first of a user's regular expressions that matches a text; undefined where none does.
+ *
+ * @param time what they may take, in this call and others
+ * @throws ProblemError as {@link execAll}
+ */
+export function firstMatch(
+  patterns: readonly string[],
+  wrap: (pattern: string) => string,
+  text: string,
+  time: RegexTime,
+): string | undefined {
+  const expressions = patterns.map((pattern) => compileWrapped(pattern, wrap));
+  return bounded(time, `one of '${patterns.join("', '").slice(0, 200)}'`, () =>
+    patterns.find((_, at) => expressions[at]!.test(text)),
+  );
+}
+
+function bounded<T>(time: RegexTime, shown: string, work: () => T): T {
+  const start = performance.now();
   try {
-    return withinTime(MAX_MILLISECONDS, () => texts.map((text) => expression.exec(text)));
+    return withinTime(Math.max(1, Math.ceil(time.left)), work);
   } catch (error) {
     if (!(error instanceof TimeUp)) throw error;
     return fail(
       {
         code: 'targets.regex-time',
-        message: `the regular expression '${pattern}' did not end within ${MAX_MILLISECONDS} ms on the model's module paths`,
+        message: `the regular expression ${shown} did not end within ${MAX_MILLISECONDS} ms on the model's module paths`,
         expected: 'an expression without nested repetitions such as (a+)+',
         mend: 'Write it simpler, or list the names of the modules.',
       },
       error,
     );
+  } finally {
+    const taken = performance.now() - start;
+    if (taken > FREE_MILLISECONDS) time.left -= taken;
   }
+}
+
+function compileWrapped(pattern: string, wrap: (pattern: string) => string): RegExp {
+  // Compiled by itself first: `a)|(b` is none, though anchors around it would make it one.
+  compile(pattern, pattern);
+  return compile(wrap(pattern), pattern);
 }
 
 function compile(source: string, shown: string): RegExp {

@@ -4,7 +4,8 @@ import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
-import { execAll } from './regex.js';
+import { execAll, firstMatch, regexTime } from './regex.js';
+import type { RegexTime } from './regex.js';
 
 /** Which modules a method takes hold of, under HF PEFT's names and with its meaning (`LoraConfig`). */
 export const TargetOptions = {
@@ -146,9 +147,14 @@ function matched<S extends Matchable>(entry: string, inList: boolean, sites: rea
  * key that, as a regular expression, matches the path or its ending behind a dot.
  */
 export function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  const key = Object.keys(pattern).find((each) => execAll(each, pathOrEnding, [path])[0] !== null);
+  const time = patternTimes.get(pattern) ?? regexTime();
+  patternTimes.set(pattern, time);
+  const key = firstMatch(Object.keys(pattern), pathOrEnding, path, time);
   return key === undefined ? undefined : pattern[key];
 }
+
+/** A pattern is asked for each module: in all these calls together its keys have the time of one expression. */
+const patternTimes = new WeakMap<object, RegexTime>();
 
 /** Keys of a pattern that match none of the modules, each as a problem with the nearest module name. */
 export function idlePatternKeys(
@@ -156,8 +162,9 @@ export function idlePatternKeys(
   pattern: Readonly<Record<string, number>>,
   paths: readonly string[],
 ): Problem[] {
+  const time = regexTime();
   return Object.keys(pattern)
-    .filter((key) => execAll(key, pathOrEnding, paths).every((match) => match === null))
+    .filter((key) => execAll(key, pathOrEnding, paths, time).every((match) => match === null))
     .map((key) => {
       const near = nearestName(key.replace(/^\^/, ''), new Set(paths.flatMap(endings)));
       const anchored = key.startsWith('^')
@@ -187,8 +194,9 @@ function layerFilter(options: TargetOptions, sites: readonly Matchable[]): (site
   const patterns = typeof pattern === 'string' ? [pattern] : pattern;
   if (patterns.length === 0) return (site) => site.layer !== undefined && numbers.has(site.layer);
   const paths = sites.map((site) => site.path);
+  const time = regexTime();
   const found = patterns.map((name) =>
-    execAll(name, (each) => `^(?:.*?\\.)?(?:${each})\\.(?<layer>\\d+)\\.`, paths),
+    execAll(name, (each) => `^(?:.*?\\.)?(?:${each})\\.(?<layer>\\d+)\\.`, paths, time),
   );
   const layers = new Map(
     paths.map((path, at) => [path, found.find((matches) => matches[at] !== null)?.[at]?.groups?.['layer']]),

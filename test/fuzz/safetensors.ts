@@ -182,7 +182,7 @@ export const safetensors: FuzzTarget = {
   },
 };
 
-type TensorLine = readonly [name: string, dtype: string, shape: readonly number[]];
+export type TensorLine = readonly [name: string, dtype: string, shape: readonly number[]];
 
 /** A safetensors file with numbers that count up. */
 export function tensorFile(tensors: readonly TensorLine[]): Uint8Array {
@@ -194,6 +194,15 @@ export function tensorFile(tensors: readonly TensorLine[]): Uint8Array {
   });
   const data = Uint8Array.from({ length: offset }, (_, i) => (i * 7) & 0x3f);
   return withHeader(jsonBytes({ __metadata__: { format: 'pt' }, ...Object.fromEntries(header) }), data);
+}
+
+/** {@link tensorFile} whose bytes are small float32 numbers. */
+export function floatFile(tensors: readonly TensorLine[]): Uint8Array {
+  const file = tensorFile(tensors);
+  const start = 8 + Number(Buffer.from(file).readBigUInt64LE(0));
+  const count = (file.length - start) / 4;
+  const numbers = Float32Array.from({ length: count }, (_, i) => ((i % 13) - 6) / 8);
+  return Buffer.concat([file.subarray(0, start), new Uint8Array(numbers.buffer)]);
 }
 
 /** Changes the header by its meaning, or the bytes. */

@@ -1,3 +1,4 @@
+import { adapter } from './adapter.js';
 import { gguf } from './gguf.js';
 import { csv, json, jsonl } from './rows.js';
 import { runFile } from './runFile.js';
@@ -7,7 +8,17 @@ import { template } from './template.js';
 import { tokenizer } from './tokenizer.js';
 
 /** Every format that the product reads from files of others. */
-export const TARGETS: readonly FuzzTarget[] = [safetensors, gguf, tokenizer, jsonl, json, csv, runFile, template];
+export const TARGETS: readonly FuzzTarget[] = [
+  safetensors,
+  gguf,
+  tokenizer,
+  jsonl,
+  json,
+  csv,
+  runFile,
+  template,
+  adapter,
+];
 
 /** The target of that name. Throws with the names there are. */
 export function findTarget(name: string): FuzzTarget {

@@ -1,0 +1,173 @@
+import { attachAdapter } from '../../src/adapters/attachAdapter.js';
+import { inspectAdapter } from '../../src/adapters/inspect.js';
+import { readAdapter } from '../../src/adapters/readAdapter.js';
+import type { Random } from '../../src/common/random.js';
+import type { LoraOptions } from '../../src/methods/lora.js';
+import { attachLora, fakeContext, randomValues, smallSites } from '../unit/methods/fakeModel.js';
+import { sameBits } from './checkTensors.js';
+import { checkProblems, writeInput } from './fuzz.js';
+import { mutateJsonBytes } from './json.js';
+import { floatFile, mutateTensorFile } from './safetensors.js';
+import { broken, changeOneFile, oneIn, pick, withoutOneFile } from './target.js';
+import type { FuzzInput, FuzzTarget } from './target.js';
+
+const CONFIG = 'adapter_config.json';
+const WEIGHTS = 'adapter_model.safetensors';
+
+/** What PEFT writes beside the options that there are here. */
+const SILENT = {
+  peft_version: '0.17.0',
+  task_type: 'CAUSAL_LM',
+  base_model_name_or_path: 'org/base',
+  alora_invocation_tokens: null,
+  arrow_config: null,
+  layer_replication: null,
+  megatron_config: null,
+  loftq_config: {},
+  lora_bias: false,
+  qalora_group_size: 16,
+  trainable_token_indices: null,
+  use_dora: false,
+};
+
+const SEEDS: readonly Partial<LoraOptions>[] = [
+  { r: 2, target_modules: ['q_proj', 'v_proj'] },
+  {
+    r: 3,
+    use_rslora: true,
+    target_modules: String.raw`.*\.layers\.\d+\.(q|v)_proj`,
+    rank_pattern: { q_proj: 2, [String.raw`1\.v_proj`]: 1 },
+    alpha_pattern: { '^model.layers.0.q_proj': 4 },
+  },
+  { r: 1, target_modules: 'all-linear', bias: 'all', modules_to_save: ['lm_head'], exclude_modules: ['v_proj'] },
+  { r: 2, target_modules: ['embed_tokens', 'q_proj'], layers_to_transform: [0], layers_pattern: 'layers' },
+];
+
+const WORDS = {
+  keys: [
+    ...['r', 'lora_alpha', 'lora_dropout', 'bias', 'target_modules', 'exclude_modules', 'layers_to_transform'],
+    ...['layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'init_lora_weights'],
+    ...[
+      'peft_type',
+      'type',
+      'fan_in_fan_out',
+      'q_proj',
+      'v_proj',
+      '(',
+      '(.*)*x',
+      'lora_A',
+      ...Object.keys(SILENT),
+    ],
+  ],
+  values: [
+    ...[
+      '1e9',
+      '4096',
+      '4097',
+      '0',
+      '2',
+      '"2"',
+      '2.0',
+      '[2]',
+      '"LORA"',
+      '"lora"',
+      '"IA3"',
+      '"ADALORA"',
+      '"all"',
+      '"lora_only"',
+    ],
+    ...[
+      '"all-linear"',
+      '["all-linear"]',
+      '["q_proj"]',
+      '["q_proj",1]',
+      '"q_proj|("',
+      '"(.*)*x"',
+      '"(.+.+)+!"',
+      '".*"',
+      '""',
+      '[""]',
+    ],
+    ...[
+      '["lm_head","embed_tokens"]',
+      '["layers"]',
+      '[0,1,2]',
+      '[-1]',
+      '0',
+      '"layers"',
+      '"(?<layer>a)"',
+      '["h","("]',
+    ],
+    ...[
+      '{"q_proj":1e9}',
+      '{"(":2}',
+      '{"(.*)*x":2}',
+      '{"q_proj":0}',
+      '{"__proto__":2}',
+      '{"":1}',
+      '"pissa"',
+      '"olora"',
+      '"gaussian"',
+    ],
+    ...['[1,2,3]', '{"use":true}', '"<|invoke|>"', 'true', manyPatterns('x'), manyPatterns('[a-z]+.x')],
+  ],
+};
+
+/** A pattern for each of very many modules. */
+function manyPatterns(key: string): string {
+  return JSON.stringify(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`${key}${i}`, 1])));
+}
+
+/** Adapter folders as Hugging Face PEFT writes them. */
+export const adapter: FuzzTarget = {
+  name: 'adapter',
+  seeds: () =>
+    Promise.resolve(
+      SEEDS.map((options): FuzzInput => {
+        const method = attachLora(options);
+        const saved = method.save(randomValues(method));
+        if (saved.kind !== 'adapter') throw new Error('LoRA saves an adapter');
+        const lines = saved.tensors.map(({ name, shape }) => [name, 'F32', shape] as const);
+        return new Map([
+          [CONFIG, Buffer.from(JSON.stringify({ ...SILENT, ...saved.config }))],
+          [WEIGHTS, floatFile(lines)],
+        ]);
+      }),
+    ),
+  mutate(input, rng, others) {
+    if (oneIn(rng, 50)) return withoutOneFile(input, rng);
+    if (oneIn(rng, 300)) return new Map([...input, [WEIGHTS, hugeRank(rng)]]);
+    return changeOneFile(input, rng, (bytes, name) =>
+      name === CONFIG
+        ? mutateJsonBytes(bytes, rng, WORDS)
+        : mutateTensorFile(bytes, rng, pick(rng, others).get(WEIGHTS)),
+    );
+  },
+  async run(input, sandbox) {
+    writeInput(sandbox, input);
+    const inspection = await inspectAdapter(sandbox.folder);
+    checkProblems(inspection.problems, sandbox);
+    const opened = await readAdapter(sandbox.folder);
+    const { method, values, warnings } = await attachAdapter(opened, fakeContext(smallSites()));
+    checkProblems(warnings, sandbox);
+    const saved = method.save(values);
+    if (saved.kind !== 'adapter') broken('an adapter became a model');
+    else {
+      for (const { name, shape, data } of saved.tensors) {
+        const length = shape.reduce((a, b) => a * b, 1);
+        if (data.length !== length) broken(`${name} of [${shape.join()}] has ${data.length} numbers`);
+        if (!sameBits(data, await opened.read(name))) broken(`${name} changed by loading and saving`);
+      }
+    }
+  },
+};
+
+/** Small files whose rank is out of all proportion: what takes the square of the rank never ends. */
+function hugeRank(rng: Random): Uint8Array {
+  const rank = pick(rng, [4097, 50_000]);
+  const module = 'base_model.model.model.layers.0.q_proj';
+  return floatFile([
+    [`${module}.lora_A.weight`, 'F32', [rank, 1]],
+    [`${module}.lora_B.weight`, 'F32', [1, rank]],
+  ]);
+}
