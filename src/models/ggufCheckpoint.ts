@@ -99,7 +99,7 @@ function huggingFaceNames(header: GgufHeader, { layerNames, modelType }: GgufArc
   const names = new Map<string, string>();
   for (const ggufName of header.tensors.keys()) {
     if (ggufName === ROPE_FACTORS) continue;
-    const layer = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(ggufName);
+    const layer = /^blk\.(0|[1-9]\d*)\.(\w+)\.(weight|bias)$/.exec(ggufName);
     const module = layer ? layerNames.get(layer[2]!) : undefined;
     const name =
       module === undefined ? TOP_NAMES.get(ggufName) : `model.layers.${layer![1]}.${module}.${layer![3]}`;
@@ -196,6 +196,18 @@ function checkShapes(
     const shape = linears[module] ?? [module.startsWith('self_attn.') ? headDim : hiddenSize];
     return [module, shape] as const;
   });
+  const beyond = [...names.keys()].find(
+    (name) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? 0) >= layers,
+  );
+  if (beyond !== undefined) {
+    fail({
+      code: 'gguf.tensor-name',
+      message: `tensor ${names.get(beyond)} belongs to a layer that the model does not have`,
+      where: { file: header.file },
+      expected: `blk.0 to blk.${layers - 1}, by llama.block_count`,
+      mend: 'Download or convert the file again.',
+    });
+  }
   for (let layer = 0; layer < layers; layer++) {
     for (const [module, shape] of expected) {
       const name = `model.layers.${layer}.${module}`;

@@ -29,8 +29,13 @@ class Evaluated {
   constructor(readonly result: TemplateValue) {}
 }
 
-/** These give a value that is there already. */
-const LOOK_UPS = new Set(['Identifier', 'MemberExpression']);
+/** Whether it gives a value that is there already: a name or a part, but not a slice. */
+function isLookUp({ type, property }: Node): boolean {
+  return (
+    type === 'Identifier' ||
+    (type === 'MemberExpression' && isNode(property) && property.type !== 'SliceExpression')
+  );
+}
 
 /** Runs a parsed template on variables. Throws {@link TemplateStop} where it takes too many steps or grows too much. */
 export function evaluateTemplate(program: unknown, variables: Readonly<Record<string, unknown>>): string {
@@ -119,7 +124,7 @@ function limitedEvaluator(scope: TemplateScope): Evaluator {
     }
     if (!isNode(statement)) return evaluate(statement, inner);
     const value = evaluate(prepared(statement, inner), inner);
-    if (value !== undefined && !LOOK_UPS.has(statement.type)) growth.checkMade(value);
+    if (value !== undefined && !isLookUp(statement)) growth.checkMade(value);
     return value;
   };
   return evaluator;

@@ -74,7 +74,6 @@ function llama(hidden: number, inner: number, types: readonly number[]): Parts {
     'blk.0.attn_norm.weight': [hidden],
     'blk.0.ffn_norm.weight': [hidden],
     'blk.0.attn_q.weight': [hidden, 4],
-    'blk.0.attn_q.bias': [4],
     'blk.0.attn_k.weight': [hidden, 2],
     'blk.0.attn_v.weight': [hidden, 2],
     'blk.0.attn_output.weight': [4, hidden],

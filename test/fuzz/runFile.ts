@@ -58,7 +58,7 @@ export const runFile: FuzzTarget = {
         (text): FuzzInput =>
           new Map([
             [FILE, Buffer.from(text)],
-            [OVERRIDES, Buffer.from('training.seed=7\nmethod.0.r=4')],
+            [OVERRIDES, Buffer.from('training.seed=7\ndata.max_rows=9')],
             ['model.gguf', Buffer.from('GGUF')],
             ['rows.jsonl', Buffer.from('{}\n')],
           ]),
@@ -284,6 +284,7 @@ const SETTINGS = [
   ...OPTIONS.map((name) => `training.${name}=1`),
   ...[
     'method.r=4',
+    'method.0.r=4',
     'method.0.r=x',
     'method.1.type=lora',
     'method.9.type=lora',

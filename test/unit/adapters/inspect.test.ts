@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import type { Inspection } from '../../../src/adapters/inspect.js';
 import type { AdapterParts } from '../../support/adapters.js';
-import { adapterParts, temporaryFolder, writeParts } from '../../support/adapters.js';
+import { adapterParts, problem, temporaryFolder, writeParts } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
 
 const folder = temporaryFolder();
@@ -95,4 +95,11 @@ test('what does not belong together is reported, not thrown', async () => {
   });
   assert.deepEqual(codes(dora), ['adapter.config']);
   assert.deepEqual([dora.modules.length, dora.r, dora.alpha], [14, 4, 8]);
+});
+
+test('a pattern that is no expression is refused with the file that holds it', async () => {
+  const broken = inspectChanged((parts) => {
+    parts.config = { ...parts.config, rank_pattern: { '(': 2 } };
+  });
+  await assert.rejects(broken, problem('targets.regex', 'adapter_config.json', "'('"));
 });

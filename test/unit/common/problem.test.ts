@@ -45,6 +45,18 @@ test('fail throws the problem, with its cause', () => {
   );
 });
 
+test('names out of files may have megabytes: texts are cut in their middle, codes and places stay', () => {
+  const long = 'x'.repeat(1_000_000);
+  const { problem: found, message } = new ProblemError({
+    ...problem,
+    message: `the tensor ${long} has no shape`,
+    expected: long,
+  });
+  assert.match(found.message, /^the tensor x+ … x+ has no shape$/);
+  assert.ok(message.length < 10_000, String(message.length));
+  assert.deepEqual([found.code, found.where, found.mend], [problem.code, problem.where, problem.mend]);
+});
+
 test('any other error is an internal problem that asks for a report', () => {
   const internal = problemOf(new TypeError('x is undefined'));
   assert.equal(internal.code, 'internal');

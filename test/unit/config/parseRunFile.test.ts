@@ -142,6 +142,7 @@ describe('parseRunFile', () => {
     const problems = problemsOf(runText('', lines.join('')));
     assert.equal(problems.length, 101);
     assert.equal(problems.at(-1)?.message, 'there are 30 more problems');
+    assert.equal(problems.at(-1)?.where?.file, FILE);
   });
 
   it('finds places of values, keys and defaults', () => {

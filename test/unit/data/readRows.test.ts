@@ -186,6 +186,18 @@ test('a file whose rows are all broken is an error with the first reasons', asyn
   assert.match(message, /none of the 2 rows.*line 2: not valid JSON.*line 3: an array, not an object/);
 });
 
+test('many rows in one line and many columns take time in proportion', { timeout: 30_000 }, async () => {
+  const count = 300_000;
+  // Were the line breaks or the names looked for in all that follows, each of these would take minutes.
+  const rows = await rowsOf('.json', `[${'{},'.repeat(count)}{}]`, 2 ** 20);
+  assert.equal(rows.length, count + 1);
+  assert.ok(rows.every(({ line }) => line === 1));
+  const names = Array.from({ length: count }, (_, i) => `c${i}`).join();
+  const [wide] = await rowsOf('.csv', `${names}\n${names}\n`, 2 ** 20);
+  assert.ok(wide !== undefined && 'value' in wide);
+  assert.equal(Object.keys(wide.value).length, count);
+});
+
 test('a 1 GB line fails after the limit, without being read', async () => {
   for (const extension of ['.jsonl', '.csv', '.txt'] as const) {
     let sent = 0;

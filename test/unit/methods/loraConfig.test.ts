@@ -111,6 +111,14 @@ test('★15 a key that is off is passed over with a warning, one that is on stop
   }
 });
 
+test('a key like a property of objects is an unknown key', () => {
+  const config = JSON.parse('{"__proto__":{"r":9},"constructor":[1]}') as Record<string, Json>;
+  for (const key of ['__proto__', 'constructor']) {
+    const own = Object.fromEntries([...Object.entries(PLAIN), [key, config[key]!]]);
+    assert.throws(() => loraConfigFromPeft(own, FILE), problem('adapter.config', `'${key}'`, FILE));
+  }
+});
+
 test('keys that PEFT knows and that are off need no warning', () => {
   const config = {
     ...PLAIN,

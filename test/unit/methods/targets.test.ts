@@ -220,6 +220,16 @@ test('an expression that never ends is stopped and named', () => {
   for (const attempt of attempts) assert.throws(attempt, problem('targets.regex-time', endless));
 });
 
+test('the keys of a pattern share one clock, however often they are asked', () => {
+  const slow = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`([a-z._0-9]+)+!${i}`, 1]));
+  // One by one they would take 100 times the limit.
+  const path = `model.${'a'.repeat(60)}`;
+  for (let times = 0; times < 20; times++) {
+    assert.throws(() => patternValue(slow, path), problem('targets.regex-time'));
+  }
+  assert.throws(() => idlePatternKeys('rank_pattern', slow, [path]), problem('targets.regex-time'));
+});
+
 test('matchesAny takes names and one expression alike', () => {
   assert.ok(matchesAny(['lm_head', 'q_proj'], 'model.q_proj'));
   assert.ok(!matchesAny(['q_proj'], 'model.xq_proj'));

@@ -182,6 +182,13 @@ test('what is not supported or does not fit is named', async () => {
   await refuse({ metadata: { 'llama.context_length': value.f32(NaN) } }, 'gguf.metadata', 'context_length');
   await refuse({ shapes: { 'blk.0.ffn_gate_inp.weight': [4] } }, 'gguf.tensor-name', 'ffn_gate_inp');
   await refuse({ shapes: { constructor: [4] } }, 'gguf.tensor-name', 'constructor');
+  await refuse(
+    { shapes: { 'blk.1.attn_q.weight': [4, 3] } },
+    'gguf.tensor-name',
+    'blk.1.attn_q',
+    'blk.0 to blk.0',
+  );
+  await refuse({ shapes: { 'blk.00.attn_q.weight': [4, 3] } }, 'gguf.tensor-name', 'blk.00.attn_q');
   await refuse({ shapes: { 'token_embd.weight': undefined } }, 'gguf.tensor-missing', 'token_embd');
   await refuse({ shapes: { 'blk.0.attn_k.weight': undefined } }, 'gguf.tensor-missing', 'k_proj.weight');
   await refuse({ shapes: { 'blk.0.attn_q.bias': [2] } }, 'gguf.tensor-shape', 'q_proj.bias', '[4]');

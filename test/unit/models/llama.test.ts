@@ -59,3 +59,12 @@ test('a window is a whole number above 0, and read for Mistral only', () => {
   }
   read({ ...mistral, sliding_window: null });
 });
+
+test('sizes beyond any model are refused before a list of that length is made', () => {
+  for (const key of ['num_hidden_layers', 'hidden_size', 'vocab_size', 'head_dim']) {
+    for (const value of [2 ** 24 + 1, 2 ** 32, 2 ** 53 - 1]) {
+      assert.throws(() => read({ [key]: value }), problem('model.config', key, String(value), '16777216'));
+    }
+  }
+  assert.throws(() => read({ head_dim: 2 ** 20 }), problem('model.config', '1048576', 'at most 65536'));
+});

@@ -273,3 +273,30 @@ test('folders without a tokenizer, and files that are none', async () => {
   const unknown = await saveFolder({ tokenizer: { pre_tokenizer: { type: 'Novel' } } });
   await assert.rejects(loadTokenizer(unknown), problem('tokenizer.form', 'Novel'));
 });
+
+test('ids that are no rows of an embedding matrix are refused with their token', async () => {
+  const refused = async (tokenizer: object, ...parts: string[]): Promise<void> =>
+    assert.rejects(loadTokenizer(await saveFolder({ tokenizer })), problem('tokenizer.form', ...parts));
+  const bpe = (vocab: unknown): object => ({ model: { type: 'BPE', vocab, merges: [], unk_token: null } });
+  for (const id of [-1, 0.5, 1e9, '1', null]) await refused(bpe({ a: id }), '"a"', JSON.stringify(id));
+  await refused(bpe('a'), 'vocabulary', '"a"');
+  const added = (token: object): object => ({ added_tokens: [{ special: true, ...token }] });
+  // The library would walk up to such an id.
+  await refused(added({ content: '<x>', id: 4_000_000_000 }), '<x>', '4000000000');
+  await refused(added({ content: 7, id: 1 }), '7', 'a text');
+  const unigram = (unknown: unknown, vocab: unknown = [['a', 0]]): object => ({
+    model: { type: 'Unigram', unk_id: unknown, vocab },
+  });
+  for (const id of [1, -1, 0.5, 'a']) await refused(unigram(id), 'unk_id', 'below 1');
+  await refused(unigram(0, [['a']]), 'entry 0', 'token and score');
+});
+
+test('what the library stumbles over with a text is a problem with the file, an endless pattern too', async () => {
+  const broken = { type: 'BertProcessing', sep: null, cls: ['<s>', 1] };
+  const failing = await loadTokenizer(await saveFolder({ tokenizer: { post_processor: broken } }));
+  assert.throws(() => failing.encode('a'), problem('tokenizer.form', 'tokenizer.json', 'the tokenizer fails'));
+  const pattern = { type: 'Split', pattern: { Regex: '(a+)+b' }, behavior: 'Isolated', invert: false };
+  const endless = await loadTokenizer(await saveFolder({ tokenizer: { pre_tokenizer: pattern } }));
+  assert.throws(() => endless.encode('a'.repeat(60)), problem('tokenizer.time', 'tokenizer.json', 'stopped'));
+  assert.doesNotThrow(() => endless.encode('ab'));
+});
