@@ -6,7 +6,7 @@ import { TimeUp, withinTime } from '../common/watchdog.js';
 import { collectAddedTokens } from './addedTokens.js';
 import { parseChatTemplate } from './chatTemplate.js';
 import type { ChatTemplate } from './chatTemplate.js';
-import { exactPreTokenizer } from './preTokenizer.js';
+import { exactPreTokenizer, hasForeignPattern } from './preTokenizer.js';
 import { checkTokenIds } from './tokenizerIds.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -22,7 +22,8 @@ const SPECIAL_TOKENS = [
 
 /**
  * Patterns come with the tokenizer, and one that backtracks without end would take longer than anyone waits. The
- * slowest tokenizers of good will do 100 kB a second.
+ * slowest tokenizers of good will do 10 kB a second. (The clock costs as much as a short text: those whose patterns
+ * are known go without.)
  */
 const MAX_MILLISECONDS = 1000;
 const MAX_MILLISECONDS_PER_CHARACTER = 0.1;
@@ -76,6 +77,12 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     return listedIds(name)[0];
   };
   const eosTokenId = idOf('eos');
+  const { normalizer, pre_tokenizer: preTokenizer, decoder } = parts.tokenizer;
+  const clocked = [normalizer, preTokenizer, decoder].some(hasForeignPattern);
+  const guarded = <T>(length: number, work: () => T): T =>
+    mended(file, () =>
+      clocked ? withinTime(MAX_MILLISECONDS + Math.ceil(length * MAX_MILLISECONDS_PER_CHARACTER), work) : work(),
+    );
   const cleanUp = config['clean_up_tokenization_spaces'] === true && !isBpe(parts.tokenizer);
   let parsed: ChatTemplate | undefined;
   return {
@@ -86,7 +93,7 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     padTokenId: idOf('pad'),
     chatTemplate: template,
     encode: (text, options = {}) => {
-      const ids = guarded(file, text.length, () =>
+      const ids = guarded(text.length, () =>
         library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }),
       ).ids;
       return ids.map((id) => id ?? fail(unknownText(file, text)));
@@ -96,7 +103,7 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
       const known = ids.filter((id) => library.id_to_token(id) !== undefined);
       // The library cannot decode nothing.
       if (known.length === 0) return '';
-      return guarded(file, known.length, () =>
+      return guarded(known.length, () =>
         library.decode(known, {
           skip_special_tokens: options.skipSpecialTokens ?? false,
           clean_up_tokenization_spaces: cleanUp,
@@ -126,14 +133,10 @@ function vocabularySize(library: Library): number {
   return size;
 }
 
-/**
- * The library checks little of what it is built from: what it stumbles over comes to light with the first text.
- *
- * @param length of what it works on
- */
-function guarded<T>(file: string, length: number, work: () => T): T {
+/** The library checks little of what it is built from: what it stumbles over comes to light with the first text. */
+function mended<T>(file: string, work: () => T): T {
   try {
-    return withinTime(MAX_MILLISECONDS + Math.ceil(length * MAX_MILLISECONDS_PER_CHARACTER), work);
+    return work();
   } catch (error) {
     const slow = error instanceof TimeUp;
     return fail(

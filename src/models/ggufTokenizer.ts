@@ -3,7 +3,7 @@ import { fail } from '../common/problem.js';
 import type { GgufHeader, GgufValue } from './gguf.js';
 import type { TokenizerForm } from './ggufSentencePiece.js';
 import { MAX_PIECE, MAX_PIECES, sentencePieceForm, spelledSpaces } from './ggufSentencePiece.js';
-import { split } from './preTokenizer.js';
+import { split, wordPattern } from './preTokenizer.js';
 
 /** GGUF's token types that matter here (llama.cpp's `llama_token_type`). */
 const CONTROL = 3;
@@ -11,18 +11,6 @@ const USER_DEFINED = 4;
 
 const BYTE_LEVEL: JsonObject = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
 const BYTES_ONLY: JsonObject = { ...BYTE_LEVEL, use_regex: false };
-
-/** Word patterns of Llama 3 and Qwen 2: they differ in how many digits make a word. */
-const wordPattern = (digits: string): string =>
-  [
-    String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)`,
-    String.raw`[^\r\n\p{L}\p{N}]?\p{L}+`,
-    digits,
-    String.raw` ?[^\s\p{L}\p{N}]+[\r\n]*`,
-    String.raw`\s*[\r\n]+`,
-    String.raw`\s+(?!\S)`,
-    String.raw`\s+`,
-  ].join('|');
 
 interface PreTokenizer {
   readonly pre_tokenizer: JsonObject;

@@ -8,8 +8,15 @@ import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import { broken } from './target.js';
 import type { Sandbox } from './target.js';
 
-/** Every float tensor has as many numbers as its shape says, and is the same after writing and reading again. */
-export async function checkTensors(checkpoint: Checkpoint, { scratch }: Sandbox): Promise<void> {
+/**
+ * Every float tensor has as many numbers as its shape says; `thorough` checks that they are the same after writing and
+ * reading again, and where they are mapped.
+ */
+export async function checkTensors(
+  checkpoint: Checkpoint,
+  { scratch }: Sandbox,
+  thorough: boolean,
+): Promise<void> {
   const values = new Map<string, Float32Array>();
   for (const [name, { dtype, shape }] of checkpoint.tensors) {
     if (checkpoint.format === 'safetensors' && !FLOAT_DTYPES.includes(dtype)) continue;
@@ -18,6 +25,8 @@ export async function checkTensors(checkpoint: Checkpoint, { scratch }: Sandbox)
       broken(`${name} of shape [${shape.join()}] has ${data.length} numbers`);
     values.set(name, data);
   }
+  if (!thorough) return;
+  await checkMapped(checkpoint);
   await writeSafetensors(
     path.join(scratch, 'model.safetensors'),
     [...values].map(([name, data]) => ({ name, dtype: 'F32', shape: checkpoint.tensors.get(name)!.shape, data })),
@@ -31,7 +40,7 @@ export async function checkTensors(checkpoint: Checkpoint, { scratch }: Sandbox)
 }
 
 /** What is mapped lies in its file and holds the numbers that are read. */
-export async function checkMapped(checkpoint: Checkpoint): Promise<void> {
+async function checkMapped(checkpoint: Checkpoint): Promise<void> {
   const { folder, tensors } = await checkpoint.mapped();
   for (const [name, { file, offset, length }] of tensors) {
     if (path.dirname(file) !== folder) broken(`${name} is mapped from outside ${folder}`);
