@@ -1,8 +1,18 @@
 /** `npm run fuzz`: see README.md beside this file. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../src/common/problem.js';
 import { runRange } from './child.js';
 import { emptyTally, inputAt, makeSandbox, runOne } from './fuzz.js';
 import type { Tally } from './fuzz.js';
@@ -24,14 +34,14 @@ const { values: options } = parseArgs({
 });
 const [inputs, seed] = [wholeNumber('inputs', options.inputs), wholeNumber('seed', options.seed)];
 const seconds = options.time === undefined ? Infinity : wholeNumber('time', options.time);
-const targets = options.format === undefined ? TARGETS : options.format.split(',').map(findTarget);
+const targets = options.format === undefined ? TARGETS : options.format.split(',').map(targetOf);
 
 /** Where offending inputs are kept. */
 const KEPT = path.join(tmpdir(), 'peft-studio-fuzz');
 
 /** Files live in memory where the system has such a folder: a format on disk is then as fast as one that is not. */
 const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-const root = mkdtempSync(path.join(base, 'peft-studio-fuzz-'));
+const root = realpathSync(mkdtempSync(path.join(base, 'peft-studio-fuzz-')));
 process.env['TMPDIR'] = root;
 process.env['PEFT_STUDIO_CACHE'] = path.join(root, 'cache');
 let found = 0;
@@ -117,6 +127,15 @@ async function replay(target: FuzzTarget, folder: string): Promise<number> {
     `(${milliseconds.toFixed(0)} ms)`,
   );
   return finding === undefined ? 0 : 1;
+}
+
+function targetOf(name: string): FuzzTarget {
+  try {
+    return findTarget(name);
+  } catch (error) {
+    console.error(`--format: ${messageOf(error)}`);
+    return process.exit(2);
+  }
 }
 
 function wholeNumber(name: string, text: string): number {
