@@ -1,9 +1,10 @@
 import path from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { fail, messageOf } from '../common/problem.js';
-import type { DType, TypedData } from '../tensor/tensor.js';
+import type { DType, TensorType, TypedData } from '../tensor/tensor.js';
+import { typedData } from '../tensor/tensor.js';
 import { buildOnnxModel } from './onnxModel.js';
-import type { Runtime, RuntimeOptions, Value } from './runtime.js';
+import type { Outputs, Program, Runtime, RuntimeOptions, Value, WeightFiles } from './runtime.js';
 
 /**
  * The ONNX Runtime. Loaded only in worker processes, never in the extension host: a native fault takes its
@@ -13,43 +14,68 @@ import type { Runtime, RuntimeOptions, Value } from './runtime.js';
  */
 export async function onnxRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const ort = await loadOnnxRuntime();
+  const compiled = (programs: readonly Outputs[], weights?: WeightFiles): Promise<Program[]> =>
+    compilePrograms(ort, options, programs, weights);
   return {
     name: 'onnxruntime',
-    async compile(outputs, weights) {
-      const model = buildOnnxModel(outputs, (name) => {
-        const found = weights?.tensors.get(name);
-        // ONNX Runtime takes places relative to the folder only.
-        return (
-          found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) }
-        );
-      });
-      const session = await explained('compile', () =>
-        ort.InferenceSession.create(model.bytes, sessionOptions(options, weights?.folder)),
-      );
-      return {
-        reads: new Set(model.feeds.keys()),
-        weightBytes: model.weightBytes,
-        async run(feeds, into = {}) {
-          const tensors: Record<string, Ort.Tensor> = {};
-          for (const name of model.feeds.keys()) {
-            const value = feeds[name];
-            if (value === undefined) throw new Error(`the graph needs a value for ${name}`);
-            tensors[name] = tensorOf(ort, value);
-          }
-          const fetches: Record<string, Ort.Tensor | null> = {};
-          for (const name of Object.keys(outputs)) {
-            const buffer = into[name];
-            fetches[name] = buffer === undefined ? null : tensorOf(ort, buffer);
-          }
-          const results = await explained('run', () => session.run(tensors, fetches));
-          const values: Record<string, Value> = {};
-          for (const [name, result] of Object.entries(results)) values[name] = into[name] ?? valueOf(result);
-          return values;
-        },
-        dispose: () => session.release(),
-      };
-    },
+    compile: async (outputs, weights) => (await compiled([outputs], weights))[0]!,
+    compileTogether: compiled,
   };
+}
+
+async function compilePrograms(
+  ort: typeof Ort,
+  options: RuntimeOptions,
+  graphs: readonly Outputs[],
+  weights: WeightFiles | undefined,
+): Promise<Program[]> {
+  const { bytes, inputs, programs } = buildOnnxModel(graphs, (name) => {
+    const found = weights?.tensors.get(name);
+    // ONNX Runtime takes places relative to the folder only.
+    return found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) };
+  });
+  const session = await explained('compile', () =>
+    ort.InferenceSession.create(bytes, sessionOptions(options, weights?.folder)),
+  );
+  let inUse = programs.length;
+  return programs.map(({ reads, weightBytes, outputs, choice }): Program => {
+    const unread = [...inputs].filter(([name]) => !reads.has(name));
+    const others = Object.fromEntries(
+      unread.map(([name, type]) => [name, tensorOf(ort, name === choice ? CHOSEN : emptyValue(type))]),
+    );
+    return {
+      reads,
+      weightBytes,
+      async run(feeds, into = {}) {
+        const tensors: Record<string, Ort.Tensor> = { ...others };
+        for (const name of reads) {
+          const value = feeds[name];
+          if (value === undefined) throw new Error(`the graph needs a value for ${name}`);
+          tensors[name] = tensorOf(ort, value);
+        }
+        const fetches: Record<string, Ort.Tensor | null> = {};
+        for (const [name, output] of outputs) {
+          const buffer = into[name];
+          fetches[output] = buffer === undefined ? null : tensorOf(ort, buffer);
+        }
+        const results = await explained('run', () => session.run(tensors, fetches));
+        const values: Record<string, Value> = {};
+        for (const [name, output] of outputs) values[name] = into[name] ?? valueOf(results[output]!);
+        return values;
+      },
+      dispose: async () => {
+        inUse--;
+        if (inUse === 0) await session.release();
+      },
+    };
+  });
+}
+
+const CHOSEN: Value = { dtype: 'bool', shape: [], data: Uint8Array.of(1) };
+
+/** As few elements as the type has; a single one is zero. */
+function emptyValue({ dtype, shape }: TensorType): Value {
+  return { dtype, shape: shape.map(() => 0), data: typedData(shape.length === 0 ? [0] : [], dtype) };
 }
 
 /** Turns what ONNX Runtime throws into a problem: most often it is that memory ran out. */
@@ -58,7 +84,7 @@ async function explained<T>(work: 'compile' | 'run', action: () => Promise<T>): 
     return await action();
   } catch (error) {
     const message = messageOf(error);
-    if (/bad_alloc|allocate|out of memory/i.test(message)) {
+    if (/bad_alloc|failed to allocate|allocateraw|out of memory/i.test(message)) {
       fail(
         {
           code: 'runtime.out-of-memory',

@@ -35,9 +35,14 @@ export class ProtobufWriter {
   bytes(field: number, value: Uint8Array): void {
     this.varint((field << 3) | 2);
     this.varint(value.length);
-    this.reserve(value.length);
-    this.buffer.set(value, this.length);
-    this.length += value.length;
+    this.append(value);
+  }
+
+  /** Fields that are written already. */
+  append(fields: Uint8Array): void {
+    this.reserve(fields.length);
+    this.buffer.set(fields, this.length);
+    this.length += fields.length;
   }
 
   /** A nested message, written by `write`. */

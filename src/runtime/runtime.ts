@@ -7,6 +7,9 @@ export interface Value {
   readonly data: TypedData;
 }
 
+/** What a graph computes, by the name under which it is returned. */
+export type Outputs = Readonly<Record<string, Tensor>>;
+
 /** A compiled graph: compiled once, run many times. */
 export interface Program {
   /** Names of the inputs and variables that it reads. */
@@ -44,5 +47,7 @@ export interface WeightFiles {
 /** Compiles graphs and runs them. */
 export interface Runtime {
   readonly name: string;
-  compile(outputs: Readonly<Record<string, Tensor>>, weights?: WeightFiles): Promise<Program>;
+  compile(outputs: Outputs, weights?: WeightFiles): Promise<Program>;
+  /** Programs that share one mapping of the weights, and memory for what they compute; one runs at a time. */
+  compileTogether(programs: readonly Outputs[], weights: WeightFiles): Promise<Program[]>;
 }

@@ -39,7 +39,9 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     node.gradient(upstream, { inputs, result: again(node, upstream) }).forEach((thunk, index) => {
       const source = node.inputs[index]!;
       if (thunk === undefined || !reaching.has(source)) return;
-      terms.set(source, [...(terms.get(source) ?? []), thunk()]);
+      const parts = terms.get(source) ?? [];
+      terms.set(source, parts);
+      parts.push(thunk());
     });
   }
   return wrt.map((tensor) => {

@@ -14,7 +14,7 @@ import type { DType, Tensor } from '../../../src/tensor/tensor.js';
 import { numbers } from '../../support/finiteDifferences.js';
 
 const textOf = (outputs: Record<string, Tensor>): string =>
-  Buffer.from(buildOnnxModel(outputs, () => ({ file: 'f', offset: 0, length: 8 })).bytes).toString('latin1');
+  Buffer.from(buildOnnxModel([outputs], () => ({ file: 'f', offset: 0, length: 8 })).bytes).toString('latin1');
 
 test('the fused ops are used in float32 and only there', () => {
   const outputs = (dtype: DType): Record<string, Tensor> => {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { problemOf } from '../../../src/common/problem.js';
 import { random } from '../../../src/common/random.js';
 import { onnxRuntime } from '../../../src/runtime/onnxruntime.js';
-import type { Value, WeightFiles } from '../../../src/runtime/runtime.js';
+import type { Outputs, Program, Value, WeightFiles } from '../../../src/runtime/runtime.js';
 import { dim } from '../../../src/tensor/dims.js';
 import { gradients } from '../../../src/tensor/grad.js';
 import { add, cast, exp, less, mul } from '../../../src/tensor/ops/elementwise.js';
@@ -19,6 +19,7 @@ import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { softmax } from '../../../src/tensor/ops/reduce.js';
 import { expand, reshape } from '../../../src/tensor/ops/shape.js';
 import { input, variable, weight } from '../../../src/tensor/tensor.js';
+import type { Tensor } from '../../../src/tensor/tensor.js';
 import { numbers, sumAll } from '../../support/finiteDifferences.js';
 
 const runtime = await onnxRuntime({ threads: 2 });
@@ -102,10 +103,87 @@ describe('weights in files', () => {
     await assert.rejects(runtime.compile({ y: weight('lm_head.weight', [2]) }, files('x')), /lm_head\.weight/);
   });
 
+  test('are read by every program that is compiled together', async () => {
+    const graphs: Outputs[] = [
+      outputs,
+      { product: mul(weight('left', [2, 3]), 2) },
+      { right: exp(mul(weight('right', [3]), 0)) },
+    ];
+    const programs = await runtime.compileTogether(graphs, files('model.safetensors'));
+    assert.deepEqual(
+      programs.map(({ weightBytes }) => weightBytes),
+      [36, 24, 12],
+    );
+    const values = await Promise.all(programs.map((program) => program.run({})));
+    assert.deepEqual(numbers(values[0]!['sum']!), [0, 2.5, 10, 3, 5.5, 13]);
+    assert.deepEqual(numbers(values[1]!['product']!), [2, 4, 6, 8, 10, 12]);
+    assert.deepEqual(numbers(values[2]!['right']!), [1, 1, 1]);
+    for (const program of programs) await program.dispose();
+  });
+
   test('may be used in several places by tensors of the same name', async () => {
     const twice = { y: add(weight('right', [3]), exp(mul(weight('right', [3]), 0))) };
     const program = await runtime.compile(twice, files('model.safetensors'));
     assert.deepEqual(numbers((await program.run({}))['y']!), [0, 1.5, 8]);
+  });
+});
+
+describe('programs that are compiled together', () => {
+  const [rows, columns] = [dim('rows'), dim('columns')];
+  const x = (): Tensor => input('x', 'float32', [rows]);
+  const slot = variable('slot', [2]);
+  // Of different ranks, types and numbers of outputs; each reads something of its own.
+  const graphs: Outputs[] = [
+    { y: add(x(), input('shift', 'float32', [])), next: add(slot, 1) },
+    { y: reshape(mul(x(), 2), [1, rows]) },
+    { small: less(input('z', 'float32', [rows, columns]), 0), y: mul(variable('slot', [2]), 2) },
+  ];
+  const nothing: WeightFiles = { folder: tmpdir(), tensors: new Map() };
+  const shift = floats([], 10);
+
+  test('give what they give alone, in any order, and read nothing of the others', async () => {
+    const programs = await runtime.compileTogether(graphs, nothing);
+    assert.deepEqual(
+      programs.map(({ reads }) => [...reads].sort()),
+      [['shift', 'slot', 'x'], ['x'], ['slot', 'z']],
+    );
+    const [first, second, third] = programs as [Program, Program, Program];
+    const slotNow = floats([2], 3, 4);
+    const next = floats([2], 0, 0);
+    for (let round = 0; round < 2; round++) {
+      const doubled = await second.run({ x: floats([3], 1, 2, 3) });
+      assert.deepEqual(
+        [doubled['y']!.shape, numbers(doubled['y']!)],
+        [
+          [1, 3],
+          [2, 4, 6],
+        ],
+      );
+      const shifted = await first.run({ x: floats([1], 5), shift, slot: slotNow }, { next });
+      assert.deepEqual([numbers(shifted['y']!), [...next.data]], [[15], [4, 5]]);
+      assert.equal(shifted['next'], next);
+      const compared = await third.run({ z: floats([2, 1], 1, -1), slot: slotNow });
+      assert.deepEqual(
+        [numbers(compared['small']!), numbers(compared['y']!)],
+        [
+          [0, 1],
+          [6, 8],
+        ],
+      );
+    }
+    for (const program of programs) await program.dispose();
+  });
+
+  test('have to agree about what they share', async () => {
+    const others = [{ y: exp(x()) }, { y: exp(input('x', 'float32', [rows, columns])) }];
+    await assert.rejects(runtime.compileTogether(others, nothing), /the input x .*\[rows\] and \[rows, columns\]/);
+  });
+
+  test('one may be disposed of while the others go on', async () => {
+    const [first, second] = (await runtime.compileTogether(graphs.slice(0, 2), nothing)) as [Program, Program];
+    await first.dispose();
+    assert.deepEqual(numbers((await second.run({ x: floats([1], 4) }))['y']!), [8]);
+    await second.dispose();
   });
 });
 

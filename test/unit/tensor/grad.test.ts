@@ -79,8 +79,8 @@ test('what nothing asks for is not in the model', () => {
   const unused = input('unused', 'float32', [2]);
   const y = exp(x);
   gradients(sumAll(matmulOfRows(mul(y, unused))), [x]);
-  const model = buildOnnxModel({ y }, () => undefined);
-  assert.deepEqual([...model.feeds.keys()], ['x']);
+  const model = buildOnnxModel([{ y }], () => undefined);
+  assert.deepEqual([...model.inputs.keys()], ['x']);
   const text = Buffer.from(model.bytes).toString('latin1');
   assert.ok(text.includes('Exp') && !text.includes('MatMul') && !text.includes('unused'));
 });
@@ -93,7 +93,7 @@ test('a graph of 20,000 ops is differentiated and written without overflowing th
   const [gradient] = gradients(y, [x]);
   assert.equal(count([y], 'add'), depth);
   assert.equal(count([gradient!], 'add'), depth);
-  assert.ok(buildOnnxModel({ y, gradient: gradient! }, () => undefined).bytes.length > depth);
+  assert.ok(buildOnnxModel([{ y, gradient: gradient! }], () => undefined).bytes.length > depth);
 });
 
 test('inputs come before their users, each once', () => {

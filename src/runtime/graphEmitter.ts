@@ -1,0 +1,172 @@
+import { fixedShape } from '../tensor/dims.js';
+import type { Dim } from '../tensor/dims.js';
+import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
+import { ONNX_TYPE } from '../tensor/emitter.js';
+import type { Constant, DType, Shape, Tensor, TypedData } from '../tensor/tensor.js';
+import { typedData } from '../tensor/tensor.js';
+import { writeAttribute } from './onnxProto.js';
+import type { ProtobufWriter } from './protobuf.js';
+
+/** Which axis of which input gives each named length. */
+export function bindLengths(order: readonly Tensor[]): ReadonlyMap<string, { input: string; axis: number }> {
+  const bindings = new Map<string, { input: string; axis: number }>();
+  for (const tensor of order) {
+    if (tensor.kind !== 'input' && tensor.kind !== 'variable') continue;
+    tensor.shape.forEach((length, axis) => {
+      const symbol = bareSymbol(length);
+      if (symbol !== undefined && !bindings.has(symbol)) bindings.set(symbol, { input: tensor.name, axis });
+    });
+  }
+  return bindings;
+}
+
+function bareSymbol(length: Dim): string | undefined {
+  if (typeof length === 'number' || length.terms.length !== 1) return undefined;
+  const [term] = length.terms;
+  return term!.coefficient === 1 && term!.symbols.length === 1 ? term!.symbols[0] : undefined;
+}
+
+/** Writes the nodes and constants of one graph. */
+export class GraphEmitter implements Emitter {
+  private counter = 0;
+  private readonly lengths = new Map<string, string>();
+  private readonly constants = new Map<string, string>();
+  private readonly nodes = new Map<string, readonly string[]>();
+
+  constructor(
+    private readonly graph: ProtobufWriter,
+    private readonly bindings: ReadonlyMap<string, { input: string; axis: number }>,
+    private readonly prefix: string,
+  ) {}
+
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    options: { domain?: 'com.microsoft' } = {},
+  ): string {
+    return this.nodeOnce(1, opType, inputs, attributes, options.domain)[0]!;
+  }
+
+  outputs(
+    count: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+  ): readonly string[] {
+    return this.nodeOnce(count, opType, inputs, attributes);
+  }
+
+  constant(values: ArrayLike<number>, shape: readonly number[], dtype: DType): string {
+    // Shapes and axes recur at every layer: equal small constants are written once.
+    const key = `${dtype}:${shape.join(',')}:${Array.from(values).join(',')}`;
+    const known = this.constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.data(typedData(values, dtype), shape, dtype);
+    this.constants.set(key, name);
+    return name;
+  }
+
+  scalar(value: number, dtype: DType): string {
+    return this.constant([value], [], dtype);
+  }
+
+  shape(shape: Shape): string {
+    if (shape.every((length) => typeof length === 'number')) return this.constant(shape, [shape.length], 'int64');
+    return this.node(
+      'Concat',
+      shape.map((length) => this.dim(length)),
+      { axis: 0 },
+    );
+  }
+
+  dim(length: Dim): string {
+    if (typeof length === 'number') return this.constant([length], [1], 'int64');
+    const known = this.lengths.get(length.key);
+    if (known !== undefined) return known;
+    const terms = length.terms.map(({ coefficient, symbols }) => {
+      const factors = symbols.map((symbol) => this.symbol(symbol));
+      if (coefficient !== 1 || factors.length === 0) factors.push(this.constant([coefficient], [1], 'int64'));
+      return factors.reduce((a, b) => this.node('Mul', [a, b]));
+    });
+    const name = terms.reduce((a, b) => this.node('Add', [a, b]));
+    this.lengths.set(length.key, name);
+    return name;
+  }
+
+  /** A constant of the graph. */
+  known({ data, shape, dtype }: Constant): string {
+    const lengths = fixedShape(shape);
+    // Equal scalars have one name, so that equal nodes which read them are found to be equal.
+    return data.length === 1
+      ? this.constant([...data].map(Number), lengths, dtype)
+      : this.data(data, lengths, dtype);
+  }
+
+  private data(values: TypedData, shape: readonly number[], dtype: DType): string {
+    const name = this.fresh('constant');
+    this.graph.message(5, (proto) => {
+      for (const length of shape) proto.integer(1, length);
+      proto.integer(2, ONNX_TYPE[dtype]);
+      proto.text(8, name);
+      proto.bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    });
+    return name;
+  }
+
+  /** Gives a value the name under which it leaves the graph. */
+  alias(from: string, to: string): void {
+    this.write('Identity', [from], [to], {});
+  }
+
+  private symbol(symbol: string): string {
+    const key = `symbol ${symbol}`;
+    const known = this.lengths.get(key);
+    if (known !== undefined) return known;
+    const binding = this.bindings.get(symbol);
+    if (binding === undefined) throw new Error(`no input of the graph has an axis of length ${symbol}`);
+    const name = this.node('Shape', [binding.input], { start: binding.axis, end: binding.axis + 1 });
+    this.lengths.set(key, name);
+    return name;
+  }
+
+  private nodeOnce(
+    count: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    domain?: string,
+  ): readonly string[] {
+    // Every op is a function of its inputs, so an equal node is the same value (a cast of the positions, say).
+    const key = `${opType} ${count} ${inputs.join(' ')} ${JSON.stringify(attributes)}`;
+    const known = this.nodes.get(key);
+    if (known !== undefined) return known;
+    const outputs = Array.from({ length: count }, () => this.fresh(opType));
+    this.write(opType, inputs, outputs, attributes, domain);
+    this.nodes.set(key, outputs);
+    return outputs;
+  }
+
+  private fresh(base: string): string {
+    return `${this.prefix}${base}_${this.counter++}`;
+  }
+
+  private write(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    domain?: string,
+  ): void {
+    this.graph.message(1, (node) => {
+      for (const name of inputs) node.text(1, name);
+      for (const name of outputs) node.text(2, name);
+      node.text(3, outputs[0]!);
+      node.text(4, opType);
+      for (const [name, value] of Object.entries(attributes)) {
+        node.message(5, (attribute) => writeAttribute(attribute, name, value));
+      }
+      if (domain !== undefined) node.text(7, domain);
+    });
+  }
+}
