@@ -38,24 +38,39 @@ async function recorded(): Promise<{ runtime: Runtime; log: string[] }> {
   return { runtime, log };
 }
 
-test('programs are compiled together when the first runs, and again when another joins them', async () => {
+test('programs are compiled together when the first runs; later ones are a group of their own', async () => {
   const { runtime, log } = await recorded();
   const shared = together(runtime, weights);
   const first = await shared.compile({ first: add(x(), 1) }, weights);
   const second = await shared.compile({ second: mul(x(), 3) }, weights);
   assert.deepEqual(log, []);
-  assert.deepEqual(numbers((await first.run(feeds))['first']!), [2, 3]);
-  assert.deepEqual(numbers((await second.run(feeds))['second']!), [3, 6]);
+  const [sum, product] = await Promise.all([first.run(feeds), second.run(feeds)]);
+  assert.deepEqual(
+    [numbers(sum['first']!), numbers(product['second']!)],
+    [
+      [2, 3],
+      [3, 6],
+    ],
+  );
   assert.deepEqual(log.splice(0), ['together first second']);
+  const third = await shared.compile({ third: add(x(), 5) }, weights);
   await first.dispose();
   assert.deepEqual(numbers((await second.run(feeds))['second']!), [3, 6]);
-  const third = await shared.compile({ third: add(x(), 5) }, weights);
   assert.deepEqual(numbers((await third.run(feeds))['third']!), [6, 7]);
-  assert.deepEqual(numbers((await second.run(feeds))['second']!), [3, 6]);
-  assert.deepEqual(log.splice(0), ['dispose first', 'dispose second', 'together second third']);
   await second.dispose();
   await third.dispose();
-  assert.deepEqual(log, ['dispose second', 'dispose third']);
+  assert.deepEqual(log, ['dispose first', 'together third', 'dispose second', 'dispose third']);
+});
+
+test('one that is disposed of before anything runs is not compiled', async () => {
+  const { runtime, log } = await recorded();
+  const shared = together(runtime, weights);
+  const first = await shared.compile({ first: add(x(), 1) }, weights);
+  const second = await shared.compile({ second: mul(x(), 3) }, weights);
+  await first.dispose();
+  await second.run(feeds);
+  await second.dispose();
+  assert.deepEqual(log, ['together second', 'dispose second']);
 });
 
 test('other weights and none are compiled at once, apart', async () => {
