@@ -22,10 +22,14 @@ export function dim(symbol: string): Dim {
 }
 
 export function addDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a + b;
   return fromTerms([...termsOf(a), ...termsOf(b)]);
 }
 
 export function multiplyDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  if (a === 1) return b;
+  if (b === 1) return a;
   return fromTerms(
     termsOf(a).flatMap((x) =>
       termsOf(b).map((y) => ({
@@ -42,7 +46,7 @@ export function sizeOf(shape: readonly Dim[]): Dim {
 }
 
 export function sameDim(a: Dim, b: Dim): boolean {
-  return dimText(a) === dimText(b);
+  return a === b || (typeof a !== 'number' && typeof b !== 'number' && a.key === b.key);
 }
 
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
