@@ -3,6 +3,9 @@ import { readYaml } from './readYaml.js';
 import { describeNode, pathText } from './tree.js';
 import type { ConfigNode, MapNode } from './tree.js';
 
+/** The deepest option is five levels down. */
+const MAX_STEPS = 64;
+
 /**
  * Puts `a.b=c` overrides (the CLI's `--set`) into the tree, before any check. A path goes through keys and list
  * indices (`method.0.r=4`; `method.r=4` and `method.0.r=4` mean the same where `method` is not a list); the index after
@@ -25,6 +28,15 @@ export function applyOverrides(
         message: `the override \`${text}\` has no key before \`=\``,
         where: place,
         expected: '`key.key=value`, such as `training.learning_rate=1e-4`',
+      });
+      continue;
+    }
+    if (path.length > MAX_STEPS) {
+      problems.push({
+        code: 'config.bad-override',
+        message: `the key of the override has ${path.length} parts`,
+        where: place,
+        expected: `at most ${MAX_STEPS}`,
       });
       continue;
     }

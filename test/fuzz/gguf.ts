@@ -170,6 +170,7 @@ function mutateParts(parts: Parts, rng: Random): Parts {
 }
 
 function dims(old: readonly (number | bigint)[], rng: Random): (number | bigint)[] {
+  if (old.length === 0) return [pick(rng, NUMBERS)];
   const at = rng.integer(old.length);
   return pick(rng, [
     [...old].with(at, pick(rng, NUMBERS)),

@@ -49,6 +49,7 @@ describe('--set overrides', () => {
       ['training', 'config.bad-override', /no key before `=`/],
       ['=3', 'config.bad-override', /no key before `=`/],
       ['a..b=3', 'config.bad-override', /no key before `=`/],
+      [`${'a.'.repeat(20_000)}b=3`, 'config.bad-override', /has 20001 parts/],
       ['model=[a', 'config.yaml-syntax', /not valid YAML/],
       ['model=!x a', 'config.custom-tag', /no meaning/],
     ];
