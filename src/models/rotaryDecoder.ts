@@ -5,6 +5,7 @@ import { concat } from '../tensor/ops/shape.js';
 import type { Constant, Tensor } from '../tensor/tensor.js';
 import type { DecoderInputs, DecoderOutputs, LanguageModel } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
+import type { AttentionMask } from './attention.js';
 import type { Rope } from './rope.js';
 import { rotaryTables } from './rope.js';
 import type { Scope } from './scope.js';
@@ -186,7 +187,7 @@ export function rotaryDecoder(
 }
 
 interface PreparedLayer {
-  readonly mask: Tensor;
+  readonly mask: AttentionMask;
   readonly cos: Constant;
   readonly sin: Constant;
 }
