@@ -1,12 +1,17 @@
 import { topologicalOrder } from '../tensor/order.js';
 import type { Outputs, Program, Runtime, WeightFiles } from './runtime.js';
 
+export interface JointRuntime extends Runtime {
+  /** Compiles what was asked for so far, without a wait for the first run. */
+  ready(): Promise<void>;
+}
+
 /**
  * A runtime that compiles programs on `weights` together when the first of them runs, so that they share one mapping
  * of the weights, and memory. Those that are asked for later wait likewise for the first of them to run. Programs on
  * other weights, or on none, are compiled at once, each by itself.
  */
-export function together(runtime: Runtime, weights: WeightFiles): Runtime {
+export function together(runtime: Runtime, weights: WeightFiles): JointRuntime {
   let waiting = newGroup(runtime, weights);
   const add = (outputs: Outputs): Program => {
     if (waiting.isCompiled()) waiting = newGroup(runtime, weights);
@@ -17,11 +22,13 @@ export function together(runtime: Runtime, weights: WeightFiles): Runtime {
     compile: async (outputs, given) => (given === weights ? add(outputs) : runtime.compile(outputs, given)),
     compileTogether: async (programs, given) =>
       given === weights ? programs.map(add) : runtime.compileTogether(programs, given),
+    ready: () => waiting.ready(),
   };
 }
 
 interface Group {
   isCompiled(): boolean;
+  ready(): Promise<void>;
   add(outputs: Outputs): Program;
 }
 
@@ -36,6 +43,7 @@ function newGroup(runtime: Runtime, weights: WeightFiles): Group {
   let compiling: Promise<void> | undefined;
   const compile = async (): Promise<void> => {
     const wanted = [...entries];
+    if (wanted.length === 0) return;
     const programs = await runtime.compileTogether(
       wanted.map(({ outputs }) => outputs!),
       weights,
@@ -45,13 +53,14 @@ function newGroup(runtime: Runtime, weights: WeightFiles): Group {
       entry.program = programs[index]!;
     });
   };
+  const ready = (): Promise<void> => (compiling ??= compile());
   const add = (outputs: Outputs): Program => {
     const entry: Entry = { outputs };
     entries.add(entry);
     return {
       ...leavesOf(outputs, weights),
       async run(feeds, into) {
-        await (compiling ??= compile());
+        await ready();
         return entry.program!.run(feeds, into);
       },
       async dispose() {
@@ -61,7 +70,7 @@ function newGroup(runtime: Runtime, weights: WeightFiles): Group {
       },
     };
   };
-  return { isCompiled: () => compiling !== undefined, add };
+  return { isCompiled: () => compiling !== undefined, ready, add };
 }
 
 /** What a program reads and maps. */

@@ -73,6 +73,19 @@ test('one that is disposed of before anything runs is not compiled', async () =>
   assert.deepEqual(log, ['together second', 'dispose second']);
 });
 
+test('they can be compiled before the first runs', async () => {
+  const { runtime, log } = await recorded();
+  const shared = together(runtime, weights);
+  await shared.ready();
+  assert.deepEqual(log, []);
+  const first = await shared.compile({ first: add(x(), 1) }, weights);
+  await shared.ready();
+  assert.deepEqual(log.splice(0), ['together first']);
+  assert.deepEqual(numbers((await first.run(feeds))['first']!), [2, 3]);
+  await first.dispose();
+  assert.deepEqual(log, ['dispose first']);
+});
+
 test('other weights and none are compiled at once, apart', async () => {
   const { runtime, log } = await recorded();
   const shared = together(runtime, weights);
