@@ -1,7 +1,9 @@
+import { pathKind } from './common/files.js';
 import { isError, problemOf } from './common/problem.js';
 import type { Problem } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
 import { embeddedEngine, STOPPED_EARLY } from './engines/embedded.js';
+import { resumeFolder, resumeNewest } from './engines/resumeRun.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
 
@@ -23,7 +25,7 @@ process.on('message', (request: WorkerRequest) => {
     case 'train':
       if (started) return;
       started = true;
-      void run(request.file, request.overrides ?? []).then(exitWith);
+      void run(request).then(exitWith);
       break;
   }
 });
@@ -38,7 +40,11 @@ process.on('SIGTERM', requestStop);
 process.on('SIGHUP', requestStop);
 process.on('disconnect', requestStop);
 
-async function run(file: string, overrides: readonly string[]): Promise<number> {
+async function run({
+  file,
+  overrides = [],
+  resume = false,
+}: Extract<WorkerRequest, { type: 'train' }>): Promise<number> {
   let last: RunEvent | undefined;
   // Warnings of the run file go out with the coverage; a run that fails before has to tell them with its failure.
   let untold: readonly Problem[] = [];
@@ -48,6 +54,11 @@ async function run(file: string, overrides: readonly string[]): Promise<number> 
     send(event);
   };
   try {
+    if (resume && (await pathKind(file)) === 'folder') {
+      const found = await resumeFolder(file);
+      await embeddedEngine(found.run, { emit, resume: found.point, stopRequested: () => stopRequested });
+      return exitCode(last);
+    }
     const { run: loaded, problems } = await loadRunFile(file, overrides);
     if (loaded === undefined) {
       const first = problems.find(isError)!;
@@ -55,13 +66,18 @@ async function run(file: string, overrides: readonly string[]): Promise<number> 
       return exitCodes.failed;
     }
     untold = problems;
-    await embeddedEngine(loaded, { emit, warnings: problems, stopRequested: () => stopRequested });
-    return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
+    const point = resume ? { resume: await resumeNewest(loaded) } : {};
+    await embeddedEngine(loaded, { emit, warnings: problems, stopRequested: () => stopRequested, ...point });
+    return exitCode(last);
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);
     emit({ type: 'failed', problem: problemOf(error), ...(untold.length > 0 ? { others: untold } : {}) });
     return problemOf(error).code === STOPPED_EARLY.code ? exitCodes.stopped : exitCodes.failed;
   }
+}
+
+function exitCode(last: RunEvent | undefined): number {
+  return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
 }
 
 let unsent = 0;

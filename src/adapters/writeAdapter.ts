@@ -19,7 +19,12 @@ import { writeFolderWhole } from '../common/wholeFolder.js';
 export async function writeAdapter(
   folder: string,
   saved: Extract<SavedMethod, { kind: 'adapter' }>,
-  extra: { readonly tokenizer: Tokenizer; readonly card: string },
+  extra: {
+    readonly tokenizer: Tokenizer;
+    readonly card: string;
+    /** What becomes of a folder that is there already; default: it stays, and that is an error. */
+    readonly existing?: 'refuse' | 'replace';
+  },
 ): Promise<void> {
   const companions = new Map<string, string | Uint8Array>([
     ...(await extra.tokenizer.files()),
@@ -27,14 +32,15 @@ export async function writeAdapter(
     [ADAPTER_CONFIG, configText(saved.config)],
   ]);
   const bytes = saved.tensors.reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0);
-  await writeFolderWhole(folder, bytes, async (content) => {
+  const write = async (content: string): Promise<void> => {
     await writeSafetensors(
       path.join(content, ADAPTER_WEIGHTS),
       saved.tensors.map((tensor) => ({ ...tensor, dtype: 'F32' })),
       { format: 'pt' },
     );
     for (const [name, text] of companions) await writeFile(path.join(content, name), text);
-  });
+  };
+  await writeFolderWhole(folder, bytes, write, extra.existing);
 }
 
 /** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */

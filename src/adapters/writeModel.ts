@@ -19,6 +19,8 @@ export interface ModelContents {
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   /** Default 5 GB; a tensor that is bigger has a file of its own. */
   readonly maxShardBytes?: number;
+  /** What becomes of a folder that is there already; default: it stays, and that is an error. */
+  readonly existing?: 'refuse' | 'replace';
   /** Called after each tensor. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -30,7 +32,12 @@ export interface ModelContents {
  * @throws ProblemError `folder.exists`, `folder.no-space`, `safetensors.*`; and whatever a producer of data throws
  */
 export async function writeModel(folder: string, contents: ModelContents): Promise<void> {
-  await writeFolderWhole(folder, modelBytes(contents.tensors), (content) => writeModelFiles(content, contents));
+  await writeFolderWhole(
+    folder,
+    modelBytes(contents.tensors),
+    (content) => writeModelFiles(content, contents),
+    contents.existing,
+  );
 }
 
 /** Bytes of the tensors on disk. */

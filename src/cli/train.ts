@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { advance, idle } from '../engines/runState.js';
 import type { RunState } from '../engines/runState.js';
@@ -15,12 +17,15 @@ import { createTrainView } from './trainView.js';
 export const train: Command = {
   name: 'train',
   summary: 'Train what a run file describes.',
-  positionals: [{ name: 'FILE', help: 'the run file (*.peft.yaml)' }],
+  positionals: [{ name: 'FILE', help: 'the run file (*.peft.yaml); with --resume also the folder of a run' }],
   options: {
     set: {
       value: 'KEY=VALUE',
       multiple: true,
       help: 'Override an option of the file, such as training.learning_rate=1e-4; the value is YAML.',
+    },
+    resume: {
+      help: "Go on from the last checkpoint of the file's newest run that did not come to its end, or of the run whose folder is named.",
     },
   },
   json: 'the run\'s events, one JSON object per line, from "started" to "finished" or "failed" (as in events.jsonl)',
@@ -28,12 +33,16 @@ export const train: Command = {
   examples: [
     'sql.peft.yaml',
     'sql.peft.yaml --set training.max_steps=100 --set method.r=16',
+    'sql.peft.yaml --resume',
     'sql.peft.yaml --json > events.jsonl',
   ],
   async run(args, io) {
     const file = path.resolve(args.positional(0));
     const overrides = args.all('set');
-    const { warnings } = await checkRunFile(file, overrides);
+    const resume = args.flag('resume');
+    const isFolder = resume && (await pathKind(file)) === 'folder';
+    if (isFolder && overrides.length > 0) fail(OVERRIDDEN_FOLDER);
+    const { warnings } = isFolder ? { warnings: [] } : await checkRunFile(file, overrides);
     // The run tells them with its coverage; one that fails before has to be told of them here.
     let untold = warnings;
     const json = args.flag('json');
@@ -45,6 +54,7 @@ export const train: Command = {
       worker: io.worker,
       file,
       overrides,
+      resume,
       tell(happening) {
         state = advance(state, happening);
         if (happening.type === 'event' && happening.event.type === 'coverage') untold = [];
@@ -60,7 +70,9 @@ export const train: Command = {
         training.kill();
         return;
       }
-      io.note('Stopping after this step; the adapter so far is written. Ctrl-C again kills the run.');
+      io.note(
+        'Stopping after this step; the adapter so far and a checkpoint are written. Ctrl-C again kills the run.',
+      );
       training.stop();
     });
     await training.done;
@@ -69,6 +81,12 @@ export const train: Command = {
     if (STOP_SIGNALS.some((each) => each === signal)) io.interrupt.check();
     return conclude(state, untold, io);
   },
+};
+
+const OVERRIDDEN_FOLDER: Problem = {
+  code: 'cli.resume-set',
+  message: '--set cannot change a run that goes on: it is resumed with what it was started with',
+  mend: 'Leave --set out, or train anew.',
 };
 
 function conclude(state: RunState, untold: readonly Problem[], io: Io): number {

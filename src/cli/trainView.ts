@@ -87,7 +87,7 @@ function finishedLines({ reason, steps, seconds, peakMemory, metrics, adapter }:
       .map(format)
       .join(' → ');
   return [
-    `${reason === 'completed' ? 'Finished' : 'Stopped'} after ${steps} steps and ${formatDuration(seconds)}; peak memory ${formatBytes(peakMemory)}`,
+    `${reason === 'stopped' ? 'Stopped' : reason === 'completed' ? 'Finished' : 'Finished early, the metric no longer improved,'} after ${steps} steps and ${formatDuration(seconds)}; peak memory ${formatBytes(peakMemory)}`,
     ...(metrics['initial_eval_loss'] === undefined
       ? []
       : [

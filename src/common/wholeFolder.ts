@@ -9,7 +9,8 @@ const SPARE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Writes a folder whole or not at all: everything goes into a temporary folder beside it, which is renamed at
- * the end; when `write` throws, it is removed and nothing has changed. A folder that exists is never touched.
+ * the end; when `write` throws, it is removed and nothing has changed. A folder that exists is not touched, unless it
+ * is to be replaced: then it goes when the new one is complete.
  *
  * @param bytes that will lie on the disk at once, checked against the free space first
  * @param write receives an empty folder whose content becomes the result, and one for files of passage
@@ -19,9 +20,10 @@ export async function writeFolderWhole<T>(
   folder: string,
   bytes: number,
   write: (content: string, scratch: string) => Promise<T>,
+  existing: 'refuse' | 'replace' = 'refuse',
 ): Promise<T> {
   const target = path.resolve(folder);
-  await refuseExisting(target);
+  if (existing === 'refuse') await refuseExisting(target);
   await makeParent(target);
   await checkSpace(target, bytes);
   const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
@@ -30,7 +32,8 @@ export async function writeFolderWhole<T>(
     await mkdir(content, { recursive: true });
     await mkdir(scratch);
     const result = await write(content, scratch);
-    await refuseExisting(target);
+    if (existing === 'refuse') await refuseExisting(target);
+    else if ((await pathKind(target)) !== 'nothing') await rename(target, path.join(temporary, 'old'));
     await rename(content, target);
     return result;
   } finally {

@@ -32,7 +32,7 @@ export async function loadRunFile(
 ): Promise<{ run?: LoadedRun; problems: readonly Problem[] }> {
   const absolute = path.resolve(file);
   const folder = path.dirname(absolute);
-  const text = await readText(absolute);
+  const text = await readRunText(absolute);
   if (typeof text !== 'string') return { problems: [text] };
   const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
   const problems = [...found, ...(tree ? await checkPaths(tree, folder) : []).map(boundedProblem)];
@@ -52,7 +52,8 @@ function resolve(config: RunConfig, file: string): ResolvedRunConfig {
   });
 }
 
-async function readText(file: string): Promise<string | Problem> {
+/** The text of a run file, or why there is none. */
+export async function readRunText(file: string): Promise<string | Problem> {
   const where = { file };
   let bytes: Buffer;
   try {

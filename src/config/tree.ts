@@ -94,3 +94,15 @@ export function shorten(text: string): string {
   const line = text.replace(/\s+/g, ' ');
   return line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line;
 }
+
+/** The content without places. */
+export function plainValue(node: ConfigNode): unknown {
+  switch (node.kind) {
+    case 'map':
+      return Object.fromEntries(node.entries.map(({ key, value }) => [key, plainValue(value)]));
+    case 'list':
+      return node.items.map(plainValue);
+    case 'scalar':
+      return node.value;
+  }
+}

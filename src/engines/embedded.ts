@@ -9,13 +9,16 @@ import { sampleSpans } from '../data/sample.js';
 import type { Attached } from '../methods/method.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
+import { readCheckpoint } from '../training/checkpoint.js';
 import type { Coverage, RunEvent } from '../training/events.js';
 import { measureMemory } from '../training/measureMemory.js';
 import type { TrainingResult } from '../training/job.js';
+import { squaredGradients } from '../training/squaredGradients.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
-import { createRunFolder } from './runFolder.js';
+import { readPrepared, writePrepared } from './preparedFiles.js';
+import { createRunFolder, openRunFolder } from './runFolder.js';
 import { saveResult } from './saveResult.js';
 import {
   attachMethods,
@@ -23,6 +26,7 @@ import {
   openModel,
   parameterCount,
   positionWarnings,
+  prepareMethods,
   vocabularyWarnings,
 } from './session.js';
 import type { OpenedModel } from './session.js';
@@ -40,14 +44,14 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     seed: config.training.seed,
   });
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
-  const methods = attachMethods(config.method, opened.context);
   const plan = {
     train: dataset.train,
     options: config.training,
     packing: config.data.packing ?? false,
     maxLength: config.data.max_length ?? DEFAULT_MAX_LENGTH,
   };
-  const folder = await createRunFolder(config, new Date());
+  const { resume } = control;
+  const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   const emit = (event: RunEvent): void => {
     if (event.type !== 'progress') folder.record(event);
     control.emit(event);
@@ -60,12 +64,29 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     config: run.file,
     folder: folder.path,
     model: config.model,
-    method: methods.map((method) => method.type).join(' + '),
+    method: config.method.map(({ type }) => type).join(' + '),
     totalSteps: plannedSteps(plan),
     seed: config.training.seed,
+    ...(resume === undefined ? {} : { resumedFrom: resume.step }),
   });
   try {
     describeData(dataset, opened.tokenizer, emit);
+    const runtime = await onnxRuntime(config.runtime);
+    const weights = await opened.checkpoint.mapped((done, total) => {
+      if (control.stopRequested()) fail(STOPPED_EARLY);
+      emit({ type: 'progress', activity: 'Converting the weights to float32', done, total });
+    });
+    const shared = { ...plan, model: opened.model, weights, runtime, emit, stopRequested: control.stopRequested };
+    const prepared =
+      resume === undefined
+        ? await writePrepared(
+            folder.path,
+            await prepareMethods(config.method, opened.context, (before) =>
+              squaredGradients({ ...shared, methods: before, stopped: STOPPED_EARLY }),
+            ),
+          )
+        : await readPrepared(folder.path, config.method.length);
+    const methods = attachMethods(config.method, opened.context, prepared);
     emit(
       coverageOf(methods, opened, [
         ...(control.warnings ?? []),
@@ -73,20 +94,14 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         ...positionWarnings([...dataset.train, ...dataset.validation], opened.model),
       ]),
     );
-    const runtime = await onnxRuntime(config.runtime);
-    const weights = await opened.checkpoint.mapped((done, total) => {
-      if (control.stopRequested()) fail(STOPPED_EARLY);
-      emit({ type: 'progress', activity: 'Converting the weights to float32', done, total });
-    });
     const result = await train({
-      ...plan,
-      model: opened.model,
+      ...shared,
       methods,
-      weights,
-      runtime,
       validation: dataset.validation,
-      emit,
-      stopRequested: control.stopRequested,
+      checkpoints: {
+        runFolder: folder.path,
+        ...(resume === undefined ? {} : { from: await readCheckpoint(resume.checkpoint) }),
+      },
     });
     if (result.reason === 'stopped' && result.steps === 0) fail(STOPPED_EARLY);
     emit({ type: 'progress', activity: 'Saving', done: 0, total: 0 });

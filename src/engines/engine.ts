@@ -1,6 +1,7 @@
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunEvent } from '../training/events.js';
+import type { ResumePoint } from './resumeRun.js';
 
 /** What an engine is handed beside the run file. */
 export interface RunControl {
@@ -10,6 +11,8 @@ export interface RunControl {
   readonly warnings?: readonly Problem[];
   /** Asked between steps: true ends the run after the present step, with what has been learned so far. */
   readonly stopRequested: () => boolean;
+  /** Where to go on; absent: a new run. */
+  readonly resume?: ResumePoint;
 }
 
 /**

@@ -1,11 +1,16 @@
-import { appendFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { appendFileSync, closeSync, openSync, readSync, fstatSync } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { writeFileWhole } from '../common/files.js';
+import { pathKind, writeFileWhole } from '../common/files.js';
 import { fail } from '../common/problem.js';
 import type { ResolvedRunConfig } from '../config/loadRunFile.js';
 import type { RunEvent } from '../training/events.js';
+import { isRunEvent } from '../training/isRunEvent.js';
+
+/** What a run was started with, in its folder. */
+export const RESOLVED_CONFIG = 'run.peft.yaml';
+const EVENTS = 'events.jsonl';
 
 /** Where a run writes: `<dir>/<name>/<time>/`. */
 export interface RunFolder {
@@ -18,9 +23,68 @@ export interface RunFolder {
 export async function createRunFolder(config: ResolvedRunConfig, now: Date): Promise<RunFolder> {
   const parent = path.join(config.output.dir, config.output.name);
   const folder = await newFolder(parent, now.toISOString().slice(0, 19).replace(/:/g, '-'));
-  await writeFileWhole(path.join(folder, 'run.peft.yaml'), stringify(config));
-  const events = path.join(folder, 'events.jsonl');
-  return { path: folder, record: (event) => appendFileSync(events, `${JSON.stringify(event)}\n`) };
+  await writeFileWhole(path.join(folder, RESOLVED_CONFIG), stringify(config));
+  return openRunFolder(folder);
+}
+
+/** The folder of a run that goes on. */
+export function openRunFolder(folder: string): RunFolder {
+  const events = path.join(folder, EVENTS);
+  let first = true;
+  return {
+    path: folder,
+    record(event) {
+      // A run that was killed or whose disk was full may have left half a line.
+      const start = first && endsInLine(events) ? '\n' : '';
+      first = false;
+      appendFileSync(events, `${start}${JSON.stringify(event)}\n`);
+    },
+  };
+}
+
+/** The end of `events.jsonl` that holds its last line: a `finished` event has a few hundred bytes. */
+const TAIL_BYTES = 64 * 1024;
+
+/** Whether a run came to its end: whether the last thing that it said is that it finished, and not on request. */
+export async function hasEnded(folder: string): Promise<boolean> {
+  const last = (await tail(path.join(folder, EVENTS))).trimEnd().split('\n').at(-1)!;
+  try {
+    const event: unknown = JSON.parse(last);
+    return isRunEvent(event) && event.type === 'finished' && event.reason !== 'stopped';
+  } catch {
+    // Half a line: the run was killed, or its disk was full.
+    return false;
+  }
+}
+
+async function tail(file: string): Promise<string> {
+  if ((await pathKind(file)) !== 'file') return '';
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const length = Math.min(size, TAIL_BYTES);
+    const { buffer } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.toString('utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Whether a file ends within a line. */
+function endsInLine(file: string): boolean {
+  try {
+    const handle = openSync(file, 'r');
+    try {
+      const { size } = fstatSync(handle);
+      const last = Buffer.alloc(1);
+      return size > 0 && readSync(handle, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
+    } finally {
+      closeSync(handle);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Two runs of one second get names of their own. */

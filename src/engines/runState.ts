@@ -84,7 +84,7 @@ export function describeState(state: RunState): string {
     case 'stopping':
       return 'stopping';
     case 'finished':
-      return state.result.reason === 'completed' ? 'finished' : 'stopped';
+      return state.result.reason === 'stopped' ? 'stopped' : 'finished';
     case 'failed':
       return wasStoppedEarly(state) ? 'stopped' : 'failed';
   }
@@ -124,7 +124,7 @@ function conclude({ file, began }: Going, ended: number, ending: Ending): RunSta
   if (last?.type === 'failed') return failed(last.problem, last.others);
   if (last?.type === 'finished') {
     if (!ending.adapterFound) return failed(nothingWritten(last));
-    const expectedCode = last.reason === 'completed' ? 0 : 130;
+    const expectedCode = last.reason === 'stopped' ? 130 : 0;
     const clean = ending.code === expectedCode || ending.code === 0;
     return {
       kind: 'finished',

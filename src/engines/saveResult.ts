@@ -2,14 +2,16 @@ import path from 'node:path';
 import { modelCard } from '../adapters/card.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
-import type { Attached, Values } from '../methods/method.js';
+import type { Attached, SavedMethod } from '../methods/method.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
+import type { TensorToWrite } from '../models/writeSafetensors.js';
 import type { TrainingResult } from '../training/job.js';
+import { parameterNames } from './session.js';
 import type { OpenedModel } from './session.js';
 
 /**
- * Writes what a run learned into its folder: `adapter`, or `model` where every weight trained; of further methods
- * `adapter-TYPE`. Returns the first folder.
+ * Writes what a run learned into its folder: `adapter`, or `model` where weights of the base trained; of further methods
+ * `adapter-TYPE`. What a run that was stopped had written there is replaced. Returns the first folder.
  *
  * @param suffix behind the names, for results that are not the run's end
  */
@@ -22,10 +24,11 @@ export async function saveResult(
 ): Promise<string> {
   const { tokenizer, checkpoint } = opened;
   const written: string[] = [];
-  for (const [at, method] of methods.entries()) {
-    const saved = method.save(valuesOf(method, result.values));
+  for (const method of methods) {
+    const saved = method.save(result.values);
+    if (saved.kind === 'nothing') continue;
     const name = saved.kind === 'adapter' ? 'adapter' : 'model';
-    const target = path.join(folder, `${name}${at === 0 ? '' : `-${method.type}`}${suffix}`);
+    const target = path.join(folder, `${name}${written.length === 0 ? '' : `-${method.type}`}${suffix}`);
     if (saved.kind === 'adapter') {
       const held = Object.entries(result.metrics).filter(([key]) => key.startsWith('eval_'));
       const card = modelCard({
@@ -34,13 +37,17 @@ export async function saveResult(
         metrics: Object.fromEntries(held),
         steps: result.steps,
       });
-      await writeAdapter(target, saved, { tokenizer, card });
+      await writeAdapter(target, saved, { tokenizer, card, existing: 'replace' });
     } else {
       await writeModel(target, {
         // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
         config: { ...checkpoint.config, tie_word_embeddings: opened.model.tiedHead },
         generationConfig: await readGenerationConfig(checkpoint.source),
-        tensors: saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+        tensors: [
+          ...saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+          ...untouched(saved, opened),
+        ],
+        existing: 'replace',
         tokenizerFiles: await tokenizer.files(),
       });
     }
@@ -49,6 +56,18 @@ export async function saveResult(
   return written[0]!;
 }
 
-function valuesOf(method: Attached, values: Values): Values {
-  return new Map(method.trainables.map(({ variable: { name } }) => [name, values.get(name)!]));
+/** The base's weights that did not train, read when their turn to be written comes. */
+function untouched(
+  { weights }: Extract<SavedMethod, { kind: 'model' }>,
+  { checkpoint, model }: OpenedModel,
+): TensorToWrite[] {
+  const trained = new Set(weights.map(({ name }) => name));
+  return parameterNames(model)
+    .filter((name) => !trained.has(name))
+    .map((name) => ({
+      name,
+      dtype: 'F32',
+      shape: checkpoint.tensors.get(name)!.shape,
+      data: () => checkpoint.read(name),
+    }));
 }

@@ -4,8 +4,8 @@ import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import type { Example } from '../data/example.js';
-import type { AttachContext, Attached } from '../methods/method.js';
-import { attachMethod } from '../methods/registry.js';
+import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
+import { attachMethod, prepareMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
@@ -31,28 +31,71 @@ export async function openModel(source: string, seed: number): Promise<OpenedMod
     modelName: path.resolve(source),
     read: (name) => checkpoint.read(name),
     random: (...stream) => random(seed, ...stream),
+    tokenizer,
   };
   return { checkpoint, model, tokenizer, context };
 }
 
-/** Attaches a run file's methods in order, each with random numbers and variables of its own. */
-export function attachMethods(configs: readonly MethodConfig[], context: AttachContext): Attached[] {
-  return configs.map((config, index) =>
-    attachMethod(config, {
-      ...context,
-      random: (...stream) => context.random('method', index, ...stream),
-      instance: index === 0 ? '' : `${index}:`,
-    }),
-  );
+/**
+ * Attaches a run file's methods in order, each with random numbers and variables of its own.
+ * @param prepared what the methods' `prepare` found, in their order
+ */
+export function attachMethods(
+  configs: readonly MethodConfig[],
+  context: AttachContext,
+  prepared: readonly (Prepared | undefined)[] = [],
+): Attached[] {
+  const methods: Attached[] = [];
+  for (const [index, config] of configs.entries()) {
+    const own = { ...contextOf(context, index, methods), ...given(prepared[index]) };
+    methods.push(attachMethod(config, own));
+  }
+  return methods;
+}
+
+/**
+ * What the methods of a new run have to find out before they attach, in their order; each sees those before it attached.
+ * @param passes makes passes over the training data with these methods attached
+ */
+export async function prepareMethods(
+  configs: readonly MethodConfig[],
+  context: AttachContext,
+  passes: (before: readonly Attached[]) => PrepareContext['squaredGradients'],
+): Promise<(Prepared | undefined)[]> {
+  const prepared: (Prepared | undefined)[] = [];
+  const methods: Attached[] = [];
+  for (const [index, config] of configs.entries()) {
+    const own = contextOf(context, index, methods);
+    const found = await prepareMethod(config, { ...own, squaredGradients: passes(methods) });
+    prepared.push(found);
+    methods.push(attachMethod(config, { ...own, ...given(found) }));
+  }
+  return prepared;
+}
+
+function contextOf(context: AttachContext, index: number, before: readonly Attached[]): AttachContext {
+  return {
+    ...context,
+    random: (...stream) => context.random('method', index, ...stream),
+    instance: index === 0 ? '' : `${index}:`,
+    before: [...before],
+  };
+}
+
+function given(prepared: Prepared | undefined): { prepared?: Prepared } {
+  return prepared === undefined ? {} : { prepared };
+}
+
+/** Names of the checkpoint's tensors that are parameters of the model. */
+export function parameterNames(model: LanguageModel): string[] {
+  const names = model.sites.flatMap(({ weight, bias }) => [weight, bias].filter((name) => name !== undefined));
+  return [...new Set(names)];
 }
 
 /** Elements of the parameters that the model uses, a shared one counted once. */
 export function parameterCount(model: LanguageModel, checkpoint: Checkpoint): number {
-  const names = new Set(
-    model.sites.flatMap(({ weight, bias }) => [weight, bias].filter((name) => name !== undefined)),
-  );
   let count = 0;
-  for (const name of names) {
+  for (const name of parameterNames(model)) {
     count += checkpoint.tensors.get(name)!.shape.reduce((product, length) => product * length, 1);
   }
   return count;

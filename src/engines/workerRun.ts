@@ -31,6 +31,8 @@ export interface WorkerOptions {
   readonly file: string;
   /** `a.b=c`, over what the file says. */
   readonly overrides?: readonly string[];
+  /** Go on from the last checkpoint instead of starting anew (see `WorkerRequest`). */
+  readonly resume?: boolean;
   /** Called for each happening, in order; the last is `ended`. */
   readonly tell: (happening: Happening) => void;
   /** Called for each line that the worker prints. */
@@ -41,7 +43,7 @@ export interface WorkerOptions {
  * Forks the worker and trains the run file in it. Never throws: a process that cannot be started is told as
  * `ended` with `launchError`.
  */
-export function startWorker({ worker, file, overrides, tell, print }: WorkerOptions): WorkerRun {
+export function startWorker({ worker, file, overrides, resume, tell, print }: WorkerOptions): WorkerRun {
   tell({ type: 'launched', file, time: Date.now() });
   const lastWords: string[] = [];
   let last: Finished | Failed | undefined;
@@ -109,7 +111,7 @@ export function startWorker({ worker, file, overrides, tell, print }: WorkerOpti
     child.on('close', (code, signal) => void end(code, signal));
   });
 
-  send({ type: 'train', file, overrides });
+  send({ type: 'train', file, overrides, resume });
   return {
     stop() {
       tell({ type: 'stopRequested' });

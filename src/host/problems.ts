@@ -71,7 +71,7 @@ async function tellStoppedEarly({ file, problem }: Extract<RunState, { kind: 'fa
 
 async function tellFinished({ file, result, note }: Extract<RunState, { kind: 'finished' }>): Promise<void> {
   const text =
-    `${runName(file)} ${result.reason === 'completed' ? 'finished' : 'stopped'}: adapter in ` +
+    `${runName(file)} ${result.reason === 'stopped' ? 'stopped' : 'finished'}: adapter in ` +
     `${vscode.workspace.asRelativePath(result.adapter)}.${note === undefined ? '' : ` ${note}`}`;
   const show = note === undefined ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
   const chosen = await show(text, 'Reveal Adapter', 'Open Panel');

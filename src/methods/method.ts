@@ -3,8 +3,10 @@ import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import type { Random } from '../common/random.js';
 import type { LanguageModel } from '../models/architecture.js';
-import type { Hooks, ParameterKind, Site } from '../models/site.js';
-import type { Variable } from '../tensor/tensor.js';
+import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+import type { Value } from '../runtime/runtime.js';
+import type { Tensor, Variable } from '../tensor/tensor.js';
 import type { MethodCoverage } from './coverage.js';
 import type { MethodInfo } from './info.js';
 import type { PeftFormat } from './peftFormat.js';
@@ -13,6 +15,11 @@ import type { IdlePatterns } from './targets.js';
 /** A method and what it does with a model; `Options` is the schema of its part of the run file. */
 export interface Method<Options extends TObject> {
   readonly info: MethodInfo<Options>;
+  /**
+   * What has to be computed before a new run can attach: passes over the data, decompositions of weights. A run
+   * that is resumed gets what it found then.
+   */
+  prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared>;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */
   attach(options: Static<Options>, context: AttachContext): Attached;
   /** How Hugging Face PEFT keeps its adapters. Absent: PEFT has no such method, or it writes whole models. */
@@ -32,15 +39,72 @@ export interface AttachContext {
   readonly instance?: string;
   /** A pattern that matches nothing: `error` (the default) in a run file, `warning` in an adapter on disk. */
   readonly idlePatterns?: IdlePatterns;
+  /** The base model's, for methods that start from text. */
+  readonly tokenizer?: Tokenizer;
+  /** The methods of the run that were attached before this one. */
+  readonly before?: readonly Attached[];
+  /** What the method's `prepare` found, in this run or in the one that is resumed. */
+  readonly prepared?: Prepared;
 }
+
+/** What `prepare` is handed. */
+export interface PrepareContext extends AttachContext {
+  /** Squared gradients over the training data. Stops with a ProblemError when the run is asked to end. */
+  readonly squaredGradients: (request: SquaredGradients) => Promise<Values>;
+}
+
+/** Σ g² per number of each variable, g the gradient of a batch's mean loss per supervised token. */
+export interface SquaredGradients {
+  /** The hooks that put the variables into the model, after those of the methods attached before. */
+  readonly hooks?: Hooks;
+  /** What to differentiate by. */
+  readonly variables: readonly Variable[];
+  /** Numbers of variables that are not trainables of methods attached before. */
+  readonly values?: Values;
+  /** Rows per batch; 1 is one gradient per row. */
+  readonly batchSize: number;
+  /** How many batches; default: each row once. The order is that of the run's first epoch. */
+  readonly batches?: number;
+  /** Each batch's gradient is clipped to this global L2 norm first; 0 or absent: not. */
+  readonly maxGradNorm?: number;
+}
+
+/** What a method's `prepare` found: flat vectors by name. */
+export type Prepared = ReadonlyMap<string, Float32Array | Int32Array>;
 
 /** One method on one model. A run may attach several; their hooks act in order. */
 export interface Attached {
   readonly type: string;
   readonly hooks: Hooks;
+  /** Everything that it may train in the course of a run. */
   readonly trainables: readonly Trainable[];
   readonly coverage: MethodCoverage;
-  /** Numbers per site for the panel, computed from present values. */
+  /** Tensors that a step changes without a gradient: averages, masks. Kept in checkpoints. */
+  readonly state?: readonly StateTensor[];
+  /** Terms that are added to the loss, each a curve of its own, built from the trainables' variables. */
+  regularizers?(): readonly Regularizer[];
+  /**
+   * What is to become of the gradient of a trainable (of this method or of one attached before) between clipping and
+   * the optimizer: the mask of Child-Tuning.
+   */
+  gradient?(trainable: Variable, gradient: Tensor, phase: Phase): Tensor;
+  /** New numbers of state tensors, or other numbers than the optimizer's for trainables, as part of the step's graph. */
+  update?(step: UpdateView): Updates;
+  /** Values of inputs of one's own that the step's graph reads (a budget, a rank), for one step. */
+  stepInputs?(at: StepPlace): Readonly<Record<string, Value>>;
+  /**
+   * Called before each step, and before the first one after a resume. `rebuild`: hooks, or the trainables that are
+   * `active`, are no longer what the graph was compiled with. Depends on `at` alone, so that a resumed run does the same.
+   */
+  beforeStep?(at: StepPlace): 'keep' | 'rebuild';
+  /**
+   * The trainables that train at present; default: all. The others keep their numbers, if they ever had any, and lose
+   * their optimizer slots.
+   */
+  active?(): ReadonlySet<Variable>;
+  /** Whether `report` has news after this step beside those at evaluations. */
+  reportsAfter?(at: StepPlace): boolean;
+  /** Numbers per site for the panel, computed from present values (of trainables and state). */
   report?(values: Values): readonly SiteReport[];
   /**
    * What a parameter of the base becomes when the method is merged into it, or undefined where it stays.
@@ -56,7 +120,41 @@ export interface Attached {
   load(tensors: ReadonlyMap<string, NamedTensor>, source: string): LoadedValues;
 }
 
-/** Present numbers of the trainables, by name. */
+/** A place in a run. */
+export interface StepPlace {
+  /** The step about to be taken, or just taken, from 1. */
+  readonly step: number;
+  readonly totalSteps: number;
+}
+
+/** A term of the loss, already weighted. */
+export interface Regularizer {
+  /** `orthogonality` */
+  readonly name: string;
+  /** [] */
+  readonly term: Tensor;
+}
+
+/** Numbers of the step that a method's own update may use, as tensors of the step's graph. */
+export interface UpdateView {
+  /** The gradient that the optimizer saw. */
+  gradient(trainable: Variable): Tensor;
+  /** The trainable as the optimizer left it. */
+  updated(trainable: Variable): Tensor;
+  readonly phase: Phase;
+}
+
+/** New numbers by the variable of a state tensor or a trainable. */
+export type Updates = ReadonlyMap<Variable, Tensor>;
+
+/** A tensor that a step changes without a gradient. */
+export interface StateTensor {
+  readonly variable: Variable;
+  /** Its numbers before the first step; default: zeros. */
+  readonly start?: () => Float32Array;
+}
+
+/** Present numbers of the trainables and state tensors, by name. A trainable that never trained may be missing. */
 export type Values = ReadonlyMap<string, Float32Array>;
 
 export interface LoadedValues {
@@ -71,6 +169,8 @@ export interface Trainable {
   readonly start: () => Float32Array | Promise<Float32Array>;
   /** Weight decay acts on it. */
   readonly decays: boolean;
+  /** Trainables of one group are updated as one vector; a method that changes some after the update puts them apart. */
+  readonly group?: string;
 }
 
 export interface SiteReport {
@@ -88,7 +188,11 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
-/** An adapter in Hugging Face PEFT's form, or, where every weight trained, the weights themselves. */
+/**
+ * An adapter in Hugging Face PEFT's form; where weights of the base trained, these weights (others stay as they are);
+ * or nothing, for a method that only guides how others train.
+ */
 export type SavedMethod =
+  | { readonly kind: 'nothing' }
   | { readonly kind: 'adapter'; readonly config: JsonObject; readonly tensors: readonly NamedTensor[] }
   | { readonly kind: 'model'; readonly weights: readonly NamedTensor[] };

@@ -1,4 +1,4 @@
-import type { AttachContext, Attached } from './method.js';
+import type { AttachContext, Attached, PrepareContext, Prepared } from './method.js';
 import type { PeftFormat } from './peftFormat.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
@@ -20,6 +20,16 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
       return lora.attach(config, context);
     case 'full':
       return full.attach(config, context);
+  }
+}
+
+/** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
+export async function prepareMethod(config: MethodConfig, context: PrepareContext): Promise<Prepared | undefined> {
+  switch (config.type) {
+    case 'lora':
+      return lora.prepare?.(config, context);
+    case 'full':
+      return full.prepare?.(config, context);
   }
 }
 

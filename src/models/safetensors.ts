@@ -90,6 +90,27 @@ export async function readSafetensor(header: SafetensorsHeader, name: string): P
   }
 }
 
+/** One tensor of 32-bit integers. Errors: `safetensors.unknown-tensor`, `safetensors.dtype`. */
+export async function readSafetensorInt32(header: SafetensorsHeader, name: string): Promise<Int32Array> {
+  const { file } = header;
+  const entry = header.tensors.get(name);
+  if (entry?.dtype !== 'I32') {
+    return fail({
+      code: entry === undefined ? 'safetensors.unknown-tensor' : 'safetensors.dtype',
+      message: entry === undefined ? `there is no tensor ${name}` : `tensor ${name} has type ${entry.dtype}`,
+      where: { file },
+      expected: 'I32',
+    });
+  }
+  const handle = await open(file, 'r');
+  try {
+    const bytes = await readExactly(handle, file, entry.offset, entry.length);
+    return new Int32Array(bytes.buffer);
+  } finally {
+    await handle.close();
+  }
+}
+
 async function readHeaderLength(handle: FileHandle, file: string, size: number): Promise<number> {
   if (size < 8) {
     fail({

@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { weight } from '../tensor/tensor.js';
 import { parameterShape } from './site.js';
 import type { Hooks, ParameterKind, Phase, Site } from './site.js';
+import { withVirtualTokens } from './virtualTokens.js';
 
 /**
  * What an architecture builds its graph with: it names its modules, the scope finds their weights and lets the
@@ -32,6 +33,9 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
   const byPath = new Map(sites.map((site) => [site.path, site]));
   const weights = new Map<string, Tensor>();
   const results: { path: string; result: Tensor }[] = [];
+
+  // Sites are in the order of the forward pass: tokens are looked up before anything else.
+  const tokenSite = sites.find(({ kind }) => kind === 'embedding');
 
   const siteAt = (path: string): Site => {
     const site = byPath.get(path);
@@ -66,7 +70,9 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
     },
     embedding(path, ids) {
       const site = siteAt(path);
-      return finish(site, ids, gatherRows(parameter(site, 'weight')!, ids));
+      const table = parameter(site, 'weight')!;
+      const lookUp = (known: Tensor): Tensor => finish(site, known, gatherRows(table, known));
+      return site === tokenSite ? withVirtualTokens(ids, site.shape[0]!, hooks, phase, lookUp) : lookUp(ids);
     },
     rmsNorm(path, x, epsilon, offset = 0) {
       const site = siteAt(path);

@@ -38,6 +38,15 @@ export interface Hooks {
    * @param y [..., out]; norm: [..., hidden]
    */
   readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase) => Tensor;
+  /**
+   * Tokens of its own that the method puts before every text, under the ids from `vocabSize` up (those of a further
+   * such method follow). Data and prompts carry these ids; the model never looks them up.
+   */
+  readonly virtualTokens?: number;
+  /**
+   * The rows of its virtual tokens: [virtualTokens, hidden]. Goes with {@link virtualTokens}.
+   */
+  readonly virtualEmbeddings?: (phase: Phase) => Tensor;
 }
 
 /** What the graph is built for. */

@@ -7,6 +7,14 @@ import { elementCount } from './tensorSpans.js';
 /** Values converted and written at once: 4 MB of float32. */
 const CHUNK = 1 << 20;
 
+/** 32-bit integers, such as indices. */
+export interface IntegersToWrite {
+  readonly name: string;
+  readonly dtype: 'I32';
+  readonly shape: readonly number[];
+  readonly data: Int32Array;
+}
+
 /** What {@link writeSafetensors} writes: values are float32, `dtype` is the type on disk. */
 export interface TensorToWrite {
   readonly name: string;
@@ -23,7 +31,7 @@ export interface TensorToWrite {
  */
 export async function writeSafetensors(
   file: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly (TensorToWrite | IntegersToWrite)[],
   metadata: Readonly<Record<string, string>> = {},
   options: { alignment?: number; onTensor?: (done: number, total: number) => void } = {},
 ): Promise<void> {
@@ -42,7 +50,8 @@ export async function writeSafetensors(
         });
       }
       for (let at = 0; at < values.length; at += CHUNK) {
-        await handle.writeFile(encode(values.subarray(at, at + CHUNK), tensor.dtype));
+        const part = values.subarray(at, at + CHUNK);
+        await handle.writeFile(part instanceof Int32Array ? bytesOf(part) : encode(part, tensor.dtype));
       }
       options.onTensor?.(index + 1, tensors.length);
     }
@@ -51,7 +60,7 @@ export async function writeSafetensors(
 
 function makeHeader(
   file: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly (TensorToWrite | IntegersToWrite)[],
   metadata: Readonly<Record<string, string>>,
   alignment: number,
 ): Uint8Array {
@@ -62,7 +71,7 @@ function makeHeader(
     if (entries.has(name) || name === '__metadata__') {
       fail({ code: 'safetensors.duplicate', message: `two tensors are called ${name}`, where: { file } });
     }
-    const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' ? 4 : 2);
+    const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
     entries.set(name, { dtype, shape, data_offsets: [offset, end] });
     offset = end;
   }
@@ -74,7 +83,17 @@ function makeHeader(
   return bytes;
 }
 
-function encode(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
-  const typed = dtype === 'F32' ? values : dtype === 'F16' ? f32ToF16(values) : f32ToBf16(values);
-  return new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
+function encode(values: Float32Array, dtype: (TensorToWrite | IntegersToWrite)['dtype']): Uint8Array {
+  switch (dtype) {
+    case 'F16':
+      return bytesOf(f32ToF16(values));
+    case 'BF16':
+      return bytesOf(f32ToBf16(values));
+    default:
+      return bytesOf(values);
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

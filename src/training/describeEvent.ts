@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
-import type { RunEvent } from './events.js';
+import type { Finished, RunEvent } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
 
@@ -13,6 +13,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
           `${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${event.engine} engine`,
         ),
         info(`Run folder: ${event.folder}`),
+        ...(event.resumedFrom === undefined ? [] : [info(`Goes on after step ${event.resumedFrom}.`)]),
       ];
     case 'coverage':
       return [
@@ -86,7 +87,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
     case 'finished':
       return [
         info(
-          `${event.reason === 'completed' ? 'Finished' : 'Stopped on request'} after ${event.steps} steps and ${formatDuration(event.seconds)}, ` +
+          `${ENDINGS[event.reason]} after ${event.steps} steps and ${formatDuration(event.seconds)}, ` +
             `peak memory ${formatBytes(event.peakMemory)}`,
         ),
         ...Object.entries(event.metrics).map(([name, value]) => info(`${name}: ${value}`)),
@@ -99,6 +100,12 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       }));
   }
 }
+
+const ENDINGS: Readonly<Record<Finished['reason'], string>> = {
+  completed: 'Finished',
+  'early-stopped': 'Finished early, the metric no longer improved,',
+  stopped: 'Stopped on request',
+};
 
 function info(text: string): { readonly level: 'info'; readonly text: string } {
   return { level: 'info', text };

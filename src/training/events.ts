@@ -39,6 +39,11 @@ export interface Started {
   /** Optimizer steps the run will take. */
   readonly totalSteps: number;
   readonly seed: number;
+  /**
+   * Steps that the run had taken before, where it goes on from a checkpoint: what was said of later ones no longer
+   * counts.
+   */
+  readonly resumedFrom?: number;
 }
 
 /** What the methods took hold of, and warnings of all input; comes before the first step. */
@@ -150,7 +155,8 @@ export interface Progress {
 /** The last event of a run that ended well or was stopped on request. */
 export interface Finished {
   readonly type: 'finished';
-  readonly reason: 'completed' | 'stopped';
+  /** `early-stopped`: the metric no longer improved. */
+  readonly reason: 'completed' | 'early-stopped' | 'stopped';
   /** The folder that holds the adapter (or the whole model after full fine-tuning). */
   readonly adapter: string;
   readonly metrics: Readonly<Record<string, number>>;

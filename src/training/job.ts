@@ -4,6 +4,7 @@ import type { Example } from '../data/example.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
+import type { Checkpoint } from './checkpoint.js';
 import type { RunEvent } from './events.js';
 
 /** Everything a training loop works on. */
@@ -19,6 +20,13 @@ export interface TrainingJob {
   readonly maxLength: number;
   /** Where the trainables start, when not where their method has them start. */
   readonly start?: Values;
+  /** Absent: nothing is written on the way. */
+  readonly checkpoints?: {
+    /** Where checkpoints are written. */
+    readonly runFolder: string;
+    /** The one to go on from. */
+    readonly from?: Checkpoint;
+  };
   readonly emit: (event: RunEvent) => void;
   /** Asked between steps: true ends the loop after the present step. */
   readonly stopRequested: () => boolean;
@@ -26,13 +34,16 @@ export interface TrainingJob {
 
 /** What a training loop leaves, however it ended. */
 export type TrainingResult = {
-  /** The trainables after the last good step. */
+  /** Trainables and state tensors after the last good step, or those of the best evaluation where the run wants them. */
   readonly values: Values;
   /** Optimizer steps taken. */
   readonly steps: number;
   /** `train_loss` is the mean over all steps; `eval_…` are there only when measured after the last step. */
   readonly metrics: Readonly<Record<string, number>>;
-} & ({ readonly reason: 'completed' | 'stopped' } | { readonly reason: 'failed'; readonly problem: Problem });
+} & (
+  | { readonly reason: 'completed' | 'early-stopped' | 'stopped' }
+  | { readonly reason: 'failed'; readonly problem: Problem }
+);
 
 /** Tokens of the longest example. */
 export function longest(examples: readonly Example[]): number {

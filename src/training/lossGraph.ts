@@ -2,7 +2,7 @@ import type { Batch } from '../data/example.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createScope } from '../models/scope.js';
 import type { Scope } from '../models/scope.js';
-import type { Hooks } from '../models/site.js';
+import type { Hooks, Phase } from '../models/site.js';
 import type { Value } from '../runtime/runtime.js';
 import { dim, multiplyDims } from '../tensor/dims.js';
 import { crossEntropy } from '../tensor/ops/crossEntropy.js';
@@ -19,6 +19,7 @@ export interface LossGraph {
   /** [n] bool: is the most likely token the right one. */
   readonly correct: Tensor;
   readonly scope: Scope;
+  readonly phase: Phase;
 }
 
 /**
@@ -34,8 +35,8 @@ export function lossGraph(
   const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
   const tokens = [batch, sequence];
   const targets = input('targets', 'int32', [predicted]);
-  const dropoutSeed = options.training ? input('dropout_seed', 'int32', []) : undefined;
-  const scope = createScope(model.sites, hooks, { dropoutSeed });
+  const phase: Phase = { dropoutSeed: options.training ? input('dropout_seed', 'int32', []) : undefined };
+  const scope = createScope(model.sites, hooks, phase);
   const { hidden } = model.decode(scope, {
     inputIds: input('input_ids', 'int32', tokens),
     positions: input('positions', 'int32', tokens),
@@ -48,6 +49,7 @@ export function lossGraph(
     lossSum: reduceSum(crossEntropy(logits, targets), [0]),
     correct: equal(cast(argMax(logits), 'int32'), targets),
     scope,
+    phase,
   };
 }
 

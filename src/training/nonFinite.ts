@@ -1,70 +1,47 @@
+import type { Problem } from '../common/problem.js';
+import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
-import type { Attached, Values } from '../methods/method.js';
-import { trainedFeeds } from '../methods/trainedFeeds.js';
-import type { LanguageModel } from '../models/architecture.js';
-import type { Runtime, WeightFiles } from '../runtime/runtime.js';
-import { gradients } from '../tensor/grad.js';
-import { mul } from '../tensor/ops/elementwise.js';
-import { reduceSum } from '../tensor/ops/reduce.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { batchFeeds, intFeed, lossGraph } from './lossGraph.js';
+import type { Values } from '../methods/method.js';
+import { longestRow } from './job.js';
+import type { TrainingJob } from './job.js';
+import { firstNonFinite } from './firstNonFinite.js';
 
-/**
- * The first tensor that is not finite on these batches: a module's result in the order of the forward pass, the
- * loss, or a trainable's gradient. Compiles a graph of its own, so it is for the moment after a failed step.
- */
-export async function firstNonFinite(setup: {
-  readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
-  readonly weights: WeightFiles;
-  readonly runtime: Runtime;
-  readonly positionLimit: number;
-  readonly batches: readonly Batch[];
-  readonly values: Values;
-  readonly dropoutSeed: number;
-}): Promise<string> {
-  const trainables = setup.methods.flatMap((method) => method.trainables);
-  for (const { variable } of trainables) {
-    if (!setup.values.get(variable.name)!.every(Number.isFinite)) return `the trainable ${variable.name}`;
-  }
-  const { lossSum, scope } = lossGraph(
-    setup.model,
-    setup.methods.map((method) => method.hooks),
-    { training: true, positionLimit: setup.positionLimit },
-  );
-  const perTrainable = gradients(
-    lossSum,
-    trainables.map((each) => each.variable),
-  );
-  const suspects: [string, Tensor][] = [
-    ...scope.results.map(({ path, result }): [string, Tensor] => [`the result of ${path}`, result]),
-    ['the loss', lossSum],
-    ...trainables.map(({ variable }, at): [string, Tensor] => [
-      `the gradient of ${variable.name}`,
-      perTrainable[at]!,
-    ]),
-  ];
-  const outputs = Object.fromEntries(suspects.map(([name, tensor]) => [name, mark(tensor)]));
-  const program = await setup.runtime.compile(outputs, setup.weights);
-  try {
-    for (const [at, batch] of setup.batches.entries()) {
-      const results = await program.run({
-        ...batchFeeds(batch),
-        dropout_seed: intFeed((setup.dropoutSeed + at) | 0),
-        ...trainedFeeds(setup.methods, setup.values, program.reads),
-      });
-      for (const [name] of suspects) if (!Number.isFinite(Number(results[name]!.data[0]))) return name;
-    }
-  } finally {
-    await program.dispose();
-  }
-  return 'the sum of the gradients over the accumulated batches';
+/** A step or an evaluation that gave a value that is not finite, explained by the first tensor that went wrong. */
+export async function nonFinite(
+  job: TrainingJob,
+  when: string,
+  numbers: string,
+  state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
+): Promise<Problem> {
+  const tensor = await firstNonFinite({ ...job, positionLimit: longestRow(job), ...state });
+  return {
+    code: 'training.non-finite',
+    message: `${when}: ${tensor} is not finite (${numbers})`,
+    mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
+  };
 }
 
-/** 0 where every element is finite, else NaN; a maximum might pass over NaN. */
-function mark(x: Tensor): Tensor {
-  return reduceSum(
-    mul(x, 0),
-    x.shape.map((_, axis) => axis),
-  );
+/** An update can overflow after its loss and gradient were finite. */
+export function overflow(values: Values, step: number): Problem | undefined {
+  for (const [name, numbers] of values) {
+    if (numbers.every(Number.isFinite)) continue;
+    return {
+      code: 'training.non-finite',
+      message: `step ${step}: the update made the trainable ${name} not finite`,
+      mend: 'Lower learning_rate.',
+    };
+  }
+  return undefined;
+}
+
+/** The held-out rows as an evaluation takes them. */
+export function evaluationBatches(job: TrainingJob): Batch[] {
+  const plan = planBatches(job.validation, {
+    batchSize: job.options.per_device_eval_batch_size,
+    seed: 0,
+    epoch: 0,
+    packing: false,
+    maxLength: job.maxLength,
+  });
+  return plan.map((rows) => makeBatch(job.validation, rows));
 }

@@ -27,22 +27,26 @@ export interface PackMember {
 /** Cutting a vector copies its parts, so tensors from this many elements on stay alone. */
 const LARGE = 2 ** 18;
 
-/** Packs small trainables together, those with weight decay apart from those without. */
-export function packTrainables(trainables: readonly Trainable[]): Pack[] {
-  const isLarge = ({ variable: each }: Trainable): boolean => fixedSize(each.shape) >= LARGE;
-  const alone = trainables.filter(isLarge).map((trainable): Pack => ({
+/**
+ * Packs small trainables together: those with weight decay apart from those without, and each group apart.
+ * @param elementwise whether the optimizer's rule allows it; without, each trainable stays alone
+ */
+export function packTrainables(trainables: readonly Trainable[], elementwise: boolean): Pack[] {
+  const staysAlone = ({ variable: each }: Trainable): boolean => !elementwise || fixedSize(each.shape) >= LARGE;
+  const alone = trainables.filter(staysAlone).map((trainable): Pack => ({
     variable: trainable.variable,
     decays: trainable.decays,
     members: [{ trainable, view: trainable.variable, offset: 0, size: fixedSize(trainable.variable.shape) }],
   }));
-  const together = [true, false].flatMap((decays) => {
-    const small = trainables.filter((each) => !isLarge(each) && each.decays === decays);
-    return small.length === 0 ? [] : [pack(small, decays)];
-  });
-  return [...alone, ...together];
+  const together = new Map<string, Trainable[]>();
+  for (const each of trainables.filter((trainable) => !staysAlone(trainable))) {
+    const name = `pack/${each.group === undefined ? '' : `${each.group}/`}${each.decays ? 'decayed' : 'kept'}`;
+    together.set(name, [...(together.get(name) ?? []), each]);
+  }
+  return [...alone, ...[...together].map(([name, members]) => pack(name, members))];
 }
 
-function pack(trainables: readonly Trainable[], decays: boolean): Pack {
+function pack(name: string, trainables: readonly Trainable[]): Pack {
   let total = 0;
   const places = trainables.map((trainable) => {
     const size = fixedSize(trainable.variable.shape);
@@ -50,10 +54,10 @@ function pack(trainables: readonly Trainable[], decays: boolean): Pack {
     total += size;
     return { trainable, offset, size };
   });
-  const vector = variable(`pack/${decays ? 'decayed' : 'kept'}`, [total]);
+  const vector = variable(name, [total]);
   return {
     variable: vector,
-    decays,
+    decays: trainables[0]!.decays,
     members: places.map((place) => ({
       ...place,
       view: reshape(slice(vector, 0, place.offset, place.offset + place.size), place.trainable.variable.shape),
@@ -61,21 +65,45 @@ function pack(trainables: readonly Trainable[], decays: boolean): Pack {
   };
 }
 
-/** The members' gradients as the vector's. */
-export function packedGradient(each: Pack, gradientOf: (trainable: Variable) => Tensor): Tensor {
-  const [first] = each.members;
-  if (first!.view === each.variable) return gradientOf(each.variable);
+/** What belongs to the members (their gradients, their new numbers) as the vector's. */
+export function packed(each: Pack, memberOf: (trainable: Variable) => Tensor): Tensor {
+  if (isAlone(each)) return memberOf(each.variable);
   return concat(
-    each.members.map(({ trainable, size }) => reshape(gradientOf(trainable.variable), [size])),
+    each.members.map(({ trainable, size }) => reshape(memberOf(trainable.variable), [size])),
     0,
   );
 }
 
-/** The members' numbers as the vector's, in an array of its own. */
-export function packedValues(each: Pack, values: Values): Float32Array {
+/** A member's part of a tensor that belongs to the pack, in the member's shape: the reverse of {@link packed}. */
+export function memberOf(each: Pack, { trainable, offset, size }: PackMember, whole: Tensor): Tensor {
+  return isAlone(each) ? whole : reshape(slice(whole, 0, offset, offset + size), trainable.variable.shape);
+}
+
+/** Whether the pack is one large trainable, of which there is one copy only. */
+export function isLarge(each: Pack): boolean {
+  return fixedSize(each.variable.shape) >= LARGE && isAlone(each);
+}
+
+/** Whether the pack is one trainable as it is. */
+export function isAlone(each: Pack): boolean {
+  return each.members[0]!.view === each.variable;
+}
+
+/**
+ * The members' numbers as the vector's, in an array of its own.
+ * @param nameOf under which name a member's numbers are found
+ * @param missing what stands for a member without numbers; default: that is an error
+ */
+export function packedValues(
+  each: Pack,
+  values: Values,
+  nameOf: (trainable: Variable) => string = ({ name }) => name,
+  missing?: 'zeros',
+): Float32Array {
   const result = new Float32Array(fixedSize(each.variable.shape));
   for (const { trainable, offset, size } of each.members) {
-    const own = values.get(trainable.variable.name);
+    const own = values.get(nameOf(trainable.variable));
+    if (own === undefined && missing === 'zeros') continue;
     if (own?.length !== size) {
       throw new Error(
         `${trainable.variable.name} [${fixedShape(trainable.variable.shape).join(', ')}] starts from ${own?.length ?? 'no'} numbers`,

@@ -3,38 +3,49 @@ import { fixedShape, fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
 
 /**
- * The numbers that a run changes, each in two buffers: a step reads one and writes the other, then they swap.
- * The values before a step thus stay at hand until the next one, which is how a non-finite step is explained.
+ * The numbers that a run changes. Small ones have two buffers: a step reads one and writes the other, then they swap,
+ * so that the values before a step stay at hand until the next. Large ones have one, which a step reads and writes:
+ * its graph has to write after every read, and the old numbers where a step is not to be taken.
  */
 export interface State {
   readonly bytes: number;
+  /** Whether a variable has this name. */
+  has(name: string): boolean;
   /** Present values, for a program's variables of these names. */
   feeds(names: Iterable<string>): Record<string, Value>;
   /** Where a step writes the new values. */
   targets(names: Iterable<string>): Record<string, Value>;
   /** Makes what was written present. */
   swap(names: Iterable<string>): void;
-  /** Present numbers of one variable; valid until the second step from now. */
+  /** Present numbers of one variable; valid until the second step from now, of one with a single buffer until the next. */
   read(name: string): Float32Array;
 }
 
-/** @param start numbers by name, which become the state's own; a variable without any starts at zero */
-export function createState(variables: readonly Variable[], start: ReadonlyMap<string, Float32Array>): State {
+/** A variable of the state. */
+export interface StateEntry {
+  readonly variable: Variable;
+  /** Its numbers at the start, which become the state's own; default: zeros. */
+  readonly start?: Float32Array;
+  readonly buffers: 1 | 2;
+}
+
+export function createState(entries: readonly StateEntry[]): State {
   const buffers = new Map<string, { present: Value; other: Value }>();
   let bytes = 0;
-  for (const variable of variables) {
+  for (const { variable, start, buffers: count } of entries) {
     const size = fixedSize(variable.shape);
-    const shape = fixedShape(variable.shape);
-    const values = start.get(variable.name);
-    if (values !== undefined && values.length !== size) {
-      throw new Error(`${variable.name} has ${size} numbers, ${values.length} were given`);
+    if (start !== undefined && start.length !== size) {
+      throw new Error(`${variable.name} has ${size} numbers, ${start.length} were given`);
     }
-    const first = values ?? new Float32Array(size);
-    buffers.set(variable.name, {
-      present: { dtype: 'float32', shape, data: first },
-      other: { dtype: 'float32', shape, data: new Float32Array(size) },
+    const value = (data: Float32Array): Value => ({
+      dtype: 'float32',
+      shape: fixedShape(variable.shape),
+      data,
     });
-    bytes += 2 * first.byteLength;
+    const present = value(start ?? new Float32Array(size));
+    const other = count === 1 ? present : value(new Float32Array(size));
+    buffers.set(variable.name, { present, other });
+    bytes += count * size * Float32Array.BYTES_PER_ELEMENT;
   }
   const at = (name: string): { present: Value; other: Value } => {
     const found = buffers.get(name);
@@ -45,6 +56,7 @@ export function createState(variables: readonly Variable[], start: ReadonlyMap<s
     Object.fromEntries([...names].map((name) => [name, at(name)[which]]));
   return {
     bytes,
+    has: (name) => buffers.has(name),
     feeds: (names) => pick(names, 'present'),
     targets: (names) => pick(names, 'other'),
     swap(names) {

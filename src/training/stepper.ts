@@ -1,33 +1,40 @@
 import type { TrainingOptions } from '../config/schema.js';
 import type { Batch } from '../data/example.js';
-import type { Attached, Trainable, Values } from '../methods/method.js';
+import type { Attached, StepPlace, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js';
-import { gradients } from '../tensor/grad.js';
-import { add, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
-import { reduceSum } from '../tensor/ops/reduce.js';
-import { substitute } from '../tensor/substitute.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { input, scalar, variable } from '../tensor/tensor.js';
-import { adamW } from './adamw.js';
-import { batchFeeds, floatFeed, intFeed, lossGraph } from './lossGraph.js';
-import { packTrainables, packedGradient, packedValues } from './packs.js';
+import { add } from '../tensor/ops/elementwise.js';
+import type { Tensor, Variable } from '../tensor/tensor.js';
+import { variable } from '../tensor/tensor.js';
+import { batchFeeds, floatFeed, intFeed } from './lossGraph.js';
+import { createOptimizer } from './optimizers/optimizer.js';
+import type { Optimizer } from './optimizers/optimizer.js';
+import { isAlone, isLarge, packedValues } from './packs.js';
 import type { Pack } from './packs.js';
+import type { Snapshot } from './snapshot.js';
 import { createState } from './state.js';
+import type { State, StateEntry } from './state.js';
+import { LOSS_SCALE, TERM_SCALE, stepGraph } from './stepGraph.js';
+import type { StepGraph, StepUpdate } from './stepGraph.js';
 
 export interface StepResult {
   /** Mean cross-entropy per supervised token over all batches of the step. */
   readonly loss: number;
+  /** Further terms of the loss, weighted. */
+  readonly terms?: Readonly<Record<string, number>>;
+  /** Global L2 norm before clipping. */
   readonly gradientNorm: number;
 }
 
 /** Takes optimizer steps. */
 export interface Stepper {
-  /** One optimizer step over one or more batches, whose gradients are accumulated. */
-  step(batches: readonly Batch[], step: number, learningRate: number, dropoutSeed: number): Promise<StepResult>;
-  /** Present numbers of the trainables. */
+  /** One optimizer step over one or more batches, whose gradients are accumulated. A step that is not finite is not taken. */
+  step(batches: readonly Batch[], at: StepPlace, learningRate: number, dropoutSeed: number): Promise<StepResult>;
+  /** Present numbers of trainables and state tensors; valid until the next step. */
   values(): Values;
-  /** Bytes by part: trainables and optimizer slots (both buffers of each), and the weights that the graph maps. */
+  /** Everything that the run has changed; valid until the next step. */
+  snapshot(): Snapshot;
+  /** Bytes by part: trainables, optimizer slots and state (all buffers), and the weights that the graph maps. */
   readonly parts: Readonly<Record<string, number>>;
   dispose(): Promise<void>;
 }
@@ -35,162 +42,238 @@ export interface Stepper {
 export interface StepperSetup {
   readonly model: LanguageModel;
   readonly methods: readonly Attached[];
-  readonly start: Values;
+  /** Where to go on; what it lacks starts where its method has it start. */
+  readonly start: Snapshot;
   readonly weights: WeightFiles;
   readonly runtime: Runtime;
   readonly options: TrainingOptions;
   readonly positionLimit: number;
 }
 
-/** PyTorch's `clip_grad_norm_` adds this to the norm before it divides. */
-const CLIP_EPSILON = 1e-6;
-
 /**
- * Compiles loss, gradients and update. A step of one batch is one graph; with accumulation there are two: one
- * that adds a batch's gradients to sums, one that updates from the sums. The loss of a step is summed over its
- * supervised tokens and divided by their number over all its batches, which is known before it starts.
+ * Compiles loss, gradients and update. A step of one batch is one graph. With accumulation there are two: one that adds
+ * a batch's gradients to sums, one that updates from the sums. Sharpness-aware minimization adds a third, which moves
+ * the trainables to where the second gradients are taken; the trainables themselves are not touched by it. The loss of
+ * a step is summed over its supervised tokens and divided by their number over all its batches, known before it starts.
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
-  const { model, methods, options, runtime, weights, positionLimit } = setup;
-  const packs = packTrainables(methods.flatMap((method) => method.trainables));
-  const members = packs.flatMap((pack) => pack.members);
-  const optimizer = adamW(options);
-  const accumulates = options.gradient_accumulation_steps > 1;
-  const sums = packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
+  const { methods, options, runtime, weights } = setup;
+  const optimizer = createOptimizer(options);
+  const graph = stepGraph({ ...setup, optimizer });
+  const sharp = options.sam_rho > 0;
+  const accumulates = sharp || options.gradient_accumulation_steps > 1;
+  const sums = graph.packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
+  const points = graph.packs.map(({ variable: each }) => variable(`${each.name}/ascended`, each.shape));
 
-  const [lossSum] = substitute(
-    [
-      lossGraph(
-        model,
-        methods.map((method) => method.hooks),
-        { training: true, positionLimit },
-      ).lossSum,
-    ],
-    new Map(members.map(({ trainable, view }) => [trainable.variable, view])),
-  ) as [Tensor];
-  const perToken = input('loss_scale', 'float32', []);
-  const views = gradients(
-    mul(lossSum, perToken),
-    members.map((member) => member.view),
-  );
-  const gradientOf = new Map(members.map(({ trainable }, at) => [trainable.variable, views[at]!]));
-  const batchGradients = packs.map((pack) => packedGradient(pack, (trainable) => gradientOf.get(trainable)!));
+  const losses = { [LOSS]: graph.lossSum, ...named(graph.terms, (name) => `${TERM}${name}`) };
+  const inOneGo = accumulates ? undefined : graph.update(graph.batchGradients, graph.lossSum);
+  const apart = accumulates ? graph.update(sums) : undefined;
+  const changed = [...(inOneGo ?? apart)!.changes.keys()];
 
-  /** Outputs of the update, each under the name of the variable it replaces. */
-  const updates = (full: readonly Tensor[]): Record<string, Tensor> => {
-    const norm = sqrt(full.map((each) => sumOfSquares(each)).reduce((a, b) => add(a, b)));
-    const factor = clipFactor(norm, options.max_grad_norm);
-    const outputs: Record<string, Tensor> = { [GRADIENT_NORM]: norm };
-    packs.forEach((pack, index) => {
-      const gradient = factor === undefined ? full[index]! : mul(full[index]!, factor);
-      const { parameter, slots } = optimizer.update(pack.variable, gradient, pack.decays);
-      outputs[`new ${pack.variable.name}`] = parameter;
-      optimizer.slots(pack.variable).forEach((slot, at) => (outputs[`new ${slot.name}`] = slots[at]!));
-    });
-    return outputs;
+  const state = createState([
+    ...(await startEntries(graph, optimizer, setup.start)),
+    ...(accumulates ? sums.map((each, at) => scratch(each, graph.packs[at]!)) : []),
+    ...(sharp ? points.map((each): StateEntry => ({ variable: each, buffers: 1 })) : []),
+  ]);
+
+  const first: Program =
+    inOneGo === undefined
+      ? await runtime.compile(
+          { ...losses, ...newNumbers(new Map(sums.map((sum, at) => [sum, add(sum, graph.batchGradients[at]!)]))) },
+          weights,
+        )
+      : await runtime.compile({ ...losses, ...updateOutputs(inOneGo) }, weights);
+  const second = apart === undefined ? undefined : await runtime.compile(updateOutputs(apart));
+  const ascent = sharp
+    ? await runtime.compile(newNumbers(new Map(points.map((point, at) => [point, graph.ascent(sums)[at]!]))))
+    : undefined;
+
+  /** What a program reads of the state. */
+  const feedsOf = (program: Program): Record<string, Value> =>
+    state.feeds([...program.reads].filter((name) => state.has(name)));
+  const into = (variables: readonly Variable[]): Record<string, Value> =>
+    Object.fromEntries(
+      Object.entries(state.targets(variables.map(({ name }) => name))).map(([name, value]) => [
+        `new ${name}`,
+        value,
+      ]),
+    );
+  const swap = (variables: readonly Variable[]): void => state.swap(variables.map(({ name }) => name));
+
+  /** Runs the first program over all batches of a step. */
+  const overBatches = async (
+    batches: readonly Batch[],
+    common: Readonly<Record<string, Value>>,
+    dropoutSeed: number,
+    outputs: readonly Variable[],
+  ): Promise<Record<string, number>> => {
+    const tokens = batches.reduce((sum, batch) => sum + batch.targets.length, 0);
+    const total: Record<string, number> = {};
+    for (const [at, batch] of batches.entries()) {
+      const results = await first.run(
+        {
+          ...feedsOf(first),
+          ...common,
+          ...batchFeeds(batch),
+          [LOSS_SCALE]: floatFeed(1 / tokens),
+          [TERM_SCALE]: floatFeed(1 / batches.length),
+          dropout_seed: intFeed((dropoutSeed + at) | 0),
+        },
+        into(outputs),
+      );
+      if (accumulates) swap(outputs);
+      total[LOSS] = (total[LOSS] ?? 0) + numberOf(results[LOSS]) / tokens;
+      for (const name of graph.terms.keys()) {
+        total[name] = (total[name] ?? 0) + numberOf(results[`${TERM}${name}`]) / batches.length;
+      }
+      if (inOneGo !== undefined) total[GRADIENT_NORM] = numberOf(results[GRADIENT_NORM]);
+    }
+    return total;
+  };
+  const accumulate = async (...[batches, common, seed]: [readonly Batch[], Record<string, Value>, number]) => {
+    for (const { name } of sums) state.read(name).fill(0);
+    return overBatches(batches, common, seed, sums);
   };
 
-  const stepVariables = packs.flatMap(({ variable: each }) => [each, ...optimizer.slots(each)]);
-  const state = createState([...stepVariables, ...(accumulates ? sums : [])], packedStart(packs, setup.start));
-  const stepNames = stepVariables.map((each) => each.name);
-  const sumNames = sums.map((each) => each.name);
-
-  const first: Program = accumulates
-    ? await runtime.compile(
-        {
-          [LOSS]: lossSum,
-          ...Object.fromEntries(sums.map((sum, at) => [`new ${sum.name}`, add(sum, batchGradients[at]!)])),
-        },
-        weights,
-      )
-    : await runtime.compile({ [LOSS]: lossSum, ...updates(batchGradients) }, weights);
-  const second: Program | undefined = accumulates ? await runtime.compile(updates(sums)) : undefined;
-
-  const into = (names: readonly string[]): Record<string, Value> => renamed(state.targets(names));
-  const readBy = (program: Program, names: readonly string[]): Record<string, Value> =>
-    state.feeds(names.filter((name) => program.reads.has(name)));
-
   return {
-    async step(batches, step, learningRate, dropoutSeed) {
-      const tokens = batches.reduce((sum, batch) => sum + batch.targets.length, 0);
-      const scalars = scalarFeeds(optimizer.scalars(step, learningRate));
-      if (accumulates) for (const name of sumNames) state.read(name).fill(0);
-      let loss = 0;
-      let norm = NaN;
-      for (const [at, batch] of batches.entries()) {
-        const feeds = {
-          ...batchFeeds(batch),
-          loss_scale: floatFeed(1 / tokens),
-          dropout_seed: intFeed((dropoutSeed + at) | 0),
-          ...readBy(first, [...stepNames, ...(accumulates ? sumNames : [])]),
-          ...scalars,
-        };
-        const results = await first.run(feeds, into(accumulates ? sumNames : stepNames));
-        if (accumulates) state.swap(sumNames);
-        loss += numberOf(results[LOSS]) / tokens;
-        if (!accumulates) norm = numberOf(results[GRADIENT_NORM]);
+    async step(batches, place, learningRate, dropoutSeed) {
+      const common: Record<string, Value> = {
+        ...Object.fromEntries<Value>([
+          ...Object.entries(optimizer.scalars(place.step, learningRate)).map(
+            ([name, value]) => [name, floatFeed(value)] as const,
+          ),
+          ...methods.flatMap((method) => Object.entries(method.stepInputs?.(place) ?? {})),
+        ]),
+      };
+      const found =
+        second === undefined
+          ? await overBatches(batches, common, dropoutSeed, changed)
+          : await accumulate(batches, common, dropoutSeed);
+      const losses = lossesOf(found, graph);
+      let norm = found[GRADIENT_NORM] ?? NaN;
+      if (second !== undefined && Number.isFinite(losses.loss)) {
+        const governed = { ...common, dropout_seed: intFeed(dropoutSeed | 0) };
+        if (ascent !== undefined) {
+          await ascent.run({ ...feedsOf(ascent), ...governed }, into(points));
+          // The model reads the trainables by their names, whatever numbers they are given.
+          const ascended = Object.fromEntries(
+            graph.packs.map(({ variable: { name } }, at) => [
+              name,
+              state.feeds([points[at]!.name])[points[at]!.name]!,
+            ]),
+          );
+          await accumulate(batches, { ...common, ...ascended }, dropoutSeed);
+        }
+        const results = await second.run({ ...feedsOf(second), ...governed }, into(changed));
+        norm = numberOf(results[GRADIENT_NORM]);
       }
-      if (second !== undefined) {
-        const feeds = { ...readBy(second, [...stepNames, ...sumNames]), ...scalars };
-        norm = numberOf((await second.run(feeds, into(stepNames)))[GRADIENT_NORM]);
-      }
-      // A step that is not finite is not taken: the values before it stay, to be looked at and saved.
-      if (Number.isFinite(loss) && Number.isFinite(norm)) state.swap(stepNames);
-      return { loss, gradientNorm: norm };
+      // The values before a step that is not finite stay, to be looked at and saved.
+      if (Number.isFinite(losses.loss) && Number.isFinite(norm)) swap(changed);
+      return { ...losses, gradientNorm: norm };
     },
-    values: () =>
-      new Map(
-        packs.flatMap((pack) => {
-          const vector = state.read(pack.variable.name);
-          return pack.members.map(({ trainable, offset, size }) => [
-            trainable.variable.name,
-            vector.subarray(offset, offset + size),
-          ]);
-        }),
-      ),
+    values: () => new Map([...trainedValues(graph, state), ...stateValues(graph, state)]),
+    snapshot: () => ({
+      values: trainedValues(graph, state),
+      slots: slotValues(graph, optimizer, state),
+      state: stateValues(graph, state),
+    }),
     parts: { 'trainables and optimizer': state.bytes, 'mapped weights': first.weightBytes },
     dispose: async () => {
       await first.dispose();
       await second?.dispose();
+      await ascent?.dispose();
     },
   };
 }
 
 /** Apart from the closures above, which would keep the numbers alive for as long as the run. */
-function packedStart(packs: readonly Pack[], values: Values): Map<string, Float32Array> {
-  return new Map(packs.map((pack) => [pack.variable.name, packedValues(pack, values)]));
+async function startEntries(graph: StepGraph, optimizer: Optimizer, start: Snapshot): Promise<StateEntry[]> {
+  const entries: StateEntry[] = [];
+  for (const pack of graph.packs) {
+    const buffers = isLarge(pack) ? 1 : 2;
+    const values = new Map<string, Float32Array>();
+    for (const { trainable } of pack.members) {
+      const { name } = trainable.variable;
+      values.set(name, start.values.get(name) ?? (await trainable.start()));
+    }
+    entries.push({ variable: pack.variable, buffers, start: packedValues(pack, values) });
+    for (const slot of optimizer.slots(pack.variable)) {
+      const nameOf = ({ name }: Variable): string => `${name}/${slot.name}`;
+      // Alone, a trainable's slots need not have its shape.
+      const own = isAlone(pack)
+        ? start.slots.get(nameOf(pack.variable))?.slice()
+        : packedValues(pack, start.slots, nameOf, 'zeros');
+      entries.push({ variable: slot.variable, buffers, ...(own === undefined ? {} : { start: own }) });
+    }
+  }
+  for (const { variable: each } of graph.resting) {
+    const known = start.values.get(each.name);
+    if (known !== undefined) entries.push({ variable: each, buffers: 1, start: known });
+  }
+  for (const { variable: each, start: first } of graph.state) {
+    const own = start.state.get(each.name)?.slice() ?? first?.();
+    entries.push({ variable: each, buffers: 2, ...(own === undefined ? {} : { start: own }) });
+  }
+  return entries;
 }
 
-/** The starting numbers of all trainables. */
-export async function startValues(trainables: readonly Trainable[]): Promise<Values> {
+/** A sum of gradients: added to in place where it is large. */
+function scratch(sum: Variable, pack: Pack): StateEntry {
+  return { variable: sum, buffers: isLarge(pack) ? 1 : 2 };
+}
+
+function trainedValues(graph: StepGraph, state: State): Map<string, Float32Array> {
   const values = new Map<string, Float32Array>();
-  for (const { variable: each, start } of trainables) values.set(each.name, await start());
+  for (const { variable: each, members } of graph.packs) {
+    const vector = state.read(each.name);
+    for (const { trainable, offset, size } of members) {
+      values.set(trainable.variable.name, vector.subarray(offset, offset + size));
+    }
+  }
+  for (const { variable: each } of graph.resting) {
+    if (state.has(each.name)) values.set(each.name, state.read(each.name));
+  }
   return values;
 }
 
+function slotValues(graph: StepGraph, optimizer: Optimizer, state: State): Map<string, Float32Array> {
+  const values = new Map<string, Float32Array>();
+  for (const pack of graph.packs) {
+    for (const slot of optimizer.slots(pack.variable)) {
+      const numbers = state.read(slot.variable.name);
+      for (const { trainable, offset, size } of pack.members) {
+        const own = isAlone(pack) ? numbers : numbers.subarray(offset, offset + size);
+        values.set(`${trainable.variable.name}/${slot.name}`, own);
+      }
+    }
+  }
+  return values;
+}
+
+function stateValues(graph: StepGraph, state: State): Map<string, Float32Array> {
+  return new Map(graph.state.map(({ variable: { name } }) => [name, state.read(name)]));
+}
+
+function lossesOf(found: Readonly<Record<string, number>>, graph: StepGraph): Omit<StepResult, 'gradientNorm'> {
+  const terms = [...graph.terms.keys()].map((name): [string, number] => [name, found[name]!]);
+  return { loss: found[LOSS]!, ...(terms.length === 0 ? {} : { terms: Object.fromEntries(terms) }) };
+}
+
 const LOSS = 'loss';
+const TERM = 'term ';
 const GRADIENT_NORM = 'gradient_norm';
 
-function sumOfSquares(x: Tensor): Tensor {
-  return reduceSum(
-    mul(x, x),
-    x.shape.map((_, axis) => axis),
-  );
+function updateOutputs({ norm, changes }: StepUpdate): Record<string, Tensor> {
+  return { [GRADIENT_NORM]: norm, ...newNumbers(changes) };
 }
 
-/** min(1, limit / norm); undefined where clipping is off. */
-function clipFactor(norm: Tensor, limit: number): Tensor | undefined {
-  if (limit === 0) return undefined;
-  const ratio = div(scalar(limit), add(norm, CLIP_EPSILON));
-  return where(less(ratio, 1), ratio, scalar(1));
+/** Outputs, each under the name of the variable it replaces. */
+function newNumbers(changes: ReadonlyMap<Variable, Tensor>): Record<string, Tensor> {
+  return Object.fromEntries([...changes].map(([{ name }, tensor]) => [`new ${name}`, tensor]));
 }
 
-function scalarFeeds(scalars: Readonly<Record<string, number>>): Record<string, Value> {
-  return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, floatFeed(value)]));
-}
-
-function renamed(values: Record<string, Value>): Record<string, Value> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`new ${name}`, value]));
+function named(tensors: ReadonlyMap<string, Tensor>, nameOf: (name: string) => string): Record<string, Tensor> {
+  return Object.fromEntries([...tensors].map(([name, tensor]) => [nameOf(name), tensor]));
 }
 
 function numberOf(value: Value | undefined): number {

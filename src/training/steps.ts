@@ -20,13 +20,19 @@ export function plannedSteps(job: Planned): number {
   return Math.max(1, Math.ceil(Math.ceil(epochPlan(job, 0).length / accumulation) * epochs));
 }
 
-/** The batches of one optimizer step after another, epoch after epoch; packed epochs may differ in steps. */
-export function* stepBatches(job: Planned): Generator<StepBatches, never> {
+/**
+ * The batches of one optimizer step after another, epoch after epoch; packed epochs may differ in steps.
+ * @param skip steps that were taken before
+ */
+export function* stepBatches(job: Planned, skip: number): Generator<StepBatches, never> {
   const { gradient_accumulation_steps: accumulation } = job.options;
+  let before = 0;
   for (let epoch = 0; ; epoch++) {
     const plan = epochPlan(job, epoch);
     const steps = Math.ceil(plan.length / accumulation);
-    for (let taken = 1; taken <= steps; taken++) {
+    const first = Math.max(1, skip - before + 1);
+    before += steps;
+    for (let taken = first; taken <= steps; taken++) {
       const micro = plan
         .slice((taken - 1) * accumulation, taken * accumulation)
         .map((rows) => makeBatch(job.train, rows));

@@ -1,116 +1,207 @@
 import type { Problem } from '../common/problem.js';
+import { fail } from '../common/problem.js';
 import { random } from '../common/random.js';
-import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
-import type { Values } from '../methods/method.js';
-import type { Metrics } from './evaluate.js';
+import { withPrefix } from '../data/virtualTokens.js';
+import type { StepPlace } from '../methods/method.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
+import { checkpointFolder, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { fingerprintOf } from './fingerprint.js';
 import { createHeldOut, metricsOf } from './heldOut.js';
+import type { HeldOut } from './heldOut.js';
 import { breathe, longestRow, secondsSince } from './job.js';
 import type { TrainingJob, TrainingResult } from './job.js';
+import { openLedger } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import { measureMemory } from './measureMemory.js';
-import { firstNonFinite } from './nonFinite.js';
+import { evaluationBatches, nonFinite, overflow } from './nonFinite.js';
+import { reportMethods } from './reportMethods.js';
 import { learningRate } from './schedule.js';
+import { startSnapshot } from './snapshot.js';
+import { createStepper } from './stepper.js';
+import type { Stepper } from './stepper.js';
 import { plannedSteps, stepBatches } from './steps.js';
 import type { StepBatches } from './steps.js';
-import { createStepper, startValues } from './stepper.js';
 
 /** A memory event every so many steps. */
 const MEMORY_STEPS = 10;
 
 /**
- * Trains: batches, steps, evaluations before the first step, on the way and at the end. The same job gives the
- * same numbers. Ends with reason `failed` at the first value that is not finite, naming step and tensor; what was
- * learned before that step is in its values.
+ * Trains: batches, steps, evaluations before the first step, on the way and at the end, checkpoints. The same job gives
+ * the same numbers, whether it runs through or goes on from a checkpoint. Ends with reason `failed` at the first value
+ * that is not finite, naming step and tensor; what was learned before that step is in its values.
+ *
+ * @throws ProblemError `checkpoint.write`; `checkpoint.other-job` when the checkpoint to go on from is another job's
  */
-export async function train(job: TrainingJob): Promise<TrainingResult> {
-  const { options, emit } = job;
+export async function train(given: TrainingJob): Promise<TrainingResult> {
+  const job = withVirtualTokens(given);
   const totalSteps = plannedSteps(job);
-  emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
-  const stepper = await createStepper({
-    ...job,
-    start: job.start ?? (await startValues(job.methods.flatMap((method) => method.trainables))),
-    positionLimit: longestRow(job),
-  });
-  const heldOut = await createHeldOut(job);
-  let step = 0;
-  let lossSum = 0;
-  let initial: Metrics | undefined;
-  let latest: { readonly step: number; readonly metrics: Metrics } | undefined;
+  const fingerprint = fingerprintOf(job);
+  const from = job.checkpoints?.from;
+  if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(OTHER_JOB);
+  let step = from?.progress.step ?? 0;
+  const ledger = openLedger(job.options, from?.progress.memory);
+  const graphs = await openGraphs(job, { step: step + 1, totalSteps });
+  const { emit } = job;
 
-  /** A problem when the loss on held-out rows is not finite. */
-  const evaluate = async (): Promise<Problem | undefined> => {
-    const metrics = await heldOut?.evaluate(step, stepper.values());
+  /** A problem when the loss on held-out rows is not finite; `done` when it is time for an early end. */
+  const evaluate = async (): Promise<Problem | 'done' | undefined> => {
+    const heldOut = await graphs.heldOut();
+    const metrics = await heldOut?.evaluate(step, graphs.stepper().values());
+    reportMethods(job, graphs.stepper().values(), step);
     if (metrics === undefined) return undefined;
     if (!Number.isFinite(metrics.loss)) {
-      const state = { batches: evaluationBatches(job), values: stepper.values(), dropoutSeed: 0 };
+      const state = { batches: evaluationBatches(job), values: graphs.stepper().values(), dropoutSeed: 0 };
       return nonFinite(job, `the evaluation after step ${step}`, `loss ${metrics.loss}`, state);
     }
-    if (step === 0) initial = metrics;
-    latest = { step, metrics };
-    return undefined;
+    const { improved, stop } = ledger.evaluated(step, metrics);
+    if (improved && job.options.load_best_model_at_end) await save();
+    return stop ? 'done' : undefined;
+  };
+  const save = async (): Promise<void> => {
+    if (job.checkpoints === undefined) return;
+    const { runFolder } = job.checkpoints;
+    emit({ type: 'progress', activity: 'Writing a checkpoint', done: 0, total: 0 });
+    const progress = { step, totalSteps, fingerprint, memory: ledger.toJson() };
+    const folder = await writeCheckpoint(runFolder, { snapshot: graphs.stepper().snapshot(), progress });
+    await pruneCheckpoints(runFolder, job.options.save_total_limit, bestStep(job, ledger));
+    emit({ type: 'checkpoint', step, folder });
   };
   const result = (): Omit<TrainingResult, 'reason'> => ({
-    values: stepper.values(),
+    values: graphs.stepper().values(),
     steps: step,
-    metrics: {
-      ...(initial === undefined ? {} : metricsOf('initial_eval', initial)),
-      ...(step === 0 ? {} : { train_loss: lossSum / step }),
-      // An older evaluation is not that of the result.
-      ...(latest === undefined || latest.step !== step ? {} : metricsOf('eval', latest.metrics)),
-    },
+    metrics: ledger.metrics(step),
   });
+  const failed = (problem: Problem): TrainingResult => ({ ...result(), reason: 'failed', problem });
 
   try {
-    const broken = await evaluate();
-    if (broken !== undefined) return { ...result(), reason: 'failed', problem: broken };
-    reportMethods(job, stepper.values(), 0);
-    const batches = stepBatches(job);
-    while (step < totalSteps && !job.stopRequested()) {
+    let ended: Problem | 'done' | undefined = step === 0 ? await evaluate() : undefined;
+    const batches = stepBatches(job, step);
+    while (ended === undefined && step < totalSteps && !job.stopRequested()) {
+      const place = { step: step + 1, totalSteps };
+      await graphs.prepare(place);
       const next = batches.next().value;
       const since = performance.now();
-      const rate = learningRate(options, step + 1, totalSteps);
-      const dropoutSeed = random(options.seed, 'dropout', step + 1).integer(2 ** 31);
-      const taken = await stepper.step(next.micro, step + 1, rate, dropoutSeed);
+      const rate = learningRate(job.options, place.step, totalSteps);
+      const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
+      const taken = await graphs.stepper().step(next.micro, place, rate, dropoutSeed);
       if (!Number.isFinite(taken.loss) || !Number.isFinite(taken.gradientNorm)) {
         const numbers = `loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
-        const state = { batches: next.micro, values: stepper.values(), dropoutSeed };
-        return {
-          ...result(),
-          reason: 'failed',
-          problem: await nonFinite(job, `step ${step + 1}`, numbers, state),
-        };
+        const state = { batches: next.micro, values: graphs.stepper().values(), dropoutSeed };
+        return failed(await nonFinite(job, `step ${place.step}`, numbers, state));
       }
       step++;
-      lossSum += taken.loss;
+      ledger.stepped(taken.loss);
       const last = step === totalSteps;
-      if (last || step % options.logging_steps === 0) {
-        emit({
-          type: 'step',
-          step,
-          learningRate: rate,
-          ...countsOf(next),
-          ...taken,
-          seconds: secondsSince(since),
-        });
+      if (last || step % job.options.logging_steps === 0) {
+        const seconds = secondsSince(since);
+        emit({ type: 'step', step, learningRate: rate, ...countsOf(next), ...taken, seconds });
       }
       if (last || step === 1 || step % MEMORY_STEPS === 0) {
-        emit({ type: 'memory', step, ...measureMemory(), parts: stepper.parts });
+        emit({ type: 'memory', step, ...measureMemory(), parts: graphs.stepper().parts });
       }
       await breathe();
-      const due = options.eval_steps === undefined ? next.endsEpoch : step % options.eval_steps === 0;
-      if ((due || last) && !job.stopRequested()) {
-        const problem = await evaluate();
-        if (problem !== undefined) return { ...result(), reason: 'failed', problem };
-        reportMethods(job, stepper.values(), step);
+      const evaluates = isDue(job.options.eval_steps, step, next) || last;
+      if (evaluates && !job.stopRequested()) ended = await evaluate();
+      else if (job.methods.some((method) => method.reportsAfter?.(place))) {
+        reportMethods(job, graphs.stepper().values(), step);
       }
+      const saves = isDue(job.options.save_steps, step, next) || last || ended === 'done' || job.stopRequested();
+      if (!saves && ended === undefined) continue;
+      const problem = typeof ended === 'object' ? ended : overflow(graphs.stepper().values(), step);
+      if (problem !== undefined) return failed(problem);
+      await save();
     }
-    const overflown = overflow(stepper.values(), step);
-    if (overflown !== undefined) return { ...result(), reason: 'failed', problem: overflown };
-    return { ...result(), reason: step < totalSteps ? 'stopped' : 'completed' };
+    if (typeof ended === 'object') return failed(ended);
+    if (step < totalSteps && ended === undefined) return { ...result(), reason: 'stopped' };
+    return { ...(await bestOf(job, ledger, result())), reason: step < totalSteps ? 'early-stopped' : 'completed' };
   } finally {
-    await stepper.dispose();
-    await heldOut?.dispose();
+    await graphs.dispose();
   }
+}
+
+const OTHER_JOB: Problem = {
+  code: 'checkpoint.other-job',
+  message: 'the data or the options are no longer those of the run that wrote the checkpoint',
+  mend: 'Put back what was changed (rows, model, tokenizer), or start a new run: going on would mix two trainings.',
+};
+
+/** The compiled graphs of a run, which are built anew when a method asks for it. */
+interface Graphs {
+  stepper(): Stepper;
+  /** Undefined without held-out rows. Compiled when first used. */
+  heldOut(): Promise<HeldOut | undefined>;
+  /** Makes ready for a step. */
+  prepare(place: StepPlace): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
+  const announced = (): boolean => job.methods.map((method) => method.beforeStep?.(place)).includes('rebuild');
+  job.emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
+  announced();
+  const positionLimit = longestRow(job);
+  let stepper = await createStepper({
+    ...job,
+    start: job.checkpoints?.from?.snapshot ?? startSnapshot(job.start),
+    positionLimit,
+  });
+  let heldOut: HeldOut | undefined;
+  return {
+    stepper: () => stepper,
+    heldOut: async () => (heldOut ??= await createHeldOut(job)),
+    async prepare(next) {
+      if (!job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild')) return;
+      const start = stepper.snapshot();
+      await stepper.dispose();
+      await heldOut?.dispose();
+      heldOut = undefined;
+      stepper = await createStepper({ ...job, start, positionLimit });
+    },
+    async dispose() {
+      await stepper.dispose();
+      await heldOut?.dispose();
+    },
+  };
+}
+
+/** The methods' virtual tokens stand before every row, unsupervised: labels and masks are extended here, once. */
+function withVirtualTokens(job: TrainingJob): TrainingJob {
+  const hooks = job.methods.map((method) => method.hooks);
+  const prefix = virtualTokenIds(hooks, job.model.vocabSize);
+  return {
+    ...job,
+    train: withPrefix(job.train, prefix),
+    validation: withPrefix(job.validation, prefix),
+    maxLength: job.maxLength + prefix.length,
+  };
+}
+
+/** @param every so many steps; undefined: at the end of each epoch */
+function isDue(every: number | undefined, step: number, { endsEpoch }: StepBatches): boolean {
+  return every === undefined ? endsEpoch : step % every === 0;
+}
+
+/** The step of the checkpoint that has to outlive newer ones. */
+function bestStep(job: TrainingJob, ledger: Ledger): number | undefined {
+  return job.options.load_best_model_at_end ? ledger.best()?.step : undefined;
+}
+
+/** The result, or that of the best evaluation where the options ask for it. */
+async function bestOf(
+  job: TrainingJob,
+  ledger: Ledger,
+  result: Omit<TrainingResult, 'reason'>,
+): Promise<Omit<TrainingResult, 'reason'>> {
+  const step = bestStep(job, ledger);
+  if (step === undefined || step === result.steps || job.checkpoints === undefined) return result;
+  const { snapshot } = await readCheckpoint(checkpointFolder(job.checkpoints.runFolder, step));
+  job.emit({ type: 'log', level: 'info', message: `The result is that of step ${step}, the best evaluation.` });
+  return {
+    ...result,
+    values: new Map([...snapshot.values, ...snapshot.state]),
+    metrics: { ...result.metrics, ...metricsOf('eval', ledger.best()!.metrics) },
+  };
 }
 
 /** What a step event says of its batches. */
@@ -127,54 +218,4 @@ function countsOf({ micro, epoch }: StepBatches): {
     supervisedTokens: sum((batch) => batch.targets.length),
     rows: sum((batch) => batch.examples),
   };
-}
-
-async function nonFinite(
-  job: TrainingJob,
-  when: string,
-  numbers: string,
-  state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
-): Promise<Problem> {
-  const tensor = await firstNonFinite({ ...job, positionLimit: longestRow(job), ...state });
-  return {
-    code: 'training.non-finite',
-    message: `${when}: ${tensor} is not finite (${numbers})`,
-    mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
-  };
-}
-
-/** An update can overflow after its loss and gradient were finite. */
-function overflow(values: Values, step: number): Problem | undefined {
-  for (const [name, numbers] of values) {
-    if (numbers.every(Number.isFinite)) continue;
-    return {
-      code: 'training.non-finite',
-      message: `step ${step}: the update made the trainable ${name} not finite`,
-      mend: 'Lower learning_rate.',
-    };
-  }
-  return undefined;
-}
-
-function evaluationBatches(job: TrainingJob): Batch[] {
-  const plan = planBatches(job.validation, {
-    batchSize: job.options.per_device_eval_batch_size,
-    seed: 0,
-    epoch: 0,
-    packing: false,
-    maxLength: job.maxLength,
-  });
-  return plan.map((rows) => makeBatch(job.validation, rows));
-}
-
-function reportMethods(job: TrainingJob, values: Values, step: number): void {
-  for (const method of job.methods) {
-    const sites = method.report?.(values) ?? [];
-    const ranked = sites.flatMap(({ path, rank, scale, norm }) =>
-      rank === undefined ? [] : [{ path, rank, scale, norm }],
-    );
-    if (ranked.length > 0) job.emit({ type: 'ranks', step, sites: ranked });
-    const masked = sites.flatMap(({ path, density }) => (density === undefined ? [] : [{ path, density }]));
-    if (masked.length > 0) job.emit({ type: 'masks', step, sites: masked });
-  }
 }

@@ -5,6 +5,7 @@ import { Value } from '@sinclair/typebox/value';
 import { TrainingOptions } from '../../src/config/schema.js';
 import { makeBatch } from '../../src/data/batches.js';
 import type { Batch, Example } from '../../src/data/example.js';
+import { startSnapshot } from '../../src/training/snapshot.js';
 import { createStepper } from '../../src/training/stepper.js';
 import { fixture, readTensors, relativeDistance } from '../support/fixtures.js';
 import { attachAdapter, openModel } from '../support/model.js';
@@ -61,12 +62,17 @@ for (const name of ['c-attn', 'all', 'whole']) {
     const stepper = await createStepper({
       ...opened,
       methods: [method],
-      start: values,
+      start: startSnapshot(values),
       options,
       positionLimit: opened.model.maxPositions,
     });
     for (const [at, step] of reference.steps.entries()) {
-      const result = await stepper.step([batchOf(batches[at]!)], at + 1, reference.lr, 0);
+      const result = await stepper.step(
+        [batchOf(batches[at]!)],
+        { step: at + 1, totalSteps: reference.steps.length },
+        reference.lr,
+        0,
+      );
       const error = Math.abs(result.loss - step.loss) / step.loss;
       assert.ok(error <= 1e-4, `loss of step ${at + 1}: ${error}`);
       assert.ok(Math.abs(result.gradientNorm - step.gradient_norm) / step.gradient_norm < 1e-3);

@@ -6,6 +6,7 @@ import { TrainingOptions } from '../../src/config/schema.js';
 import { makeBatch } from '../../src/data/batches.js';
 import type { Batch, Example } from '../../src/data/example.js';
 import { learningRate } from '../../src/training/schedule.js';
+import { startSnapshot } from '../../src/training/snapshot.js';
 import { createStepper } from '../../src/training/stepper.js';
 import { fixture, readTensors, relativeDistance } from '../support/fixtures.js';
 import { attachAdapter, openModel } from '../support/model.js';
@@ -38,12 +39,23 @@ async function repeat(
     lr_scheduler_type: reference.schedule.type,
     warmup_steps: reference.schedule.warmup_steps ?? 0,
   });
-  const stepper = await createStepper({ ...opened, methods: [method], start: values, options, positionLimit: 64 });
+  const stepper = await createStepper({
+    ...opened,
+    methods: [method],
+    start: startSnapshot(values),
+    options,
+    positionLimit: 64,
+  });
   let lossError = 0;
   for (const [at, step] of reference.steps.entries()) {
     const rate = learningRate(options, at + 1, reference.steps.length);
     assert.ok(Math.abs(rate - step.learning_rate) <= 1e-12, `rate of step ${at + 1}`);
-    const result = await stepper.step([batchOf(rows[at]!)], at + 1, rate * stepFactor, 0);
+    const result = await stepper.step(
+      [batchOf(rows[at]!)],
+      { step: at + 1, totalSteps: reference.steps.length },
+      rate * stepFactor,
+      0,
+    );
     lossError = Math.max(lossError, Math.abs(result.loss - step.loss) / step.loss);
     if (stepFactor === 1)
       assert.ok(Math.abs(result.gradientNorm - step.gradient_norm) / step.gradient_norm < 1e-3);

@@ -9,7 +9,9 @@ import type { Values } from '../../src/methods/method.js';
 import type { TrainingOptions } from '../../src/config/schema.js';
 import { longest } from '../../src/training/job.js';
 import type { StepResult } from '../../src/training/stepper.js';
-import { createStepper, startValues } from '../../src/training/stepper.js';
+import { startSnapshot } from '../../src/training/snapshot.js';
+import { createStepper } from '../../src/training/stepper.js';
+import { startValues } from '../support/startValues.js';
 import { train } from '../../src/training/train.js';
 import { fixture, relativeDistance } from '../support/fixtures.js';
 import { openModel } from '../support/model.js';
@@ -33,10 +35,17 @@ async function steps(
 ): Promise<Steps> {
   const job = jobOn(opened, { method: start, ...parts });
   const before = await startValues(job.methods.flatMap(({ trainables }) => trainables));
-  const stepper = await createStepper({ ...job, start: before, positionLimit: 64 });
+  const stepper = await createStepper({ ...job, start: startSnapshot(before), positionLimit: 64 });
   const results: StepResult[] = [];
   for (const [at, batches] of perStep.entries()) {
-    results.push(await stepper.step(batches, at + 1, job.options.learning_rate, dropoutSeed));
+    results.push(
+      await stepper.step(
+        batches,
+        { step: at + 1, totalSteps: perStep.length },
+        job.options.learning_rate,
+        dropoutSeed,
+      ),
+    );
   }
   const after = new Map([...stepper.values()].map(([name, data]) => [name, Float32Array.from(data)]));
   await stepper.dispose();
@@ -102,8 +111,8 @@ test('an epoch whose last step has fewer batches: its sums start from zero', asy
   const found = await steps([[a, b], [c]], { options });
   const job = jobOn(opened, { method: start, options: SMOOTH });
   const after = await steps([[a, b]], { options });
-  const stepper = await createStepper({ ...job, start: after.after, positionLimit: 64 });
-  const { loss, gradientNorm } = await stepper.step([c], 1, 0, 0);
+  const stepper = await createStepper({ ...job, start: startSnapshot(after.after), positionLimit: 64 });
+  const { loss, gradientNorm } = await stepper.step([c], { step: 1, totalSteps: 1 }, 0, 0);
   await stepper.dispose();
   assert.ok(relative(found.results[1]!.loss, loss) <= 1e-5);
   assert.ok(relative(found.results[1]!.gradientNorm, gradientNorm) <= 1e-5);

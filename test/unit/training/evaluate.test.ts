@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Example } from '../../../src/data/example.js';
 import type { Evaluator, Metrics } from '../../../src/training/evaluate.js';
 import { createEvaluator } from '../../../src/training/evaluate.js';
-import { startValues } from '../../../src/training/stepper.js';
+import { startValues } from '../../support/startValues.js';
 import { fixture } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { jobOn, loraMethod, UNEVEN } from './jobs.js';

@@ -5,7 +5,7 @@ import type { Example } from '../../../src/data/example.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
-import type { Runtime, Value as Numbers } from '../../../src/runtime/runtime.js';
+import type { Program, Runtime, Value as Numbers } from '../../../src/runtime/runtime.js';
 import type { RunEvent } from '../../../src/training/events.js';
 import type { TrainingJob, TrainingResult } from '../../../src/training/job.js';
 import { train } from '../../../src/training/train.js';
@@ -92,22 +92,23 @@ export function eventsOf<T extends RunEvent['type']>(
 /** A runtime that computes nothing but notes what it is fed: every loss and norm is 1, every prediction right. */
 export function recordingRuntime(onRun: (feeds: Readonly<Record<string, Numbers>>) => void): Runtime {
   const one = (): Numbers => ({ dtype: 'float32', shape: [], data: Float32Array.of(1) });
+  const program: Program = {
+    reads: new Set<string>(),
+    weightBytes: 0,
+    run: (feeds) => {
+      onRun(feeds);
+      const predicted = feeds['targets']?.shape ?? [];
+      return Promise.resolve({
+        loss: one(),
+        gradient_norm: one(),
+        correct: { dtype: 'bool' as const, shape: predicted, data: new Uint8Array(predicted[0] ?? 0).fill(1) },
+      });
+    },
+    dispose: () => Promise.resolve(),
+  };
   return {
     name: 'recording',
-    compile: () =>
-      Promise.resolve({
-        reads: new Set<string>(),
-        weightBytes: 0,
-        run: (feeds) => {
-          onRun(feeds);
-          const predicted = feeds['targets']?.shape ?? [];
-          return Promise.resolve({
-            loss: one(),
-            gradient_norm: one(),
-            correct: { dtype: 'bool' as const, shape: predicted, data: new Uint8Array(predicted[0] ?? 0).fill(1) },
-          });
-        },
-        dispose: () => Promise.resolve(),
-      }),
+    compile: () => Promise.resolve(program),
+    compileTogether: (programs) => Promise.resolve(programs.map(() => program)),
   };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Trainable } from '../../../src/methods/method.js';
 import { onnxRuntime } from '../../../src/runtime/onnxruntime.js';
 import { variable } from '../../../src/tensor/tensor.js';
-import { packTrainables, packedGradient, packedValues } from '../../../src/training/packs.js';
+import { packTrainables, packed, packedValues } from '../../../src/training/packs.js';
 
 const trainable = (name: string, shape: number[], decays = true): Trainable => ({
   variable: variable(name, shape),
@@ -23,7 +23,7 @@ const values = new Map([
 ]);
 
 test('small ones go together by decay, a large one stays alone', () => {
-  const packs = packTrainables(trainables);
+  const packs = packTrainables(trainables, true);
   assert.deepEqual(
     packs.map(({ decays, members }) => [decays, members.map(({ trainable: each }) => each.variable.name)]),
     [
@@ -37,13 +37,13 @@ test('small ones go together by decay, a large one stays alone', () => {
 });
 
 test('views and gradients of a pack are its members, in place', async () => {
-  const packs = packTrainables(trainables).slice(1);
+  const packs = packTrainables(trainables, true).slice(1);
   const runtime = await onnxRuntime({ threads: 1 });
   const outputs = Object.fromEntries(
     packs.flatMap((pack) => [
       ...pack.members.map((member) => [`view of ${member.trainable.variable.name}`, member.view] as const),
       // A gradient that is the variable itself packs to the vector of the values.
-      [`packed ${pack.variable.name}`, packedGradient(pack, (each) => each)] as const,
+      [`packed ${pack.variable.name}`, packed(pack, (each) => each)] as const,
     ]),
   );
   const program = await runtime.compile(outputs);
@@ -60,7 +60,7 @@ test('views and gradients of a pack are its members, in place', async () => {
 });
 
 test('a start of another size is an error', () => {
-  const [, pack] = packTrainables(trainables);
+  const [, pack] = packTrainables(trainables, true);
   const wrong = new Map([...values, ['b', new Float32Array(2)] as const]);
   assert.throws(() => packedValues(pack!, wrong), /b \[3\] starts from 2 numbers/);
   assert.throws(() => packedValues(pack!, new Map()), /starts from no numbers/);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { onnxRuntime } from '../../../src/runtime/onnxruntime.js';
-import type { Value } from '../../../src/runtime/runtime.js';
-import { input, variable } from '../../../src/tensor/tensor.js';
-import { adamW } from '../../../src/training/adamw.js';
-import { largestDifference } from '../../support/fixtures.js';
-import { trainingOptions } from './jobs.js';
+import { onnxRuntime } from '../../../../src/runtime/onnxruntime.js';
+import type { Value } from '../../../../src/runtime/runtime.js';
+import { input, variable } from '../../../../src/tensor/tensor.js';
+import { adamW } from '../../../../src/training/optimizers/adamw.js';
+import { largestDifference } from '../../../support/fixtures.js';
+import { trainingOptions } from '../jobs.js';
 
 const runtime = await onnxRuntime({ threads: 1 });
 const RATE = 0.01;
@@ -42,7 +42,7 @@ async function byGraph(
   const optimizer = adamW(trainingOptions({ weight_decay: decay, adam_beta1, adam_beta2, adam_epsilon: epsilon }));
   const theta = variable('theta', [4]);
   const { parameter, slots } = optimizer.update(theta, input('gradient', 'float32', [4]), decays);
-  const names = optimizer.slots(theta).map(({ name }) => name);
+  const names = optimizer.slots(theta).map(({ variable: { name } }) => name);
   assert.deepEqual(names, ['theta/exp_avg', 'theta/exp_avg_sq']);
   const program = await runtime.compile({
     'new theta': parameter,

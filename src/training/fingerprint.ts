@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import type { Example } from '../data/example.js';
+import type { TrainingJob } from './job.js';
+
+/**
+ * A hash of everything that the numbers of a run depend on and that may have changed since a checkpoint was written:
+ * the rows as tokens with their masks, the options, what trains. A path does not count: folders may move.
+ */
+export function fingerprintOf(
+  job: Pick<TrainingJob, 'train' | 'validation' | 'options' | 'packing' | 'maxLength' | 'methods'>,
+): string {
+  const hash = createHash('sha256');
+  const { logging_steps: _logging, save_steps: _save, save_total_limit: _limit, ...options } = job.options;
+  hash.update(JSON.stringify([options, job.packing, job.maxLength]));
+  for (const { type, trainables } of job.methods) {
+    hash.update(JSON.stringify([type, trainables.map(({ variable: { name, shape } }) => [name, shape])]));
+  }
+  for (const rows of [job.train, job.validation]) {
+    hash.update(Int32Array.of(rows.length));
+    for (const row of rows) addRow(hash, row);
+  }
+  return hash.digest('hex');
+}
+
+function addRow(hash: ReturnType<typeof createHash>, { ids, supervised }: Example): void {
+  hash.update(Int32Array.of(ids.length));
+  hash.update(Int32Array.from(ids));
+  hash.update(Uint8Array.from(supervised));
+}

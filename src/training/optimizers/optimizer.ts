@@ -1,0 +1,34 @@
+import type { TrainingOptions } from '../../config/schema.js';
+import type { Tensor, Variable } from '../../tensor/tensor.js';
+import { adafactor } from './adafactor.js';
+import { adamW } from './adamw.js';
+import { sgd } from './sgd.js';
+import type { Slot } from './slots.js';
+
+/** An optimizer's rule, built into the step's graph. */
+export interface Optimizer {
+  /** Each number's update depends on its own gradient and slots only, so that trainables may be updated as one long vector. */
+  readonly elementwise: boolean;
+  /** Numbers kept per trainable, zero at the start; the same variables at every call. */
+  slots(trainable: Variable): readonly Slot[];
+  /**
+   * The new parameter and slots, these in the order of {@link Optimizer.slots}.
+   * @param gradient of the trainable's shape
+   * @param decays whether weight decay acts on it
+   */
+  update(trainable: Variable, gradient: Tensor, decays: boolean): { parameter: Tensor; slots: readonly Tensor[] };
+  /** What the graph's scalar inputs hold at a step (from 1). */
+  scalars(step: number, learningRate: number): Readonly<Record<string, number>>;
+}
+
+/** The optimizer that the options name. */
+export function createOptimizer(options: TrainingOptions): Optimizer {
+  switch (options.optim) {
+    case 'adamw':
+      return adamW(options);
+    case 'sgd':
+      return sgd(options);
+    case 'adafactor':
+      return adafactor(options);
+  }
+}

@@ -1,0 +1,119 @@
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import { makeBatch, planBatches } from '../data/batches.js';
+import { withPrefix } from '../data/virtualTokens.js';
+import type { Attached, PrepareContext, SquaredGradients, Values } from '../methods/method.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
+import type { Value } from '../runtime/runtime.js';
+import { fixedShape, fixedSize } from '../tensor/dims.js';
+import { gradients } from '../tensor/grad.js';
+import { add, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
+import { reduceSum } from '../tensor/ops/reduce.js';
+import { input, scalar, variable } from '../tensor/tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { breathe, longest } from './job.js';
+import type { TrainingJob } from './job.js';
+import { batchFeeds, floatFeed, intFeed, lossGraph } from './lossGraph.js';
+
+/** As PyTorch's `clip_grad_norm_`. */
+const CLIP_EPSILON = 1e-6;
+
+/**
+ * Passes over the training data for methods that prepare: Σ g² of each number, g the gradient of a batch's mean loss
+ * per supervised token with dropout off. The sums are the only thing kept beside one batch's gradients: one buffer
+ * each, which is read and written by its own addition.
+ *
+ * @param setup.methods attached before the one that asks
+ * @param setup.stopped thrown when the run is asked to end
+ */
+export function squaredGradients(
+  setup: Pick<
+    TrainingJob,
+    'model' | 'methods' | 'weights' | 'runtime' | 'train' | 'options' | 'packing' | 'maxLength' | 'emit'
+  > & { readonly stopRequested: () => boolean; readonly stopped: Problem },
+): PrepareContext['squaredGradients'] {
+  return async (request) => {
+    const hooks = [...setup.methods.map((method) => method.hooks), ...(request.hooks ? [request.hooks] : [])];
+    const examples = withPrefix(setup.train, virtualTokenIds(hooks, setup.model.vocabSize));
+    const { lossSum } = lossGraph(setup.model, hooks, { training: false, positionLimit: longest(examples) });
+    const mean = mul(lossSum, input('per_token', 'float32', []));
+    const clipped = clip(gradients(mean, request.variables), request.maxGradNorm ?? 0);
+    const sums = request.variables.map((each) => variable(`${each.name}/squares`, each.shape));
+    const program = await setup.runtime.compile(
+      Object.fromEntries(sums.map((sum, at) => [`new ${sum.name}`, add(sum, mul(clipped[at]!, clipped[at]!))])),
+      setup.weights,
+    );
+    const buffers = new Map(sums.map((sum): [string, Value] => [sum.name, zeros(sum)]));
+    try {
+      const known = await startFeeds(setup.methods, request, program.reads);
+      const into = Object.fromEntries([...buffers].map(([name, value]) => [`new ${name}`, value]));
+      const plan = planBatches(examples, {
+        ...setup,
+        batchSize: request.batchSize,
+        seed: setup.options.seed,
+        epoch: 0,
+      });
+      const total = Math.min(request.batches ?? plan.length, plan.length);
+      for (const [done, rows] of plan.slice(0, total).entries()) {
+        if (setup.stopRequested()) fail(setup.stopped);
+        setup.emit({ type: 'progress', activity: 'Measuring gradients', done, total });
+        const batch = makeBatch(examples, rows);
+        await program.run(
+          {
+            ...known,
+            ...Object.fromEntries(buffers),
+            ...batchFeeds(batch),
+            per_token: floatFeed(1 / Math.max(1, batch.targets.length)),
+            dropout_seed: intFeed(random(setup.options.seed, 'prepare', done).integer(2 ** 31)),
+          },
+          into,
+        );
+        await breathe();
+      }
+    } finally {
+      await program.dispose();
+    }
+    return new Map(
+      request.variables.map((each, at) => [each.name, buffers.get(sums[at]!.name)!.data as Float32Array]),
+    );
+  };
+}
+
+async function startFeeds(
+  methods: readonly Attached[],
+  request: SquaredGradients,
+  reads: ReadonlySet<string>,
+): Promise<Record<string, Value>> {
+  const feeds: Record<string, Value> = {};
+  const starts: Values = request.values ?? new Map();
+  for (const { variable: each, start } of methods.flatMap(({ trainables }) => trainables)) {
+    if (reads.has(each.name)) feeds[each.name] = valueOf(each, await start());
+  }
+  for (const each of request.variables) {
+    const data = starts.get(each.name);
+    if (data !== undefined) feeds[each.name] = valueOf(each, data);
+  }
+  return feeds;
+}
+
+function clip(tensors: readonly Tensor[], limit: number): readonly Tensor[] {
+  if (limit === 0) return tensors;
+  const squares = tensors.map((each) =>
+    reduceSum(
+      mul(each, each),
+      each.shape.map((_, axis) => axis),
+    ),
+  );
+  const ratio = div(scalar(limit), add(sqrt(squares.reduce((a, b) => add(a, b))), CLIP_EPSILON));
+  const factor = where(less(ratio, 1), ratio, scalar(1));
+  return tensors.map((each) => mul(each, factor));
+}
+
+function zeros(each: Tensor): Value {
+  return valueOf(each, new Float32Array(fixedSize(each.shape)));
+}
+
+function valueOf({ shape }: Tensor, data: Float32Array): Value {
+  return { dtype: 'float32', shape: fixedShape(shape), data };
+}

@@ -1,0 +1,193 @@
+import type { TrainingOptions } from '../config/schema.js';
+import type { Attached, StateTensor, Trainable, Updates } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { gradients } from '../tensor/grad.js';
+import { abs, add, and, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
+import { reduceSum } from '../tensor/ops/reduce.js';
+import { substitute } from '../tensor/substitute.js';
+import type { Tensor, Variable } from '../tensor/tensor.js';
+import { input, scalar } from '../tensor/tensor.js';
+import { lossGraph } from './lossGraph.js';
+import type { Optimizer } from './optimizers/optimizer.js';
+import { isLarge, memberOf, packTrainables, packed } from './packs.js';
+import type { Pack } from './packs.js';
+
+/** A training step as symbolic tensors, cut where programs may be: a batch's gradients, and the update from them. */
+export interface StepGraph {
+  /** What trains. */
+  readonly packs: readonly Pack[];
+  /** Trainables that the model reads but that do not train at present. */
+  readonly resting: readonly Trainable[];
+  readonly state: readonly StateTensor[];
+  /** Cross-entropy summed over a batch's supervised tokens, []. */
+  readonly lossSum: Tensor;
+  /** Further terms of the loss, weighted, []. */
+  readonly terms: ReadonlyMap<string, Tensor>;
+  /** Per pack, the gradient of one batch's share of the step's loss. */
+  readonly batchGradients: readonly Tensor[];
+  /**
+   * The update from the gradients of the whole step.
+   * @param whole per pack
+   * @param alsoFinite what has to be finite beside the gradient's norm, for the step to be taken
+   */
+  update(whole: readonly Tensor[], alsoFinite?: Tensor): StepUpdate;
+  /**
+   * Where sharpness-aware minimization takes its second gradient, per pack (Foret et al. 2021, eq. 2: the ascent to the
+   * worst point within ρ; adaptive: Kwon et al. 2021, eq. 8).
+   */
+  ascent(whole: readonly Tensor[]): readonly Tensor[];
+}
+
+export interface StepUpdate {
+  /** Global L2 norm of the gradient before clipping, []. */
+  readonly norm: Tensor;
+  /** New numbers by variable: packs, their optimizer slots, state tensors. */
+  readonly changes: ReadonlyMap<Variable, Tensor>;
+}
+
+/** Inputs that scale a batch's part of the step's loss: per supervised token, and per batch for the other terms. */
+export const LOSS_SCALE = 'loss_scale';
+export const TERM_SCALE = 'term_scale';
+
+/** PyTorch's `clip_grad_norm_` adds this to the norm before it divides. */
+const CLIP_EPSILON = 1e-6;
+
+/** Foret et al.'s code adds this to the norm before it divides. */
+const SAM_EPSILON = 1e-12;
+
+/** Builds the step of a model with methods attached. */
+export function stepGraph(setup: {
+  readonly model: LanguageModel;
+  readonly methods: readonly Attached[];
+  readonly optimizer: Optimizer;
+  readonly options: TrainingOptions;
+  readonly positionLimit: number;
+}): StepGraph {
+  const { model, methods, optimizer, options, positionLimit } = setup;
+  const isActive = (method: Attached, { variable }: Trainable): boolean => method.active?.().has(variable) ?? true;
+  const active = methods.flatMap((method) => method.trainables.filter((each) => isActive(method, each)));
+  const resting = methods.flatMap((method) => method.trainables.filter((each) => !isActive(method, each)));
+  const packs = packTrainables(active, optimizer.elementwise);
+  const members = packs.flatMap((pack) => pack.members.map((member) => ({ pack, member })));
+  const packOf = new Map(members.map((each) => [each.member.trainable.variable, each]));
+  // Models and methods speak of trainables; the graph has vectors of many.
+  const views = new Map<Tensor, Tensor>(members.map(({ member }) => [member.trainable.variable, member.view]));
+  const inViews = (tensor: Tensor): Tensor => substitute([tensor], views)[0]!;
+
+  const loss = lossGraph(
+    model,
+    methods.map((method) => method.hooks),
+    { training: true, positionLimit },
+  );
+  const { phase } = loss;
+  const lossSum = inViews(loss.lossSum);
+  const terms = new Map(
+    methods.flatMap((method) => method.regularizers?.() ?? []).map(({ name, term }) => [name, inViews(term)]),
+  );
+  const whole = [...terms.values()].reduce<Tensor>(
+    (sum, term) => add(sum, mul(term, input(TERM_SCALE, 'float32', []))),
+    mul(lossSum, input(LOSS_SCALE, 'float32', [])),
+  );
+  const perMember = gradients(
+    whole,
+    members.map(({ member }) => member.view),
+  );
+  const gradientOf = new Map(members.map(({ member }, at) => [member.trainable.variable, perMember[at]!]));
+
+  /** A trainable's part of tensors that belong to the packs. */
+  const partOf =
+    (ofPacks: readonly Tensor[]) =>
+    (trainable: Variable): Tensor => {
+      const place = packOf.get(trainable);
+      if (place === undefined) throw new Error(`${trainable.name} does not train at present`);
+      return memberOf(place.pack, place.member, ofPacks[packs.indexOf(place.pack)]!);
+    };
+  const policies = methods.filter((method) => method.gradient !== undefined);
+  /** Gradients as the methods want them. */
+  const governed = (ofPacks: readonly Tensor[]): readonly Tensor[] => {
+    if (policies.length === 0) return ofPacks;
+    const part = partOf(ofPacks);
+    return packs.map((pack) =>
+      inViews(
+        packed(pack, (each) =>
+          policies.reduce((gradient, method) => method.gradient!(each, gradient, phase), part(each)),
+        ),
+      ),
+    );
+  };
+
+  return {
+    packs,
+    resting,
+    state: methods.flatMap((method) => method.state ?? []),
+    lossSum,
+    terms,
+    batchGradients: packs.map((pack) => packed(pack, (each) => gradientOf.get(each)!)),
+    update(gradient, alsoFinite) {
+      const norm = normOf(gradient);
+      const factor = clipFactor(norm, options.max_grad_norm);
+      const used = governed(factor === undefined ? gradient : gradient.map((each) => mul(each, factor)));
+      const updated = packs.map((pack, at) => optimizer.update(pack.variable, used[at]!, pack.decays));
+      const changes = new Map<Variable, Tensor>();
+      const own = methodUpdates(methods, {
+        gradient: partOf(used),
+        updated: partOf(updated.map(({ parameter }) => parameter)),
+        phase,
+      });
+      packs.forEach((pack, at) => {
+        const { parameter, slots } = updated[at]!;
+        const changed = pack.members.some(({ trainable: { variable } }) => own.has(variable));
+        const part = partOf(updated.map((each) => each.parameter));
+        const next = changed ? inViews(packed(pack, (each) => own.get(each) ?? part(each))) : parameter;
+        // One buffer is read and written: what a step that is not finite leaves there are the old numbers. Waiting for
+        // the norm, it is written after the last gradient has read the old ones.
+        changes.set(pack.variable, isLarge(pack) ? where(allFinite(norm, alsoFinite), next, pack.variable) : next);
+        optimizer.slots(pack.variable).forEach(({ variable }, slot) => changes.set(variable, slots[slot]!));
+      });
+      for (const [variable, tensor] of own) if (!packOf.has(variable)) changes.set(variable, inViews(tensor));
+      return { norm, changes };
+    },
+    ascent(gradient) {
+      const used = governed(gradient);
+      const { sam_rho: rho, sam_adaptive: adaptive } = options;
+      const scaled = adaptive ? packs.map((pack, at) => mul(abs(pack.variable), used[at]!)) : used;
+      const step = div(scalar(rho), add(normOf(scaled), SAM_EPSILON));
+      return packs.map((pack, at) => {
+        const direction = adaptive ? mul(abs(pack.variable), scaled[at]!) : used[at]!;
+        return add(pack.variable, mul(direction, step));
+      });
+    },
+  };
+}
+
+function methodUpdates(
+  methods: readonly Attached[],
+  view: Parameters<NonNullable<Attached['update']>>[0],
+): Updates {
+  return new Map(methods.flatMap((method) => [...(method.update?.(view) ?? [])]));
+}
+
+/** Global L2 norm. */
+function normOf(tensors: readonly Tensor[]): Tensor {
+  return sqrt(tensors.map(sumOfSquares).reduce((a, b) => add(a, b)));
+}
+
+function sumOfSquares(x: Tensor): Tensor {
+  return reduceSum(
+    mul(x, x),
+    x.shape.map((_, axis) => axis),
+  );
+}
+
+/** min(1, limit / norm); undefined where clipping is off. */
+function clipFactor(norm: Tensor, limit: number): Tensor | undefined {
+  if (limit === 0) return undefined;
+  const ratio = div(scalar(limit), add(norm, CLIP_EPSILON));
+  return where(less(ratio, 1), ratio, scalar(1));
+}
+
+/** Comparisons with NaN are false. */
+function allFinite(norm: Tensor, also: Tensor | undefined): Tensor {
+  const finite = (x: Tensor): Tensor => less(abs(x), Infinity);
+  return also === undefined ? finite(norm) : and(finite(norm), finite(also));
+}
