@@ -28,6 +28,7 @@ import {
   positionWarnings,
   prepareMethods,
   vocabularyWarnings,
+  withoutPreparation,
 } from './session.js';
 import type { OpenedModel } from './session.js';
 
@@ -50,6 +51,8 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     packing: config.data.packing ?? false,
     maxLength: config.data.max_length ?? DEFAULT_MAX_LENGTH,
   };
+  // A wrong target leaves no folder behind; methods that prepare attach below, when the data have been gone through.
+  attachMethods(withoutPreparation(config.method), opened.context);
   const { resume } = control;
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   const emit = (event: RunEvent): void => {

@@ -5,7 +5,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import type { Example } from '../data/example.js';
 import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
-import { attachMethod, prepareMethod } from '../methods/registry.js';
+import { PREPARED_TYPES, attachMethod, prepareMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
@@ -71,6 +71,12 @@ export async function prepareMethods(
     methods.push(attachMethod(config, { ...own, ...given(found) }));
   }
   return prepared;
+}
+
+/** The methods before the first one that has to prepare. */
+export function withoutPreparation(configs: readonly MethodConfig[]): readonly MethodConfig[] {
+  const first = configs.findIndex(({ type }) => PREPARED_TYPES.includes(type));
+  return first < 0 ? configs : configs.slice(0, first);
 }
 
 function contextOf(context: AttachContext, index: number, before: readonly Attached[]): AttachContext {

@@ -23,6 +23,11 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
   }
 }
 
+/** Types of the methods that have to find something out before they attach. */
+export const PREPARED_TYPES: readonly string[] = [lora, full]
+  .filter((method) => method.prepare !== undefined)
+  .map(({ info }) => info.type);
+
 /** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
 export async function prepareMethod(config: MethodConfig, context: PrepareContext): Promise<Prepared | undefined> {
   switch (config.type) {

@@ -103,7 +103,7 @@ test('a LoRA run from file to adapter', async () => {
     events.filter(({ type }) => type !== 'progress'),
     'events.jsonl holds what was told',
   );
-  assert.deepEqual(await names(at), ['adapter', 'events.jsonl', 'run.peft.yaml']);
+  assert.deepEqual(await names(at), ['adapter', 'checkpoint-8', 'events.jsonl', 'run.peft.yaml']);
   const again = await loadRunFile(path.join(at, 'run.peft.yaml'));
   assert.deepEqual(again.problems, []);
   assert.deepEqual(again.run!.config, run.config);
