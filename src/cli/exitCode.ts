@@ -17,6 +17,7 @@ const INPUT = new Set([
   'gguf',
   'lora',
   'model',
+  'resume',
   'safetensors',
   'targets',
   'template',

@@ -47,7 +47,7 @@ export function checkpointFolder(runFolder: string, step: number): string {
  * Writes a checkpoint's folder, whole or not at all. One of the same step, which a run left that is gone through
  * again, holds the same and stays.
  *
- * @throws ProblemError `checkpoint.write` with the reason: a full disk, missing rights
+ * @throws ProblemError `training.checkpoint-write` with the reason: a full disk, missing rights
  */
 export async function writeCheckpoint(runFolder: string, { snapshot, progress }: Checkpoint): Promise<string> {
   const folder = checkpointFolder(runFolder, progress.step);
@@ -70,7 +70,7 @@ export async function writeCheckpoint(runFolder: string, { snapshot, progress }:
   } catch (error) {
     fail(
       {
-        code: 'checkpoint.write',
+        code: 'training.checkpoint-write',
         message: `the checkpoint of step ${progress.step} could not be written: ${messageOf(error)}`,
         where: { file: folder },
         mend: 'Free space on that disk, then resume the run: it goes on from its last checkpoint.',
@@ -83,15 +83,15 @@ export async function writeCheckpoint(runFolder: string, { snapshot, progress }:
 
 /**
  * Reads a checkpoint's folder.
- * @throws ProblemError `checkpoint.state.*`, `checkpoint.version`, `safetensors.*`
+ * @throws ProblemError `resume.state.*`, `resume.version`, `safetensors.*`
  */
 export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const file = path.join(folder, PROGRESS);
-  const json = await readJsonObject(file, { code: 'checkpoint.state', maxBytes: MAX_PROGRESS_BYTES });
+  const json = await readJsonObject(file, { code: 'resume.state', maxBytes: MAX_PROGRESS_BYTES });
   const { version, step, totalSteps, fingerprint, memory } = json;
   if (version !== VERSION) {
     fail({
-      code: 'checkpoint.version',
+      code: 'resume.version',
       message: `the checkpoint is of version ${JSON.stringify(version)}`,
       where: { file },
       expected: `version ${VERSION}`,
@@ -100,7 +100,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   }
   if (!isCount(step) || !isCount(totalSteps) || typeof fingerprint !== 'string' || !isJsonObject(memory)) {
     return fail({
-      code: 'checkpoint.state',
+      code: 'resume.state',
       message: 'the checkpoint does not say where the run stood',
       where: { file },
       expected: 'step and totalSteps as whole numbers, fingerprint as text, memory as an object',

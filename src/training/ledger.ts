@@ -40,12 +40,12 @@ export interface Ledger {
 
 /**
  * @param saved what {@link Ledger.toJson} gave before
- * @throws ProblemError `checkpoint.state`
+ * @throws ProblemError `resume.state`
  */
 export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger {
   if (saved !== undefined && !Value.Check(Memory, saved)) {
     return fail({
-      code: 'checkpoint.state',
+      code: 'resume.state',
       message: `the checkpoint's memory is damaged: ${Value.Errors(Memory, saved).First()?.path ?? ''}`,
       mend: 'Remove this checkpoint; the run can be resumed from an older one.',
     });
@@ -60,7 +60,7 @@ export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger
     evaluated(step, metrics) {
       if (step === 0) initial = metrics;
       latest = { step, metrics };
-      const verdict = best.consider(metrics);
+      const verdict = best.consider(step, metrics);
       if (verdict.improved) bestEvaluation = latest;
       return verdict;
     },

@@ -31,7 +31,7 @@ const MEMORY_STEPS = 10;
  * the same numbers, whether it runs through or goes on from a checkpoint. Ends with reason `failed` at the first value
  * that is not finite, naming step and tensor; what was learned before that step is in its values.
  *
- * @throws ProblemError `checkpoint.write`; `checkpoint.other-job` when the checkpoint to go on from is another job's
+ * @throws ProblemError `training.checkpoint-write`; `resume.other-job` when the checkpoint to go on from is another job's
  */
 export async function train(given: TrainingJob): Promise<TrainingResult> {
   const job = withVirtualTokens(given);
@@ -121,7 +121,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
 }
 
 const OTHER_JOB: Problem = {
-  code: 'checkpoint.other-job',
+  code: 'resume.other-job',
   message: 'the data or the options are no longer those of the run that wrote the checkpoint',
   mend: 'Put back what was changed (rows, model, tokenizer), or start a new run: going on would mix two trainings.',
 };

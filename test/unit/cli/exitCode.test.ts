@@ -14,6 +14,8 @@ test('codes of problems become exit codes', () => {
     'adapter.keys': 2,
     'tokenizer.form': 2,
     'lora.tied': 2,
+    'resume.changed': 2,
+    'training.checkpoint-write': 1,
     'cli.unknown-option': 2,
     'folder.exists': 2,
     'generation.option': 2,
