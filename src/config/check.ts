@@ -7,7 +7,7 @@ import { choiceWords, describeSchema, describeShape, listWords, shapeOf } from '
 import type { Range, Shape } from './shape.js';
 import { describeNode, entryOf, pathText, shorten } from './tree.js';
 import type { ConfigNode, ConfigPath, MapNode, ScalarNode } from './tree.js';
-import { foreignKey, usualName } from './unknownKeys.js';
+import { foreignKey, usualName, usualValue } from './unknownKeys.js';
 
 /** Where in the file a check is, and where it puts what it finds. */
 export interface Checking {
@@ -194,7 +194,7 @@ function wrongType(shape: Shape, node: ConfigNode, at: Checking): undefined {
     message: `\`${pathText(at.path)}\` is ${describeNode(node)}`,
     where: node.at,
     expected: describeShape(shape),
-    mend: hint(shape, node),
+    mend: hint(shape, node, at.section),
   });
   return undefined;
 }
@@ -207,7 +207,7 @@ function wrongCode(shape: Shape, node: ConfigNode): string {
 }
 
 /** What a well-meant value was probably meant to be. */
-function hint(shape: Shape, node: ConfigNode): string | undefined {
+function hint(shape: Shape, node: ConfigNode, option: string): string | undefined {
   if (node.kind !== 'scalar') return undefined;
   const members = shape.kind === 'union' ? shape.members : [shape];
   const wants = (kind: Shape['kind']): boolean => members.some((member) => member.kind === kind);
@@ -217,7 +217,10 @@ function hint(shape: Shape, node: ConfigNode): string | undefined {
     return wants('text') && typeof value === 'number' ? `Put it in quotes if it is text: '${source}'.` : undefined;
   }
   const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values.map(String) : []));
-  const near = choices.find((choice) => choice === value.toLowerCase()) ?? nearestName(value, choices);
+  const near =
+    choices.find((choice) => choice === value.toLowerCase()) ??
+    usualValue(option, value) ??
+    nearestName(value, choices);
   if (near !== undefined) return `Did you mean \`${near}\`?`;
   const lower = value.toLowerCase();
   if (wants('boolean')) {

@@ -1,7 +1,8 @@
 import { nearestName } from '../common/nearest.js';
 import type { Place, Problem } from '../common/problem.js';
 import { escapeLoneDots, looksLikeRegex, regexFault } from './patterns.js';
-import type { MethodConfig, RunConfig, TrainingOptions } from './schema.js';
+import type { MethodConfig, RunConfig } from './schema.js';
+import { trainingProblems } from './trainingChecks.js';
 import type { ConfigPath } from './tree.js';
 
 /** The sections that are right each for itself; the others are absent. */
@@ -23,9 +24,8 @@ export function crossCheck(draft: Draft, placeOf: PlaceOf): Problem[] {
   return [
     ...(draft.data ? dataProblems(draft.data, placeOf) : []),
     ...(draft.method ? methodProblems(draft.method, placeOf) : []),
-    ...(draft.training ? trainingProblems(draft.training, placeOf) : []),
+    ...(draft.training ? trainingProblems(draft.training, draft.data, placeOf) : []),
     ...(draft.output ? outputProblems(draft.output, placeOf) : []),
-    ...(draft.training && draft.data ? evaluationProblems(draft.training, draft.data, placeOf) : []),
   ];
 }
 
@@ -49,46 +49,6 @@ function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
         message: `\`data.validation_split\` is ${split}: neither a share nor a number of rows`,
         where,
         expected: 'a number below 1 (a share of the rows) or a whole number (rows)',
-      },
-    ];
-  }
-  return [];
-}
-
-function evaluationProblems(training: TrainingOptions, data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
-  if (training.eval_steps === undefined || data.validation !== undefined || (data.validation_split ?? 0) > 0)
-    return [];
-  return [
-    {
-      code: 'config.nothing-to-evaluate',
-      severity: 'warning',
-      message: '`training.eval_steps` has no effect: no validation data is given',
-      where: placeOf(['training', 'eval_steps'], 'key'),
-      mend: 'Add `data.validation` or `data.validation_split`.',
-    },
-  ];
-}
-
-function trainingProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] {
-  const { warmup_steps, warmup_ratio, max_steps } = training;
-  if (warmup_steps > 0 && warmup_ratio > 0) {
-    return [
-      {
-        code: 'config.two-warmups',
-        message: '`training.warmup_steps` and `training.warmup_ratio` are both given',
-        where: placeOf(['training', 'warmup_ratio']),
-        mend: 'Keep one of them.',
-      },
-    ];
-  }
-  if (max_steps !== undefined && warmup_steps >= max_steps) {
-    return [
-      {
-        code: 'config.endless-warmup',
-        severity: 'warning',
-        message: `the warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value`,
-        where: placeOf(['training', 'warmup_steps']),
-        mend: 'Make `warmup_steps` smaller or `max_steps` larger.',
       },
     ];
   }

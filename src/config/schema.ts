@@ -2,6 +2,9 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { DataOptions } from '../data/options.js';
 import { METHODS } from '../methods/registry.js';
+import { CHECKPOINT_OPTIONS } from './checkpointOptions.js';
+import { OPTIMIZER_OPTIONS } from './optimizerOptions.js';
+import { SCHEDULE_OPTIONS } from './scheduleOptions.js';
 
 /** The engines that run a file; another engine is one more line. */
 const Engine = Type.Union([Type.Literal('embedded')], {
@@ -49,134 +52,14 @@ export const TrainingOptions = Type.Object(
       description:
         'The highest learning rate of the schedule. The default suits LoRA (usual: 1e-4 to 1e-3); full fine-tuning wants about 2e-5.',
     }),
-    optim: Type.Union([Type.Literal('adamw'), Type.Literal('sgd'), Type.Literal('adafactor')], {
-      default: 'adamw',
-      description:
-        'The optimizer. `adamw`: Adam with decoupled weight decay (Loshchilov & Hutter 2019). `sgd`: gradient descent, with `momentum` if set; its weight decay is a term of the gradient. `adafactor`: second moments as means of rows and columns (Shazeer & Stern 2018), a fraction of the memory, with the learning rate of the schedule.',
-    }),
-    momentum: Type.Number({
-      minimum: 0,
-      exclusiveMaximum: 1,
-      default: 0,
-      description: 'Share of the last update that `sgd` keeps.',
-    }),
-    nesterov: Type.Boolean({
-      default: false,
-      description: 'Nesterov momentum for `sgd`: the gradient looks one update ahead.',
-    }),
-    adafactor_beta1: Type.Optional(
-      Type.Number({
-        minimum: 0,
-        exclusiveMaximum: 1,
-        description:
-          "How slowly Adafactor's mean of the updates changes; without it there is none, which saves memory.",
-      }),
-    ),
-    adafactor_epsilon1: Type.Number({
-      exclusiveMinimum: 0,
-      default: 1e-30,
-      description: 'Added to the squared gradient by Adafactor.',
-    }),
-    adafactor_epsilon2: Type.Number({
-      exclusiveMinimum: 0,
-      default: 1e-3,
-      description: 'The least size of a parameter that `adafactor_scale_parameter` goes by.',
-    }),
-    adafactor_clip_threshold: Type.Number({
-      exclusiveMinimum: 0,
-      default: 1,
-      description: 'Adafactor scales an update down to this root mean square.',
-    }),
-    adafactor_decay_rate: Type.Number({
-      exclusiveMaximum: 0,
-      default: -0.8,
-      description: "How fast Adafactor's second moments slow down: β₂ = 1 − step^this.",
-    }),
-    adafactor_scale_parameter: Type.Boolean({
-      default: false,
-      description: "Let Adafactor's steps go by the parameter's own size.",
-    }),
-    sam_rho: Type.Number({
-      minimum: 0,
-      default: 0,
-      description:
-        'Sharpness-aware minimization (Foret et al. 2021): gradients are taken at the worst point within this distance, usually 0.05. Costs a second pass per step; 0 switches it off.',
-    }),
-    sam_adaptive: Type.Boolean({
-      default: false,
-      description:
-        'Measure that distance relative to each weight (Kwon et al. 2021); `sam_rho` is then about ten times as large.',
-    }),
-    adam_beta1: Type.Number({
-      minimum: 0,
-      exclusiveMaximum: 1,
-      default: 0.9,
-      description: "How slowly AdamW's mean of the gradients changes.",
-    }),
-    adam_beta2: Type.Number({
-      minimum: 0,
-      exclusiveMaximum: 1,
-      default: 0.999,
-      description: "How slowly AdamW's mean of the squared gradients changes.",
-    }),
-    adam_epsilon: Type.Number({
-      exclusiveMinimum: 0,
-      default: 1e-8,
-      description: "Added to AdamW's denominator, against division by zero.",
-    }),
-    weight_decay: Type.Number({
-      minimum: 0,
-      default: 0,
-      description: 'Decoupled weight decay: each step shrinks the trained weights by learning rate × this.',
-    }),
+    ...OPTIMIZER_OPTIONS,
     max_grad_norm: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Gradients are scaled down so that their global L2 norm is at most this; 0 switches clipping off.',
     }),
-    lr_scheduler_type: Type.Union(
-      [
-        Type.Literal('linear'),
-        Type.Literal('cosine'),
-        Type.Literal('cosine_with_restarts'),
-        Type.Literal('polynomial'),
-        Type.Literal('constant'),
-      ],
-      {
-        default: 'linear',
-        description:
-          'The learning rate after the warm-up: falling to 0 in a line or a half cosine (`cosine_with_restarts`: several, see `lr_num_cycles`), to `lr_end` as a power of the time left (`polynomial`), or `constant`.',
-      },
-    ),
-    lr_num_cycles: Type.Integer({
-      minimum: 1,
-      default: 1,
-      description: 'How many half cosines `cosine_with_restarts` takes, each from the highest rate to 0.',
-    }),
-    lr_power: Type.Number({
-      exclusiveMinimum: 0,
-      default: 1,
-      description: 'The power of `polynomial`; 1 is a line.',
-    }),
-    lr_end: Type.Number({
-      minimum: 0,
-      default: 1e-7,
-      description: 'The learning rate in which `polynomial` ends.',
-    }),
-    warmup_steps: Type.Integer({
-      minimum: 0,
-      default: 0,
-      description:
-        'Optimizer steps over which the learning rate rises from 0. Give this or `warmup_ratio`, not both.',
-    }),
-    warmup_ratio: Type.Number({
-      minimum: 0,
-      maximum: 1,
-      default: 0,
-      description:
-        'Share of all optimizer steps that is warm-up, rounded up. Give this or `warmup_steps`, not both.',
-    }),
+    ...SCHEDULE_OPTIONS,
     seed: Type.Integer({
       minimum: 0,
       maximum: 2 ** 32 - 1,
@@ -184,49 +67,7 @@ export const TrainingOptions = Type.Object(
       description:
         'Seed of everything random: initial weights, order of rows, dropout. Same file, same seed, same result.',
     }),
-    eval_steps: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        description: 'Evaluate every so many optimizer steps; without it, at the end of each epoch.',
-      }),
-    ),
-    save_steps: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        description:
-          'Write a checkpoint every so many optimizer steps; without it, at the end of each epoch. A run that was stopped or killed is resumed from its last checkpoint.',
-      }),
-    ),
-    save_total_limit: Type.Integer({
-      minimum: 1,
-      default: 1,
-      description: 'How many checkpoints to keep, the newest; the best one is kept beside them.',
-    }),
-    load_best_model_at_end: Type.Boolean({
-      default: false,
-      description:
-        'The result is that of the best evaluation (see `metric_for_best_model`), not of the last step.',
-    }),
-    metric_for_best_model: Type.Union(
-      [Type.Literal('eval_loss'), Type.Literal('eval_token_accuracy'), Type.Literal('eval_row_accuracy')],
-      {
-        default: 'eval_loss',
-        description:
-          'What tells the best evaluation on the held-out rows: the lowest loss, or the highest accuracy.',
-      },
-    ),
-    early_stopping_patience: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        description:
-          'End the run after so many evaluations in a row without an improvement of `metric_for_best_model`.',
-      }),
-    ),
-    early_stopping_threshold: Type.Number({
-      minimum: 0,
-      default: 0,
-      description: 'How much the metric has to improve for early stopping to count it.',
-    }),
+    ...CHECKPOINT_OPTIONS,
     logging_steps: Type.Integer({
       minimum: 1,
       default: 1,

@@ -53,6 +53,8 @@ const LORA: Readonly<Record<string, ForeignKey>> = {
   auto_mapping: needless([], 'models are read from disk'),
 };
 
+const IN_KWARGS = elsewhere('Write it under `lr_scheduler_kwargs`.');
+
 /** `TrainingArguments` of Transformers that people copy over, less what we have. */
 const TRAINING: Readonly<Record<string, ForeignKey>> = {
   fp16: needless([false], 'trained weights are kept in fp32'),
@@ -77,8 +79,21 @@ const TRAINING: Readonly<Record<string, ForeignKey>> = {
   label_smoothing_factor: maths([0], 'label smoothing'),
   neftune_noise_alpha: maths([], 'NEFTune noise'),
   group_by_length: needless([true, false], 'rows are batched without wasted padding anyway'),
-  lr_scheduler_kwargs: maths([{}], 'tuning the schedule'),
-  optim_args: maths([], 'tuning the optimizer'),
+  optim_args: elsewhere(
+    'Write them as options of `training`: `momentum`, `adafactor_…`.',
+    'there is no such text',
+  ),
+  save_strategy: elsewhere(
+    'Set `save_steps`, or leave it out to write a checkpoint after each epoch.',
+    'there is no such switch',
+  ),
+  greater_is_better: needless([true, false], 'it follows from `metric_for_best_model`'),
+  num_cycles: IN_KWARGS,
+  power: IN_KWARGS,
+  lr_end: IN_KWARGS,
+  timescale: IN_KWARGS,
+  min_lr: IN_KWARGS,
+  min_lr_rate: IN_KWARGS,
 };
 
 const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
@@ -114,6 +129,11 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     lr_scheduler: 'lr_scheduler_type',
     warmup: 'warmup_steps',
     gradient_clipping: 'max_grad_norm',
+    patience: 'early_stopping_patience',
+    early_stopping: 'early_stopping_patience',
+    sam: 'sam_rho',
+    rho: 'sam_rho',
+    keep_checkpoints: 'save_total_limit',
   },
   data: {
     formatting: 'format',
@@ -147,6 +167,20 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   },
 };
 
+/** Transformers' names of values that we have under another name, by the option that takes them. */
+const USUAL_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'training.optim': {
+    adam: 'adamw',
+    adamw_torch: 'adamw',
+    adamw_torch_fused: 'adamw',
+    adamw_torch_xla: 'adamw',
+    adamw_apex_fused: 'adamw',
+    adamw_anyprecision: 'adamw',
+    adamw_hf: 'adamw',
+  },
+  'training.metric_for_best_model': { loss: 'eval_loss', accuracy: 'eval_token_accuracy' },
+};
+
 /** What is known about a key that a section (`training`, `method.lora`, '' for the top) does not have. */
 export function foreignKey(section: string, key: string): ForeignKey | undefined {
   return own(FOREIGN, section) && own(FOREIGN[section], key);
@@ -155,6 +189,11 @@ export function foreignKey(section: string, key: string): ForeignKey | undefined
 /** The key that people mean by `key` in this section. */
 export function usualName(section: string, key: string): string | undefined {
   return own(USUAL_NAMES, section) && own(USUAL_NAMES[section], key);
+}
+
+/** The value that people mean by `value` for this option (`training.optim`). */
+export function usualValue(option: string, value: string): string | undefined {
+  return own(USUAL_VALUES, option) && own(USUAL_VALUES[option], value);
 }
 
 function own<T>(table: Readonly<Record<string, T>> | undefined, key: string): T | undefined {

@@ -6,31 +6,54 @@ export function warmupSteps(options: TrainingOptions, totalSteps: number): numbe
 }
 
 /**
- * The learning rate of an optimizer step, as Transformers' schedules have it: a linear rise over the warm-up,
- * then constant, a line to 0, a half cosine to 0 or several, or a power of the time left.
+ * The learning rate of an optimizer step: that of Transformers' `get_scheduler`, or Adafactor's own.
  *
  * @param step from 1; Transformers' scheduler counts the steps already taken, so the first of `w` warm-up steps
  *   has rate 0
  */
 export function learningRate(options: TrainingOptions, step: number, totalSteps: number): number {
+  if (options.optim === 'adafactor' && options.adafactor_relative_step) return relativeStep(options, step);
+  const { learning_rate: highest, lr_scheduler_type: type, lr_scheduler_kwargs: given = {} } = options;
+  if (type === 'constant') return highest;
   const taken = step - 1;
   const warmup = warmupSteps(options, totalSteps);
-  if (taken < warmup) return options.learning_rate * (taken / Math.max(1, warmup));
+  if (taken < warmup) return highest * (taken / Math.max(1, warmup));
   const falling = Math.max(1, totalSteps - warmup);
   const progress = (taken - warmup) / falling;
-  switch (options.lr_scheduler_type) {
-    case 'constant':
-      return options.learning_rate;
+  switch (type) {
+    case 'constant_with_warmup':
+      return highest;
     case 'linear':
-      return options.learning_rate * Math.max(0, (totalSteps - taken) / falling);
+      return highest * Math.max(0, (totalSteps - taken) / falling);
     case 'cosine':
-      return options.learning_rate * Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (taken - warmup)) / falling)));
+      return highest * wave((given.num_cycles ?? 0.5) * 2 * progress);
     case 'cosine_with_restarts':
-      if (progress >= 1) return 0;
-      return options.learning_rate * 0.5 * (1 + Math.cos(Math.PI * ((options.lr_num_cycles * progress) % 1)));
+      return progress >= 1 ? 0 : highest * wave(((given.num_cycles ?? 1) * progress) % 1);
+    case 'cosine_with_min_lr': {
+      const share = wave((given.num_cycles ?? 0.5) * 2 * progress);
+      const lowest = given.min_lr ?? (given.min_lr_rate ?? 0) * highest;
+      return lowest + (highest - lowest) * share;
+    }
     case 'polynomial': {
-      const { learning_rate: highest, lr_end: end, lr_power: power } = options;
-      return taken > totalSteps ? end : end + (highest - end) * (1 - progress) ** power;
+      const end = given.lr_end ?? 1e-7;
+      return taken > totalSteps ? end : end + (highest - end) * (1 - progress) ** (given.power ?? 1);
+    }
+    case 'inverse_sqrt': {
+      const timescale = given.timescale ?? (warmup || DEFAULT_TIMESCALE);
+      return highest / Math.sqrt((taken - warmup + timescale) / timescale);
     }
   }
+}
+
+/** Transformers' timescale of `inverse_sqrt` without a warm-up. */
+const DEFAULT_TIMESCALE = 10_000;
+
+/** From 1 at even numbers to 0 at odd ones. */
+function wave(halves: number): number {
+  return 0.5 * (1 + Math.cos(Math.PI * halves));
+}
+
+/** Adafactor's ρ (Shazeer & Stern 2018, algorithms 4 and 5; with a warm-up as in section 9's table 2). */
+function relativeStep({ adafactor_warmup_init: warms }: TrainingOptions, step: number): number {
+  return Math.min(warms ? 1e-6 * step : 1e-2, 1 / Math.sqrt(step));
 }

@@ -96,11 +96,11 @@ describe('values', () => {
       ['seed: true', '`training.seed` is `true`', 'a whole number from 0 to 4294967295'],
       ['seed: .inf', '`training.seed` is the number .inf', 'a whole number from 0 to 4294967295'],
       ['learning_rate: .nan', '`training.learning_rate` is the number .nan', 'a number above 0'],
-      ['optim:', '`training.optim` is empty', '`adamw`'],
+      ['optim:', '`training.optim` is empty', 'one of `adamw`, `sgd`, `adafactor`'],
       [
-        'lr_scheduler_type: 3',
-        '`training.lr_scheduler_type` is the number 3',
-        'one of `linear`, `cosine`, `constant`',
+        'metric_for_best_model: 3',
+        '`training.metric_for_best_model` is the number 3',
+        'one of `eval_loss`, `eval_token_accuracy`, `eval_row_accuracy`',
       ],
     ];
     for (const [line, message, expected] of cases) {

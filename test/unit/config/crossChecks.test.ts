@@ -82,33 +82,14 @@ describe('methods together', () => {
   });
 });
 
-describe('training, data and output', () => {
+describe('data and output', () => {
   const more = (text: string): string[] => brief(runText('', text));
-  it('two warm-ups', () => {
-    assert.deepEqual(more('training:\n  warmup_steps: 5\n  warmup_ratio: 0.1\n'), [
-      'error config.two-warmups 8:17-8:20',
-    ]);
-    assert.deepEqual(more('training:\n  warmup_steps: 0\n  warmup_ratio: 0.1\n'), []);
-  });
-  it('a warm-up as long as the run', () => {
-    assert.deepEqual(more('training: {max_steps: 10, warmup_steps: 10}\n'), [
-      'warning config.endless-warmup 6:41-6:43',
-    ]);
-    assert.deepEqual(more('training: {max_steps: 10, warmup_steps: 9}\n'), []);
-  });
   it('two validations, and a split that is neither share nor rows', () => {
     const data = (options: string): string[] =>
       brief(`model: m\nmethod: {type: full}\ndata: {train: t, ${options}}\n`);
     assert.deepEqual(data('validation: v, validation_split: 0.1'), ['error config.two-validations 3:51-3:54']);
     assert.deepEqual(data('validation_split: 1.5'), ['error config.out-of-range 3:36-3:39']);
     assert.deepEqual(data('validation_split: 20'), []);
-  });
-  it('evaluation without data', () => {
-    assert.deepEqual(more('training: {eval_steps: 5}\n'), ['warning config.nothing-to-evaluate 6:12-6:22']);
-    assert.deepEqual(
-      brief(`${runText('', 'training: {eval_steps: 5}\n').replace('rows.jsonl', 'rows.jsonl\n  validation: v')}`),
-      [],
-    );
   });
   it('a name that is no folder name', () => {
     assert.deepEqual(more('output: {name: ../x}\n'), ['error config.bad-name 6:16-6:20']);

@@ -1,0 +1,52 @@
+import { Type } from '@sinclair/typebox';
+
+/** Evaluations, checkpoints and what follows from them; a part of `training`. */
+export const CHECKPOINT_OPTIONS = {
+  eval_steps: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: 'Evaluate every so many optimizer steps; without it, at the end of each epoch.',
+    }),
+  ),
+  save_steps: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description:
+        'Write a checkpoint every so many optimizer steps; without it, at the end of each epoch. A run that was stopped or killed is resumed from its last checkpoint.',
+    }),
+  ),
+  save_total_limit: Type.Integer({
+    minimum: 1,
+    default: 1,
+    description: 'How many checkpoints to keep, the newest; the best one is kept beside them.',
+  }),
+  load_best_model_at_end: Type.Boolean({
+    default: false,
+    description:
+      'The result is that of the best evaluation (see `metric_for_best_model`), not of the last step. Needs validation data.',
+  }),
+  metric_for_best_model: Type.Union(
+    [
+      Type.Literal('eval_loss', { description: 'Mean loss per supervised token; the lowest is the best.' }),
+      Type.Literal('eval_token_accuracy', { description: 'Share of supervised tokens predicted right.' }),
+      Type.Literal('eval_row_accuracy', { description: 'Share of rows predicted right in full.' }),
+    ],
+    {
+      default: 'eval_loss',
+      description:
+        'What tells the best evaluation on the held-out rows: the lowest loss, or the highest accuracy.',
+    },
+  ),
+  early_stopping_patience: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description:
+        'End the run after so many evaluations in a row without an improvement of `metric_for_best_model`. Needs validation data.',
+    }),
+  ),
+  early_stopping_threshold: Type.Number({
+    minimum: 0,
+    default: 0,
+    description: 'By how much the metric has to improve for early stopping to count it.',
+  }),
+} as const;
