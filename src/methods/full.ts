@@ -1,10 +1,8 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
-import { parameterShape } from '../models/site.js';
-import { variable } from '../tensor/tensor.js';
+import { baseParameters } from './baseParameters.js';
 import type { Method, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
-import type { TrainedParameter } from './parameters.js';
 
 export const FullOptions = Type.Object({ type: Type.Literal('full') }, { additionalProperties: false });
 export type FullOptions = Static<typeof FullOptions>;
@@ -29,17 +27,7 @@ export const full: Method<typeof FullOptions> = {
   },
   attach(_options, context) {
     const { instance = '' } = context;
-    const { sites } = context.model;
-    // Keyed by the checkpoint's tensor: a tied head is the same trainable as the embedding.
-    const parameters = new Map<string, TrainedParameter>();
-    for (const site of sites) {
-      for (const kind of ['weight', 'bias'] as const) {
-        const name = kind === 'weight' ? site.weight : site.bias;
-        if (name === undefined || parameters.has(name)) continue;
-        const trained = variable(`${instance}${name}`, parameterShape(site, kind));
-        parameters.set(name, { site, kind, key: name, variable: trained });
-      }
-    }
+    const parameters = baseParameters(context);
     const keyOf = (name: string): string => name.slice(instance.length);
     const trainables: Trainable[] = [...parameters.values()].map((each) => readTrained(each, context));
     return {

@@ -2,29 +2,33 @@ import type { AttachContext, Attached, PrepareContext, Prepared } from './method
 import type { PeftFormat } from './peftFormat.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
+import { lisa } from './lisa.js';
+import type { LisaOptions } from './lisa.js';
 import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
 
 /** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
-export const METHODS = [lora.info, full.info] as const;
+export const METHODS = [lora.info, lisa.info, full.info] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
-export type MethodConfig = LoraOptions | FullOptions;
+export type MethodConfig = LoraOptions | LisaOptions | FullOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
   switch (config.type) {
     case 'lora':
       return lora.attach(config, context);
+    case 'lisa':
+      return lisa.attach(config, context);
     case 'full':
       return full.attach(config, context);
   }
 }
 
 /** Types of the methods that have to find something out before they attach. */
-export const PREPARED_TYPES: readonly string[] = [lora, full]
+export const PREPARED_TYPES: readonly string[] = [lora, lisa, full]
   .filter((method) => method.prepare !== undefined)
   .map(({ info }) => info.type);
 
@@ -33,6 +37,8 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
   switch (config.type) {
     case 'lora':
       return lora.prepare?.(config, context);
+    case 'lisa':
+      return lisa.prepare?.(config, context);
     case 'full':
       return full.prepare?.(config, context);
   }

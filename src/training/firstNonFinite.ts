@@ -23,10 +23,11 @@ export async function firstNonFinite(setup: {
   readonly values: Values;
   readonly dropoutSeed: number;
 }): Promise<string> {
-  const trainables = setup.methods.flatMap((method) => method.trainables);
-  for (const { variable } of trainables) {
-    if (!setup.values.get(variable.name)!.every(Number.isFinite)) return `the trainable ${variable.name}`;
-  }
+  for (const [name, numbers] of setup.values) if (!numbers.every(Number.isFinite)) return `the trainable ${name}`;
+  const trainables = setup.methods.flatMap((method) => {
+    const active = method.active?.();
+    return method.trainables.filter(({ variable }) => active?.has(variable) ?? true);
+  });
   const { lossSum, scope } = lossGraph(
     setup.model,
     setup.methods.map((method) => method.hooks),

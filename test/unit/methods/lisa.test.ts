@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { ProblemError } from '../../../src/common/problem.js';
+import { attachMethod } from '../../../src/methods/registry.js';
+import { LisaOptions } from '../../../src/methods/lisa.js';
+import { createEvaluator } from '../../../src/training/evaluate.js';
+import { longestRow } from '../../../src/training/job.js';
+import { startSnapshot } from '../../../src/training/snapshot.js';
+import type { Snapshot } from '../../../src/training/snapshot.js';
+import { createStepper } from '../../../src/training/stepper.js';
+import { stepBatches } from '../../../src/training/steps.js';
+import { fixture } from '../../support/fixtures.js';
+import { openModel } from '../../support/model.js';
+import { startValues } from '../../support/startValues.js';
+import { UNEVEN, eventsOf, jobOn, run } from '../training/jobs.js';
+
+const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+const options = Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 });
+const TRAINING = { per_device_train_batch_size: 4, learning_rate: 1e-2, weight_decay: 0 };
+
+/** Layers whose numbers differ between two moments; a missing number is the base's. */
+function changedLayers(before: Snapshot['values'], after: Snapshot['values']): string[] {
+  const changed = [...after].flatMap(([name, numbers]) => {
+    const old = before.get(name);
+    const same = old !== undefined && numbers.every((value, at) => value === old[at]);
+    return same ? [] : [/layers\.(\d+)/.exec(name)?.[1] ?? 'outside'];
+  });
+  return [...new Set(changed)].sort();
+}
+
+test('exactly the drawn layers change, they keep their numbers when they rest, and lose their slots', async () => {
+  const job = jobOn(opened, { method: options, options: { ...TRAINING, max_steps: 12 } });
+  const [lisa] = job.methods;
+  const base = await startValues(lisa!.trainables);
+  const totalSteps = 12;
+  let snapshot = startSnapshot();
+  let before: Snapshot['values'] = base;
+  const batches = stepBatches(job, 0);
+  const drawn: string[] = [];
+  for (let step = 1; step <= totalSteps; step += 2) {
+    const verdict = lisa!.beforeStep!({ step, totalSteps });
+    const active = new Set([...lisa!.active!()].map(({ name }) => name));
+    const layers = [...new Set([...active].map((name) => /layers\.(\d+)/.exec(name)?.[1] ?? 'outside'))].sort();
+    drawn.push(layers[0]!);
+    assert.equal(layers.length, 2);
+    assert.equal(verdict === 'rebuild', step > 1);
+    const stepper = await createStepper({ ...job, start: snapshot, positionLimit: longestRow(job) });
+    for (const at of [step, step + 1]) {
+      const { loss } = await stepper.step(batches.next().value.micro, { step: at, totalSteps }, 1e-2, at);
+      assert.ok(Number.isFinite(loss));
+    }
+    const now = stepper.snapshot();
+    snapshot = {
+      values: new Map([...now.values].map(([name, data]) => [name, data.slice()])),
+      slots: new Map([...now.slots].map(([name, data]) => [name, data.slice()])),
+      state: new Map(),
+    };
+    await stepper.dispose();
+    const held = new Map([...base, ...before]);
+    assert.deepEqual(changedLayers(held, snapshot.values), layers);
+    assert.ok([...snapshot.slots.keys()].every((slot) => active.has(slot.slice(0, slot.lastIndexOf('/')))));
+    before = new Map([...before, ...snapshot.values]);
+  }
+  assert.ok(new Set(drawn).size > 1, `other layers are drawn: ${drawn.join()}`);
+  // Resting layers count: the model with all numbers is the one that the evaluator sees.
+  const loss = async (methods = job.methods, values = snapshot.values): Promise<number> => {
+    const evaluator = await createEvaluator({ ...opened, methods, positionLimit: 64, batchSize: 8 });
+    const found = await evaluator.evaluate(UNEVEN, values);
+    await evaluator.dispose();
+    return found.loss;
+  };
+  const whole = attachMethod({ type: 'full' }, opened.context);
+  assert.ok(Math.abs((await loss()) - (await loss([whole], new Map([...base, ...before])))) <= 1e-5);
+});
+
+test('the loop draws, reports each draw, and a draw depends on the step alone', async () => {
+  const { events, reason } = await run(opened, { method: options, options: { ...TRAINING, max_steps: 7 } });
+  assert.equal(reason, 'completed');
+  const masks = eventsOf(events, 'masks');
+  assert.deepEqual(
+    masks.map(({ step }) => step).filter((step) => step % 2 === 1),
+    [1, 3, 5, 7],
+  );
+  const [first, second] = [0, 1].map(() => jobOn(opened, { method: options }).methods[0]!);
+  for (let step = 1; step <= 9; step++) first!.beforeStep!({ step, totalSteps: 20 });
+  second!.beforeStep!({ step: 9, totalSteps: 20 });
+  const names = (method: typeof first): string[] => [...method!.active!()].map(({ name }) => name);
+  assert.deepEqual(names(first), names(second));
+});
+
+test('more layers than there are', () => {
+  assert.throws(
+    () => attachMethod({ ...options, lisa_activated_layers: 9 }, opened.context),
+    (error) => error instanceof ProblemError && error.problem.code === 'targets.layers',
+  );
+});
