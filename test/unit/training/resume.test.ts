@@ -1,0 +1,143 @@
+// A run that stops at a checkpoint and goes on from it gives what the run left alone gives, bit for bit.
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { ProblemError } from '../../../src/common/problem.js';
+import { LisaOptions } from '../../../src/methods/lisa.js';
+import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
+import type { TrainingResult } from '../../../src/training/job.js';
+import { fixture } from '../../support/fixtures.js';
+import { openModel } from '../../support/model.js';
+import type { JobParts } from './jobs.js';
+import { UNEVEN, eventsOf, loraMethod, run } from './jobs.js';
+
+const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+const root = await mkdtemp(path.join(tmpdir(), 'peft-resume-'));
+after(() => rm(root, { recursive: true, force: true }));
+let count = 0;
+
+async function runFolder(): Promise<string> {
+  const folder = path.join(root, String(++count));
+  await mkdir(folder);
+  return folder;
+}
+
+type Ran = Awaited<ReturnType<typeof run>>;
+
+/** Stops after a step, reads the newest checkpoint and goes on. */
+async function cut(parts: JobParts, at: number): Promise<[Ran, Ran]> {
+  const folder = await runFolder();
+  let stop = false;
+  const first = await run(opened, {
+    ...parts,
+    checkpoints: { runFolder: folder },
+    emit: (event) => (stop ||= event.type === 'step' && event.step === at),
+    stopRequested: () => stop,
+  });
+  const step = (await checkpointSteps(folder)).at(-1)!;
+  assert.equal(step, at, 'a stop writes a checkpoint');
+  const from = await readCheckpoint(checkpointFolder(folder, step));
+  return [first, await run(opened, { ...parts, checkpoints: { runFolder: folder, from } })];
+}
+
+function losses(...runs: Ran[]): Map<number, number> {
+  return new Map(runs.flatMap(({ events }) => eventsOf(events, 'step').map(({ step, loss }) => [step, loss])));
+}
+
+function same(a: TrainingResult, b: TrainingResult): void {
+  assert.deepEqual([...a.values.keys()].sort(), [...b.values.keys()].sort());
+  for (const [name, numbers] of a.values) assert.deepEqual(b.values.get(name), numbers, name);
+}
+
+const SMALL = { per_device_train_batch_size: 2, learning_rate: 1e-2, max_steps: 9 };
+const dropped = loraMethod({ r: 4, lora_dropout: 0.3 });
+const cases: Record<string, JobParts> = {
+  'AdamW, dropout, accumulation, held-out rows': {
+    method: dropped,
+    validation: UNEVEN.slice(0, 3),
+    options: { ...SMALL, gradient_accumulation_steps: 2, eval_steps: 4 },
+  },
+  'packed rows': {
+    method: dropped,
+    packing: true,
+    maxLength: 40,
+    options: { ...SMALL, per_device_train_batch_size: 1 },
+  },
+  'SGD with momentum': { method: dropped, options: { ...SMALL, optim: 'sgd', momentum: 0.9 } },
+  Adafactor: { method: dropped, options: { ...SMALL, optim: 'adafactor' } },
+  'sharpness-aware': { method: dropped, options: { ...SMALL, sam_rho: 0.05 } },
+  'full fine-tuning': { method: { type: 'full' }, options: SMALL },
+  LISA: {
+    method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
+    options: SMALL,
+  },
+};
+
+for (const [name, parts] of Object.entries(cases)) {
+  test(`resumed = left alone: ${name}`, async () => {
+    const whole = await run(opened, parts);
+    assert.equal(whole.reason, 'completed');
+    for (const at of [1, 5]) {
+      const [first, rest] = await cut(parts, at);
+      assert.equal(rest.reason, 'completed');
+      assert.deepEqual(losses(first, rest), losses(whole));
+      same(rest, whole);
+      assert.deepEqual(rest.metrics, whole.metrics);
+    }
+  });
+}
+
+test('other rows, other options: the checkpoint is another job’s', async () => {
+  const folder = await runFolder();
+  const parts: JobParts = { method: dropped, options: SMALL };
+  await run(opened, { ...parts, checkpoints: { runFolder: folder } });
+  const from = await readCheckpoint(checkpointFolder(folder, 9));
+  const resumed = (more: JobParts): Promise<unknown> =>
+    run(opened, { ...parts, ...more, checkpoints: { runFolder: folder, from } });
+  const isOther = (error: unknown): boolean =>
+    error instanceof ProblemError && error.problem.code === 'resume.other-job';
+  await assert.rejects(resumed({ train: UNEVEN.slice(1) }), isOther);
+  await assert.rejects(resumed({ options: { ...SMALL, learning_rate: 2e-2 } }), isOther);
+  await resumed({ options: { ...SMALL, logging_steps: 2 } });
+});
+
+test('the newest checkpoints stay and the best one; what a killed run left half written goes', async () => {
+  const folder = await runFolder();
+  await mkdir(path.join(folder, 'checkpoint-2.0a1b.tmp'));
+  await mkdir(path.join(folder, 'checkpoint-1.removed'));
+  await writeFile(path.join(folder, 'checkpoint-2.0a1b.tmp/part'), 'half');
+  // Rows of random tokens: what is learned on some makes the others worse, so that the first evaluation is the best.
+  const options = { ...SMALL, learning_rate: 0.3, save_steps: 2, save_total_limit: 2, eval_steps: 3 };
+  const parts: JobParts = { method: dropped, train: UNEVEN.slice(0, 4), validation: UNEVEN.slice(4) };
+  const { metrics, events, values } = await run(opened, {
+    ...parts,
+    options: { ...options, load_best_model_at_end: true },
+    checkpoints: { runFolder: folder },
+  });
+  const evaluations = eventsOf(events, 'evaluation');
+  const best = evaluations.reduce((a, b) => (b.loss < a.loss ? b : a));
+  assert.equal(metrics['eval_loss'], best.loss);
+  const steps = await checkpointSteps(folder);
+  assert.deepEqual(steps.slice(-2), [8, 9]);
+  assert.ok(best.step === 9 || steps.includes(best.step), `${steps.join()} and the best, ${best.step}`);
+  const { snapshot } = await readCheckpoint(checkpointFolder(folder, best.step));
+  for (const [name, numbers] of snapshot.values) assert.deepEqual(values.get(name), numbers);
+  assert.ok((await readdir(folder)).every((name) => /^checkpoint-\d+$/.test(name)));
+});
+
+test('early stopping ends a run whose metric no longer improves', async () => {
+  const { reason, steps, events } = await run(opened, {
+    method: dropped,
+    train: UNEVEN.slice(0, 4),
+    validation: UNEVEN.slice(4),
+    options: { ...SMALL, learning_rate: 0.3, max_steps: 40, eval_steps: 1, early_stopping_patience: 2 },
+  });
+  assert.equal(reason, 'early-stopped');
+  const evaluated = eventsOf(events, 'evaluation').map(({ loss }) => loss);
+  const best = Math.min(...evaluated);
+  assert.ok(evaluated.slice(-2).every((loss) => loss >= best));
+  assert.equal(steps, evaluated.length - 1);
+});
