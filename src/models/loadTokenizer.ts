@@ -18,7 +18,7 @@ const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
 /** What a folder needs to hold a tokenizer for Transformers; those that exist are copied. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
