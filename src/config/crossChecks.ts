@@ -109,8 +109,12 @@ function targetProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): P
     ...patternProblems(method.target_modules, [...path, 'target_modules'], placeOf),
     ...patternProblems(method.exclude_modules ?? [], [...path, 'exclude_modules'], placeOf),
     ...layerProblems(method, path, placeOf),
-    ...keyProblems(Object.keys(method.rank_pattern), [...path, 'rank_pattern'], placeOf),
-    ...keyProblems(Object.keys(method.alpha_pattern), [...path, 'alpha_pattern'], placeOf),
+    ...('rank_pattern' in method
+      ? keyProblems(Object.keys(method.rank_pattern), [...path, 'rank_pattern'], placeOf)
+      : []),
+    ...('alpha_pattern' in method
+      ? keyProblems(Object.keys(method.alpha_pattern), [...path, 'alpha_pattern'], placeOf)
+      : []),
   ];
 }
 

@@ -42,7 +42,7 @@ export function loraConfigToPeft(
 }
 
 /** The short names that select just these modules, or their whole paths where no short ones do. */
-function moduleNames(adapted: readonly Site[], all: readonly Site[]): string[] {
+export function moduleNames(adapted: readonly Site[], all: readonly Site[]): string[] {
   const short = [...new Set(adapted.map((site) => site.path.split('.').at(-1)!))].sort();
   const selected = all.filter((site) => takesPair(site) && matchesAny(short, site.path));
   return selected.length === adapted.length ? short : adapted.map((site) => site.path);

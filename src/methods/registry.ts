@@ -1,5 +1,7 @@
 import type { AttachContext, Attached, PrepareContext, Prepared } from './method.js';
 import type { PeftFormat } from './peftFormat.js';
+import { adalora } from './adalora.js';
+import type { AdaLoraOptions } from './adalora.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
 import { lisa } from './lisa.js';
@@ -8,18 +10,20 @@ import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
 
 /** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
-export const METHODS = [lora.info, lisa.info, full.info] as const;
+export const METHODS = [lora.info, adalora.info, lisa.info, full.info] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
-export type MethodConfig = LoraOptions | LisaOptions | FullOptions;
+export type MethodConfig = LoraOptions | AdaLoraOptions | LisaOptions | FullOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
   switch (config.type) {
     case 'lora':
       return lora.attach(config, context);
+    case 'adalora':
+      return adalora.attach(config, context);
     case 'lisa':
       return lisa.attach(config, context);
     case 'full':
@@ -28,7 +32,7 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
 }
 
 /** Types of the methods that have to find something out before they attach. */
-export const PREPARED_TYPES: readonly string[] = [lora, lisa, full]
+export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full]
   .filter((method) => method.prepare !== undefined)
   .map(({ info }) => info.type);
 
@@ -37,6 +41,8 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
   switch (config.type) {
     case 'lora':
       return lora.prepare?.(config, context);
+    case 'adalora':
+      return adalora.prepare?.(config, context);
     case 'lisa':
       return lisa.prepare?.(config, context);
     case 'full':
@@ -44,7 +50,7 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
   }
 }
 
-const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, full].flatMap(({ peft }) => peft ?? []);
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, full].flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */
 export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.map(({ type }) => type);

@@ -1,5 +1,5 @@
 // One or more cases for every op: what gradients.test.ts and lowering.test.ts differentiate and compare.
-import { dim } from '../../../src/tensor/dims.js';
+import { dim, sizeOf } from '../../../src/tensor/dims.js';
 import { after } from '../../../src/tensor/ops/after.js';
 import { bitwiseOr, bitwiseXor, shiftRight } from '../../../src/tensor/ops/bits.js';
 import { crossEntropy, crossEntropySlope } from '../../../src/tensor/ops/crossEntropy.js';
@@ -12,6 +12,7 @@ import { dropout } from '../../../src/tensor/ops/random.js';
 import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
 import * as shapes from '../../../src/tensor/ops/shape.js';
+import { descendingRank } from '../../../src/tensor/ops/sorting.js';
 import { constant, input } from '../../../src/tensor/tensor.js';
 import type { DType, Shape, Tensor } from '../../../src/tensor/tensor.js';
 import type { Value } from '../../../src/runtime/runtime.js';
@@ -359,6 +360,7 @@ export const COMPOSITES: readonly Case[] = [
 /** For every op that stops gradient, the op applied to a tensor. */
 export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   argMax: (x) => reduce.argMax(x),
+  descendingRank: (x) => descendingRank(shapes.reshape(x, [sizeOf(x.shape)])),
   stopGradient: (x) => elementwise.stopGradient(x),
   equal: (x) => elementwise.equal(x, 1),
   less: (x) => less(x, 1),
