@@ -1,0 +1,127 @@
+import { Value } from '@sinclair/typebox/value';
+import type { Json, JsonObject } from '../common/json.js';
+import { fail, problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { lowRankNorm } from '../linalg/products.js';
+import { elementCount } from '../models/tensorSpans.js';
+import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
+import { PEFT_PREFIX } from './loraParameters.js';
+import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+
+/** Keys of PEFT's AdaLoraConfig that say nothing about the arithmetic of a finished adapter, or that AdaLoRA ignores. */
+const SILENT = new Set([
+  'peft_type',
+  'task_type',
+  'auto_mapping',
+  'peft_version',
+  'base_model_name_or_path',
+  'revision',
+  'inference_mode',
+  'fan_in_fan_out',
+  'init_lora_weights',
+  'megatron_core',
+  'r',
+  'alpha_pattern',
+  'use_rslora',
+  'total_step',
+  // Its tensors hold just these triplets.
+  'rank_pattern',
+  'qalora_group_size',
+]);
+
+/** Options that an empty list or text leaves unset in PEFT. */
+const OPTIONAL = new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern']);
+
+/**
+ * AdaLoRA's options out of an `adapter_config.json`. Options of PEFT that are off are passed over.
+ *
+ * @throws ProblemError `adapter.config`
+ */
+export function adaLoraConfigFromPeft(
+  config: JsonObject,
+  source: string,
+): { readonly options: AdaLoraOptions; readonly warnings: readonly Problem[] } {
+  const kept: Record<string, Json> = { type: 'adalora' };
+  for (const [key, value] of Object.entries(config)) {
+    if (SILENT.has(key) || value === null || (OPTIONAL.has(key) && isOff(value))) continue;
+    if (Object.hasOwn(AdaLoraOptions.properties, key)) kept[key] = value;
+    else if (!isOff(value)) {
+      fail({
+        code: 'adapter.config',
+        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
+        where: { file: source },
+        mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
+      });
+    }
+  }
+  const filled = Value.Default(AdaLoraOptions, kept);
+  if (!Value.Check(AdaLoraOptions, filled)) {
+    const [first] = Value.Errors(AdaLoraOptions, filled);
+    fail({
+      code: 'adapter.config',
+      message: `${first?.path.slice(1) ?? 'the config'}: ${JSON.stringify(first?.value)} is not a value that AdaLoRA takes`,
+      where: { file: source },
+      expected: String(first?.schema['description'] ?? first?.message),
+    });
+  }
+  return { options: filled, warnings: [] };
+}
+
+function isOff(value: Json): boolean {
+  if (value === false || value === 0 || value === '' || value === 'none') return true;
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+const PART = /^(?:base_model\.model\.)?(.+)\.lora_([ABE])$/;
+
+/** What an AdaLoRA adapter's tensors are, without its base model. */
+export async function inspectAdaLora(adapter: AdapterTensors): Promise<InspectedTensors> {
+  const problems: Problem[] = [];
+  const options = readOptions(adapter, problems);
+  const keys = [...adapter.tensors.keys()];
+  const paths = new Set(keys.flatMap((key) => PART.exec(key)?.[1] ?? []));
+  const modules: InspectedModule[] = [];
+  for (const path of paths) {
+    const prefix = keys.some((key) => key.startsWith(`${PEFT_PREFIX}${path}.lora_`)) ? PEFT_PREFIX : '';
+    const keyOf = (part: string): string => `${prefix}${path}.lora_${part}`;
+    const shapes = ['A', 'B', 'E'].map((part) => adapter.tensors.get(keyOf(part))?.shape);
+    const [a, b, e] = shapes;
+    if (a?.length !== 2 || b?.length !== 2 || e?.length !== 2 || a[0] !== b[1] || a[0] !== e[0] || e[1] !== 1) {
+      problems.push({
+        code: 'adapter.shape',
+        severity: 'error',
+        message: `${path}: A, B and E are ${shapes.map((shape) => (shape ? `[${shape.join(', ')}]` : 'missing')).join(', ')}`,
+        where: { file: adapter.weightsFile },
+        expected: 'A [r, in], B [out, r] and E [r, 1]',
+        mend: 'The file is incomplete or of another method: export the adapter again.',
+      });
+      continue;
+    }
+    const rank = a[0]!;
+    const scale = options && adaLoraScale(options);
+    const read = (part: string): Promise<Float32Array> => adapter.read(keyOf(part));
+    const norm =
+      scale === undefined || rank === 0
+        ? scale && 0
+        : scale * lowRankNorm(await read('B'), scaledRows(await read('A'), await read('E')), rank);
+    const trainable = [a, b, e].reduce((sum, shape) => sum + (elementCount(shape) ?? 0), 0);
+    modules.push({ path, rank, scale, a, b, trainable, norm });
+  }
+  return {
+    r: options?.init_r,
+    alpha: options?.lora_alpha,
+    modules,
+    whole: [],
+    unknown: keys.filter((key) => !PART.test(key)),
+    problems,
+  };
+}
+
+function readOptions(adapter: AdapterTensors, problems: Problem[]): AdaLoraOptions | undefined {
+  try {
+    return adaLoraConfigFromPeft(adapter.config, adapter.configFile).options;
+  } catch (error) {
+    problems.push(problemOf(error));
+    return undefined;
+  }
+}

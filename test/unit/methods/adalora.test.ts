@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { ProblemError } from '../../../src/common/problem.js';
+import { TrainingOptions } from '../../../src/config/schema.js';
+import { makeBatch } from '../../../src/data/batches.js';
+import type { Batch } from '../../../src/data/example.js';
+import { readAdapter } from '../../../src/adapters/readAdapter.js';
+import { AdaLoraOptions, adalora } from '../../../src/methods/adalora.js';
+import type { Attached, Values } from '../../../src/methods/method.js';
+import { startSnapshot } from '../../../src/training/snapshot.js';
+import { createStepper } from '../../../src/training/stepper.js';
+import { fixture, largestDifference, readInputIds, readJson, readTensors } from '../../support/fixtures.js';
+import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
+import { startValues } from '../../support/startValues.js';
+
+interface Reference {
+  learning_rate: number;
+  weight_decay: number;
+  max_grad_norm: number;
+  schedule: Partial<AdaLoraOptions>;
+  steps: { loss: number; ranks: Record<string, number> }[];
+  lambdas: Record<string, number[]>;
+}
+
+const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+const batches = await readBatches();
+const initial = await attachAdapter(opened, fixture('adalora/initial'));
+const SMALL = { init_r: 6, target_r: 3, lora_alpha: 32, orth_reg_weight: 0.1 };
+
+async function readBatches(): Promise<Batch[]> {
+  const text = await readFile(fixture('lora-reference/lora-steps/batches.json'), 'utf8');
+  const rows = JSON.parse(text) as { input_ids: number[]; supervised: (0 | 1)[] }[][];
+  return rows.map((each) =>
+    makeBatch(
+      each.map((row) => ({ ids: row.input_ids, supervised: row.supervised, file: 'batches.json', line: 1 })),
+      each.map((_, at) => [at]),
+    ),
+  );
+}
+
+function attach(options: Partial<AdaLoraOptions>): Attached {
+  return adalora.attach(Value.Parse(AdaLoraOptions, { type: 'adalora', ...options }), opened.context);
+}
+
+interface Run {
+  /** With the orthogonality term. */
+  readonly losses: readonly number[];
+  readonly ranks: readonly Record<string, number>[];
+  readonly values: Values;
+}
+
+async function run(
+  method: Attached,
+  start: Values,
+  totalSteps: number,
+  options: Partial<TrainingOptions>,
+): Promise<Run> {
+  const stepper = await createStepper({
+    ...opened,
+    methods: [method],
+    start: startSnapshot(start),
+    options: Value.Parse(TrainingOptions, options),
+    positionLimit: 64,
+  });
+  const losses: number[] = [];
+  const ranks: Record<string, number>[] = [];
+  for (let step = 1; step <= totalSteps; step++) {
+    const place = { step, totalSteps };
+    const { loss, terms } = await stepper.step([batches[step - 1]!], place, options.learning_rate!, step);
+    losses.push(loss + (terms?.['orthogonality'] ?? 0));
+    ranks.push(Object.fromEntries(method.report!(stepper.values()).map(({ path, rank }) => [path, rank!])));
+  }
+  const values = new Map([...stepper.values()].map(([name, data]) => [name, data.slice()]));
+  await stepper.dispose();
+  return { losses, ranks, values };
+}
+
+const total = (ranks: Record<string, number>): number => Object.values(ranks).reduce((a, b) => a + b, 0);
+
+for (const name of ['phases', 'defaults']) {
+  test(`twelve AdaLoRA steps (${name}) are those of HF PEFT: losses, ranks of every module, last λ`, async () => {
+    const text = await readFile(fixture('adalora', name, 'steps.json'), 'utf8');
+    const reference = JSON.parse(text) as Reference;
+    const method = attach({ ...SMALL, ...reference.schedule });
+    const { losses, ranks, values } = await run(method, initial.values, reference.steps.length, {
+      learning_rate: reference.learning_rate,
+      weight_decay: reference.weight_decay,
+      max_grad_norm: reference.max_grad_norm,
+    });
+    for (const [at, step] of reference.steps.entries()) {
+      assert.ok(Math.abs(losses[at]! - step.loss) <= 1e-4, `loss ${at + 1}: ${losses[at]} for ${step.loss}`);
+      assert.deepEqual(ranks[at], step.ranks, `ranks after step ${at + 1}`);
+    }
+    assert.equal(total(ranks.at(-1)!), 3 * 14);
+    for (const [path, lambdas] of Object.entries(reference.lambdas)) {
+      const own = values.get(`${path}.lora_E`)!;
+      assert.ok(largestDifference(own, lambdas) <= 1e-4, `${path}: ${own.join()} for ${lambdas.join()}`);
+    }
+
+    // What is saved has the names, shapes and rank pattern that PEFT wrote.
+    const saved = method.save(values);
+    assert.ok(saved.kind === 'adapter');
+    const folder = fixture('adalora', name, 'final');
+    const theirs = await readTensors(`${folder}/adapter_model.safetensors`);
+    assert.deepEqual(saved.tensors.map((tensor) => tensor.name).sort(), [...theirs.keys()].sort());
+    for (const { name: key, shape, data } of saved.tensors) {
+      assert.deepEqual(shape, theirs.get(key)!.shape, key);
+      assert.ok(largestDifference(data, theirs.get(key)!.data) <= 2e-3, key);
+    }
+    const config = await readJson(`${folder}/adapter_config.json`);
+    const exceptions = new Set(['target_modules']);
+    for (const [key, value] of Object.entries(saved.config)) {
+      if (!exceptions.has(key)) assert.deepEqual(value, config[key], key);
+    }
+  });
+}
+
+// In `defaults` one module has no triplet left.
+for (const [name, modulePath, rank] of [
+  ['phases', 'model.layers.0.mlp.up_proj', 5],
+  ['defaults', 'model.layers.1.self_attn.k_proj', 0],
+] as const) {
+  test(`an adapter that PEFT saved with a rank pattern (${name}) gives its logits, merged too`, async () => {
+    const folder = fixture('adalora', name, 'final');
+    const adapter = await attachAdapter(opened, folder);
+    const { logits } = Object.fromEntries(await readTensors(`${folder}/logits.safetensors`));
+    const ids = await readInputIds(`${folder}/logits.safetensors`);
+    assert.ok(largestDifference(await logitsOf(opened, ids, adapter), logits!.data) <= 1e-3);
+    assert.ok(largestDifference(await logitsOf(opened, ids), logits!.data) > 0.1);
+
+    const site = opened.model.sites.find(({ path }) => path === modulePath)!;
+    const base = await opened.context.read(site.weight!);
+    const merged = adapter.method.merge!(site, 'weight', base, adapter.values)!;
+    const norm = Math.hypot(...merged.map((value, at) => value - base[at]!));
+    const reported = adapter.method.report!(adapter.values).find(({ path }) => path === modulePath)!;
+    assert.ok(Math.abs(norm - reported.norm!) <= 1e-4 * norm, `${norm}, ${reported.norm}`);
+    assert.equal(reported.rank, rank);
+    const read = await readAdapter(folder);
+    const inspected = await read.format.inspect(read);
+    assert.deepEqual([inspected.problems, inspected.unknown], [[], []]);
+    const module = inspected.modules.find(({ path }) => path === modulePath)!;
+    assert.equal(module.rank, rank);
+    assert.ok(Math.abs(module.norm! - reported.norm!) <= 1e-5 * norm);
+  });
+}
+
+describe('allocation', () => {
+  test('equal scores: the first triplets stay, as many as the budget has', async () => {
+    const method = attach({ init_r: 4, target_r: 2, target_modules: ['q_proj', 'v_proj'] });
+    const start = await startValues(method.trainables);
+    const ones = [...start].map(([name, data]): [string, Float32Array] => [
+      name,
+      name.endsWith('lora_E') ? data.map(() => 1) : new Float32Array(data.length),
+    ]);
+    // P and Q of zeros: no gradient, and all scores 0. b(1) = int(8 + 8 · (1/2)³) = 9, b(2) = 8.
+    const { ranks, values } = await run(method, new Map(ones), 2, { learning_rate: 1e-3, weight_decay: 0 });
+    assert.deepEqual(
+      ranks.map((each) => Object.values(each)),
+      [
+        [4, 4, 1, 0],
+        [4, 4, 0, 0],
+      ],
+    );
+    // Modules without a triplet are saved as PEFT saves them, as empty tensors, and read back.
+    const saved = method.save(values);
+    assert.ok(saved.kind === 'adapter');
+    const shapes = saved.tensors.filter(({ name }) => name.endsWith('lora_A')).map(({ shape }) => shape);
+    assert.deepEqual(
+      shapes,
+      [4, 4, 0, 0].map((rank) => [rank, 32]),
+    );
+    const loaded = method.load(new Map(saved.tensors.map((each) => [each.name, each])), 'adapter');
+    for (const { variable } of method.trainables) {
+      assert.deepEqual(loaded.values.get(variable.name), values.get(variable.name), variable.name);
+    }
+  });
+
+  test('a budget of all triplets prunes none', async () => {
+    const method = attach({ ...SMALL, target_r: 6 });
+    const { ranks } = await run(method, await startValues(method.trainables), 2, { learning_rate: 1e-2 });
+    assert.equal(total(ranks.at(-1)!), 6 * 14);
+  });
+
+  test('the rank may only fall', () => {
+    assert.throws(
+      () => attach({ init_r: 4, target_r: 5 }),
+      (error) => error instanceof ProblemError && error.problem.code === 'adalora.rank',
+    );
+  });
+
+  test('news of ranks come at allocations only', () => {
+    const method = attach({ ...SMALL, tinit: 2, tfinal: 3, deltaT: 3 });
+    const steps = Array.from({ length: 12 }, (_, at) => at + 1);
+    const reporting = steps.filter((step) => method.reportsAfter!({ step, totalSteps: 12 }));
+    assert.deepEqual(reporting, [3, 6, 9]);
+  });
+});
+
+test('a start is that of the base model, with P and Q of deviation 0.02', async () => {
+  const method = attach({});
+  const values = await startValues(method.trainables);
+  const ids = [[5, 9, 33, 70]];
+  assert.equal(largestDifference(await logitsOf(opened, ids, { method, values }), await logitsOf(opened, ids)), 0);
+  for (const half of ['lora_A', 'lora_B']) {
+    const numbers = [...values].filter(([name]) => name.endsWith(half)).flatMap(([, data]) => [...data]);
+    const deviation = Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length);
+    assert.ok(Math.abs(deviation / 0.02 - 1) < 0.05, `${half}: ${deviation}`);
+  }
+});
