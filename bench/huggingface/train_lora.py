@@ -1,10 +1,10 @@
 """The job that the embedded engine is measured on, in Hugging Face PEFT and Trainer on CPU, float32.
 
-    python train_lora.py MODEL_FOLDER TRAIN_JSONL VALIDATION_JSONL [--r 8 ...]        (--help lists the options)
+    python train_lora.py MODEL_FOLDER TRAIN_JSONL VALIDATION_JSONL --batches FILE [--r 8 ...]   (--help lists the rest)
 
 Rows are { prompt, completion }. LoRA on all linears; loss on the completion and its end-of-text token. Prints one
-JSON document: speed, time to the first step (from the start of the process, evaluation before it taken out), peak
-resident memory, the loss of every step, and loss and token accuracy on the validation rows before and after.
+JSON document: when each step ended (seconds since the start of the process), peak resident memory, the loss of every
+step, and loss and token accuracy on the validation rows before and after.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import resource
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 os.environ['HF_HUB_OFFLINE'] = '1'
 
@@ -34,19 +35,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--r', type=int, default=8)
     parser.add_argument('--alpha', type=float, default=16)
     parser.add_argument('--lr', type=float, default=1e-3)
-    parser.add_argument('--epochs', type=float, default=1)
+    parser.add_argument(
+        '--batches', required=True, help="JSON file: the rows of every step's batch, as lists of indices"
+    )
     parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--accumulation', type=int, default=1)
     parser.add_argument('--max-length', type=int, default=256)
-    parser.add_argument('--schedule', default='linear', help='as transformers names it: constant, linear, cosine')
-    parser.add_argument('--warmup-steps', type=int, default=0)
     parser.add_argument('--weight-decay', type=float, default=0.0)
     parser.add_argument('--max-grad-norm', type=float, default=1.0, help='0: no clipping')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--sampling', default='group_by_length', choices=['group_by_length', 'random', 'sequential']
-    )
     parser.add_argument('--attention', default='sdpa', choices=['sdpa', 'eager'])
     parser.add_argument(
         '--no-evaluation', action='store_true', help="train only, so that peak memory is training's"
@@ -100,6 +97,17 @@ class Watch(TrainerCallback):
             self.gradient_norms.append(logs.get('grad_norm'))
 
 
+class GivenBatches(Trainer):
+    """Takes the batches that it is given, in their order."""
+
+    batches: list[list[int]]
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
+        )
+
+
 def main() -> None:
     options = arguments()
     imported = {'seconds': process_age(), 'memory': peak_memory()}
@@ -110,6 +118,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     train, train_report = read_rows(options.train, tokenizer, options.max_length)
+    batches = json.loads(Path(options.batches).read_text(encoding='utf-8'))
     validation, validation_report = read_rows(options.validation, tokenizer, options.max_length)
     base = AutoModelForCausalLM.from_pretrained(
         options.model, dtype=torch.float32, attn_implementation=options.attention
@@ -126,22 +135,18 @@ def main() -> None:
 
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
+        trainer = GivenBatches(
             model=model,
             args=TrainingArguments(
                 output_dir=folder,
                 use_cpu=True,
                 per_device_train_batch_size=options.batch_size,
-                gradient_accumulation_steps=options.accumulation,
-                num_train_epochs=options.epochs,
+                max_steps=len(batches),
                 learning_rate=options.lr,
-                lr_scheduler_type=options.schedule,
-                warmup_steps=options.warmup_steps,
                 weight_decay=options.weight_decay,
                 max_grad_norm=options.max_grad_norm,
                 optim='adamw_torch',
                 seed=options.seed,
-                train_sampling_strategy=options.sampling,
                 logging_steps=1,
                 save_strategy='no',
                 report_to='none',
@@ -153,6 +158,7 @@ def main() -> None:
             data_collator=lambda rows: collate(rows, padding),
             callbacks=[watch],
         )
+        trainer.batches = batches
         trainer.remove_callback(transformers.PrinterCallback)
         train_start = process_age()
         trainer.train()
@@ -165,10 +171,8 @@ def main() -> None:
     print(
         json.dumps(
             {
-                'rows_per_second': len(train) * options.epochs / train_seconds,
-                'supervised_tokens_per_second': train_report['supervised_tokens'] * options.epochs / train_seconds,
-                'seconds_per_step': (watch.ends[-1] - watch.ends[0]) / max(1, len(watch.ends) - 1),
-                'seconds_to_first_step': watch.ends[0] - evaluation_seconds,
+                'step_ends': watch.ends,
+                'evaluation_seconds': evaluation_seconds,
                 'train_seconds': train_seconds,
                 'total_seconds': process_age(),
                 'peak_memory': peak_memory(),
