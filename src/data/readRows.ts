@@ -9,36 +9,44 @@ import { MAX_JSON_BYTES, jsonRows, noRows, readJsonText } from './jsonRows.js';
 import { parseJsonRow } from './jsonText.js';
 import { readLines } from './lines.js';
 import type { Line } from './lines.js';
+import { parquetRows } from './parquetRows.js';
 import { isBroken, listNames } from './row.js';
 import type { BrokenRow, ReadRow } from './row.js';
 import { textRows } from './textRows.js';
 
 /** The file types read, by extension. */
-export const DATA_EXTENSIONS = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.txt'] as const;
+export const DATA_EXTENSIONS = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.txt', '.parquet'] as const;
 type DataExtension = (typeof DATA_EXTENSIONS)[number];
+/** Those that are read from their start to their end. */
+type StreamedExtension = Exclude<DataExtension, '.parquet'>;
 
 /**
- * Streams the rows of a data file: JSON lines, JSON (an array of objects, also under `data`), CSV, TSV, or
- * plain text (a row per paragraph). Broken rows come with line and reason and do not stop the rest.
+ * Streams the rows of a data file: JSON lines, JSON (an array of objects, also under `data`), CSV, TSV, plain text (a
+ * row per paragraph), or Parquet. Broken rows come with line and reason and do not stop the rest.
  * Throws `data.not-found`, `data.unknown-extension`, `data.unreadable`, the readers' own problems, and at the
  * end `data.no-rows` or `data.all-rows-broken`.
  */
 export async function* readRows(file: string): AsyncGenerator<ReadRow> {
   const extension = dataExtension(file);
   await checkFile(file, extension);
-  yield* readRowsFrom(fileBytes(file), file, extension);
+  yield* checked(extension === '.parquet' ? parquetRows(file) : parseRows(fileBytes(file), file, extension), file);
 }
 
 /** {@link readRows} from bytes at hand; `file` serves messages only. */
 export async function* readRowsFrom(
   bytes: AsyncIterable<Uint8Array>,
   file: string,
-  extension: DataExtension,
+  extension: StreamedExtension,
 ): AsyncGenerator<ReadRow> {
+  yield* checked(parseRows(bytes, file, extension), file);
+}
+
+/** Rows as they come; no row at all, or none that can be used, is a problem. */
+async function* checked(read: AsyncIterable<ReadRow>, file: string): AsyncGenerator<ReadRow> {
   let rows = 0;
   let brokenCount = 0;
   const broken: BrokenRow[] = [];
-  for await (const row of parseRows(bytes, file, extension)) {
+  for await (const row of read) {
     rows++;
     if (isBroken(row)) {
       brokenCount++;
@@ -66,7 +74,7 @@ export function allBroken(file: string, rows: number, first: readonly BrokenRow[
 async function* parseRows(
   bytes: AsyncIterable<Uint8Array>,
   file: string,
-  extension: DataExtension,
+  extension: StreamedExtension,
 ): AsyncGenerator<ReadRow> {
   if (extension === '.json') yield* jsonRows(await readJsonText(bytes, file), file);
   else {

@@ -46,6 +46,7 @@ const FILES = {
   'onnx/model.onnx': 'never',
   '.gitattributes': 'never',
 };
+const UNWEIGHED = Object.fromEntries(Object.entries(FILES).filter(([name]) => name !== 'model.safetensors'));
 const COMMIT = hub.put('model', MODEL, FILES);
 const NEEDED = [
   'chat_template.jinja',
@@ -130,24 +131,22 @@ test('listings of several pages; a new commit of a branch takes over what did no
 test('shards of an index; an index that names what is not there', async () => {
   const index = (names: string[]): string =>
     JSON.stringify({ weight_map: Object.fromEntries(names.map((name, at) => [`t${at}`, name])) });
-  const { 'model.safetensors': _, ...others } = FILES;
   const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
   const parts = { [names[0]!]: 'one', [names[1]!]: 'two', 'model-00003-of-00003.safetensors': 'not named' };
-  hub.put('model', 'org/shards', { ...others, ...parts, 'model.safetensors.index.json': index(names) });
+  hub.put('model', 'org/shards', { ...UNWEIGHED, ...parts, 'model.safetensors.index.json': index(names) });
   const place = await resolve('org/shards');
   assert.deepEqual(
     readdirSync(place).filter((name) => name.startsWith('model')),
     [...names, 'model.safetensors.index.json'],
   );
   for (const wrong of [['model-9.safetensors'], ['../../etc/passwd'], []]) {
-    hub.put('model', 'org/bad-index', { ...others, ...parts, 'model.safetensors.index.json': index(wrong) });
+    hub.put('model', 'org/bad-index', { ...UNWEIGHED, ...parts, 'model.safetensors.index.json': index(wrong) });
     await assert.rejects(resolve('org/bad-index'), problem('hub.index', 'org/bad-index'));
   }
 });
 
 test('what cannot be used says so before anything big is downloaded', async () => {
-  const { 'model.safetensors': _, ...others } = FILES;
-  hub.put('model', 'org/pickled', others);
+  hub.put('model', 'org/pickled', UNWEIGHED);
   await assert.rejects(
     resolve('org/pickled'),
     problem('hub.pickle', 'pytorch_model.bin', 'from_pretrained("org/pickled")'),

@@ -257,7 +257,7 @@ test('a missing file is named with its neighbours', async () => {
 });
 
 test('case 81: an unknown extension is named with those read; folders are refused', async () => {
-  const { code, expected } = await problem(all(readRows(write('data.parquet', ''))));
+  const { code, expected } = await problem(all(readRows(write('data.xlsx', ''))));
   assert.equal(code, 'data.unknown-extension');
   assert.match(expected ?? '', /\.jsonl.*\.txt/);
   mkdirSync(path.join(folder, 'folder.jsonl'));
