@@ -1,4 +1,4 @@
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 import { TimeUp, withinTime } from '../common/watchdog.js';
 
 /**
@@ -62,6 +62,8 @@ function bounded<T>(time: RegexTime, shown: string, work: () => T): T {
   try {
     return withinTime(Math.max(1, Math.ceil(time.left)), work);
   } catch (error) {
+    // What is only compiled when it first runs can turn out too large then.
+    if (error instanceof SyntaxError || error instanceof RangeError) return noExpression(shown, error);
     if (!(error instanceof TimeUp)) throw error;
     return fail(
       {
@@ -88,13 +90,17 @@ function compile(source: string, shown: string): RegExp {
   try {
     return new RegExp(source, 's');
   } catch (error) {
-    return fail(
-      {
-        code: 'targets.regex',
-        message: `'${shown}' is not a regular expression: ${(error as Error).message}`,
-        expected: 'a regular expression, or a list of module names',
-      },
-      error,
-    );
+    return noExpression(`'${shown}'`, error);
   }
+}
+
+function noExpression(shown: string, error: unknown): never {
+  return fail(
+    {
+      code: 'targets.regex',
+      message: `${shown} is not a regular expression: ${messageOf(error)}`,
+      expected: 'a regular expression, or a list of module names',
+    },
+    error,
+  );
 }

@@ -220,6 +220,13 @@ test('an expression that never ends is stopped and named', () => {
   for (const attempt of attempts) assert.throws(attempt, problem('targets.regex-time', endless));
 });
 
+test('an expression that turns out too large when it runs is none', () => {
+  const large = '[a-z]'.repeat(200_000);
+  assert.doesNotThrow(() => new RegExp(large), 'or it would be refused before');
+  assert.throws(() => match(large), problem('targets.regex', 'not a regular expression'));
+  assert.throws(() => patternValue({ [large]: 1 }, 'model.q_proj'), problem('targets.regex'));
+});
+
 test('the keys of a pattern share one clock, however often they are asked', () => {
   const slow = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`([a-z._0-9]+)+!${i}`, 1]));
   // One by one they would take 100 times the limit.
