@@ -2,6 +2,8 @@ import type { AttachContext, Attached, PrepareContext, Prepared } from './method
 import type { PeftFormat } from './peftFormat.js';
 import { adalora } from './adalora.js';
 import type { AdaLoraOptions } from './adalora.js';
+import { childTuning } from './childTuning.js';
+import type { ChildTuningOptions } from './childTuning.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
 import { lisa } from './lisa.js';
@@ -10,12 +12,12 @@ import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
 
 /** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
-export const METHODS = [lora.info, adalora.info, lisa.info, full.info] as const;
+export const METHODS = [lora.info, adalora.info, lisa.info, full.info, childTuning.info] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
-export type MethodConfig = LoraOptions | AdaLoraOptions | LisaOptions | FullOptions;
+export type MethodConfig = LoraOptions | AdaLoraOptions | LisaOptions | FullOptions | ChildTuningOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
@@ -28,11 +30,13 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
       return lisa.attach(config, context);
     case 'full':
       return full.attach(config, context);
+    case 'child_tuning':
+      return childTuning.attach(config, context);
   }
 }
 
 /** Types of the methods that have to find something out before they attach. */
-export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full]
+export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full, childTuning]
   .filter((method) => method.prepare !== undefined)
   .map(({ info }) => info.type);
 
@@ -47,6 +51,8 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
       return lisa.prepare?.(config, context);
     case 'full':
       return full.prepare?.(config, context);
+    case 'child_tuning':
+      return childTuning.prepare?.(config, context);
   }
 }
 

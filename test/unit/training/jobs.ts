@@ -42,7 +42,7 @@ export const UNEVEN: readonly Example[] = [
   [12, 3],
 ].map(([length, supervised], at) => example(length!, supervised!, at));
 
-export type JobParts = Partial<Omit<TrainingJob, 'options' | 'methods'>> & {
+export type JobParts = Partial<Omit<TrainingJob, 'options'>> & {
   readonly options?: Partial<TrainingOptions>;
   readonly method?: MethodConfig;
 };

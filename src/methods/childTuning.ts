@@ -1,0 +1,214 @@
+import { Type } from '@sinclair/typebox';
+import type { Static } from '@sinclair/typebox';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { Value } from '../runtime/runtime.js';
+import { fixedShape, fixedSize } from '../tensor/dims.js';
+import { where } from '../tensor/ops/elementwise.js';
+import { input, scalar } from '../tensor/tensor.js';
+import type { Input, Variable } from '../tensor/tensor.js';
+import { markLargest } from './largest.js';
+import type { AttachContext, Attached, Method, Prepared, Values } from './method.js';
+
+/** Child-Tuning's options; `p` is the share of the child network, as in the paper. */
+export const ChildTuningOptions = Type.Object(
+  {
+    type: Type.Literal('child_tuning'),
+    mode: Type.Literal('D', {
+      default: 'D',
+      description: '`D`: the child network is chosen once, by Fisher information on the training data.',
+    }),
+    p: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 0.3,
+      description: 'Share of the numbers of the methods listed before that trains.',
+    }),
+    batch_size: Type.Integer({
+      minimum: 1,
+      default: 8,
+      description: 'Rows per gradient that the Fisher information is taken from.',
+    }),
+    batches: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description: 'How many batches the Fisher information is taken from; without it, each row once.',
+      }),
+    ),
+    max_grad_norm: Type.Number({
+      minimum: 0,
+      default: 1,
+      description: 'Gradients are clipped to this norm before they are squared; 0: they are not.',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type ChildTuningOptions = Static<typeof ChildTuningOptions>;
+
+/** How many Fisher values were exactly zero, beside the masks by the trainables' names. */
+const ZEROS = '#zeros';
+
+/** From this share of Fisher values that are exactly zero on, it is said. */
+const MANY_ZEROS = 0.1;
+
+/**
+ * Child-Tuning-D (Xu et al. 2021, section 3.2): of the numbers that the methods listed before train, only the share `p`
+ * with the largest Fisher information (mean squared gradient of a batch's loss on the training data) does so; the mask is
+ * fixed, ties go to the first. Where the mask is 0 neither a gradient nor weight decay moves a number.
+ *
+ * Over LoRA the mask is taken at its start, where B = 0 leaves A without any gradient: A's Fisher values are exactly zero,
+ * so that A trains only as far as `p` exceeds the share of B.
+ */
+export const childTuning: Method<typeof ChildTuningOptions> = {
+  info: {
+    type: 'child_tuning',
+    family: 'selective',
+    place: 'learned, over another method',
+    title: 'Child-Tuning-D',
+    summary: 'Lets only the share of the numbers of the methods before it train that matters most to the data.',
+    paper: {
+      authors: 'Xu, Luo, Zhang, Tan, Chang, Huang & Huang',
+      year: 2021,
+      title: 'Raise a Child in Large Language Model: Towards Effective and Generalizable Fine-tuning',
+      arxiv: '2109.05687',
+    },
+    engines: ['embedded'],
+    mergeable: false,
+    options: ChildTuningOptions,
+  },
+  async prepare(options, context) {
+    const variables = parents(context);
+    const squares = await context.squaredGradients({
+      variables,
+      batchSize: options.batch_size,
+      ...(options.batches === undefined ? {} : { batches: options.batches }),
+      maxGradNorm: options.max_grad_norm,
+    });
+    // The mean over the batches would have the same order as their sum.
+    return chosen(options.p, variables, squares);
+  },
+  attach(options, context) {
+    const variables = parents(context);
+    const { prepared, instance = '' } = context;
+    const masks = new Map(
+      variables.map((each) => {
+        const bits = prepared?.get(each.name);
+        if (!(bits instanceof Int32Array) || bits.length !== Math.ceil(fixedSize(each.shape) / 32)) {
+          return fail({
+            code: 'method.not-prepared',
+            message: `Child-Tuning has no mask for ${each.name}`,
+            mend: 'Start the run anew: what it found out about the training data is not that of these methods.',
+          });
+        }
+        return [each, maskOf(each, bits, instance)] as const;
+      }),
+    );
+    const total = [...masks.values()].reduce((sum, { data }) => sum + data.length, 0);
+    return {
+      type: 'child_tuning',
+      hooks: {},
+      trainables: [],
+      gradient(trainable, gradient) {
+        const mask = masks.get(trainable);
+        return mask === undefined ? gradient : where(mask.input, gradient, scalar(0));
+      },
+      // Weight decay needs no gradient.
+      update: (view) =>
+        new Map([...masks].map(([each, mask]) => [each, where(mask.input, view.updated(each), each)])),
+      stepInputs: () =>
+        Object.fromEntries(
+          [...masks.values()].map(({ input: { name, shape }, data }): [string, Value] => [
+            name,
+            { dtype: 'bool', shape: fixedShape(shape), data },
+          ]),
+        ),
+      report: () =>
+        [...masks].map(([{ name }, { data }]) => ({
+          path: name,
+          density: data.reduce((sum, bit) => sum + bit, 0) / data.length,
+        })),
+      coverage: {
+        targets: [{ entry: `p ${options.p} of ${total} numbers`, matched: masks.size }],
+        modules: [],
+        layersCovered: 0,
+        saves: 'nothing of Child-Tuning itself',
+        warnings: zeroWarnings(Number(prepared?.get(ZEROS)?.[0] ?? 0), total),
+      },
+      save: () => ({ kind: 'nothing' }),
+      load: () => ({ values: new Map(), warnings: [] }),
+    };
+  },
+};
+
+interface Mask {
+  readonly input: Input;
+  /** 1 where the number trains. */
+  readonly data: Uint8Array;
+}
+
+function maskOf({ name, shape }: Variable, bits: Int32Array, instance: string): Mask {
+  return {
+    input: input(`${instance}child_tuning/${name}`, 'bool', shape),
+    data: Uint8Array.from({ length: fixedSize(shape) }, (_, at) => (bits[at >> 5]! >>> (at & 31)) & 1),
+  };
+}
+
+/** The mask that keeps exactly round(p·N) of the N numbers, 32 to an integer. */
+function chosen(p: number, variables: readonly Variable[], squares: Values): Prepared {
+  const parts = variables.map(({ name }) => squares.get(name)!);
+  const total = parts.reduce((sum, { length }) => sum + length, 0);
+  let zeros = 0;
+  parts.forEach((part, at) => {
+    for (const value of part) {
+      if (!Number.isFinite(value)) {
+        fail({
+          code: 'method.fisher',
+          message: `the squared gradients of ${variables[at]!.name} are not finite`,
+          mend: 'Look for rows that give an infinite loss, or for weights that are not finite.',
+        });
+      }
+      if (value === 0) zeros++;
+    }
+  });
+  const prepared = new Map<string, Int32Array>([[ZEROS, Int32Array.of(zeros)]]);
+  markLargest(parts, Math.round(p * total)).forEach((marks, at) => {
+    const bits = new Int32Array(Math.ceil(marks.length / 32));
+    marks.forEach((mark, index) => (bits[index >> 5]! |= mark << (index & 31)));
+    prepared.set(variables[at]!.name, bits);
+  });
+  return prepared;
+}
+
+/** What the methods before it train. */
+function parents({ before = [] }: AttachContext): readonly Variable[] {
+  const other = before.find((each) => each.update !== undefined || each.active !== undefined);
+  if (other !== undefined) {
+    fail({
+      code: 'method.combination',
+      message: `child_tuning cannot be combined with ${other.type}, which changes for itself what trains`,
+      mend: `List child_tuning after a method such as lora or full, without ${other.type}.`,
+    });
+  }
+  const variables = before.flatMap((each: Attached) => each.trainables.map(({ variable }) => variable));
+  if (variables.length === 0) {
+    fail({
+      code: 'method.alone',
+      message: 'child_tuning trains nothing of its own: it chooses what of the methods listed before it trains',
+      expected: 'a method before it under `method`',
+      mend: 'List it after another method: `method: [{ type: lora }, { type: child_tuning }]`.',
+    });
+  }
+  return variables;
+}
+
+function zeroWarnings(zeros: number, total: number): Problem[] {
+  if (zeros < MANY_ZEROS * total) return [];
+  return [
+    {
+      code: 'method.fisher-zeros',
+      severity: 'warning',
+      message: `${zeros} of ${total} numbers have no gradient at the start of the run, so that Child-Tuning chooses them last`,
+      mend: 'LoRA starts with B = 0, which leaves A without one: expect that B trains and A stays, or use it over `full`.',
+    },
+  ];
+}
