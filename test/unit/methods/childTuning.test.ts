@@ -10,7 +10,7 @@ import { squaredGradients } from '../../../src/training/squaredGradients.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
-import { jobOn, loraMethod, run } from '../training/jobs.js';
+import { UNEVEN, jobOn, loraMethod, run } from '../training/jobs.js';
 
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const options = Value.Parse(ChildTuningOptions, { type: 'child_tuning', batch_size: 4 });
@@ -80,4 +80,43 @@ test('over LoRA exactly round(p·N) numbers train; the others keep theirs, in sp
 test('listed alone, or without what was prepared, it says so', () => {
   assert.throws(() => attachMethods([options], opened.context), hasMessage(/trains nothing of its own/));
   assert.throws(() => attachMethods(CONFIGS, opened.context), hasMessage(/has no mask/));
+});
+
+test("squared gradients are the sum over rows of the squares of plain SGD's steps", async () => {
+  const [lora] = attachMethods([loraMethod({ r: 4 })], opened.context);
+  const variables = lora!.trainables.map(({ variable }) => variable).filter(({ name }) => name.includes('lora_B'));
+  const rows = UNEVEN.slice(0, 2);
+  const sums = await squaredGradients({
+    ...jobOn(opened),
+    train: rows,
+    methods: [lora!],
+    stopRequested: () => false,
+    stopped: { code: 'stopped', message: 'stopped' },
+  })({ variables, batchSize: 1 });
+  const rate = 1;
+  const expected = new Map(variables.map(({ name }) => [name, new Float32Array(sums.get(name)!.length)]));
+  for (const row of rows) {
+    const { values } = await run(opened, {
+      methods: [lora!],
+      train: [row],
+      options: {
+        optim: 'sgd',
+        lr_scheduler_type: 'constant',
+        learning_rate: rate,
+        max_grad_norm: 0,
+        weight_decay: 0,
+        max_steps: 1,
+      },
+    });
+    // B starts at zero, so what it is after the step is the gradient.
+    for (const [name, total] of expected)
+      values.get(name)!.forEach((step, at) => (total[at]! += (step / rate) ** 2));
+  }
+  for (const [name, total] of expected) {
+    const scale = Math.max(...total);
+    assert.ok(scale > 0);
+    total.forEach((value, at) =>
+      assert.ok(Math.abs(value - sums.get(name)![at]!) <= 1e-4 * scale, `${name}[${at}]`),
+    );
+  }
 });
