@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Example } from '../data/example.js';
 import type { TrainingJob } from './job.js';
 
+/** Options that change what is told and kept, and no number. */
+const SAID_ONLY: ReadonlySet<string> = new Set(['logging_steps', 'save_steps', 'save_total_limit']);
+
 /**
  * A hash of everything that the numbers of a run depend on and that may have changed since a checkpoint was written:
  * the rows as tokens with their masks, the options, what trains. A path does not count: folders may move.
@@ -10,7 +13,7 @@ export function fingerprintOf(
   job: Pick<TrainingJob, 'train' | 'validation' | 'options' | 'packing' | 'maxLength' | 'methods'>,
 ): string {
   const hash = createHash('sha256');
-  const { logging_steps: _logging, save_steps: _save, save_total_limit: _limit, ...options } = job.options;
+  const options = Object.entries(job.options).filter(([key]) => !SAID_ONLY.has(key));
   hash.update(JSON.stringify([options, job.packing, job.maxLength]));
   for (const { type, trainables } of job.methods) {
     hash.update(JSON.stringify([type, trainables.map(({ variable: { name, shape } }) => [name, shape])]));

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { METHODS } from '../../../src/methods/registry.js';
 import { configOf, onlyProblem, problemsOf, runText, span } from './support.js';
+
+const TYPES = METHODS.map(({ type }) => `\`${type}\``).join(', ');
 
 /** Problem of a `training` line. */
 const training = (line: string) => onlyProblem(runText('', `training:\n  ${line}\n`));
@@ -143,7 +146,7 @@ describe('the method', () => {
   it('is reported by its type, never as a union', () => {
     const problem = onlyProblem(runText().replace('type: lora', 'type: loar'));
     assert.equal(problem.message, '`method.type` is the text `loar`');
-    assert.equal(problem.expected, 'one of `lora`, `full`');
+    assert.equal(problem.expected, `one of ${TYPES}`);
     assert.equal(problem.mend, 'Did you mean `lora`?');
     assert.equal(span(problem), '5:9-5:13');
     assert.equal(onlyProblem(runText().replace('type: lora', 'type: LORA')).mend, 'Did you mean `lora`?');
@@ -164,7 +167,7 @@ describe('the method', () => {
     assert.equal(onlyProblem(text('[]')).code, 'config.empty-list');
     assert.equal(
       onlyProblem(text('lora')).expected,
-      'a mapping with `type`: one of `lora`, `full`; or a list, each entry a mapping with `type`: one of `lora`, `full`',
+      `a mapping with \`type\`: one of ${TYPES}; or a list, each entry a mapping with \`type\`: one of ${TYPES}`,
     );
     assert.equal(problemsOf(text('[{type: lora, r: 0}, {type: full, x: 1}]')).length, 2);
   });

@@ -61,7 +61,7 @@ test('beside another method its variables bear other names, the files the same',
 });
 
 test('the registry finds the method of an adapter by its peft_type', () => {
-  assert.deepEqual(PEFT_TYPES, ['LORA']);
+  assert.ok(PEFT_TYPES.includes('LORA'));
   const found = peftFormat('LORA')!.options({ peft_type: 'LORA', r: 3, target_modules: ['q_proj'] }, 'file');
   assert.deepEqual(found.options, loraOptions({ r: 3, target_modules: ['q_proj'] }));
   assert.equal(peftFormat('IA3'), undefined);
@@ -69,10 +69,8 @@ test('the registry finds the method of an adapter by its peft_type', () => {
 
 test('the registry attaches what it lists', () => {
   const context = fakeContext(smallSites());
-  assert.deepEqual(
-    METHODS.map(({ type }) => type),
-    ['lora', 'full'],
-  );
+  const types = METHODS.map(({ type }) => type);
+  assert.equal(new Set(types).size, types.length);
   assert.equal(attachMethod(loraOptions(), context).type, 'lora');
   assert.equal(attachMethod({ type: 'full' }, context).type, 'full');
 });
