@@ -7,6 +7,9 @@ import { TimeUp, withinTime } from '../common/watchdog.js';
  */
 const MAX_MILLISECONDS = 500;
 
+/** Enough of an expression to find it by. */
+const SHOWN_CHARACTERS = 200;
+
 /** Calls that end at once are not counted: a sane pattern may be asked as often as there is need. */
 const FREE_MILLISECONDS = 20;
 
@@ -52,7 +55,7 @@ export function firstMatch(
   time: RegexTime,
 ): string | undefined {
   const expressions = patterns.map((pattern) => compileWrapped(pattern, wrap));
-  return bounded(time, `one of '${patterns.join("', '").slice(0, 200)}'`, () =>
+  return bounded(time, `one of '${patterns.join("', '").slice(0, SHOWN_CHARACTERS)}'`, () =>
     patterns.find((_, at) => expressions[at]!.test(text)),
   );
 }
@@ -95,12 +98,21 @@ function compile(source: string, shown: string): RegExp {
 }
 
 function noExpression(shown: string, error: unknown): never {
+  // The engine's message repeats the expression; of a long one only what is wrong is told.
+  const told = messageOf(error);
+  const reason = told.length > 2 * SHOWN_CHARACTERS ? told.slice(told.lastIndexOf(': ') + 2) : told;
+  const start = shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown;
   return fail(
     {
       code: 'targets.regex',
-      message: `${shown} is not a regular expression: ${messageOf(error)}`,
+      message: `${ends(shown)} is not a regular expression: ${ends(messageOf(error))}`,
       expected: 'a regular expression, or a list of module names',
     },
     error,
   );
+}
+
+/** Beginning and end of a long text: an engine's message quotes the whole expression before it says what is wrong. */
+function ends(text: string): string {
+  return text.length <= 300 ? text : `${text.slice(0, 150)} … ${text.slice(-100)}`;
 }
