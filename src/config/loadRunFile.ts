@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { boundedProblem, isError, messageOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { dataIdAt, modelIdAt } from '../models/hub/ids.js';
 import { deepFreeze } from './freeze.js';
 import { parseRunFile } from './parseRunFile.js';
 import { checkPaths } from './paths.js';
@@ -10,7 +11,10 @@ import { MAX_RUN_FILE_BYTES } from './readYaml.js';
 import { runName } from './runName.js';
 import type { RunConfig } from './schema.js';
 
-/** A run file read, checked and resolved: every path in `config` is absolute and was found on disk. */
+/**
+ * A run file read, checked and resolved: every path in `config` is absolute and was found on disk. Ids of the
+ * Hugging Face hub stay as they are.
+ */
 export interface LoadedRun {
   readonly config: ResolvedRunConfig;
   /** The run file, absolute. */
@@ -37,18 +41,24 @@ export async function loadRunFile(
   const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
   const problems = [...found, ...(tree ? await checkPaths(tree, folder) : []).map(boundedProblem)];
   if (!config || problems.some(isError)) return { problems };
-  return { run: { config: resolve(config, absolute), file: absolute, folder }, problems };
+  return { run: { config: await resolve(config, absolute), file: absolute, folder }, problems };
 }
 
-function resolve(config: RunConfig, file: string): ResolvedRunConfig {
-  const absolute = (target: string): string => path.resolve(path.dirname(file), target);
+async function resolve(config: RunConfig, file: string): Promise<ResolvedRunConfig> {
+  const folder = path.dirname(file);
   const { data, output } = config;
-  const train = typeof data.train === 'string' ? absolute(data.train) : data.train.map(absolute);
+  const model = (await modelIdAt(config.model, folder)) ? config.model : path.resolve(folder, config.model);
+  const dataAt = async (entry: string): Promise<string> =>
+    (await dataIdAt(entry, folder)) ? entry : path.resolve(folder, entry);
   return deepFreeze({
     ...config,
-    model: absolute(config.model),
-    data: { ...data, train, ...(data.validation === undefined ? {} : { validation: absolute(data.validation) }) },
-    output: { ...output, dir: absolute(output.dir), name: output.name ?? runName(file) },
+    model,
+    data: {
+      ...data,
+      train: typeof data.train === 'string' ? await dataAt(data.train) : await Promise.all(data.train.map(dataAt)),
+      ...(data.validation === undefined ? {} : { validation: await dataAt(data.validation) }),
+    },
+    output: { ...output, dir: path.resolve(folder, output.dir), name: output.name ?? runName(file) },
   });
 }
 

@@ -3,13 +3,17 @@ import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { nearestName } from '../common/nearest.js';
 import type { Place, Problem } from '../common/problem.js';
+import { dataIdAt, modelIdAt, parseDataId, parseModelId } from '../models/hub/ids.js';
 import { nodeAt } from './tree.js';
 import type { ConfigNode, MapNode } from './tree.js';
 
 /** Extensions of single weight files, which are not models by themselves. */
 const WEIGHT_FILE = /\.(safetensors|bin|pt|pth|ckpt|onnx)$/i;
 
-/** Checks that what a run file names is on disk and of the right kind. Relative paths start at `folder`. */
+/**
+ * Checks that what a run file names is on disk and of the right kind. Relative paths start at `folder`. Ids of the
+ * hub are not asked for: that takes the network.
+ */
 export async function checkPaths(tree: MapNode, folder: string): Promise<Problem[]> {
   const at = (...keys: string[]): ConfigNode | undefined => nodeAt(tree, keys);
   const train = at('data', 'train');
@@ -33,9 +37,11 @@ function texts(nodes: readonly (ConfigNode | undefined)[]): (readonly [string, P
 
 async function checkModel(text: string, where: Place, folder: string): Promise<Problem | undefined> {
   const target = path.resolve(folder, text);
+  if ((await modelIdAt(text, folder)) !== undefined) return undefined;
   const kind = await pathKind(target);
   if (kind === 'folder' || (kind === 'file' && /\.gguf$/i.test(target))) return undefined;
-  const expected = 'a folder with `config.json` and safetensors, or a `.gguf` file';
+  const expected =
+    'a folder with `config.json` and safetensors, a `.gguf` file, or the id of a model in the Hugging Face hub';
   if (kind === 'file') {
     return {
       code: 'config.not-a-model',
@@ -48,24 +54,29 @@ async function checkModel(text: string, where: Place, folder: string): Promise<P
     };
   }
   const problem = await missing(text, where, folder, /\.gguf$/i.test(text) ? 'file' : 'folder', 'model');
-  const hubId = /^[\w.-]+\/[\w.-]+$/.test(text) && !/^\.{1,2}\//.test(text);
-  const offline =
-    'Models are read from disk and never downloaded: to use one of the Hugging Face hub, download it first and name its folder.';
-  return hubId
-    ? { ...problem, expected, mend: problem.mend ? `${problem.mend} ${offline}` : offline }
-    : { ...problem, expected };
+  return { ...problem, expected, mend: withId(problem.mend, parseModelId(text)?.repo) };
 }
 
 async function checkDataFile(text: string, where: Place, folder: string): Promise<Problem | undefined> {
+  if ((await dataIdAt(text, folder)) !== undefined) return undefined;
   const kind = await pathKind(path.resolve(folder, text));
   if (kind === 'file') return undefined;
-  if (kind === 'nothing') return missing(text, where, folder, 'file', 'data');
+  if (kind === 'nothing') {
+    const problem = await missing(text, where, folder, 'file', 'data');
+    return { ...problem, mend: withId(problem.mend, parseDataId(text)?.repo) };
+  }
   return {
     code: 'config.not-a-file',
     message: `the data file \`${text}\` is a folder`,
     where,
     mend: 'Name the file in it, or a list of files.',
   };
+}
+
+/** Adds how to say that the hub's repository is meant, where a missing path could be one: see `isPathAt`. */
+function withId(mend: string | undefined, repo: string | undefined): string | undefined {
+  if (repo === undefined) return mend;
+  return [mend, `If the hub's ${repo} is meant, write \`${repo}@main\`.`].filter(Boolean).join(' ');
 }
 
 /** The folder of the runs is made when it is missing, so only a file in its way is a problem. */

@@ -121,7 +121,9 @@ export const RunFile = Type.Object(
     model: Type.String({
       minLength: 1,
       description:
-        'The base model: a folder with `config.json`, safetensors and `tokenizer.json`, or a `.gguf` file. Relative to the run file.',
+        'The base model: a folder with `config.json`, safetensors and `tokenizer.json`, or a `.gguf` file, relative to ' +
+        'the run file. Or a model of the Hugging Face hub: `org/name`, `org/name@revision`, `org/name/file.gguf`; it is ' +
+        "downloaded once, into the cache that Python's huggingface_hub uses, too. A path that exists is never taken for an id.",
     }),
     engine: Engine,
     data: DataOptions,

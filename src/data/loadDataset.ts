@@ -1,10 +1,11 @@
-import path from 'node:path';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { HubOptions } from '../models/hub/context.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { dataWarnings } from './dataWarnings.js';
 import type { DataReport, Example } from './example.js';
+import { dataFiles } from './hubData.js';
 import { loadFiles } from './loadFiles.js';
 import type { Loaded } from './loadFiles.js';
 import { DataOptions } from './options.js';
@@ -24,11 +25,13 @@ export interface DataContext {
   readonly folder?: string;
   /** The run's seed, used when the data section has none. */
   readonly seed?: number;
+  /** How data sets of the Hugging Face hub are got at. */
+  readonly hub?: Omit<HubOptions, 'folder'>;
 }
 
 /**
  * Reads, formats, tokenizes and splits the data of a run. Examples keep the files' order; shuffling is the
- * batch plan's. Throws the readers' and formats' problems, `data.unknown-option`, `data.two-validations`,
+ * batch plan's. Data sets of the hub are downloaded first. Throws the readers', formats' and hub's problems, `data.unknown-option`, `data.two-validations`,
  * `data.validation-split`, and `data.nothing-supervised` when no row is left.
  */
 export async function loadDataset(
@@ -38,13 +41,18 @@ export async function loadDataset(
 ): Promise<Dataset> {
   checkOptions(options);
   const split = options.validation_split ?? 0;
-  const resolve = (file: string): string => path.resolve(context.folder ?? '.', file);
-  const files = (typeof options.train === 'string' ? [options.train] : options.train).map(resolve);
+  const hub = { ...context.hub, folder: context.folder ?? '.' };
+  const files: string[] = [];
+  for (const entry of typeof options.train === 'string' ? [options.train] : options.train) {
+    files.push(...(await dataFiles(entry, 'train', hub)));
+  }
+  // Before the training rows are read: a name that is wrong is told at once.
+  const held = options.validation === undefined ? [] : await dataFiles(options.validation, 'validation', hub);
   const all = await loadFiles(files, options, tokenizer);
   let train = all;
   let validation: Loaded | undefined;
   if (options.validation !== undefined) {
-    validation = await loadFiles([resolve(options.validation)], options, tokenizer);
+    validation = await loadFiles(held, options, tokenizer);
   } else if (split > 0) {
     ({ train, validation } = splitRows(all, split, options.seed ?? context.seed ?? 0));
   }

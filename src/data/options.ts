@@ -38,18 +38,27 @@ export const FormatOption = Type.Union(
 );
 export type FormatOption = Static<typeof FormatOption>;
 
-/** The `data` section of a run file. Relative paths start at the run file's folder. */
+/**
+ * The `data` section of a run file. Relative paths start at the run file's folder; a path that exists is never taken
+ * for an id of the hub.
+ */
 export const DataOptions = Type.Object(
   {
     train: Type.Union(
       [Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })],
       {
         description:
-          'Training data: one file or a list of files (.jsonl, .ndjson, .json, .csv, .tsv, .txt; UTF-8).',
+          'Training data: one file or a list of files (.jsonl, .ndjson, .json, .csv, .tsv, .txt in UTF-8; .parquet), ' +
+          'or of data sets of the Hugging Face hub: `org/name:split`, `org/name/config:split`, ' +
+          "`org/name@revision:split`; they are downloaded into the hub's cache.",
       },
     ),
     validation: Type.Optional(
-      Type.String({ minLength: 1, description: 'File of held-out rows. Not together with `validation_split`.' }),
+      Type.String({
+        minLength: 1,
+        description:
+          'Held-out rows: a file, or a data set of the hub (`org/name:split`). Not together with `validation_split`.',
+      }),
     ),
     validation_split: Type.Optional(
       Type.Number({

@@ -51,7 +51,7 @@ export async function loadTokenizer(source: string): Promise<Tokenizer> {
         code: 'tokenizer.not-found',
         message: `folder not found: ${location}`,
         expected: 'a model folder with tokenizer.json, or a .gguf file, on this machine',
-        mend: 'Check the path. PEFT Studio downloads nothing: fetch the model first, then name its folder.',
+        mend: 'Check the path.',
       });
   }
 }

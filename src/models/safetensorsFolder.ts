@@ -30,7 +30,7 @@ export async function openSafetensorsFolder(source: string): Promise<Checkpoint>
       code: 'checkpoint.folder-not-found',
       message: kind === 'nothing' ? `folder not found: ${folder}` : `${folder} is a file, not a folder`,
       expected: 'a model folder on this machine, with config.json and model.safetensors',
-      mend: 'Check the path. PEFT Studio downloads nothing: fetch the model first, then name its folder.',
+      mend: 'Check the path.',
     });
   }
   const config = await readConfig(folder);

@@ -2,10 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, readFile, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../../common/files.js';
+import { isJsonObject } from '../../common/json.js';
 import { fail } from '../../common/problem.js';
+import { readJsonObject } from '../boundedJson.js';
 import type { HubContext } from './context.js';
 import { COMMIT, isSafePath } from './listing.js';
 import type { HubFile } from './listing.js';
+
+/** 200,000 files with long paths. */
+const MAX_LISTING_BYTES = 64 * 1024 * 1024;
 
 /**
  * The hub's cache as huggingface_hub lays it out, so that Python and we find each other's files:
@@ -58,6 +63,30 @@ export async function cachedFiles(context: HubContext, commit: string): Promise<
     if ((await pathKind(path.join(folder, name))) === 'file') files.push(name.split(path.sep).join('/'));
   }
   return files;
+}
+
+/**
+ * The paths of all files that a commit has, whether or not they are in the cache, as far as it is known offline: as
+ * noted by {@link noteListing}, or by huggingface_hub when it downloaded a snapshot.
+ */
+export async function knownListing(context: HubContext, commit: string): Promise<readonly string[] | undefined> {
+  for (const file of [ownListing(context, commit), path.join(repoFolder(context), 'trees', `${commit}.json`)]) {
+    if ((await pathKind(file)) !== 'file') continue;
+    const { files } = await readJsonObject(file, { code: 'hub.listing', maxBytes: MAX_LISTING_BYTES });
+    if (isJsonObject(files)) return Object.keys(files);
+  }
+  return undefined;
+}
+
+/** Notes which files a commit has: a part of a data set looks like another data set. */
+export async function noteListing(context: HubContext, commit: string, files: readonly HubFile[]): Promise<void> {
+  const listing = { files: Object.fromEntries(files.map(({ path: name, size }) => [name, { size }])) };
+  await writeFileWhole(ownListing(context, commit), JSON.stringify(listing));
+}
+
+/** Not in `trees/`: what huggingface_hub finds there it takes for what the snapshot should hold. */
+function ownListing(context: HubContext, commit: string): string {
+  return path.join(repoFolder(context), 'listings', `${commit}.json`);
 }
 
 /** The blob of a file's bytes. */

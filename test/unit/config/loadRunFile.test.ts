@@ -81,9 +81,23 @@ describe('loadRunFile', () => {
     assert.equal(span(problem), '1:8-1:20');
   });
 
-  it('★ 85: what looks like a hub id is told that nothing is downloaded', async () => {
-    assert.match((await only(TEXT.replace('./base-model', 'org/model-7b'))).mend ?? '', /never downloaded/);
+  it('★ 85: ids of the hub stay as they are; a missing path in a folder that is there is a path', async () => {
+    const { run, problems } = await load(TEXT, [
+      'model=org/model-7b',
+      'data.train=[data/train.jsonl, org/set/config:train]',
+      'data.validation=org/set:validation',
+    ]);
+    assert.deepEqual(problems, []);
+    assert.equal(run?.config.model, 'org/model-7b');
+    assert.deepEqual(run?.config.data.train, [path.join(folder, 'data/train.jsonl'), 'org/set/config:train']);
+    assert.equal(run?.config.data.validation, 'org/set:validation');
+    assert.match(
+      (await only(TEXT.replace('./base-model', 'data/model-7b'))).mend ?? '',
+      /write `data\/model-7b@main`/,
+    );
+    assert.match((await only(TEXT, ['data.train=data/set:train'])).mend ?? '', /write `data\/set@main`/);
     assert.doesNotMatch((await only(TEXT.replace('./base-model', './lora-out'))).mend ?? '', /hub/);
+    assert.equal((await load(TEXT, ['model=data/model-7b@main'])).run?.config.model, 'data/model-7b@main');
   });
 
   it('names the part of a path that is missing', async () => {
