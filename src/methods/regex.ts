@@ -98,10 +98,6 @@ function compile(source: string, shown: string): RegExp {
 }
 
 function noExpression(shown: string, error: unknown): never {
-  // The engine's message repeats the expression; of a long one only what is wrong is told.
-  const told = messageOf(error);
-  const reason = told.length > 2 * SHOWN_CHARACTERS ? told.slice(told.lastIndexOf(': ') + 2) : told;
-  const start = shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown;
   return fail(
     {
       code: 'targets.regex',

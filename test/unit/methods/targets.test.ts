@@ -223,7 +223,10 @@ test('an expression that never ends is stopped and named', () => {
 test('an expression that turns out too large when it runs is none', () => {
   const large = '[a-z]'.repeat(200_000);
   assert.doesNotThrow(() => new RegExp(large), 'or it would be refused before');
-  assert.throws(() => match(large), problem('targets.regex', 'not a regular expression'));
+  assert.throws(
+    () => match(large),
+    problem('targets.regex', 'is not a regular expression', 'Regular expression too large'),
+  );
   assert.throws(() => patternValue({ [large]: 1 }, 'model.q_proj'), problem('targets.regex'));
 });
 
