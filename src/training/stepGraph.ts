@@ -2,6 +2,7 @@ import type { TrainingOptions } from '../config/schema.js';
 import type { Attached, StateTensor, Trainable, Updates } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { gradients } from '../tensor/grad.js';
+import { joinProducts } from '../tensor/joinProducts.js';
 import { abs, add, and, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
 import { reduceSum } from '../tensor/ops/reduce.js';
 import { substitute } from '../tensor/substitute.js';
@@ -80,10 +81,11 @@ export function stepGraph(setup: {
     { training: true, positionLimit },
   );
   const { phase } = loss;
-  const lossSum = inViews(loss.lossSum);
-  const terms = new Map(
-    methods.flatMap((method) => method.regularizers?.() ?? []).map(({ name, term }) => [name, inViews(term)]),
-  );
+  const regularizers = methods.flatMap((method) => method.regularizers?.() ?? []);
+  const [lossSum, ...ownTerms] = joinProducts(
+    substitute([loss.lossSum, ...regularizers.map(({ term }) => term)], views),
+  ) as [Tensor, ...Tensor[]];
+  const terms = new Map(regularizers.map(({ name }, at) => [name, ownTerms[at]!]));
   const whole = [...terms.values()].reduce<Tensor>(
     (sum, term) => add(sum, mul(term, input(TERM_SCALE, 'float32', []))),
     mul(lossSum, input(LOSS_SCALE, 'float32', [])),

@@ -5,6 +5,7 @@ import type { Batch } from '../data/example.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import type { StepPlace } from '../methods/method.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
+import { together } from '../runtime/together.js';
 import { checkpointFolder, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { fingerprintOf } from './fingerprint.js';
 import { createHeldOut, metricsOf } from './heldOut.js';
@@ -129,7 +130,7 @@ const OTHER_JOB: Problem = {
 /** The compiled graphs of a run, which are built anew when a method asks for it. */
 interface Graphs {
   stepper(): Stepper;
-  /** Undefined without held-out rows. Compiled when first used. */
+  /** Undefined without held-out rows. */
   heldOut(): Promise<HeldOut | undefined>;
   /** Makes ready for a step. */
   prepare(place: StepPlace): Promise<void>;
@@ -141,12 +142,16 @@ async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
   job.emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
   announced();
   const positionLimit = longestRow(job);
+  // Training and evaluation share one mapping of the weights, and memory. A graph that is built anew is on its own.
+  const runtime = together(job.runtime, job.weights);
+  const joint = { ...job, runtime };
   let stepper = await createStepper({
-    ...job,
+    ...joint,
     start: job.checkpoints?.from?.snapshot ?? startSnapshot(job.start),
     positionLimit,
   });
-  let heldOut: HeldOut | undefined;
+  let heldOut = await createHeldOut(joint);
+  await runtime.ready();
   return {
     stepper: () => stepper,
     heldOut: async () => (heldOut ??= await createHeldOut(job)),

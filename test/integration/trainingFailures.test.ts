@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { ProblemError } from '../../src/common/problem.js';
 import { problem, temporaryFolder } from '../support/adapters.js';
 import { fixture } from '../support/fixtures.js';
-import type { Runtime } from '../../src/runtime/runtime.js';
+import type { Program, Runtime } from '../../src/runtime/runtime.js';
 import type { Opened } from '../support/model.js';
 import { openModel } from '../support/model.js';
 import type { JobParts } from '../unit/training/jobs.js';
@@ -111,19 +111,19 @@ test('what was learned before the failing step is kept', async () => {
   const good = await run(plain, { options: { ...options, lr_scheduler_type: 'constant', max_steps: 2 } });
   let calls = 0;
   // The third step's gradient is not finite: a runtime that lies once.
+  const lies = (program: Program): Program => ({
+    ...program,
+    async run(feeds, into) {
+      const results = await program.run(feeds, into);
+      if (results['gradient_norm'] === undefined || ++calls < 3) return results;
+      return { ...results, gradient_norm: { ...results['gradient_norm'], data: Float32Array.of(NaN) } };
+    },
+  });
   const lying: Runtime = {
     ...plain.runtime,
-    async compile(outputs, weights) {
-      const program = await plain.runtime.compile(outputs, weights);
-      return {
-        ...program,
-        async run(feeds, into) {
-          const results = await program.run(feeds, into);
-          if (results['gradient_norm'] === undefined || ++calls < 3) return results;
-          return { ...results, gradient_norm: { ...results['gradient_norm'], data: Float32Array.of(NaN) } };
-        },
-      };
-    },
+    compile: async (outputs, weights) => lies(await plain.runtime.compile(outputs, weights)),
+    compileTogether: async (programs, weights) =>
+      (await plain.runtime.compileTogether(programs, weights)).map(lies),
   };
   const parts = { options: { ...options, lr_scheduler_type: 'constant' as const }, runtime: lying };
   const result = await failed(plain, parts, 'training.non-finite', 'step 3');
