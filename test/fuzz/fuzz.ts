@@ -11,7 +11,7 @@ import { broken, pick } from './target.js';
 /** What one input may cost. Processor time, not the clock: others work on the same machine. */
 const MAX_CPU_MILLISECONDS = 2000;
 /** Big inputs may take longer, but in proportion: a MB that takes the square of its length takes minutes. */
-const MAX_CPU_MILLISECONDS_PER_MB = 12_000;
+const MAX_CPU_MILLISECONDS_PER_MB = 4000;
 const MAX_EXTRA_BYTES = 256 * 2 ** 20;
 /** Longer messages fill a terminal with what a file claims. */
 const MAX_MESSAGE = 8000;

@@ -268,3 +268,27 @@ test('a file is read from disk', async () => {
   const file = write('ok.JSONL', '{"a":1}\n{"a":2}\n');
   assert.deepEqual(values(await all(readRows(file))), [{ a: 1 }, { a: 2 }]);
 });
+
+test('quotes that do not fit a record are told with their line, and the lines around it are read', async () => {
+  const rows = await rowsOf('.csv', 'a,b\n1,2\nx"y,3\n"p"q,4\n5,"6 ""7"""\n8,"9');
+  assert.deepEqual(
+    rows.map((row) => ('reason' in row ? row.reason : Object.values(row.value).join())),
+    [
+      '1,2',
+      'not valid CSV: a quote within a field that has none around it',
+      'not valid CSV: text follows a closing quote',
+      '5,6 "7"',
+      'a quote that opens here is not closed',
+    ],
+  );
+});
+
+test('what cannot be JSON by its first character says so', async () => {
+  const rows = await rowsOf('.json', '[{"a":1},,}x,\u00a0{"a":2}]');
+  const reasons = rows.flatMap((row) => ('reason' in row ? [row.reason] : []));
+  assert.match(reasons[0]!, /not valid JSON: there is nothing/);
+  assert.match(
+    (await rowsOf('.jsonl', '{"a":1}\n@x\n')).flatMap((row) => ('reason' in row ? [row.reason] : []))[0]!,
+    /it starts with "@"/,
+  );
+});
