@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fail } from '../common/problem.js';
+import { ProblemError, fail } from '../common/problem.js';
 import { cachedFiles, knownListing, noteListing, snapshotFolder } from '../models/hub/cache.js';
 import { named, pageOf, withHub } from '../models/hub/context.js';
 import type { HubContext, HubOptions } from '../models/hub/context.js';
@@ -110,7 +110,7 @@ async function convertedFiles(
   warn: HubOptions['warn'],
 ): Promise<readonly string[]> {
   const partial = /(?:^|\/)partial-(?=[^/]+\/[^/]+$)/;
-  return readRevision(
+  const reading = readRevision(
     context,
     CONVERTED,
     {
@@ -148,6 +148,10 @@ async function convertedFiles(
     },
     warn,
   );
+  return reading.catch((error: unknown) => {
+    const none = error instanceof ProblemError && error.problem.code === 'hub.revision-not-found';
+    return none ? unreadFormat(context) : Promise.reject(error);
+  });
 }
 
 function chooseConverted(paths: readonly string[], id: DataId, usual: 'train' | 'validation'): SplitChoice {

@@ -56,13 +56,18 @@ export function chooseSplit(
   const names = [...splits.keys()];
   const others = names.length === 0 ? 'it has no file that can be read' : `it has ${listNames(names)}`;
   const form = `${wanted.repo}${wanted.config === undefined ? '' : `/${wanted.config}`}:SPLIT`;
-  const split =
-    wanted.split ?? (names.includes(wanted.usual) || wanted.usual !== 'train' ? wanted.usual : names[0]);
-  if (split === undefined || (wanted.split === undefined && names.length > 1 && !names.includes(split))) {
-    return { wrong: `no split is named, and ${others}`, mend: `Name one: ${form}.` };
-  }
+  // The only split there is may be trained on under any name; rows to evaluate on are not picked so.
+  const only = wanted.usual === 'train' && names.length === 1 ? names[0] : undefined;
+  const split = wanted.split ?? (names.includes(wanted.usual) ? wanted.usual : only);
+  if (split === undefined) return { wrong: `no split is named, and ${others}`, mend: `Name one: ${form}.` };
   const files = splits.get(split);
   if (files !== undefined && files.length > 0) return { files, split };
+  if (files !== undefined) {
+    return {
+      wrong: `none of the files that its card names for split "${split}" is there`,
+      mend: 'Name another split.',
+    };
+  }
   const near = nearestName(split, names);
   return {
     wrong: `there is no split "${split}"; ${others}`,

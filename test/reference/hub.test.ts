@@ -6,6 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
+import { dataFiles } from '../../src/data/hubData.js';
 import { resolveModel } from '../../src/models/hub/resolveModel.js';
 import type { HubSettings } from '../../src/models/hub/settings.js';
 import { openCheckpoint } from '../../src/models/openCheckpoint.js';
@@ -84,4 +85,27 @@ test('what Python has in part we complete, and Python what we have in part', { s
     [],
   );
   assert.ok(readdirSync(place).includes('pytorch_model.bin'));
+});
+
+test('data sets, both ways', { skip }, async () => {
+  const parquet = readFileSync(path.join(ROOT, 'test/fixtures/parquet/zstd.parquet'));
+  const names = ['README.md', 'data/train-00000-of-00001.parquet', 'data/test-00000-of-00001.parquet'];
+  hub.put('dataset', 'org/set', { [names[0]!]: '# rows', [names[1]!]: parquet, [names[2]!]: parquet });
+  const cache = path.join(folder, 'data');
+  const bring = (entry: string, offline = false) =>
+    dataFiles(entry, 'train', { folder, settings: settings(cache, offline) });
+  const [train] = await bring('org/set:train');
+  const snapshot = (more: string): string =>
+    `import huggingface_hub as h; print(h.snapshot_download("org/set", repo_type="dataset", ${more}))`;
+  const place = await run(cache, snapshot('local_files_only=True'));
+  assert.equal(train, path.join(place, names[1]!));
+  assert.equal(await run(cache, snapshot('allow_patterns="data/test*"')), place);
+  assert.deepEqual(await bring('org/set:test', true), [path.join(place, names[2]!)]);
+  const read = `import pyarrow.parquet as pq; print(pq.read_table(${JSON.stringify(train)}).num_rows)`;
+  assert.equal(await run(cache, read), '12');
+
+  const theirs = path.join(folder, 'their-data');
+  const whole = await run(theirs, snapshot('max_workers=2'));
+  const offline = await dataFiles('org/set:test', 'train', { folder, settings: settings(theirs, true) });
+  assert.deepEqual(offline, [path.join(whole, names[2]!)]);
 });
