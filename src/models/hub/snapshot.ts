@@ -10,6 +10,8 @@ import { COMMIT, commitOf, isSafePath } from './listing.js';
 import type { HubFile } from './listing.js';
 
 const MIB = 2 ** 20;
+/** Pieces come by the thousand; more often than this nobody looks. */
+const REPORT_MS = 100;
 /** Space left free on the disk beside what is downloaded. */
 const SPARE_BYTES = 64 * MIB;
 
@@ -42,12 +44,14 @@ export async function bringFiles(context: HubContext, commit: string, files: rea
   const total = [...missing.values()].reduce((sum, { size }) => sum + size, 0);
   if (total > 0) await checkSpace(context, total);
   let before = 0;
-  const report = (bytes: number): void =>
-    context.progress({
-      activity: `Downloading ${context.repo} (MiB)`,
-      done: mebibytes(before + bytes),
-      total: mebibytes(total),
-    });
+  let told = -Infinity;
+  const report = (bytes: number): void => {
+    const whole = before + bytes === total;
+    if (!whole && performance.now() - told < REPORT_MS) return;
+    told = performance.now();
+    const done = mebibytes(before + bytes);
+    context.progress({ activity: `Downloading ${context.repo} (MiB)`, done, total: mebibytes(total) });
+  };
   for (const file of missing.values()) {
     await downloadBlob(context, commit, file, report);
     before += file.size;
