@@ -37,7 +37,7 @@ const hostile: Readonly<Record<string, string>> = {
 for (const [name, source] of Object.entries(hostile)) {
   test(`${name}: stopped before it is made`, () => {
     const before = process.resourceUsage().maxRSS;
-    assert.throws(() => render(source), problem('template.limit', 'x.jinja', 'stopped', 'more than'));
+    assert.throws(() => render(source), problem('template.limit', 'x.jinja', 'stopped'));
     const extra = (process.resourceUsage().maxRSS - before) / 1024;
     assert.ok(extra < 256, `${extra} MB`);
   });
