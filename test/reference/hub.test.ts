@@ -101,8 +101,7 @@ test('data sets, both ways', { skip }, async () => {
   assert.equal(train, path.join(place, names[1]!));
   assert.equal(await run(cache, snapshot('allow_patterns="data/test*"')), place);
   assert.deepEqual(await bring('org/set:test', true), [path.join(place, names[2]!)]);
-  const read = `import pyarrow.parquet as pq; print(pq.read_table(${JSON.stringify(train)}).num_rows)`;
-  assert.equal(await run(cache, read), '12');
+  assert.ok(readFileSync(train!).equals(parquet));
 
   const theirs = path.join(folder, 'their-data');
   const whole = await run(theirs, snapshot('max_workers=2'));
