@@ -1,9 +1,12 @@
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Random } from '../../src/common/random.js';
+import { readGgufHeader } from '../../src/models/gguf.js';
 import { ggufType } from '../../src/models/ggufTypes.js';
 import { loadTokenizer } from '../../src/models/loadTokenizer.js';
 import { openCheckpoint } from '../../src/models/openCheckpoint.js';
 import { readModel } from '../../src/models/readModel.js';
+import { fixture } from '../support/fixtures.js';
 import { f32, ggufFile, join, text, u32, u64, u8, value } from '../unit/models/ggufFile.js';
 import type { TensorPart } from '../unit/models/ggufFile.js';
 import { mutateBytes } from './bytes.js';
@@ -31,12 +34,16 @@ const PARTS = new WeakMap<Uint8Array, Parts>();
 /** GGUF files of a small Llama with its tokenizer. */
 export const gguf: FuzzTarget = {
   name: 'gguf',
-  seeds: () =>
-    Promise.resolve([
-      fileOf(llama(4, 4, [0])),
-      fileOf(llama(32, 32, [8, 2, 3, 6, 7, 1, 30])),
-      fileOf(llama(256, 4, [12, 13, 14])),
-    ]),
+  seeds: async () => {
+    const written = await readFile(fixture('decoders', 'tiny-gemma3.gguf'));
+    return [
+      fileOf(llama(4, 4, [0], BYTE_LEVEL)),
+      fileOf(llama(4, 4, [0], SENTENCE_PIECE)),
+      fileOf(llama(32, 32, [8, 2, 3, 6, 7, 1, 30], BYTE_LEVEL)),
+      fileOf(llama(256, 4, [12, 13, 14], BYTE_LEVEL)),
+      new Map([[FILE, written]]),
+    ];
+  },
   mutate(input, rng, others) {
     const bytes = input.get(FILE)!;
     const parts = PARTS.get(bytes);
@@ -50,7 +57,7 @@ export const gguf: FuzzTarget = {
     // Conversions and copies write a file each: some of them will do.
     await checkTensors(checkpoint, sandbox, input.get(FILE)!.length % 8 === 0);
     readModel(checkpoint);
-    checkTokenizer(await loadTokenizer(file));
+    if (readGgufHeader(file).metadata.has('tokenizer.ggml.model')) checkTokenizer(await loadTokenizer(file));
   },
 };
 
@@ -64,9 +71,33 @@ function fileOf(parts: Parts): FuzzInput {
 /** Free bytes behind the data, where tensors can be added. */
 const SPARE = 512;
 
+/** Metadata of a tokenizer; the number of tokens is the vocabulary's size. */
+interface TokenizerKeys {
+  readonly tokens: readonly string[];
+  readonly keys: Readonly<Record<string, Uint8Array>>;
+}
+
+const BYTE_LEVEL: TokenizerKeys = {
+  tokens: ['<s>', '</s>', '<|im_end|>', 'Ġ', 'a', 'b', 'ab', 'Ċ'],
+  keys: {
+    'tokenizer.ggml.model': value.text('gpt2'),
+    'tokenizer.ggml.pre': value.text('smollm'),
+    'tokenizer.ggml.merges': value.texts(['a b']),
+    'tokenizer.ggml.token_type': value.ints([3, 3, 4, 1, 1, 1, 1, 1]),
+  },
+};
+const SENTENCE_PIECE: TokenizerKeys = {
+  tokens: ['<bos>', '<eos>', '<unk>', '▁', 'a', 'b', 'ab', '<0x0A>'],
+  keys: {
+    'tokenizer.ggml.model': value.text('llama'),
+    'tokenizer.ggml.add_space_prefix': value.bool(false),
+    'tokenizer.ggml.unknown_token_id': value.u32(2),
+    'tokenizer.ggml.token_type': value.ints([3, 3, 2, 1, 1, 1, 1, 6]),
+  },
+};
+
 /** A Llama of one layer; matrices have the types in turn where whole blocks fit a row, all else is float32. */
-function llama(hidden: number, inner: number, types: readonly number[]): Parts {
-  const tokens = ['<s>', '</s>', '<|im_end|>', 'Ġ', 'a', 'b', 'ab', 'Ċ'];
+function llama(hidden: number, inner: number, types: readonly number[], { tokens, keys }: TokenizerKeys): Parts {
   const shapes: Readonly<Record<string, readonly number[]>> = {
     'token_embd.weight': [hidden, tokens.length],
     'output_norm.weight': [hidden],
@@ -104,11 +135,8 @@ function llama(hidden: number, inner: number, types: readonly number[]): Parts {
       'llama.attention.layer_norm_rms_epsilon': value.f32(1e-6),
       'llama.rope.freq_base': value.f32(10000),
       'llama.rope.dimension_count': value.u32(2),
-      'tokenizer.ggml.model': value.text('gpt2'),
-      'tokenizer.ggml.pre': value.text('smollm'),
+      ...keys,
       'tokenizer.ggml.tokens': value.texts(tokens),
-      'tokenizer.ggml.merges': value.texts(['a b']),
-      'tokenizer.ggml.token_type': value.ints([3, 3, 4, 1, 1, 1, 1, 1]),
       'tokenizer.ggml.bos_token_id': value.u32(0),
       'tokenizer.ggml.eos_token_id': value.u32(1),
       'tokenizer.ggml.add_bos_token': value.bool(true),

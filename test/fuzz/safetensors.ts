@@ -5,52 +5,10 @@ import { mutateBytes } from './bytes.js';
 import { checkTensors } from './checkTensors.js';
 import { writeInput } from './fuzz.js';
 import { mutateJsonBytes } from './json.js';
+import { LLAMA, TINY_MODELS } from './tinyModels.js';
 import { changeOneFile, oneIn, pick, withoutOneFile } from './target.js';
 import type { FuzzInput, FuzzTarget } from './target.js';
 
-/** The smallest Llama that the reader takes. */
-const CONFIG = {
-  architectures: ['LlamaForCausalLM'],
-  model_type: 'llama',
-  hidden_act: 'silu',
-  hidden_size: 4,
-  intermediate_size: 6,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  num_hidden_layers: 1,
-  vocab_size: 5,
-  max_position_embeddings: 16,
-  rms_norm_eps: 1e-6,
-  rope_theta: 10000,
-  rope_scaling: {
-    rope_type: 'llama3',
-    factor: 8,
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 8192,
-  },
-  tie_word_embeddings: false,
-};
-const LAYER = 'model.layers.0';
-const SHAPES: Readonly<Record<string, readonly number[]>> = {
-  'model.embed_tokens.weight': [5, 4],
-  [`${LAYER}.input_layernorm.weight`]: [4],
-  [`${LAYER}.self_attn.q_proj.weight`]: [4, 4],
-  [`${LAYER}.self_attn.k_proj.weight`]: [2, 4],
-  [`${LAYER}.self_attn.v_proj.weight`]: [2, 4],
-  [`${LAYER}.self_attn.o_proj.weight`]: [4, 4],
-  [`${LAYER}.post_attention_layernorm.weight`]: [4],
-  [`${LAYER}.mlp.gate_proj.weight`]: [6, 4],
-  [`${LAYER}.mlp.up_proj.weight`]: [6, 4],
-  [`${LAYER}.mlp.down_proj.weight`]: [4, 6],
-  'model.norm.weight': [4],
-  'lm_head.weight': [5, 4],
-};
-const BIASES: Readonly<Record<string, readonly number[]>> = {
-  [`${LAYER}.self_attn.q_proj.bias`]: [4],
-  [`${LAYER}.self_attn.k_proj.bias`]: [2],
-  [`${LAYER}.self_attn.v_proj.bias`]: [2],
-};
 const BYTES: Readonly<Record<string, number>> = {
   F32: 4,
   F16: 2,
@@ -64,6 +22,9 @@ const BYTES: Readonly<Record<string, number>> = {
 const INDEX = 'model.safetensors.index.json';
 const SHARDS = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const;
 
+/** What models are saved in; the first has one type only. */
+const TYPES = ['F32', 'BF16', 'F16'];
+
 const WORDS = {
   keys: [
     ...['dtype', 'shape', 'data_offsets', '__metadata__', 'weight_map', 'metadata', 'model_type', 'head_dim'],
@@ -75,8 +36,8 @@ const WORDS = {
       'quantization_config',
       'layer_types',
     ],
-    ...Object.keys(CONFIG),
-    ...Object.keys(SHAPES),
+    ...TINY_MODELS.flatMap(({ config }) => Object.keys(config)),
+    ...TINY_MODELS.flatMap(({ shapes }) => Object.keys(shapes)),
   ],
   values: [
     ...[
@@ -139,38 +100,33 @@ const WORDS = {
 export const safetensors: FuzzTarget = {
   name: 'safetensors',
   seeds: () => {
-    const names = Object.keys(SHAPES);
-    const half = [names.slice(0, 6), names.slice(6)] as const;
-    const single = (file: Uint8Array, config: object = CONFIG): FuzzInput =>
+    const lines = Object.entries(LLAMA.shapes).map(([name, shape]) => [name, 'F32', shape] as const);
+    const half = [lines.slice(0, 6), lines.slice(6)] as const;
+    const map = Object.fromEntries(SHARDS.flatMap((shard, i) => half[i]!.map(([name]) => [name, shard])));
+    const single = (config: object, tensors: readonly TensorLine[]): FuzzInput =>
       new Map([
         ['config.json', jsonBytes(config)],
-        ['model.safetensors', file],
+        ['model.safetensors', tensorFile(tensors)],
       ]);
-    const qwen = Object.entries({ ...SHAPES, ...BIASES });
-    const map = Object.fromEntries(SHARDS.flatMap((shard, i) => half[i]!.map((name) => [name, shard])));
     return Promise.resolve([
-      single(tensorFile(names.map((name) => [name, 'F32', SHAPES[name]!]))),
-      single(tensorFile(qwen.map(([name, shape], i) => [name, i % 2 === 0 ? 'BF16' : 'F16', shape])), {
-        ...CONFIG,
-        model_type: 'qwen2',
-        rope_scaling: null,
-      }),
-      single(
-        tensorFile([
-          ['scalar', 'F32', []],
-          ['none', 'F16', [0, 3]],
-          ['ids', 'I64', [3]],
-          ['flags', 'U8', [4]],
-          ['wide', 'F64', [2, 1, 1, 2]],
-        ]),
-        {},
-      ),
-      new Map([
-        ['config.json', jsonBytes({ ...CONFIG, rope_scaling: null })],
-        [INDEX, jsonBytes({ metadata: { total_size: 1000 }, weight_map: map })],
-        ...SHARDS.map(
-          (shard, i) => [shard, tensorFile(half[i]!.map((name) => [name, 'F32', SHAPES[name]!]))] as const,
+      ...TINY_MODELS.map(({ config, shapes }, model) =>
+        single(
+          config,
+          Object.entries(shapes).map(([name, shape], i) => [name, TYPES[(i * model) % TYPES.length]!, shape]),
         ),
+      ),
+      // Types that no model mixes.
+      single({}, [
+        ['scalar', 'F32', []],
+        ['none', 'F16', [0, 3]],
+        ['ids', 'I64', [3]],
+        ['flags', 'U8', [4]],
+        ['wide', 'F64', [2, 1, 1, 2]],
+      ]),
+      new Map([
+        ['config.json', jsonBytes({ ...LLAMA.config, rope_scaling: null })],
+        [INDEX, jsonBytes({ metadata: { total_size: 1000 }, weight_map: map })],
+        ...SHARDS.map((shard, i) => [shard, tensorFile(half[i]!)] as const),
       ]),
     ]);
   },
@@ -187,7 +143,7 @@ export const safetensors: FuzzTarget = {
     const checkpoint = await openCheckpoint(sandbox.folder);
     // Conversions and copies write a file each: some of them will do.
     await checkTensors(checkpoint, sandbox, (input.get('config.json')?.length ?? 0) % 8 === 0);
-    // One of the seeds has types that no model mixes: it is read as tensors only.
+    // One of the seeds is no model: it is read as tensors only.
     if ('model_type' in checkpoint.config) readModel(checkpoint);
   },
 };
