@@ -9,8 +9,8 @@ import { broken } from './target.js';
 import type { Sandbox } from './target.js';
 
 /**
- * Every float tensor has as many numbers as its shape says; `thorough` checks that they are the same after writing and
- * reading again, and where they are mapped.
+ * Float tensors have as many numbers as their shape says. `thorough` looks at all of them instead of a few, and checks
+ * that they are the same after writing and reading again, and where they are mapped.
  */
 export async function checkTensors(
   checkpoint: Checkpoint,
@@ -18,7 +18,8 @@ export async function checkTensors(
   thorough: boolean,
 ): Promise<void> {
   const values = new Map<string, Float32Array>();
-  for (const [name, { dtype, shape }] of checkpoint.tensors) {
+  for (const [at, [name, { dtype, shape }]] of [...checkpoint.tensors].entries()) {
+    if (!thorough && at % 4 !== 0) continue;
     if (checkpoint.format === 'safetensors' && !FLOAT_DTYPES.includes(dtype)) continue;
     const data = await checkpoint.read(name);
     if (data.length !== elementCount(shape))

@@ -14,7 +14,7 @@ process.env['PEFT_STUDIO_CACHE'] = path.join(root, 'cache');
 after(() => rmSync(root, { recursive: true, force: true }));
 
 /** A few of what `npm run fuzz` runs; as many as take a second. */
-const INPUTS = 250;
+const INPUTS = 150;
 
 for (const target of TARGETS) {
   test(`${target.name}: seeds are accepted, changed ones are accepted or refused by a problem`, async () => {
