@@ -31,7 +31,7 @@ export const evaluate: Command = {
   async run(args, io) {
     const plan = await planEvaluation(args.positional(0), args.text('data'), io);
     const adapter = args.text('adapter');
-    const adapted = await openAdapted(plan.model, adapter, io);
+    const adapted = await openAdapted(plan.model, adapter, io, plan.folder);
     const { examples, files } = await readHeldOut(plan, adapted.tokenizer, io);
     checkTokenIds(examples, adapted);
     const runtime = await onnxRuntime(plan.runtime);
@@ -53,7 +53,7 @@ export const evaluate: Command = {
     io.progress.end();
     if (args.flag('json')) {
       io.json({
-        model: path.resolve(plan.model),
+        model: adapted.pinned ?? path.resolve(plan.model),
         ...(adapter === undefined ? {} : { adapter: path.resolve(adapter) }),
         data: files,
         ...metrics,

@@ -15,6 +15,7 @@ const INPUT = new Set([
   'folder',
   'generation',
   'gguf',
+  'hub',
   'lora',
   'model',
   'resume',
@@ -28,7 +29,19 @@ const INPUT = new Set([
 const INTERRUPTIONS = new Set(['cli.interrupted', 'run.stopped-early']);
 
 /** Codes of those rooms that are failures of the work all the same. */
-const FAILURES = new Set(['checkpoint.no-space', 'folder.no-space', 'generation.non-finite']);
+const FAILURES = new Set([
+  'checkpoint.no-space',
+  'folder.no-space',
+  'generation.non-finite',
+  'hub.answer',
+  'hub.checksum',
+  'hub.length',
+  'hub.no-space',
+  'hub.rate-limit',
+  'hub.refused',
+  'hub.unavailable',
+  'hub.unreachable',
+]);
 
 /** What the process exits with after a problem: 1 failed, 2 unusable input, 130 interrupted. */
 export function exitCodeOf({ code }: Problem): number {

@@ -47,10 +47,11 @@ export const generate: Command = {
     };
     const settings = generateSettings(options);
     const name = args.positional(0);
-    const config = isRunFile(name) ? (await openRunFile(name, io)).config : undefined;
+    const run = isRunFile(name) ? await openRunFile(name, io) : undefined;
+    const config = run?.config;
     const given = args.required('prompt');
     const prompt = given === '-' ? await io.readInput() : given;
-    const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io);
+    const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io, run?.folder);
     const { tokenizer, model } = adapted;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
     // No more positions than are needed: the rotary tables have a row for each.

@@ -6,6 +6,8 @@ import { loadDataset } from '../data/loadDataset.js';
 import type { DataOptions } from '../data/options.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { describeEvent } from '../training/describeEvent.js';
+import { dataIdAt } from '../models/hub/ids.js';
+import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 import { isRunFile, openRunFile } from './runFile.js';
 
@@ -51,7 +53,7 @@ export async function planEvaluation(name: string, file: string | undefined, io:
     runtime: config.runtime,
   };
   // A file of held-out rows is read alone: the training rows do not matter here.
-  const alone = file === undefined ? validation : path.resolve(file);
+  const alone = file === undefined ? validation : (await dataIdAt(file, '.')) ? file : path.resolve(file);
   if (alone !== undefined) return { ...plan, data: { ...options, train: alone }, part: 'train' };
   if ((split ?? 0) > 0) return { ...plan, data: config.data, part: 'validation' };
   return fail({
@@ -71,7 +73,7 @@ export async function readHeldOut(
   tokenizer: Tokenizer,
   io: Io,
 ): Promise<{ readonly examples: readonly Example[]; readonly files: readonly string[] }> {
-  const dataset = await loadDataset(plan.data, tokenizer, plan);
+  const dataset = await loadDataset(plan.data, tokenizer, { ...plan, hub: hubOf(io) });
   for (const warning of dataset.warnings) io.problem(warning);
   const report = dataset.reports[plan.part]!;
   for (const { text } of describeEvent({ type: 'data', split: 'validation', report })) io.note(text);

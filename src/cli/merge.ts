@@ -9,9 +9,11 @@ import { pathKind } from '../common/files.js';
 import { formatBytes } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { openModel } from '../engines/session.js';
+import { modelIdAt, modelIdText } from '../models/hub/ids.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
+import { hubOf } from './hub.js';
 import { table } from './table.js';
 
 const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
@@ -38,7 +40,7 @@ export const merge: Command = {
     const dtype = floatType(args.text('dtype'));
     const adapter = await readAdapter(args.positional(0));
     const base = args.text('model') ?? (await baseOf(adapter));
-    const opened = await openModel(base, 0);
+    const opened = await openModel(base, 0, hubOf(io));
     const { method, values, warnings } = await attachAdapter(adapter, opened.context);
     const report = await mergeAdapter({
       ...opened,
@@ -55,7 +57,8 @@ export const merge: Command = {
     io.progress.end();
     const allWarnings = [...warnings, ...report.warnings];
     for (const warning of allWarnings) io.problem(warning);
-    if (args.flag('json')) io.json({ ...report, base: path.resolve(base), warnings: allWarnings });
+    if (args.flag('json'))
+      io.json({ ...report, base: opened.pinned ?? path.resolve(base), warnings: allWarnings });
     else io.line(mergeText(report));
     return DONE;
   },
@@ -70,18 +73,23 @@ function floatType(name: string | undefined): FloatType | undefined {
   );
 }
 
-/** The base model on this machine that the adapter names. */
+/** The base model that the adapter names: on this machine, or in the hub. */
 async function baseOf(adapter: AdapterOnDisk): Promise<string> {
-  const { baseModel } = adapter;
+  const { baseModel, config } = adapter;
   if (baseModel !== undefined && (await pathKind(baseModel)) !== 'nothing') return baseModel;
+  const id = baseModel === undefined ? undefined : await modelIdAt(baseModel, '.');
+  if (id !== undefined) {
+    const named = config['revision'];
+    return modelIdText({ ...id, revision: typeof named === 'string' && named !== '' ? named : id.revision });
+  }
   return fail({
     code: 'adapter.base-not-found',
     message:
       baseModel === undefined
         ? 'the adapter does not name its base model'
-        : `the adapter's base model "${baseModel}" is no folder or file on this machine`,
+        : `the adapter's base model "${baseModel}" is no folder or file on this machine, and no id of the hub`,
     where: { file: path.join(adapter.folder, ADAPTER_CONFIG) },
-    mend: 'Name it with --model BASE: a model folder or a .gguf file (models are not downloaded).',
+    mend: 'Name it with --model BASE: a model folder, a .gguf file, or an id of the hub.',
   });
 }
 

@@ -4,6 +4,7 @@ import { openModel, vocabularyWarnings } from '../engines/session.js';
 import type { OpenedModel } from '../engines/session.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { Checkpoint, MappedWeights } from '../models/checkpoint.js';
+import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 
 /** A base model, with an adapter where one is named; no weight of the base is read yet. */
@@ -14,11 +15,17 @@ export interface Adapted extends OpenedModel {
 
 /**
  * Opens a model and attaches an adapter; warnings are printed.
+ * @param folder where a relative path of the model starts
  * @throws ProblemError of the model or the adapter
  */
-export async function openAdapted(model: string, adapter: string | undefined, io: Io): Promise<Adapted> {
+export async function openAdapted(
+  model: string,
+  adapter: string | undefined,
+  io: Io,
+  folder = '.',
+): Promise<Adapted> {
   // An adapter brings its own numbers: the seed of its start does not matter.
-  const opened = await openModel(model, 0);
+  const opened = await openModel(model, 0, { ...hubOf(io), folder });
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
   if (adapter === undefined) return { ...opened, methods: [], values: new Map() };
   const { method, values, warnings } = await attachAdapter(await readAdapter(adapter), opened.context);

@@ -31,8 +31,9 @@ export interface DataContext {
 
 /**
  * Reads, formats, tokenizes and splits the data of a run. Examples keep the files' order; shuffling is the
- * batch plan's. Data sets of the hub are downloaded first. Throws the readers', formats' and hub's problems, `data.unknown-option`, `data.two-validations`,
- * `data.validation-split`, and `data.nothing-supervised` when no row is left.
+ * batch plan's. Data sets of the hub are downloaded first. Throws the readers', formats' and hub's problems,
+ * `data.unknown-option`, `data.two-validations`, `data.validation-split`, and `data.nothing-supervised` when no row is
+ * left.
  */
 export async function loadDataset(
   options: DataOptions,

@@ -7,6 +7,7 @@ import type { Dataset } from '../data/loadDataset.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import { sampleSpans } from '../data/sample.js';
 import type { Attached } from '../methods/method.js';
+import type { HubOptions } from '../models/hub/context.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { readCheckpoint } from '../training/checkpoint.js';
@@ -17,6 +18,7 @@ import { squaredGradients } from '../training/squaredGradients.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
+import { notePinned, pinnedModel } from './pinnedModel.js';
 import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
 import { saveResult } from './saveResult.js';
@@ -39,10 +41,19 @@ const SAMPLES = 2;
 export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl) => {
   const since = performance.now();
   const { config } = run;
-  const opened = await openModel(config.model, config.training.seed);
+  const { resume } = control;
+  const hubWarnings: Problem[] = [];
+  const hub: HubOptions = {
+    progress: (progress) => control.emit({ type: 'progress', ...progress }),
+    stopRequested: () => control.stopRequested() && fail(STOPPED_EARLY),
+    warn: (warning) => hubWarnings.push(warning),
+  };
+  const source = (resume && (await pinnedModel(resume.folder))) ?? config.model;
+  const opened = await openModel(source, config.training.seed, { ...hub, folder: run.folder });
   const dataset = await loadDataset(config.data, opened.tokenizer, {
     folder: run.folder,
     seed: config.training.seed,
+    hub,
   });
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
   const plan = {
@@ -53,7 +64,6 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   };
   // A wrong target leaves no folder behind; methods that prepare attach below, when the data have been gone through.
   attachMethods(withoutPreparation(config.method), opened.context);
-  const { resume } = control;
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   const emit = (event: RunEvent): void => {
     if (event.type !== 'progress') folder.record(event);
@@ -73,6 +83,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     ...(resume === undefined ? {} : { resumedFrom: resume.step }),
   });
   try {
+    if (resume === undefined && opened.pinned !== undefined) await notePinned(folder.path, opened.pinned);
     describeData(dataset, opened.tokenizer, emit);
     const runtime = await onnxRuntime(config.runtime);
     const weights = await opened.checkpoint.mapped((done, total) => {
@@ -93,6 +104,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     emit(
       coverageOf(methods, opened, [
         ...(control.warnings ?? []),
+        ...hubWarnings,
         ...dataset.warnings,
         ...positionWarnings([...dataset.train, ...dataset.validation], opened.model),
       ]),

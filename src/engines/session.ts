@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
@@ -8,6 +7,9 @@ import type { AttachContext, Attached, PrepareContext, Prepared } from '../metho
 import { PREPARED_TYPES, attachMethod, prepareMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import type { HubOptions } from '../models/hub/context.js';
+import { modelIdText } from '../models/hub/ids.js';
+import { locateModel } from '../models/hub/resolveModel.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
@@ -19,21 +21,30 @@ export interface OpenedModel {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   readonly context: AttachContext;
+  /** The id that stands for just this model for good, with its commit; absent where a path was named. */
+  readonly pinned?: string;
 }
 
-/** @param source a model folder or GGUF file */
-export async function openModel(source: string, seed: number): Promise<OpenedModel> {
-  const checkpoint = await openCheckpoint(source);
+/**
+ * Opens a model, after what is missing of it was downloaded.
+ * @param source a model folder, a GGUF file, or the id of a model in the Hugging Face hub
+ * @param hub how the hub is got at, and where relative paths start
+ * @throws ProblemError of the hub (see {@link locateModel}), the checkpoint or the tokenizer
+ */
+export async function openModel(source: string, seed: number, hub: HubOptions = {}): Promise<OpenedModel> {
+  const { place, id } = await locateModel(source, hub);
+  const checkpoint = await openCheckpoint(place);
   const model = readModel(checkpoint);
-  const tokenizer = await loadTokenizer(source);
+  const tokenizer = await loadTokenizer(place);
   const context: AttachContext = {
     model,
-    modelName: path.resolve(source),
+    modelName: id === undefined ? place : modelIdText({ ...id, revision: undefined }),
+    modelRevision: id?.revision,
     read: (name) => checkpoint.read(name),
     random: (...stream) => random(seed, ...stream),
     tokenizer,
   };
-  return { checkpoint, model, tokenizer, context };
+  return { checkpoint, model, tokenizer, context, pinned: id && modelIdText(id) };
 }
 
 /**

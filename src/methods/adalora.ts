@@ -352,7 +352,7 @@ function peftConfig(
     orth_reg_weight: options.orth_reg_weight,
     peft_type: 'ADALORA',
     rank_pattern: Object.fromEntries(pattern),
-    revision: null,
+    revision: context.modelRevision ?? null,
     target_modules:
       options.target_modules === 'all-linear' ? moduleNames(sites, context.model.sites) : options.target_modules,
     target_r: options.target_r,

@@ -32,7 +32,7 @@ export function loraConfigToPeft(
     peft_type: 'LORA',
     r: options.r,
     rank_pattern: options.rank_pattern,
-    revision: null,
+    revision: context.modelRevision ?? null,
     target_modules:
       options.target_modules === 'all-linear' ? moduleNames(adapted, context.model.sites) : options.target_modules,
     task_type: 'CAUSAL_LM',

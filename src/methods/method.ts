@@ -31,6 +31,8 @@ export interface AttachContext {
   readonly model: LanguageModel;
   /** The base model's name, as it is written into an adapter's config. */
   readonly modelName: string;
+  /** The commit of a base model that is named by its id in the hub. */
+  readonly modelRevision?: string;
   /** A base weight as float32, row-major. */
   readonly read: (name: string) => Promise<Float32Array>;
   /** Random numbers of a stream of one's own: no other method of the run draws the same. */

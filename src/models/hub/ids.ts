@@ -23,6 +23,7 @@ const NAME = String.raw`\w(?:[\w.-]{0,94}\w)?`;
 const REPO = `(?<repo>${NAME}/${NAME})`;
 /** Branches with a slash are written with `%2F`, but for the hub's own `refs/…`. */
 const REVISION = String.raw`(?:@(?<revision>refs/(?:pr|convert)/\w+|\w[\w.%-]*))?`;
+const REFS = /^refs\/(?:pr|convert)\/\w+$/;
 const MODEL = new RegExp(`^${REPO}${REVISION}(?:/(?<file>(?:${NAME}/)*${NAME}\\.gguf))?$`, 'i');
 const DATA = new RegExp(`^${REPO}${REVISION}(?:/(?<config>\\w[\\w.+-]*))?(?::(?<split>\\w[\\w.-]*))?$`);
 
@@ -38,6 +39,12 @@ export function parseModelId(text: string): ModelId | undefined {
   const { repo, revision, file } = MODEL.exec(text)?.groups ?? {};
   if (repo === undefined || !isRepoName(repo) || (file === undefined && FILE_ENDING.test(text))) return undefined;
   return { repo, ...(revision && { revision: decoded(revision) }), ...(file && { file }) };
+}
+
+/** Writes an id as {@link parseModelId} reads it. */
+export function modelIdText({ repo, revision, file }: ModelId): string {
+  const named = revision === undefined || REFS.test(revision) ? revision : revision.replaceAll('/', '%2F');
+  return `${repo}${named === undefined ? '' : `@${named}`}${file === undefined ? '' : `/${file}`}`;
 }
 
 /** Reads `org/name`, with `@revision`, `/config` and `:split` behind it where they are given, in this order. */

@@ -22,6 +22,19 @@ const COMPANIONS = ['generation_config.json', ...TOKENIZER_FILES];
 const MAX_INDEX_BYTES = 25 * 1024 * 1024;
 const PICKLE = /\.(?:bin|pt|pth|ckpt|h5|msgpack)$/;
 
+/** Where a model is on this machine. */
+export interface ModelPlace {
+  /** A folder or a GGUF file, absolute. */
+  readonly place: string;
+  /** What it is in the hub, with its commit as the revision; absent where a path was named. */
+  readonly id?: ModelId;
+}
+
+/** {@link locateModel}'s folder or file. */
+export async function resolveModel(source: string, options: HubOptions = {}): Promise<string> {
+  return (await locateModel(source, options)).place;
+}
+
 /**
  * The folder or GGUF file on this machine that a model's name stands for: a path as it is; an id of the Hugging Face
  * hub (`org/name`, `org/name@revision`, `org/name/file.gguf`) after what is missing of it was downloaded into the
@@ -31,29 +44,30 @@ const PICKLE = /\.(?:bin|pt|pth|ckpt|h5|msgpack)$/;
  * `hub.no-weights`, `hub.pickle`, `hub.gguf-file`, `hub.adapter`, `hub.no-tokenizer`, `hub.index`; `hub.stopped`;
  * `hub.offline`; and those of the network, each with what to do.
  */
-export async function resolveModel(source: string, options: HubOptions = {}): Promise<string> {
+export async function locateModel(source: string, options: HubOptions = {}): Promise<ModelPlace> {
   const folder = path.resolve(options.folder ?? '.');
   const id = await modelIdAt(source, folder);
   if (id === undefined) {
     const target = path.resolve(folder, source);
-    return (await pathKind(target)) === 'nothing' ? notFound(source, target) : target;
+    return (await pathKind(target)) === 'nothing' ? notFound(source, target) : { place: target };
   }
   return withHub('model', id.repo, options, (context) =>
     readRevision(
       context,
       id.revision ?? 'main',
       {
-        online: async (commit) => placeOf(await bringModel(context, commit, id), id),
+        online: async (commit) => placeOf(await bringModel(context, commit, id), commit, id),
         cached: async (commit) =>
-          (await isCached(context, commit, id)) ? placeOf(snapshotFolder(context, commit), id) : undefined,
+          (await isCached(context, commit, id)) ? placeOf(snapshotFolder(context, commit), commit, id) : undefined,
       },
       options.warn,
     ),
   );
 }
 
-function placeOf(folder: string, { file }: ModelId): string {
-  return file === undefined ? folder : path.join(folder, ...file.split('/'));
+function placeOf(folder: string, commit: string, id: ModelId): ModelPlace {
+  const place = id.file === undefined ? folder : path.join(folder, ...id.file.split('/'));
+  return { place, id: { ...id, revision: commit } };
 }
 
 async function bringModel(context: HubContext, commit: string, id: ModelId): Promise<string> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { dataIdAt, modelIdAt, parseDataId, parseModelId } from '../../../../src/models/hub/ids.js';
+import { dataIdAt, modelIdAt, modelIdText, parseDataId, parseModelId } from '../../../../src/models/hub/ids.js';
 import { temporaryFolder } from '../files.js';
 
 const folder = temporaryFolder();
@@ -81,4 +81,10 @@ test('what is on disk is a path, and what is missing in a folder that is there, 
   assert.deepEqual(await modelIdAt('models/mein@main', folder), { repo: 'models/mein', revision: 'main' });
   assert.deepEqual(await modelIdAt('else/mine', folder), { repo: 'else/mine' });
   assert.deepEqual(await modelIdAt('models/mine', path.join(folder, 'org')), { repo: 'models/mine' });
+});
+
+test('an id is written as it is read', () => {
+  const texts = ['org/name', 'org/name@v1', 'org/name@feat%2Fx', 'org/name@refs/pr/1', 'org/name@main/q/w.gguf'];
+  for (const text of texts) assert.equal(modelIdText(parseModelId(text)!), text);
+  assert.deepEqual(parseModelId('org/name@feat%2Fx'), { repo: 'org/name', revision: 'feat/x' });
 });
