@@ -2,13 +2,16 @@ import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createScope } from '../models/scope.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
 import { dim, multiplyDims } from '../tensor/dims.js';
+import { gatherRows } from '../tensor/ops/indexing.js';
 import { reshape } from '../tensor/ops/shape.js';
 import { input } from '../tensor/tensor.js';
 
 /**
- * Logits at every position of rows of equal length.
+ * Logits at every position of rows of equal length. The methods' virtual tokens are put before each row; they have no
+ * place in the result.
  * @returns [rows, length, vocabulary], row-major
  */
 export async function allLogits(setup: {
@@ -19,14 +22,13 @@ export async function allLogits(setup: {
   readonly runtime: Runtime;
   readonly rows: readonly (readonly number[])[];
 }): Promise<Float32Array> {
-  const { model, rows, methods } = setup;
+  const { model, methods } = setup;
+  const hooks = methods.map((method) => method.hooks);
+  const prefix = virtualTokenIds(hooks, model.vocabSize);
+  const rows = setup.rows.map((row) => [...prefix, ...row]);
   const [batch, sequence] = [dim('batch'), dim('sequence')];
   const tokens = [batch, sequence];
-  const scope = createScope(
-    model.sites,
-    methods.map((method) => method.hooks),
-    { dropoutSeed: undefined },
-  );
+  const scope = createScope(model.sites, hooks, { dropoutSeed: undefined });
   const length = rows[0]!.length;
   const { hidden } = model.decode(scope, {
     inputIds: input('input_ids', 'int32', tokens),
@@ -35,7 +37,11 @@ export async function allLogits(setup: {
     positionLimit: length,
   });
   const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
-  const program = await setup.runtime.compile({ logits: model.head(scope, flat) }, setup.weights);
+  const kept = rows.flatMap((row, at) =>
+    row.flatMap((_, column) => (column < prefix.length ? [] : at * length + column)),
+  );
+  const wanted = gatherRows(flat, input('kept', 'int32', [dim('kept')]));
+  const program = await setup.runtime.compile({ logits: model.head(scope, wanted) }, setup.weights);
   const shape = [rows.length, length];
   const whole = (value: (column: number, row: number) => number): Value => ({
     dtype: 'int32',
@@ -46,6 +52,7 @@ export async function allLogits(setup: {
     input_ids: whole((column, row) => rows[row]![column]!),
     positions: whole((column) => column),
     segments: whole(() => 1),
+    kept: { dtype: 'int32', shape: [kept.length], data: Int32Array.from(kept) },
   };
   try {
     const { logits } = await program.run({ ...feeds, ...trainedFeeds(methods, setup.values, program.reads) });

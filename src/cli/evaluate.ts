@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { formatLoss, formatPercent } from '../common/format.js';
+import { withPrefix } from '../data/virtualTokens.js';
 import { checkTokenIds } from '../engines/session.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
 import type { Metrics } from '../training/evaluate.js';
@@ -32,8 +34,10 @@ export const evaluate: Command = {
     const plan = await planEvaluation(args.positional(0), args.text('data'), io);
     const adapter = args.text('adapter');
     const adapted = await openAdapted(plan.model, adapter, io, plan.folder);
-    const { examples, files } = await readHeldOut(plan, adapted.tokenizer, io);
-    checkTokenIds(examples, adapted);
+    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io);
+    checkTokenIds(rows, adapted);
+    const hooks = adapted.methods.map((method) => method.hooks);
+    const examples = withPrefix(rows, virtualTokenIds(hooks, adapted.model.vocabSize));
     const runtime = await onnxRuntime(plan.runtime);
     const weights = await mapWeights(adapted.checkpoint, io);
     const since = performance.now();

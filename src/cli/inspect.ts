@@ -43,7 +43,10 @@ function inspectionText(found: Inspection): string {
     table([
       ['Method', found.method],
       ['Base', found.base ?? 'not named'],
-      ['r, alpha', `${found.r ?? '?'}, ${found.alpha ?? '?'}`],
+      // Virtual tokens have no rank.
+      ...(found.r === undefined && found.modules.length === 0
+        ? []
+        : [['r, alpha', `${found.r ?? '?'}, ${found.alpha ?? '?'}`]]),
       ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
     ]),
     ...(modules.length === 0 ? [] : [table(modules, ['MODULE', 'RANK', 'SCALE', 'A', 'B', 'TRAINED', '‖ΔW‖'])]),

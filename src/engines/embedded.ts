@@ -106,7 +106,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         ...(control.warnings ?? []),
         ...hubWarnings,
         ...dataset.warnings,
-        ...positionWarnings([...dataset.train, ...dataset.validation], opened.model),
+        ...positionWarnings([...dataset.train, ...dataset.validation], opened.model, methods),
       ]),
     );
     const result = await train({

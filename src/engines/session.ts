@@ -14,6 +14,7 @@ import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
 import type { Tokenizer } from '../models/tokenizer.js';
+import { virtualTokenCount } from '../models/virtualTokens.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -149,17 +150,22 @@ export function vocabularyWarnings(model: LanguageModel, tokenizer: Tokenizer): 
 }
 
 /** Rows longer than the model's positions train, but on positions that it never saw. */
-export function positionWarnings(examples: readonly Example[], model: LanguageModel): Problem[] {
-  const longer = examples.filter(({ ids }) => ids.length > model.maxPositions);
+export function positionWarnings(
+  examples: readonly Example[],
+  model: LanguageModel,
+  methods: readonly Pick<Attached, 'hooks'>[] = [],
+): Problem[] {
+  const virtual = virtualTokenCount(methods.map((method) => method.hooks));
+  const longer = examples.filter(({ ids }) => virtual + ids.length > model.maxPositions);
   const [first] = longer;
   if (first === undefined) return [];
   return [
     {
       code: 'data.long-rows',
       severity: 'warning',
-      message: `${longer.length} rows are longer than the ${model.maxPositions} positions that the model was made for`,
+      message: `${longer.length} rows${virtual > 0 ? `, with ${virtual} virtual tokens before each,` : ''} are longer than the ${model.maxPositions} positions that the model was made for`,
       where: { file: first.file, line: first.line },
-      mend: 'Set data.max_length to at most max_position_embeddings of its config.',
+      mend: `Set data.max_length to at most ${Math.max(1, model.maxPositions - virtual)}.`,
     },
   ];
 }

@@ -4,6 +4,7 @@ import { random } from '../common/random.js';
 import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import { createCache } from './cache.js';
 import { checkPrompt } from './checkPrompt.js';
@@ -28,7 +29,8 @@ export interface Generator {
   /**
    * Continues each prompt on its own. All prompts run as one batch: memory grows with their number.
    *
-   * @param prompts token ids, of any lengths from 1 to `positionLimit` − 1
+   * @param prompts token ids, of any lengths from 1 to `positionLimit` − 1, less the methods' virtual tokens,
+   *   which are put before each here
    * @throws ProblemError `generation.option`; `generation.empty-prompt`, `generation.prompt-too-long` and
    *   `generation.token` naming the row; `generation.non-finite`
    */
@@ -43,7 +45,7 @@ export interface Generator {
 interface Row {
   readonly index: number;
   readonly ids: number[];
-  /** Of prompt and answer. */
+  /** Of virtual tokens, prompt and answer. */
   length: number;
   readonly seen: Set<number>;
   readonly rng: Random;
@@ -55,7 +57,8 @@ interface Row {
  * to the keys and values kept of all tokens before. A row that ends leaves the batch.
  *
  * @param setup.values numbers of the methods' trainables
- * @param setup.positionLimit prompt and answer together are no longer than this; at most the model's positions
+ * @param setup.positionLimit virtual tokens, prompt and answer together are no longer than this; at most the model's
+ *   positions
  * @throws ProblemError `generation.position-limit`
  */
 export async function createGenerator(setup: {
@@ -67,38 +70,34 @@ export async function createGenerator(setup: {
   readonly positionLimit: number;
 }): Promise<Generator> {
   const { model, methods, positionLimit } = setup;
-  if (!Number.isSafeInteger(positionLimit) || positionLimit < 2 || positionLimit > model.maxPositions) {
+  const hooks = methods.map((method) => method.hooks);
+  const prefix = virtualTokenIds(hooks, model.vocabSize);
+  const least = prefix.length + 2;
+  if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
     fail({
       code: 'generation.position-limit',
-      message: `prompt and answer are to take up to ${positionLimit} tokens`,
-      expected: `a whole number from 2 to ${model.maxPositions}, the model's max_position_embeddings`,
+      message: `${prefix.length === 0 ? '' : `${prefix.length} virtual tokens, `}prompt and answer are to take up to ${positionLimit} tokens`,
+      expected: `a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
     });
   }
-  const program = await setup.runtime.compile(
-    decodeGraph(
-      model,
-      methods.map((method) => method.hooks),
-      positionLimit,
-    ),
-    setup.weights,
-  );
+  const program = await setup.runtime.compile(decodeGraph(model, hooks, positionLimit), setup.weights);
   const trained = trainedFeeds(methods, setup.values, program.reads);
 
   return {
     async generate(prompts, options, onToken) {
       const settings = generateSettings(options);
-      prompts.forEach((prompt, row) => checkPrompt(prompt, row, model.vocabSize, positionLimit));
+      prompts.forEach((prompt, row) => checkPrompt(prompt, row, model.vocabSize, positionLimit - prefix.length));
       if (prompts.length === 0) return [];
       const rows = prompts.map((prompt, index): Row => ({
         index,
         ids: [],
-        length: prompt.length,
+        length: prefix.length + prompt.length,
         seen: new Set(prompt),
         rng: random(settings.seed, 'generate', index),
         reason: undefined,
       }));
       const cache = createCache(model, rows.length);
-      let [active, tokens] = [rows, promptTokens(prompts)];
+      let [active, tokens] = [rows, promptTokens(prompts.map((prompt) => [...prefix, ...prompt]))];
       while (active.length > 0) {
         const results = await program.run(
           { ...trained, ...tokenFeeds(tokens), ...cache.feeds() },

@@ -10,14 +10,24 @@ import { lisa } from './lisa.js';
 import type { LisaOptions } from './lisa.js';
 import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
+import { promptTuning } from './promptTuning.js';
+import type { PromptTuningOptions } from './promptTuning.js';
 
 /** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
-export const METHODS = [lora.info, adalora.info, lisa.info, full.info, childTuning.info] as const;
+export const METHODS = [
+  lora.info,
+  adalora.info,
+  lisa.info,
+  full.info,
+  childTuning.info,
+  promptTuning.info,
+] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
-export type MethodConfig = LoraOptions | AdaLoraOptions | LisaOptions | FullOptions | ChildTuningOptions;
+export type MethodConfig =
+  LoraOptions | AdaLoraOptions | LisaOptions | FullOptions | ChildTuningOptions | PromptTuningOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
@@ -32,11 +42,13 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
       return full.attach(config, context);
     case 'child_tuning':
       return childTuning.attach(config, context);
+    case 'prompt_tuning':
+      return promptTuning.attach(config, context);
   }
 }
 
 /** Types of the methods that have to find something out before they attach. */
-export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full, childTuning]
+export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full, childTuning, promptTuning]
   .filter((method) => method.prepare !== undefined)
   .map(({ info }) => info.type);
 
@@ -53,10 +65,14 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
       return full.prepare?.(config, context);
     case 'child_tuning':
       return childTuning.prepare?.(config, context);
+    case 'prompt_tuning':
+      return promptTuning.prepare?.(config, context);
   }
 }
 
-const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, full].flatMap(({ peft }) => peft ?? []);
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, full, promptTuning].flatMap(
+  ({ peft }) => peft ?? [],
+);
 
 /** `peft_type`s of the adapters that can be read. */
 export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.map(({ type }) => type);

@@ -14,6 +14,8 @@ export interface LanguageModel {
   readonly cacheHeads: number;
   readonly headSize: number;
   readonly tiedHead: boolean;
+  /** What token embeddings are multiplied by before the first layer; absent: nothing. */
+  readonly embeddingScale?: number;
   /** Every place where a method may act, in the order of the forward pass. */
   readonly sites: readonly Site[];
   /** Tensors of the checkpoint that are no parameters (stored masks): nothing reads them, and a merged model has none. */

@@ -126,8 +126,7 @@ export function rotaryDecoder(
     const prepared = prepareLayers(form.layers, inputs);
     const keys: Tensor[] = [];
     const values: Tensor[] = [];
-    let x = scope.embedding('model.embed_tokens', inputs.inputIds);
-    if (form.embeddingScale !== undefined) x = mul(x, form.embeddingScale);
+    let x = scope.embedding('model.embed_tokens', inputs.inputIds, form.embeddingScale);
     for (const [layer, { mask, cos, sin }] of prepared.entries()) {
       const at = `model.layers.${layer}`;
       const linear = (name: string, y: Tensor): Tensor => scope.linear(`${at}.${name}`, y);
@@ -179,6 +178,7 @@ export function rotaryDecoder(
     cacheHeads: keyHeads,
     headSize,
     tiedHead,
+    ...(form.embeddingScale === undefined ? {} : { embeddingScale: form.embeddingScale }),
     sites,
     buffers,
     decode,

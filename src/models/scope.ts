@@ -1,5 +1,5 @@
 import { gatherRows } from '../tensor/ops/indexing.js';
-import { add } from '../tensor/ops/elementwise.js';
+import { add, mul } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { layerNorm, rmsNorm } from '../tensor/ops/normalization.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -15,8 +15,11 @@ import { withVirtualTokens } from './virtualTokens.js';
 export interface Scope {
   /** x [..., in] → x Wᵀ + b [..., out] */
   linear(path: string, x: Tensor): Tensor;
-  /** ids [batch, sequence] → [batch, sequence, hidden] */
-  embedding(path: string, ids: Tensor): Tensor;
+  /**
+   * ids [batch, sequence] → [batch, sequence, hidden]
+   * @param scale what the rows of the vocabulary are multiplied by; those of virtual tokens are not
+   */
+  embedding(path: string, ids: Tensor, scale?: number): Tensor;
   /**
    * x [..., hidden] → the same shape
    * @param offset added to the weight: 1 where the model's norms are 1 + w
@@ -68,10 +71,13 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
       const bias = parameter(site, 'bias');
       return finish(site, x, bias === undefined ? product : add(product, bias));
     },
-    embedding(path, ids) {
+    embedding(path, ids, scale) {
       const site = siteAt(path);
       const table = parameter(site, 'weight')!;
-      const lookUp = (known: Tensor): Tensor => finish(site, known, gatherRows(table, known));
+      const lookUp = (known: Tensor): Tensor => {
+        const rows = finish(site, known, gatherRows(table, known));
+        return scale === undefined ? rows : mul(rows, scale);
+      };
       return site === tokenSite ? withVirtualTokens(ids, site.shape[0]!, hooks, phase, lookUp) : lookUp(ids);
     },
     rmsNorm(path, x, epsilon, offset = 0) {

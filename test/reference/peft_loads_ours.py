@@ -3,7 +3,7 @@
     python peft_loads_ours.py MODEL_FOLDER ADAPTER_FOLDER IDS_JSON OUT
 
 OUT (`.json`, or `.safetensors` as logits.py has it) holds `base`, `logits` (adapter applied) and `merged` (after
-merge_and_unload), and what PEFT would otherwise pass over: `missing_keys`, which PEFT would have written for this
+merge_and_unload, where the method has it), and what PEFT would otherwise pass over: `missing_keys`, which PEFT would have written for this
 config and the file lacks; `unexpected_keys`, which the file has and PEFT does not read; `warnings`.
 """
 
@@ -29,8 +29,10 @@ def main(model_folder: str, adapter_folder: str, ids: str, out: str) -> None:
         present = set(file.keys())
     wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     known = wanted | set(get_peft_model_state_dict(model, save_embedding_layers=True))
-    logits = logits_of(model, rows)
-    merged = logits_of(model.merge_and_unload(), rows)
+    # Virtual tokens stand before the row: their logits are left out.
+    logits = [found[-len(row) :] for found, row in zip(logits_of(model, rows), rows, strict=True)]
+    can_merge = not model.active_peft_config.is_prompt_learning
+    merged = {'merged': logits_of(model.merge_and_unload(), rows)} if can_merge else {}
     notes = {
         'missing_keys': sorted(wanted - present),
         'unexpected_keys': sorted(present - known),
@@ -38,7 +40,7 @@ def main(model_folder: str, adapter_folder: str, ids: str, out: str) -> None:
             str(warning.message) for warning in caught if not issubclass(warning.category, FutureWarning)
         ],
     }
-    write_result(out, {'base': base_logits, 'logits': logits, 'merged': merged}, notes)
+    write_result(out, {'base': base_logits, 'logits': logits} | merged, notes)
 
 
 if __name__ == '__main__':

@@ -77,4 +77,10 @@ test("rows beyond the model's positions are said, with the first one's line", as
   );
   assert.match(warning!.message, /^2 rows/);
   assert.deepEqual([warning!.code, warning!.where], ['data.long-rows', { file: 'rows.jsonl', line: 2 }]);
+  const [prompted] = positionWarnings([row(model.maxPositions - 3, 4)], model, [{ hooks: { virtualTokens: 4 } }]);
+  assert.match(prompted!.message, /with 4 virtual tokens before each/);
+  assert.deepEqual(
+    positionWarnings([row(model.maxPositions - 4, 4)], model, [{ hooks: { virtualTokens: 4 } }]),
+    [],
+  );
 });

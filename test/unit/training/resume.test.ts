@@ -6,7 +6,9 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
+import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
+import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
 import { fixture } from '../../support/fixtures.js';
@@ -70,6 +72,21 @@ const cases: Record<string, JobParts> = {
   Adafactor: { method: dropped, options: { ...SMALL, optim: 'adafactor' } },
   'sharpness-aware': { method: dropped, options: { ...SMALL, sam_rho: 0.05 } },
   'full fine-tuning': { method: { type: 'full' }, options: SMALL },
+  AdaLoRA: {
+    method: Value.Parse(AdaLoraOptions, {
+      type: 'adalora',
+      init_r: 4,
+      target_r: 2,
+      tinit: 1,
+      tfinal: 2,
+      deltaT: 2,
+    }),
+    options: SMALL,
+  },
+  'prompt tuning': {
+    method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
+    options: SMALL,
+  },
   LISA: {
     method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
     options: SMALL,

@@ -1,0 +1,183 @@
+import { Type } from '@sinclair/typebox';
+import type { Static } from '@sinclair/typebox';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { Site } from '../models/site.js';
+import { variable } from '../tensor/tensor.js';
+import type { AttachContext, Method, Trainable } from './method.js';
+import { loadByKey } from './parameters.js';
+import { PROMPT_KEY, inspectPrompt, promptConfigFromPeft, promptConfigToPeft } from './promptTuningConfig.js';
+
+/** Prompt tuning's options, under the names and with the meaning of HF PEFT's `PromptTuningConfig`. */
+export const PromptTuningOptions = Type.Object(
+  {
+    type: Type.Literal('prompt_tuning'),
+    num_virtual_tokens: Type.Integer({
+      minimum: 1,
+      default: 20,
+      description: 'How many trained tokens stand before every text; they take up positions of the model.',
+    }),
+    prompt_tuning_init: Type.Union([Type.Literal('RANDOM'), Type.Literal('TEXT'), Type.Literal('SAMPLE_VOCAB')], {
+      default: 'RANDOM',
+      description:
+        'Where they start: `RANDOM`: normal numbers of deviation 1; `TEXT`: the embeddings of `prompt_tuning_init_text`; `SAMPLE_VOCAB`: those of tokens drawn from the vocabulary.',
+    }),
+    prompt_tuning_init_text: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'The text to start from with `TEXT`; its tokens are cut or repeated to `num_virtual_tokens`.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type PromptTuningOptions = Static<typeof PromptTuningOptions>;
+
+/**
+ * Prompt tuning (Lester, Al-Rfou & Constant 2021, section 2): the model sees [P; E(x)], and of all numbers only
+ * P [num_virtual_tokens, hidden] trains. It has no form as weights of the base, so it cannot be merged.
+ */
+export const promptTuning: Method<typeof PromptTuningOptions> = {
+  info: {
+    type: 'prompt_tuning',
+    family: 'additive',
+    place: 'input',
+    title: 'Prompt tuning',
+    summary: 'Learns the embeddings of a few virtual tokens that stand before every text.',
+    paper: {
+      authors: 'Lester, Al-Rfou & Constant',
+      year: 2021,
+      title: 'The Power of Scale for Parameter-Efficient Prompt Tuning',
+      arxiv: '2104.08691',
+    },
+    engines: ['embedded'],
+    mergeable: false,
+    options: PromptTuningOptions,
+  },
+  attach(options, context) {
+    const { model, instance = '' } = context;
+    const count = options.num_virtual_tokens;
+    checkRoom(count, model.maxPositions);
+    const prompt = variable(`${instance}${PROMPT_KEY}`, [count, model.hiddenSize]);
+    const trainables: Trainable[] = [{ variable: prompt, start: startOf(options, context), decays: true }];
+    return {
+      type: 'prompt_tuning',
+      hooks: { virtualTokens: count, virtualEmbeddings: () => prompt },
+      trainables,
+      coverage: {
+        targets: [{ entry: 'virtual tokens', matched: count }],
+        modules: [{ path: PROMPT_KEY, shape: [count, model.hiddenSize], trainable: count * model.hiddenSize }],
+        layersCovered: 0,
+        saves: `adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`,
+        warnings: idleText(options),
+      },
+      save: (values) => ({
+        kind: 'adapter',
+        config: promptConfigToPeft(options, context),
+        tensors: [{ name: PROMPT_KEY, shape: [count, model.hiddenSize], data: values.get(prompt.name)! }],
+      }),
+      load: (tensors, source) => loadByKey(trainables, (name) => name.slice(instance.length), tensors, source),
+    };
+  },
+  peft: { type: 'PROMPT_TUNING', options: promptConfigFromPeft, inspect: inspectPrompt },
+};
+
+/** A text and its continuation need one position each at least. */
+function checkRoom(count: number, maxPositions: number): void {
+  const most = maxPositions - 2;
+  if (count <= most) return;
+  fail({
+    code: 'prompt-tuning.positions',
+    message: `${count} virtual tokens leave no room for a text: the model has ${maxPositions} positions`,
+    expected: `num_virtual_tokens of at most ${most}`,
+    mend: 'Lower num_virtual_tokens.',
+  });
+}
+
+function idleText(options: PromptTuningOptions): Problem[] {
+  if (options.prompt_tuning_init === 'TEXT' || options.prompt_tuning_init_text === undefined) return [];
+  return [
+    {
+      code: 'prompt-tuning.text-unused',
+      severity: 'warning',
+      message: `prompt_tuning_init_text is not used: prompt_tuning_init is ${options.prompt_tuning_init}`,
+      mend: 'Set prompt_tuning_init: TEXT to start from the text, or remove it.',
+    },
+  ];
+}
+
+/** Where P starts: as HF PEFT's `PromptEmbedding` has it. What the options lack is said at once. */
+function startOf(options: PromptTuningOptions, context: AttachContext): Trainable['start'] {
+  const { model } = context;
+  const count = options.num_virtual_tokens;
+  const draws = context.random(PROMPT_KEY);
+  switch (options.prompt_tuning_init) {
+    case 'RANDOM':
+      return () => Float32Array.from({ length: count * model.hiddenSize }, () => draws.normal());
+    case 'SAMPLE_VOCAB': {
+      const ids = Array.from({ length: count }, () => draws.integer(model.vocabSize));
+      return () => embeddingsOf(ids, context);
+    }
+    case 'TEXT': {
+      const ids = textIds(options, context);
+      return () =>
+        embeddingsOf(
+          Array.from({ length: count }, (_, at) => ids[at % ids.length]!),
+          context,
+        );
+    }
+  }
+}
+
+/** The ids of the text to start from, special tokens included, as PEFT takes them. */
+function textIds(options: PromptTuningOptions, { tokenizer, model }: AttachContext): readonly number[] {
+  const text = options.prompt_tuning_init_text;
+  if (text === undefined) {
+    return fail({
+      code: 'prompt-tuning.text',
+      message: 'prompt_tuning_init is TEXT, and there is no prompt_tuning_init_text',
+      expected: 'a text such as "Classify the sentiment of this review:"',
+      mend: 'Add prompt_tuning_init_text, or choose another prompt_tuning_init.',
+    });
+  }
+  if (tokenizer === undefined) {
+    return fail({
+      code: 'prompt-tuning.tokenizer',
+      message: 'prompt_tuning_init is TEXT, and the base model comes without a tokenizer',
+      expected: 'a tokenizer beside the base model',
+      mend: 'Use a model folder with its tokenizer, or prompt_tuning_init: SAMPLE_VOCAB.',
+    });
+  }
+  const ids = tokenizer.encode(text, { addSpecialTokens: true });
+  const outside = ids.find((id) => id >= model.vocabSize);
+  if (ids.length === 0 || outside !== undefined) {
+    fail({
+      code: 'prompt-tuning.text',
+      message:
+        outside === undefined
+          ? `prompt_tuning_init_text ${JSON.stringify(text)} holds no token`
+          : `prompt_tuning_init_text holds the token id ${outside}, and the model's vocabulary ends at ${model.vocabSize - 1}`,
+      expected: "a text of tokens of the model's vocabulary",
+      mend: 'Choose another text.',
+    });
+  }
+  return ids;
+}
+
+/** E(ids): [ids, hidden], as the model's first layer gets them. */
+async function embeddingsOf(ids: readonly number[], { model, read }: AttachContext): Promise<Float32Array> {
+  const { hiddenSize, embeddingScale = 1 } = model;
+  const table = await read(tokenSite(model.sites).weight!);
+  const rows = new Float32Array(ids.length * hiddenSize);
+  for (const [at, id] of ids.entries()) {
+    rows.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), at * hiddenSize);
+  }
+  // In float32, as the graph multiplies.
+  const scale = Math.fround(embeddingScale);
+  return rows.map((value) => value * scale);
+}
+
+/** Sites are in the order of the forward pass: tokens are looked up before positions. */
+function tokenSite(sites: readonly Site[]): Site {
+  return sites.find(({ kind }) => kind === 'embedding')!;
+}

@@ -1,0 +1,136 @@
+import { Value } from '@sinclair/typebox/value';
+import type { Json, JsonObject } from '../common/json.js';
+import { fail, problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { AttachContext } from './method.js';
+import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
+import { PromptTuningOptions } from './promptTuning.js';
+
+/** The one tensor of PEFT's prompt-tuning adapters: [num_virtual_tokens, token_dim]. */
+export const PROMPT_KEY = 'prompt_embeddings';
+
+/** `adapter_config.json` as HF PEFT writes it for prompt tuning, keys sorted. */
+export function promptConfigToPeft(options: PromptTuningOptions, context: AttachContext): JsonObject {
+  const isText = options.prompt_tuning_init === 'TEXT';
+  return {
+    auto_mapping: null,
+    base_model_name_or_path: context.modelName,
+    inference_mode: true,
+    modules_to_save: null,
+    // PEFT fills it in from the base model; prompt tuning does not use it.
+    num_attention_heads: null,
+    num_layers: context.model.layers,
+    num_transformer_submodules: 1,
+    num_virtual_tokens: options.num_virtual_tokens,
+    peft_type: 'PROMPT_TUNING',
+    prompt_tuning_init: options.prompt_tuning_init,
+    prompt_tuning_init_text: isText ? options.prompt_tuning_init_text! : null,
+    revision: context.modelRevision ?? null,
+    task_type: 'CAUSAL_LM',
+    token_dim: context.model.hiddenSize,
+    tokenizer_kwargs: null,
+    // PEFT refuses TEXT without one, though it reads none for a finished adapter.
+    tokenizer_name_or_path: isText ? context.modelName : null,
+  };
+}
+
+/** Keys of PEFT's PromptTuningConfig that say nothing about the arithmetic of a finished adapter. */
+const SILENT = new Set([
+  'peft_type',
+  'task_type',
+  'auto_mapping',
+  'peft_version',
+  'base_model_name_or_path',
+  'revision',
+  'inference_mode',
+  // How it started matters no more.
+  'prompt_tuning_init',
+  'prompt_tuning_init_text',
+  'tokenizer_name_or_path',
+  'tokenizer_kwargs',
+  // The tensor's shape is checked against the base model.
+  'token_dim',
+  'num_attention_heads',
+  'num_layers',
+]);
+
+/**
+ * Prompt tuning's options out of an `adapter_config.json`. Options of PEFT that are off are passed over.
+ *
+ * @throws ProblemError `adapter.config`
+ */
+export function promptConfigFromPeft(
+  config: JsonObject,
+  source: string,
+): { readonly options: PromptTuningOptions; readonly warnings: readonly Problem[] } {
+  const kept: Record<string, Json> = { type: 'prompt_tuning' };
+  for (const [key, value] of Object.entries(config)) {
+    if (SILENT.has(key) || isOff(value)) continue;
+    if (key === 'num_virtual_tokens') kept[key] = value;
+    // 2 is for encoder and decoder, each with virtual tokens of its own.
+    else if (key !== 'num_transformer_submodules' || value !== 1) {
+      fail({
+        code: 'adapter.config',
+        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
+        where: { file: source },
+        mend: 'Train it without this option, on a decoder-only model.',
+      });
+    }
+  }
+  // PEFT has no default here: a file that does not say how many there are is broken.
+  const filled = Object.hasOwn(kept, 'num_virtual_tokens') && Value.Default(PromptTuningOptions, kept);
+  if (!Value.Check(PromptTuningOptions, filled)) {
+    return fail({
+      code: 'adapter.config',
+      message: `num_virtual_tokens: ${JSON.stringify(config['num_virtual_tokens']) ?? 'missing'} is not a value that prompt tuning takes`,
+      where: { file: source },
+      expected: String(PromptTuningOptions.properties.num_virtual_tokens.description),
+    });
+  }
+  return { options: filled, warnings: [] };
+}
+
+function isOff(value: Json): boolean {
+  if (value === null || value === false || value === '') return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}
+
+/** What a prompt-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */
+export function inspectPrompt(adapter: AdapterTensors): Promise<InspectedTensors> {
+  const problems: Problem[] = [];
+  const keys = [...adapter.tensors.keys()];
+  const shape = adapter.tensors.get(PROMPT_KEY)?.shape;
+  const count = countIn(adapter, problems);
+  const width = adapter.config['token_dim'];
+  const fits =
+    shape?.length === 2 &&
+    (count === undefined || shape[0] === count) &&
+    (typeof width !== 'number' || shape[1] === width);
+  if (!fits) {
+    problems.push({
+      code: 'adapter.shape',
+      severity: 'error',
+      message: `${PROMPT_KEY} is ${shape === undefined ? 'missing' : `[${shape.join(', ')}]`}`,
+      where: { file: adapter.weightsFile },
+      expected: `[${count ?? 'num_virtual_tokens'}, ${typeof width === 'number' ? width : 'token_dim'}] by the config`,
+      mend: 'Config and weights belong to different adapters, or the file is incomplete: export the adapter again.',
+    });
+  }
+  return Promise.resolve({
+    r: undefined,
+    alpha: undefined,
+    modules: [],
+    whole: keys.filter((key) => key === PROMPT_KEY),
+    unknown: keys.filter((key) => key !== PROMPT_KEY),
+    problems,
+  });
+}
+
+function countIn(adapter: AdapterTensors, problems: Problem[]): number | undefined {
+  try {
+    return promptConfigFromPeft(adapter.config, adapter.configFile).options.num_virtual_tokens;
+  } catch (error) {
+    problems.push(problemOf(error));
+    return undefined;
+  }
+}

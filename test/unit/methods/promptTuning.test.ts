@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import { readAdapter } from '../../../src/adapters/readAdapter.js';
+import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
+import type { JsonObject } from '../../../src/common/json.js';
+import { makeBatch } from '../../../src/data/batches.js';
+import type { BatchPlan } from '../../../src/data/batches.js';
+import { withPrefix } from '../../../src/data/virtualTokens.js';
+import { createGenerator } from '../../../src/generation/generate.js';
+import type { GeneratedRow } from '../../../src/generation/generate.js';
+import type { GenerateOptions } from '../../../src/generation/options.js';
+import type { Attached, Values } from '../../../src/methods/method.js';
+import { PromptTuningOptions, promptTuning } from '../../../src/methods/promptTuning.js';
+import { promptConfigFromPeft } from '../../../src/methods/promptTuningConfig.js';
+import { trainedFeeds } from '../../../src/methods/trainedFeeds.js';
+import { virtualTokenIds } from '../../../src/models/virtualTokens.js';
+import { gradients } from '../../../src/tensor/grad.js';
+import { createEvaluator } from '../../../src/training/evaluate.js';
+import { batchFeeds, lossGraph } from '../../../src/training/lossGraph.js';
+import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
+import { fixture, largestDifference, readInputIds, readJson, readTensors } from '../../support/fixtures.js';
+import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
+import type { Opened } from '../../support/model.js';
+import { startValues } from '../../support/startValues.js';
+import { UNEVEN, eventsOf, run } from '../training/jobs.js';
+
+const folder = temporaryFolder();
+const TEXT = [7, 90, 33];
+const encoder = { ...tokenizer, encode: () => [...TEXT] };
+
+function optionsOf(options: Partial<PromptTuningOptions>): PromptTuningOptions {
+  return Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', ...options });
+}
+
+function attach(opened: Opened, options: Partial<PromptTuningOptions>): Attached {
+  return promptTuning.attach(optionsOf(options), { ...opened.context, tokenizer: encoder });
+}
+
+/** Virtual tokens with the embeddings of TEXT. */
+async function fromText(opened: Opened): Promise<{ method: Attached; values: Values }> {
+  const method = attach(opened, {
+    num_virtual_tokens: TEXT.length,
+    prompt_tuning_init: 'TEXT',
+    prompt_tuning_init_text: 'three tokens',
+  });
+  return { method, values: await startValues(method.trainables) };
+}
+
+const BASES = {
+  'tiny-llama': fixture('lora-reference', 'tiny-llama'),
+  'tiny-gpt2': fixture('gpt2', 'tiny-gpt2'),
+  'tiny-gemma3': fixture('decoders', 'tiny-gemma3'),
+};
+const llama = await openModel(BASES['tiny-llama']);
+
+for (const [name, base] of Object.entries(BASES)) {
+  test(`${name}: P = E(text) gives the logits and the answers of text + x`, async () => {
+    const opened = await openModel(base);
+    const adapter = await fromText(opened);
+    const rows = [
+      [5, 6, 70, 12, 9],
+      [81, 3, 3, 44, 60],
+    ];
+    const size = opened.model.vocabSize;
+    const whole = await logitsOf(
+      opened,
+      rows.map((row) => [...TEXT, ...row]),
+    );
+    const length = TEXT.length + 5;
+    const expected = rows.flatMap((_, at) => [
+      ...whole.subarray((at * length + TEXT.length) * size, (at + 1) * length * size),
+    ]);
+    const found = await logitsOf(opened, rows, adapter);
+    assert.ok(largestDifference(found, expected) <= 1e-5);
+    assert.ok(largestDifference(found, await logitsOf(opened, rows)) > 1e-2, 'the prompt is seen');
+
+    const prompts = [[5], [17, 3, 95, 54, 8, 20, 33], [64, 2, 90]];
+    const answers = await generated(opened, prompts, { max_new_tokens: 8 }, adapter);
+    const texts = prompts.map((prompt) => [...TEXT, ...prompt]);
+    assert.deepEqual(answers, await generated(opened, texts, { max_new_tokens: 8 }));
+  });
+}
+
+async function generated(
+  opened: Opened,
+  prompts: number[][],
+  options: GenerateOptions,
+  adapter?: { method: Attached; values: Values },
+  positionLimit = 24,
+): Promise<GeneratedRow[]> {
+  const generator = await createGenerator({
+    ...opened,
+    methods: adapter === undefined ? [] : [adapter.method],
+    values: adapter?.values ?? new Map(),
+    positionLimit,
+  });
+  try {
+    return await generator.generate(prompts, options);
+  } finally {
+    await generator.dispose();
+  }
+}
+
+test('virtual tokens take up positions; prompts hold ids of the vocabulary only', async () => {
+  const adapter = await fromText(llama);
+  const [row] = await generated(llama, [[5, 6]], { max_new_tokens: 20 }, adapter, 12);
+  assert.deepEqual([row!.ids.length, row!.reason], [12 - 3 - 2, 'length']);
+  await assert.rejects(
+    generated(llama, [[1, 2, 3, 4, 5, 6, 7, 8, 9]], {}, adapter, 12),
+    problem('generation.prompt-too-long', 'at most 8 tokens'),
+  );
+  await assert.rejects(generated(llama, [[128]], {}, adapter), problem('generation.token', '128'));
+  await assert.rejects(generated(llama, [[1]], {}, adapter, 4), problem('generation.position-limit', 'from 5'));
+});
+
+test('a repetition penalty does not see virtual tokens', async () => {
+  const adapter = await fromText(llama);
+  const options = { max_new_tokens: 15, repetition_penalty: 1e6 };
+  const [row] = await generated(llama, [[5]], options, adapter);
+  assert.equal(new Set([5, ...row!.ids]).size, 16);
+  assert.ok(row!.ids.every((id) => id < llama.model.vocabSize));
+});
+
+test('padded and packed rows with virtual tokens have the loss and the gradient of rows alone', async () => {
+  const { method, values } = await fromText(llama);
+  const [prompt] = method.trainables.map(({ variable }) => variable);
+  const rows = UNEVEN.slice(0, 5);
+  const prefixed = withPrefix(rows, virtualTokenIds([method.hooks], llama.model.vocabSize));
+  const { lossSum } = lossGraph(llama.model, [method.hooks], { training: false, positionLimit: 64 });
+  const [gradient] = gradients(lossSum, [prompt!]);
+  const program = await llama.runtime.compile({ loss: lossSum, gradient: gradient! }, llama.weights);
+  const measure = async (plan: BatchPlan): Promise<{ loss: number; gradient: Float32Array }> => {
+    const feeds = { ...batchFeeds(makeBatch(prefixed, plan)), ...trainedFeeds([method], values, program.reads) };
+    const results = await program.run(feeds);
+    return {
+      loss: Number(results['loss']!.data[0]),
+      gradient: Float32Array.from(results['gradient']!.data as Float32Array),
+    };
+  };
+  const alone: Awaited<ReturnType<typeof measure>>[] = [];
+  for (const row of rows.keys()) alone.push(await measure([[row]]));
+  const loss = alone.reduce((sum, each) => sum + each.loss, 0);
+  const total = alone[0]!.gradient.map((_, at) => alone.reduce((sum, each) => sum + each.gradient[at]!, 0));
+  assert.ok(total.every((value) => value !== 0));
+  for (const plan of [
+    [[0], [1], [2], [3], [4]],
+    [
+      [0, 1, 2],
+      [3, 4],
+    ],
+  ]) {
+    const together = await measure(plan);
+    assert.ok(Math.abs(together.loss - loss) <= 1e-4 * loss);
+    assert.ok(largestDifference(together.gradient, total) <= 1e-4 * Math.max(...total.map(Math.abs)));
+  }
+  await program.dispose();
+
+  // The labels are those of the rows: the loss is that of text + x with the text unsupervised.
+  const evaluator = await createEvaluator({ ...llama, methods: [], positionLimit: 64, batchSize: 2 });
+  const text = await evaluator.evaluate(withPrefix(rows, TEXT), new Map());
+  await evaluator.dispose();
+  assert.ok(Math.abs(text.loss * text.supervisedTokens - loss) <= 1e-4 * loss);
+});
+
+test('only P trains, and a run lowers the loss', async () => {
+  const method = attach(llama, { num_virtual_tokens: 4 });
+  assert.deepEqual(
+    method.trainables.map(({ variable }) => [variable.name, variable.shape]),
+    [['prompt_embeddings', [4, 32]]],
+  );
+  assert.equal(method.hooks.parameter, undefined);
+  assert.equal(method.hooks.output, undefined);
+  assert.equal(method.merge, undefined);
+  const { events, reason, values } = await run(llama, {
+    method: optionsOf({ num_virtual_tokens: 4, prompt_tuning_init: 'SAMPLE_VOCAB' }),
+    validation: UNEVEN,
+    options: {
+      per_device_train_batch_size: 4,
+      learning_rate: 0.1,
+      max_steps: 20,
+      eval_steps: 20,
+    },
+  });
+  assert.equal(reason, 'completed');
+  assert.deepEqual([...values.keys()], ['prompt_embeddings']);
+  const losses = eventsOf(events, 'evaluation').map(({ loss }) => loss);
+  assert.ok(losses.at(-1)! < losses[0]!, losses.join());
+});
+
+test('where P starts', async () => {
+  const table = await llama.context.read('model.embed_tokens.weight');
+  const row = (id: number): number[] => [...table.subarray(32 * id, 32 * (id + 1))];
+  const start = async (options: Partial<PromptTuningOptions>): Promise<number[][]> => {
+    const [values] = (await startValues(attach(llama, options).trainables)).values();
+    return Array.from({ length: values!.length / 32 }, (_, at) => [...values!.subarray(32 * at, 32 * (at + 1))]);
+  };
+  const text = { prompt_tuning_init: 'TEXT', prompt_tuning_init_text: 'three tokens' } as const;
+  assert.deepEqual(await start({ ...text, num_virtual_tokens: 2 }), [7, 90].map(row));
+  assert.deepEqual(await start({ ...text, num_virtual_tokens: 7 }), [7, 90, 33, 7, 90, 33, 7].map(row));
+
+  const vocabulary = new Set(Array.from({ length: 128 }, (_, id) => row(id).join()));
+  const sampled = await start({ num_virtual_tokens: 20, prompt_tuning_init: 'SAMPLE_VOCAB' });
+  assert.ok(sampled.every((each) => vocabulary.has(each.join())));
+  assert.ok(new Set(sampled.map(String)).size > 10, 'they differ');
+
+  const normal = (await start({ num_virtual_tokens: 60 })).flat();
+  const mean = normal.reduce((sum, value) => sum + value, 0) / normal.length;
+  const variance = normal.reduce((sum, value) => sum + (value - mean) ** 2, 0) / normal.length;
+  assert.ok(Math.abs(mean) < 0.1 && Math.abs(variance - 1) < 0.15, `${mean}, ${variance}`);
+});
+
+test('options that cannot be', () => {
+  const text = { prompt_tuning_init: 'TEXT' } as const;
+  const attachWith = (options: Partial<PromptTuningOptions>, more: object): (() => Attached) => {
+    return () => promptTuning.attach(optionsOf(options), { ...llama.context, ...more });
+  };
+  const given = { ...text, prompt_tuning_init_text: 'x' };
+  assert.throws(attachWith(given, {}), problem('prompt-tuning.tokenizer', 'without a tokenizer'));
+  assert.throws(
+    attachWith(text, { tokenizer: encoder }),
+    problem('prompt-tuning.text', 'no prompt_tuning_init_text'),
+  );
+  assert.throws(attachWith(given, { tokenizer }), problem('prompt-tuning.text', 'holds no token'));
+  const other = { ...encoder, encode: () => [128] };
+  assert.throws(attachWith(given, { tokenizer: other }), problem('prompt-tuning.text', '128'));
+  const most = llama.model.maxPositions - 2;
+  assert.equal(attach(llama, { num_virtual_tokens: most }).hooks.virtualTokens, most);
+  assert.throws(
+    attachWith({ num_virtual_tokens: most + 1 }, {}),
+    problem('prompt-tuning.positions', `at most ${most}`),
+  );
+  const [warning] = attach(llama, { prompt_tuning_init_text: 'x' }).coverage.warnings;
+  assert.equal(warning!.code, 'prompt-tuning.text-unused');
+});
+
+for (const [name, base] of [
+  ['llama', BASES['tiny-llama']],
+  ['gemma3', BASES['tiny-gemma3']],
+] as const) {
+  test(`PEFT's adapter on ${name} gives PEFT's logits, and is written back as it was`, async () => {
+    const source = fixture('prompt-tuning', name);
+    const file = `${source}/logits.safetensors`;
+    const opened = await openModel(base);
+    const { method, values, warnings } = await attachAdapter(opened, source);
+    assert.deepEqual(warnings, []);
+    const found = await logitsOf(opened, await readInputIds(file), { method, values });
+    const expected = (await readTensors(file)).get('logits')!.data;
+    assert.ok(largestDifference(found, expected) <= 1e-4, String(largestDifference(found, expected)));
+
+    const saved = method.save(values);
+    assert.ok(saved.kind === 'adapter');
+    const config = await readJson(`${source}/adapter_config.json`);
+    assert.deepEqual(
+      {
+        ...saved.config,
+        num_attention_heads: config['num_attention_heads'],
+        peft_version: config['peft_version'],
+      },
+      // How it started is not kept.
+      { ...config, prompt_tuning_init: 'RANDOM' },
+    );
+    const out = `${folder}/${name}`;
+    await writeAdapter(out, saved, { tokenizer, card: '' });
+    const again = await readAdapter(out);
+    assert.deepEqual(await again.loadTensors(), await (await readAdapter(source)).loadTensors());
+  });
+}
+
+test('inspecting', async () => {
+  const found = await inspectAdapter(fixture('prompt-tuning', 'llama'));
+  assert.deepEqual(found.problems, []);
+  assert.deepEqual([found.method, found.trainable, found.modules], ['prompt_tuning', 3 * 32, []]);
+  assert.deepEqual(found.whole, [{ key: 'prompt_embeddings', shape: [3, 32], trainable: 96 }]);
+  const adapter = await readAdapter(fixture('prompt-tuning', 'llama'));
+  const codes = async (config: object, tensors = adapter.tensors): Promise<string[]> => {
+    const inspected = await promptTuning.peft!.inspect({
+      ...adapter,
+      tensors,
+      config: { ...adapter.config, ...config },
+    });
+    return inspected.problems.map(({ code }) => code);
+  };
+  assert.deepEqual(await codes({ num_virtual_tokens: 4 }), ['adapter.shape']);
+  assert.deepEqual(await codes({ token_dim: 31 }), ['adapter.shape']);
+  assert.deepEqual(await codes({}, new Map()), ['adapter.shape']);
+  assert.deepEqual(await codes({ modules_to_save: ['lm_head'] }), ['adapter.config']);
+});
+
+test("configs that change PEFT's arithmetic, or say too little, are refused", () => {
+  const config = { peft_type: 'PROMPT_TUNING', num_virtual_tokens: 3, prompt_tuning_init: 'TEXT' };
+  assert.deepEqual(promptConfigFromPeft(config, 'x').options, optionsOf({ num_virtual_tokens: 3 }));
+  const refused: JsonObject[] = [
+    { num_transformer_submodules: 2 },
+    { modules_to_save: ['lm_head'] },
+    { num_virtual_tokens: 0 },
+    { num_virtual_tokens: null },
+    { num_virtual_tokens: 1.5 },
+    { something_new: true },
+  ];
+  for (const more of refused) {
+    assert.throws(() => promptConfigFromPeft({ ...config, ...more }, 'x'), problem('adapter.config'));
+  }
+});
