@@ -37,7 +37,7 @@ export function modelCard({ baseModel, method, metrics, steps }: CardFacts): str
     '|---|---|',
     `| method | ${method.type} |`,
     `| base model | ${cell(inline(name))} |`,
-    `| trainable parameters | ${trainable.toLocaleString('en-US')} in ${modules.length} modules of ${layersCovered} layers |`,
+    `| trainable parameters | ${trainable.toLocaleString('en-US')} in ${modules.length} modules${layersCovered > 0 ? ` of ${layersCovered} layers` : ''} |`,
     `| optimizer steps | ${steps} |\n`,
     ...(measured.length === 0
       ? ['It was not evaluated on held-out rows.\n']

@@ -52,7 +52,7 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
     writeFile(path.join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
   for (const [name, bytes] of contents.tokenizerFiles) await writeFile(path.join(folder, name), bytes);
   if (contents.generationConfig !== undefined) await json('generation_config.json', contents.generationConfig);
-  await json('config.json', withDtype(contents.config, tensors));
+  await writeFile(path.join(folder, 'config.json'), configText(withDtype(contents.config, tensors)));
 
   const shards = inShards(tensors, contents.maxShardBytes ?? MAX_SHARD_BYTES);
   const number = (at: number): string => String(at).padStart(5, '0');
@@ -74,6 +74,13 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
     metadata: { total_size: modelBytes(tensors) },
     weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
   });
+}
+
+/** Gemma 2's caps: Transformers refuses a whole number, which is what JavaScript makes of 30.0. */
+const FLOAT_KEYS = /^(\s*"(?:attn|final)_logit_softcapping": \d+)(,?)$/gm;
+
+function configText(config: JsonObject): string {
+  return `${JSON.stringify(config, undefined, 2).replace(FLOAT_KEYS, '$1.0$2')}\n`;
 }
 
 function tensorBytes({ shape, dtype }: TensorToWrite): number {

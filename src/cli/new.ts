@@ -79,6 +79,13 @@ function checkName(file: string): void {
 
 function methodType(name: string): MethodType {
   const found = METHODS.find(({ type }) => type === name);
+  if (found !== undefined && 'guides' in found) {
+    return fail({
+      code: 'cli.method-alone',
+      message: `${name} trains nothing of its own: it guides the methods listed before it`,
+      mend: `Write a run file for another method, then make it a list: method: [{ type: lora }, { type: ${name} }].`,
+    });
+  }
   if (found !== undefined) return found.type;
   const names = METHODS.map(({ type }) => type);
   return unknownName('method', name, names, 'peft-studio methods');

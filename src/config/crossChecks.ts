@@ -1,4 +1,5 @@
 import { nearestName } from '../common/nearest.js';
+import { METHODS } from '../methods/registry.js';
 import type { Place, Problem } from '../common/problem.js';
 import { escapeLoneDots, looksLikeRegex, regexFault } from './patterns.js';
 import type { MethodConfig, RunConfig } from './schema.js';
@@ -75,6 +76,11 @@ function methodProblems(methods: readonly MethodConfig[], placeOf: PlaceOf): Pro
   ]);
 }
 
+/** Whether a method only guides how others train. */
+function guides({ type }: MethodConfig): boolean {
+  return METHODS.some((method) => method.type === type && 'guides' in method);
+}
+
 function combinationProblems(methods: readonly MethodConfig[], i: number, placeOf: PlaceOf): Problem[] {
   const type = methods[i]?.type;
   const where = placeOf(['method', i, 'type']);
@@ -91,13 +97,25 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
       },
     ];
   }
-  if (type === 'full' && methods.length > 1) {
+  const acting = methods.filter((other) => !guides(other));
+  if ((type === 'full' || type === 'lisa') && acting.length > 1) {
     return [
       {
         code: 'config.full-with-others',
-        message: '`full` trains every weight already; another method beside it has nothing frozen to adapt',
+        message: `\`${type}\` trains the model's own weights; another method beside it has nothing frozen to adapt`,
         where,
-        mend: 'Keep `full` or the other methods.',
+        mend: `Keep \`${type}\` or the other methods.`,
+      },
+    ];
+  }
+  if (methods[i] !== undefined && guides(methods[i]) && methods.slice(0, i).every(guides)) {
+    return [
+      {
+        code: 'config.method-alone',
+        message: `\`${type}\` trains nothing of its own: it guides the methods listed before it`,
+        where,
+        expected: 'a method before it in the list',
+        mend: `List it after another method: \`method: [{ type: lora }, { type: ${type} }]\`.`,
       },
     ];
   }

@@ -24,6 +24,7 @@ import { createRunFolder, openRunFolder } from './runFolder.js';
 import { saveResult } from './saveResult.js';
 import {
   attachMethods,
+  checkHeldOut,
   checkTokenIds,
   openModel,
   parameterCount,
@@ -56,6 +57,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     hub,
   });
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
+  checkHeldOut(config.training, dataset.validation.length, run.file);
   const plan = {
     train: dataset.train,
     options: config.training,
@@ -200,6 +202,7 @@ function coverageOf(
     saves: parts.map((part) => part.saves).join('; '),
     warnings: [
       ...parts.flatMap((part) => part.warnings),
+      ...(opened.model.warnings ?? []),
       ...vocabularyWarnings(opened.model, opened.tokenizer),
       ...inputWarnings,
     ],

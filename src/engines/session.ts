@@ -1,7 +1,7 @@
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
-import type { MethodConfig } from '../config/schema.js';
+import type { MethodConfig, TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
 import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
 import { PREPARED_TYPES, attachMethod, prepareMethod } from '../methods/registry.js';
@@ -134,6 +134,25 @@ export function checkTokenIds(examples: readonly Example[], { model, checkpoint 
       mend: `The tokenizer does not belong to the model ${checkpoint.source}, or its vocabulary was never resized.`,
     });
   }
+}
+
+/**
+ * A share of few rows may come to none: then nothing is evaluated, and nothing that goes by evaluations can happen.
+ * @throws ProblemError `data.no-held-out`
+ */
+export function checkHeldOut(
+  options: Pick<TrainingOptions, 'early_stopping_patience' | 'load_best_model_at_end'>,
+  rows: number,
+  file: string,
+): void {
+  if (rows > 0 || (options.early_stopping_patience === undefined && !options.load_best_model_at_end)) return;
+  fail({
+    code: 'data.no-held-out',
+    message: 'early stopping and the best model go by evaluations, and no rows are held out',
+    where: { file },
+    expected: 'at least one held-out row',
+    mend: 'Raise data.validation_split, or give data.validation.',
+  });
 }
 
 /** What a vocabulary that does not fit the model would lead to: ids without an embedding. */

@@ -1,22 +1,15 @@
-import { Value } from '@sinclair/typebox/value';
-import type { Json, JsonObject } from '../common/json.js';
-import { fail, problemOf } from '../common/problem.js';
+import type { JsonObject } from '../common/json.js';
+import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
 import { PEFT_PREFIX } from './loraParameters.js';
+import { LORA_KNOWN_OFF, optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
-/** Keys of PEFT's AdaLoraConfig that say nothing about the arithmetic of a finished adapter, or that AdaLoRA ignores. */
-const SILENT = new Set([
-  'peft_type',
-  'task_type',
-  'auto_mapping',
-  'peft_version',
-  'base_model_name_or_path',
-  'revision',
-  'inference_mode',
+/** Further keys of PEFT's AdaLoraConfig that say nothing about the arithmetic, or that AdaLoRA ignores. */
+const SILENT: ReadonlySet<string> = new Set([
   'fan_in_fan_out',
   'init_lora_weights',
   'megatron_core',
@@ -29,47 +22,34 @@ const SILENT = new Set([
   'qalora_group_size',
 ]);
 
-/** Options that an empty list or text leaves unset in PEFT. */
-const OPTIONAL = new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern']);
+/** LoRA's, and PEFT's configs of starts that AdaLoRA does not have. */
+const KNOWN_OFF: ReadonlySet<string> = new Set([
+  ...LORA_KNOWN_OFF,
+  'loftq_config',
+  'eva_config',
+  'corda_config',
+  'lora_ga_config',
+  'runtime_config',
+  'modules_to_save',
+]);
 
 /**
- * AdaLoRA's options out of an `adapter_config.json`. Options of PEFT that are off are passed over.
- *
+ * AdaLoRA's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
  * @throws ProblemError `adapter.config`
  */
 export function adaLoraConfigFromPeft(
-  config: JsonObject,
+  { bias, ...config }: JsonObject,
   source: string,
 ): { readonly options: AdaLoraOptions; readonly warnings: readonly Problem[] } {
-  const kept: Record<string, Json> = { type: 'adalora' };
-  for (const [key, value] of Object.entries(config)) {
-    if (SILENT.has(key) || value === null || (OPTIONAL.has(key) && isOff(value))) continue;
-    if (Object.hasOwn(AdaLoraOptions.properties, key)) kept[key] = value;
-    else if (!isOff(value)) {
-      fail({
-        code: 'adapter.config',
-        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
-        where: { file: source },
-        mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
-      });
-    }
-  }
-  const filled = Value.Default(AdaLoraOptions, kept);
-  if (!Value.Check(AdaLoraOptions, filled)) {
-    const [first] = Value.Errors(AdaLoraOptions, filled);
-    fail({
-      code: 'adapter.config',
-      message: `${first?.path.slice(1) ?? 'the config'}: ${JSON.stringify(first?.value)} is not a value that AdaLoRA takes`,
-      where: { file: source },
-      expected: String(first?.schema['description'] ?? first?.message),
-    });
-  }
-  return { options: filled, warnings: [] };
-}
-
-function isOff(value: Json): boolean {
-  if (value === false || value === 0 || value === '' || value === 'none') return true;
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return optionsFromPeft(bias === 'none' || bias === undefined ? config : { ...config, bias }, source, {
+    schema: AdaLoraOptions,
+    type: 'adalora',
+    title: 'AdaLoRA',
+    silent: SILENT,
+    knownOff: KNOWN_OFF,
+    optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern']),
+    mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
+  });
 }
 
 const PART = /^(?:base_model\.model\.)?(.+)\.lora_([ABE])$/;

@@ -74,6 +74,7 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
     },
     engines: ['embedded'],
     mergeable: false,
+    guides: true,
     options: ChildTuningOptions,
   },
   async prepare(options, context) {

@@ -21,6 +21,8 @@ export interface MethodInfo<Options extends TObject = TObject> {
   readonly paper: Citation;
   readonly engines: readonly ('embedded' | 'huggingface')[];
   readonly mergeable: boolean;
+  /** It trains nothing of its own but guides the methods listed before it. */
+  readonly guides?: true;
   /** TypeBox schema of the options, `type` included. */
   readonly options: Options;
 }

@@ -31,7 +31,8 @@ export type LisaOptions = Static<typeof LisaOptions>;
 /**
  * LISA (Pan et al. 2024, algorithm 1): embeddings, last norm and head always train, of the layers between them only
  * `lisa_activated_layers`, drawn anew without replacement every `lisa_interval_steps` steps, each as likely as any other.
- * Layers that rest have neither gradients nor optimizer slots; those that never trained stay mapped from the base.
+ * Layers that rest have neither gradients nor optimizer slots; those that never trained stay mapped from the base. A layer
+ * that is drawn anew starts its optimizer from zero, corrections included.
  */
 export const lisa: Method<typeof LisaOptions> = {
   info: {
@@ -84,6 +85,13 @@ export const lisa: Method<typeof LisaOptions> = {
       hooks: { parameter: (site, kind, base) => moves(site, kind)?.variable ?? base },
       trainables,
       active: () => new Set([...siteOf].flatMap(([variable, site]) => (isIn(drawn, site) ? [variable] : []))),
+      startedAfter(variable) {
+        const site = siteOf.get(variable)!;
+        if (site.layer === undefined) return 0;
+        let first = period;
+        while (first > 0 && isIn(draw(first - 1), site)) first--;
+        return first * interval;
+      },
       beforeStep(at) {
         const next = periodOf(at);
         if (next === period) return 'keep';

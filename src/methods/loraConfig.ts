@@ -1,11 +1,11 @@
-import { Value } from '@sinclair/typebox/value';
-import type { Json, JsonObject } from '../common/json.js';
+import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import type { AttachContext } from './method.js';
 import { LoraOptions } from './lora.js';
 import { takesPair } from './lowRankPair.js';
+import { LORA_KNOWN_OFF, optionsFromPeft } from './peftConfig.js';
 import { matchesAny } from './targets.js';
 
 /** `adapter_config.json` as HF PEFT writes it for LoRA, keys sorted. */
@@ -48,111 +48,47 @@ export function moduleNames(adapted: readonly Site[], all: readonly Site[]): str
   return selected.length === adapted.length ? short : adapted.map((site) => site.path);
 }
 
-/** Keys of PEFT's LoraConfig that say nothing about the arithmetic of a finished adapter. */
-const SILENT = new Set([
-  'peft_type',
-  'task_type',
-  'auto_mapping',
-  'peft_version',
-  'base_model_name_or_path',
-  'revision',
-  'inference_mode',
+/** Further keys of PEFT's LoraConfig that say nothing about the arithmetic of a finished adapter. */
+const SILENT: ReadonlySet<string> = new Set([
   // PEFT goes by the module: it corrects a value that does not fit.
   'fan_in_fan_out',
+  // How it started matters no more.
+  'init_lora_weights',
   'megatron_core',
   'loftq_config',
   'eva_config',
   'corda_config',
   'lora_ga_config',
   'runtime_config',
+  // A size that belongs to an option which is off.
+  'qalora_group_size',
 ]);
 
 /**
- * LoRA's options out of an `adapter_config.json`. A key that is not known is passed over with a warning while it
- * holds an "off" value, and stops the load when it would change the arithmetic (`use_dora: true`).
- *
+ * LoRA's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
  * @throws ProblemError `adapter.config`
  */
 export function loraConfigFromPeft(
   config: JsonObject,
   source: string,
 ): { readonly options: LoraOptions; readonly warnings: readonly Problem[] } {
-  const known = LoraOptions.properties;
-  const kept: Record<string, Json> = { type: 'lora' };
-  const warnings: Problem[] = [];
-  for (const [key, value] of Object.entries(config)) {
-    if (SILENT.has(key) || value === null || (OPTIONAL.has(key) && isEmpty(value))) continue;
-    if (key === 'init_lora_weights') {
-      // How it started matters no more, but PiSSA and its kin changed the base they were trained on.
-      if (typeof value === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(value)) {
-        fail({
-          code: 'adapter.config',
-          message: `the adapter started from a changed base (init_lora_weights: ${value})`,
-          where: { file: source },
-          mend: 'Convert it to a plain LoRA in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…).',
-        });
-      }
-      continue;
-    }
-    if (Object.hasOwn(known, key)) kept[key] = value;
-    else if (isOff(value)) {
-      if (!KNOWN_OFF.has(key)) {
-        warnings.push({
-          code: 'adapter.unknown-key',
-          severity: 'warning',
-          message: `the key '${key}' is not known here and was passed over: its value ${JSON.stringify(value)} switches it off`,
-          where: { file: source },
-        });
-      }
-    } else if (KNOWN_NUMBERS.has(key)) {
-      continue;
-    } else {
-      fail({
-        code: 'adapter.config',
-        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
-        where: { file: source },
-        mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
-      });
-    }
-  }
-  const filled = Value.Default(LoraOptions, kept);
-  if (!Value.Check(LoraOptions, filled)) {
-    const [first] = Value.Errors(LoraOptions, filled);
+  const { init_lora_weights: init } = config;
+  // PiSSA and its kin changed the base that the adapter was trained on.
+  if (typeof init === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(init)) {
     fail({
       code: 'adapter.config',
-      message: `${first?.path.slice(1) ?? 'the config'}: ${JSON.stringify(first?.value)} is not a value that LoRA takes`,
+      message: `the adapter started from a changed base (init_lora_weights: ${init})`,
       where: { file: source },
-      expected: String(first?.schema['description'] ?? first?.message),
+      mend: 'Convert it to a plain LoRA in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…).',
     });
   }
-  return { options: filled, warnings };
-}
-
-/** Options of PEFT that are off in this value; not worth a warning when they are. */
-const KNOWN_OFF = new Set([
-  'use_dora',
-  'use_qalora',
-  'use_bdlora',
-  'ensure_weight_tying',
-  'lora_bias',
-  'layer_replication',
-  'target_parameters',
-  'trainable_token_indices',
-  'alora_invocation_tokens',
-  'arrow_config',
-]);
-
-/** Options that an empty list or text leaves unset in PEFT. */
-const OPTIONAL = new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']);
-
-/** Sizes that belong to options which are off. */
-const KNOWN_NUMBERS = new Set(['qalora_group_size']);
-
-function isOff(value: Json): boolean {
-  return value === null || value === false || value === 0 || isEmpty(value);
-}
-
-function isEmpty(value: Json): boolean {
-  if (value === '') return true;
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return optionsFromPeft(config, source, {
+    schema: LoraOptions,
+    type: 'lora',
+    title: 'LoRA',
+    silent: SILENT,
+    knownOff: LORA_KNOWN_OFF,
+    optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']),
+    mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
+  });
 }

@@ -104,6 +104,11 @@ export interface Attached {
    * their optimizer slots.
    */
   active?(): ReadonlySet<Variable>;
+  /**
+   * Optimizer steps of the run that were taken before a trainable began to train without a pause until now: its
+   * optimizer slots are as old as that. Default: 0.
+   */
+  startedAfter?(trainable: Variable): number;
   /** Whether `report` has news after this step beside those at evaluations. */
   reportsAfter?(at: StepPlace): boolean;
   /** Numbers per site for the panel, computed from present values (of trainables and state). */

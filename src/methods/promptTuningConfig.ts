@@ -1,8 +1,8 @@
-import { Value } from '@sinclair/typebox/value';
-import type { Json, JsonObject } from '../common/json.js';
+import type { JsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext } from './method.js';
+import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 import { PromptTuningOptions } from './promptTuning.js';
 
@@ -34,15 +34,8 @@ export function promptConfigToPeft(options: PromptTuningOptions, context: Attach
   };
 }
 
-/** Keys of PEFT's PromptTuningConfig that say nothing about the arithmetic of a finished adapter. */
-const SILENT = new Set([
-  'peft_type',
-  'task_type',
-  'auto_mapping',
-  'peft_version',
-  'base_model_name_or_path',
-  'revision',
-  'inference_mode',
+/** Further keys of PEFT's PromptTuningConfig that say nothing about the arithmetic of a finished adapter. */
+const SILENT: ReadonlySet<string> = new Set([
   // How it started matters no more.
   'prompt_tuning_init',
   'prompt_tuning_init_text',
@@ -55,44 +48,34 @@ const SILENT = new Set([
 ]);
 
 /**
- * Prompt tuning's options out of an `adapter_config.json`. Options of PEFT that are off are passed over.
- *
+ * Prompt tuning's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
  * @throws ProblemError `adapter.config`
  */
 export function promptConfigFromPeft(
-  config: JsonObject,
+  { num_transformer_submodules: submodules, ...config }: JsonObject,
   source: string,
 ): { readonly options: PromptTuningOptions; readonly warnings: readonly Problem[] } {
-  const kept: Record<string, Json> = { type: 'prompt_tuning' };
-  for (const [key, value] of Object.entries(config)) {
-    if (SILENT.has(key) || isOff(value)) continue;
-    if (key === 'num_virtual_tokens') kept[key] = value;
-    // 2 is for encoder and decoder, each with virtual tokens of its own.
-    else if (key !== 'num_transformer_submodules' || value !== 1) {
-      fail({
-        code: 'adapter.config',
-        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
-        where: { file: source },
-        mend: 'Train it without this option, on a decoder-only model.',
-      });
-    }
-  }
   // PEFT has no default here: a file that does not say how many there are is broken.
-  const filled = Object.hasOwn(kept, 'num_virtual_tokens') && Value.Default(PromptTuningOptions, kept);
-  if (!Value.Check(PromptTuningOptions, filled)) {
+  if (typeof config['num_virtual_tokens'] !== 'number') {
+    const { num_virtual_tokens: count = 'missing' } = config;
     return fail({
       code: 'adapter.config',
-      message: `num_virtual_tokens: ${JSON.stringify(config['num_virtual_tokens']) ?? 'missing'} is not a value that prompt tuning takes`,
+      message: `num_virtual_tokens: ${JSON.stringify(count)} is not a value that prompt tuning takes`,
       where: { file: source },
       expected: String(PromptTuningOptions.properties.num_virtual_tokens.description),
     });
   }
-  return { options: filled, warnings: [] };
-}
-
-function isOff(value: Json): boolean {
-  if (value === null || value === false || value === '') return true;
-  return typeof value === 'object' && Object.keys(value).length === 0;
+  // 2 is for encoder and decoder, each with virtual tokens of its own.
+  const single = submodules === undefined || submodules === null || submodules === 1;
+  return optionsFromPeft(single ? config : { ...config, num_transformer_submodules: submodules }, source, {
+    schema: PromptTuningOptions,
+    type: 'prompt_tuning',
+    title: 'prompt tuning',
+    silent: SILENT,
+    knownOff: new Set(['modules_to_save']),
+    optional: new Set(),
+    mend: 'Train it without this option, on a decoder-only model.',
+  });
 }
 
 /** What a prompt-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */

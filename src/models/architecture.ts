@@ -1,4 +1,5 @@
 import type { JsonObject } from '../common/json.js';
+import type { Problem } from '../common/problem.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Scope } from './scope.js';
 import type { Site } from './site.js';
@@ -14,6 +15,8 @@ export interface LanguageModel {
   readonly cacheHeads: number;
   readonly headSize: number;
   readonly tiedHead: boolean;
+  /** What of its config is not done here, to be said before a run. */
+  readonly warnings?: readonly Problem[];
   /** What token embeddings are multiplied by before the first layer; absent: nothing. */
   readonly embeddingScale?: number;
   /** Every place where a method may act, in the order of the forward pass. */
@@ -58,6 +61,8 @@ export interface DecoderOutputs {
 /** One architecture: which `model_type`s of `config.json` it reads and how. */
 export interface Architecture {
   readonly modelTypes: readonly string[];
+  /** Keys of its config that ask for dropout, which is not applied here, each with what an absent key stands for. */
+  readonly dropouts: Readonly<Record<string, number>>;
   /**
    * Reads `config.json`, checks it against the checkpoint's tensors.
    * @param tensors shape of every tensor by its Hugging Face name

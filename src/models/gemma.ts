@@ -15,6 +15,7 @@ import { rotaryDecoder } from './rotaryDecoder.js';
  */
 export const gemma: Architecture = {
   modelTypes: ['gemma', 'gemma2', 'gemma3_text'],
+  dropouts: { attention_dropout: 0 },
   read(config, tensors, source) {
     const read = configReader(config, source);
     const modelType = read.text('model_type', 'gemma');

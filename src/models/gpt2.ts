@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { Architecture, DecoderInputs, DecoderOutputs } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
 import type { ConfigReader } from './configReader.js';
+import { checkTensor } from './checkTensor.js';
 import { configReader } from './configReader.js';
 import type { Scope } from './scope.js';
 import type { Site } from './site.js';
@@ -18,6 +19,7 @@ import { parameterShape } from './site.js';
  */
 export const gpt2: Architecture = {
   modelTypes: ['gpt2'],
+  dropouts: { embd_pdrop: 0.1, attn_pdrop: 0.1, resid_pdrop: 0.1 },
   read(config, tensors, source) {
     const read = configReader(config, source);
     const activation = readActivation(read, source);
@@ -171,23 +173,6 @@ function readScale(read: ConfigReader, headSize: number): (layer: number) => num
   const all = read.flag('scale_attn_weights', true) ? 1 / Math.sqrt(headSize) : 1;
   const byLayer = read.flag('scale_attn_by_inverse_layer_idx', false);
   return (layer) => (byLayer ? all / (layer + 1) : all);
-}
-
-function checkTensor(
-  tensors: ReadonlyMap<string, readonly number[]>,
-  name: string,
-  shape: readonly number[],
-  source: string,
-): void {
-  const found = tensors.get(name);
-  if (found?.join() === shape.join()) return;
-  fail({
-    code: 'model.tensor',
-    message: `the checkpoint's tensor ${name} is ${found === undefined ? 'missing' : `[${found.join(', ')}]`}`,
-    where: { file: source },
-    expected: `[${shape.join(', ')}] by the model's config`,
-    mend: 'Weights and config belong to different models, or the checkpoint is incomplete: fetch it again.',
-  });
 }
 
 /** A learned position beyond the last one does not exist, so nothing could be computed for it. */

@@ -9,6 +9,7 @@ import { rotaryDecoder } from './rotaryDecoder.js';
 /** Llama 1–3, SmolLM, Mistral: pre-norm decoder with rotary positions and a gated feed-forward part. */
 export const llama: Architecture = {
   modelTypes: ['llama', 'mistral'],
+  dropouts: { attention_dropout: 0 },
   read(config: JsonObject, tensors, source): LanguageModel {
     const read = configReader(config, source);
     const modelType = read.text('model_type', 'llama');

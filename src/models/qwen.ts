@@ -13,6 +13,7 @@ import { rotaryDecoder } from './rotaryDecoder.js';
  */
 export const qwen: Architecture = {
   modelTypes: ['qwen2', 'qwen3'],
+  dropouts: { attention_dropout: 0 },
   read(config, tensors, source) {
     const read = configReader(config, source);
     const modelType = read.text('model_type', 'qwen2');

@@ -1,4 +1,5 @@
 import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import type { Architecture, LanguageModel } from './architecture.js';
 import type { Checkpoint } from './checkpoint.js';
 import { gemma } from './gemma.js';
@@ -37,5 +38,23 @@ export function readModel(checkpoint: Checkpoint): LanguageModel {
     });
   }
   const shapes = new Map([...checkpoint.tensors].map(([name, { shape }]) => [name, shape]));
-  return architecture.read(checkpoint.config, shapes, checkpoint.source);
+  const model = architecture.read(checkpoint.config, shapes, checkpoint.source);
+  return { ...model, warnings: dropoutWarnings(checkpoint, architecture.dropouts) };
+}
+
+/** Transformers' Trainer would apply the dropouts that a config asks for; here methods have dropout of their own. */
+function dropoutWarnings({ config, source }: Checkpoint, dropouts: Architecture['dropouts']): Problem[] {
+  const asked = Object.entries(dropouts)
+    .map(([key, absent]) => [key, config[key] ?? absent] as const)
+    .filter(([, rate]) => rate !== 0);
+  if (asked.length === 0) return [];
+  return [
+    {
+      code: 'model.dropout',
+      severity: 'warning',
+      message: `the model's config asks for dropout in training (${asked.map(([key, rate]) => `${key} ${JSON.stringify(rate)}`).join(', ')}), which is not applied`,
+      where: { file: source },
+      mend: "Use the method's own dropout, such as lora_dropout, if you want one.",
+    },
+  ];
 }

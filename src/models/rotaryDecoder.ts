@@ -6,6 +6,7 @@ import type { Constant, Tensor } from '../tensor/tensor.js';
 import type { DecoderInputs, DecoderOutputs, LanguageModel } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
 import type { AttentionMask } from './attention.js';
+import { OTHER_MODEL, checkTensor } from './checkTensor.js';
 import type { Rope } from './rope.js';
 import { rotaryTables } from './rope.js';
 import type { Scope } from './scope.js';
@@ -202,26 +203,6 @@ function prepareLayers(layers: readonly LayerForm[], inputs: DecoderInputs): Pre
     };
     known.set(layer, prepared);
     return prepared;
-  });
-}
-
-const OTHER_MODEL =
-  'Weights and config belong to different models, or the checkpoint is incomplete: fetch it again.';
-
-function checkTensor(
-  tensors: ReadonlyMap<string, readonly number[]>,
-  name: string,
-  shape: readonly number[],
-  source: string,
-): void {
-  const found = tensors.get(name);
-  if (found?.join() === shape.join()) return;
-  fail({
-    code: 'model.tensor',
-    message: `the checkpoint's tensor ${name} is ${found === undefined ? 'missing' : `[${found.join(', ')}]`}`,
-    where: { file: source },
-    expected: `[${shape.join(', ')}] by the model's config`,
-    mend: OTHER_MODEL,
   });
 }
 

@@ -7,7 +7,7 @@ export interface Site {
   readonly path: string;
   /** Number of the layer it belongs to; undefined outside of the layers (embeddings, last norm, head). */
   readonly layer: number | undefined;
-  /** linear [out, in], embedding [vocabulary, hidden], norm [hidden]; {@link parameterShape} is that of the tensor */
+  /** linear [out, in], embedding [vocabulary, hidden], norm [hidden] or, of queries and keys, [headSize]; {@link parameterShape} is that of the tensor */
   readonly shape: readonly number[];
   /** How a linear weight lies in the checkpoint: [out, in] unless it is a Conv1D, `in-out` (PEFT's `fan_in_fan_out`). */
   readonly layout?: 'out-in' | 'in-out';

@@ -12,6 +12,8 @@ export interface Pack {
   /** [total], or the trainable itself where it is alone */
   readonly variable: Variable;
   readonly decays: boolean;
+  /** Optimizer steps of the run that were taken before its members began to train. */
+  readonly startedAfter: number;
   readonly members: readonly PackMember[];
 }
 
@@ -28,25 +30,42 @@ export interface PackMember {
 const LARGE = 2 ** 18;
 
 /**
- * Packs small trainables together: those with weight decay apart from those without, and each group apart.
+ * Packs small trainables together: those with weight decay apart from those without, each group apart, and those that
+ * began to train at another step.
  * @param elementwise whether the optimizer's rule allows it; without, each trainable stays alone
+ * @param startedAfter steps taken before a trainable began to train
  */
-export function packTrainables(trainables: readonly Trainable[], elementwise: boolean): Pack[] {
+export function packTrainables(
+  trainables: readonly Trainable[],
+  elementwise: boolean,
+  startedAfter: (trainable: Variable) => number = () => 0,
+): Pack[] {
   const staysAlone = ({ variable: each }: Trainable): boolean => !elementwise || fixedSize(each.shape) >= LARGE;
   const alone = trainables.filter(staysAlone).map((trainable): Pack => ({
     variable: trainable.variable,
     decays: trainable.decays,
+    startedAfter: startedAfter(trainable.variable),
     members: [{ trainable, view: trainable.variable, offset: 0, size: fixedSize(trainable.variable.shape) }],
   }));
   const together = new Map<string, Trainable[]>();
   for (const each of trainables.filter((trainable) => !staysAlone(trainable))) {
-    const name = `pack/${each.group === undefined ? '' : `${each.group}/`}${each.decays ? 'decayed' : 'kept'}`;
+    const age = startedAfter(each.variable);
+    const parts = [
+      'pack',
+      ...(each.group === undefined ? [] : [each.group]),
+      each.decays ? 'decayed' : 'kept',
+      ...(age === 0 ? [] : [age]),
+    ];
+    const name = parts.join('/');
     together.set(name, [...(together.get(name) ?? []), each]);
   }
-  return [...alone, ...[...together].map(([name, members]) => pack(name, members))];
+  return [
+    ...alone,
+    ...[...together].map(([name, members]) => pack(name, members, startedAfter(members[0]!.variable))),
+  ];
 }
 
-function pack(name: string, trainables: readonly Trainable[]): Pack {
+function pack(name: string, trainables: readonly Trainable[], startedAfter: number): Pack {
   let total = 0;
   const places = trainables.map((trainable) => {
     const size = fixedSize(trainable.variable.shape);
@@ -58,6 +77,7 @@ function pack(name: string, trainables: readonly Trainable[]): Pack {
   return {
     variable: vector,
     decays: trainables[0]!.decays,
+    startedAfter,
     members: places.map((place) => ({
       ...place,
       view: reshape(slice(vector, 0, place.offset, place.offset + place.size), place.trainable.variable.shape),
@@ -86,7 +106,8 @@ export function isLarge(each: Pack): boolean {
 
 /** Whether the pack is one trainable as it is. */
 export function isAlone(each: Pack): boolean {
-  return each.members[0]!.view === each.variable;
+  // A vector of one trainable without further axes is its own view.
+  return each.members[0]!.trainable.variable === each.variable;
 }
 
 /**

@@ -1,6 +1,5 @@
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import { random } from '../common/random.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import type { Attached, PrepareContext, SquaredGradients, Values } from '../methods/method.js';
@@ -8,16 +7,13 @@ import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Value } from '../runtime/runtime.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
-import { add, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
-import { reduceSum } from '../tensor/ops/reduce.js';
-import { input, scalar, variable } from '../tensor/tensor.js';
+import { add, mul } from '../tensor/ops/elementwise.js';
+import { input, variable } from '../tensor/tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { clipFactor, normOf } from './gradientNorm.js';
 import { breathe, longest } from './job.js';
 import type { TrainingJob } from './job.js';
-import { batchFeeds, floatFeed, intFeed, lossGraph } from './lossGraph.js';
-
-/** As PyTorch's `clip_grad_norm_`. */
-const CLIP_EPSILON = 1e-6;
+import { batchFeeds, floatFeed, lossGraph } from './lossGraph.js';
 
 /**
  * Passes over the training data for methods that prepare: Σ g² of each number, g the gradient of a batch's mean loss
@@ -65,7 +61,6 @@ export function squaredGradients(
             ...Object.fromEntries(buffers),
             ...batchFeeds(batch),
             per_token: floatFeed(1 / Math.max(1, batch.targets.length)),
-            dropout_seed: intFeed(random(setup.options.seed, 'prepare', done).integer(2 ** 31)),
           },
           into,
         );
@@ -98,16 +93,8 @@ async function startFeeds(
 }
 
 function clip(tensors: readonly Tensor[], limit: number): readonly Tensor[] {
-  if (limit === 0) return tensors;
-  const squares = tensors.map((each) =>
-    reduceSum(
-      mul(each, each),
-      each.shape.map((_, axis) => axis),
-    ),
-  );
-  const ratio = div(scalar(limit), add(sqrt(squares.reduce((a, b) => add(a, b))), CLIP_EPSILON));
-  const factor = where(less(ratio, 1), ratio, scalar(1));
-  return tensors.map((each) => mul(each, factor));
+  const factor = clipFactor(normOf(tensors), limit);
+  return factor === undefined ? tensors : tensors.map((each) => mul(each, factor));
 }
 
 function zeros(each: Tensor): Value {

@@ -3,13 +3,14 @@ import type { Attached, StateTensor, Trainable, Updates } from '../methods/metho
 import type { LanguageModel } from '../models/architecture.js';
 import { gradients } from '../tensor/grad.js';
 import { joinProducts } from '../tensor/joinProducts.js';
-import { abs, add, and, div, less, mul, sqrt, where } from '../tensor/ops/elementwise.js';
-import { reduceSum } from '../tensor/ops/reduce.js';
+import { abs, add, and, div, less, mul, where } from '../tensor/ops/elementwise.js';
 import { substitute } from '../tensor/substitute.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { input, scalar } from '../tensor/tensor.js';
+import { clipFactor, normOf } from './gradientNorm.js';
 import { lossGraph } from './lossGraph.js';
-import type { Optimizer } from './optimizers/optimizer.js';
+import { createOptimizer } from './optimizers/optimizer.js';
+import type { Slot } from './optimizers/slots.js';
 import { isLarge, memberOf, packTrainables, packed } from './packs.js';
 import type { Pack } from './packs.js';
 
@@ -20,6 +21,10 @@ export interface StepGraph {
   /** Trainables that the model reads but that do not train at present. */
   readonly resting: readonly Trainable[];
   readonly state: readonly StateTensor[];
+  /** A pack's optimizer slots. */
+  slotsOf(pack: Pack): readonly Slot[];
+  /** What the optimizer's scalar inputs hold at a step of the run (from 1). */
+  scalars(step: number, learningRate: number): Readonly<Record<string, number>>;
   /** Cross-entropy summed over a batch's supervised tokens, []. */
   readonly lossSum: Tensor;
   /** Further terms of the loss, weighted, []. */
@@ -50,9 +55,6 @@ export interface StepUpdate {
 export const LOSS_SCALE = 'loss_scale';
 export const TERM_SCALE = 'term_scale';
 
-/** PyTorch's `clip_grad_norm_` adds this to the norm before it divides. */
-const CLIP_EPSILON = 1e-6;
-
 /** Foret et al.'s code adds this to the norm before it divides. */
 const SAM_EPSILON = 1e-12;
 
@@ -60,15 +62,25 @@ const SAM_EPSILON = 1e-12;
 export function stepGraph(setup: {
   readonly model: LanguageModel;
   readonly methods: readonly Attached[];
-  readonly optimizer: Optimizer;
   readonly options: TrainingOptions;
   readonly positionLimit: number;
 }): StepGraph {
-  const { model, methods, optimizer, options, positionLimit } = setup;
+  const { model, methods, options, positionLimit } = setup;
   const isActive = (method: Attached, { variable }: Trainable): boolean => method.active?.().has(variable) ?? true;
   const active = methods.flatMap((method) => method.trainables.filter((each) => isActive(method, each)));
   const resting = methods.flatMap((method) => method.trainables.filter((each) => !isActive(method, each)));
-  const packs = packTrainables(active, optimizer.elementwise);
+  const ages = new Map(
+    methods.flatMap((method) =>
+      method.trainables.map(({ variable }) => [variable, method.startedAfter?.(variable) ?? 0] as const),
+    ),
+  );
+  const { elementwise } = createOptimizer(options);
+  const packs = packTrainables(active, elementwise, (trainable) => ages.get(trainable)!);
+  // Corrections go by the age of the slots, so that slots of an age have an optimizer of their own.
+  const optimizers = new Map(
+    packs.map(({ startedAfter: age }) => [age, createOptimizer(options, age === 0 ? '' : `${age}/`)] as const),
+  );
+  const slotsOf = (pack: Pack): readonly Slot[] => optimizers.get(pack.startedAfter)!.slots(pack.variable);
   const members = packs.flatMap((pack) => pack.members.map((member) => ({ pack, member })));
   const packOf = new Map(members.map((each) => [each.member.trainable.variable, each]));
   // Models and methods speak of trainables; the graph has vectors of many.
@@ -122,6 +134,9 @@ export function stepGraph(setup: {
     packs,
     resting,
     state: methods.flatMap((method) => method.state ?? []),
+    slotsOf,
+    scalars: (step, rate) =>
+      Object.assign({}, ...[...optimizers].map(([age, optimizer]) => optimizer.scalars(step - age, rate))),
     lossSum,
     terms,
     batchGradients: packs.map((pack) => packed(pack, (each) => gradientOf.get(each)!)),
@@ -129,7 +144,9 @@ export function stepGraph(setup: {
       const norm = normOf(gradient);
       const factor = clipFactor(norm, options.max_grad_norm);
       const used = governed(factor === undefined ? gradient : gradient.map((each) => mul(each, factor)));
-      const updated = packs.map((pack, at) => optimizer.update(pack.variable, used[at]!, pack.decays));
+      const updated = packs.map((pack, at) =>
+        optimizers.get(pack.startedAfter)!.update(pack.variable, used[at]!, pack.decays),
+      );
       const changes = new Map<Variable, Tensor>();
       const own = methodUpdates(methods, {
         gradient: partOf(used),
@@ -144,7 +161,7 @@ export function stepGraph(setup: {
         // One buffer is read and written: what a step that is not finite leaves there are the old numbers. Waiting for
         // the norm, it is written after the last gradient has read the old ones.
         changes.set(pack.variable, isLarge(pack) ? where(allFinite(norm, alsoFinite), next, pack.variable) : next);
-        optimizer.slots(pack.variable).forEach(({ variable }, slot) => changes.set(variable, slots[slot]!));
+        slotsOf(pack).forEach(({ variable }, slot) => changes.set(variable, slots[slot]!));
       });
       for (const [variable, tensor] of own) if (!packOf.has(variable)) changes.set(variable, inViews(tensor));
       return { norm, changes };
@@ -167,25 +184,6 @@ function methodUpdates(
   view: Parameters<NonNullable<Attached['update']>>[0],
 ): Updates {
   return new Map(methods.flatMap((method) => [...(method.update?.(view) ?? [])]));
-}
-
-/** Global L2 norm. */
-function normOf(tensors: readonly Tensor[]): Tensor {
-  return sqrt(tensors.map(sumOfSquares).reduce((a, b) => add(a, b)));
-}
-
-function sumOfSquares(x: Tensor): Tensor {
-  return reduceSum(
-    mul(x, x),
-    x.shape.map((_, axis) => axis),
-  );
-}
-
-/** min(1, limit / norm); undefined where clipping is off. */
-function clipFactor(norm: Tensor, limit: number): Tensor | undefined {
-  if (limit === 0) return undefined;
-  const ratio = div(scalar(limit), add(norm, CLIP_EPSILON));
-  return where(less(ratio, 1), ratio, scalar(1));
 }
 
 /** Comparisons with NaN are false. */

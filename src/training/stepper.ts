@@ -7,8 +7,6 @@ import { add } from '../tensor/ops/elementwise.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
 import { batchFeeds, floatFeed, intFeed } from './lossGraph.js';
-import { createOptimizer } from './optimizers/optimizer.js';
-import type { Optimizer } from './optimizers/optimizer.js';
 import { isAlone, isLarge, packedValues } from './packs.js';
 import type { Pack } from './packs.js';
 import type { Snapshot } from './snapshot.js';
@@ -58,8 +56,7 @@ export interface StepperSetup {
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const { methods, options, runtime, weights } = setup;
-  const optimizer = createOptimizer(options);
-  const graph = stepGraph({ ...setup, optimizer });
+  const graph = stepGraph(setup);
   const sharp = options.sam_rho > 0;
   const accumulates = sharp || options.gradient_accumulation_steps > 1;
   const sums = graph.packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
@@ -71,7 +68,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const changed = [...(inOneGo ?? apart)!.changes.keys()];
 
   const state = createState([
-    ...(await startEntries(graph, optimizer, setup.start)),
+    ...(await startEntries(graph, setup.start)),
     ...(accumulates ? sums.map((each, at) => scratch(each, graph.packs[at]!)) : []),
     ...(sharp ? points.map((each): StateEntry => ({ variable: each, buffers: 1 })) : []),
   ]);
@@ -139,7 +136,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     async step(batches, place, learningRate, dropoutSeed) {
       const common: Record<string, Value> = {
         ...Object.fromEntries<Value>([
-          ...Object.entries(optimizer.scalars(place.step, learningRate)).map(
+          ...Object.entries(graph.scalars(place.step, learningRate)).map(
             ([name, value]) => [name, floatFeed(value)] as const,
           ),
           ...methods.flatMap((method) => Object.entries(method.stepInputs?.(place) ?? {})),
@@ -174,7 +171,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     values: () => new Map([...trainedValues(graph, state), ...stateValues(graph, state)]),
     snapshot: () => ({
       values: trainedValues(graph, state),
-      slots: slotValues(graph, optimizer, state),
+      slots: slotValues(graph, state),
       state: stateValues(graph, state),
     }),
     parts: { 'trainables and optimizer': state.bytes, 'mapped weights': first.weightBytes },
@@ -187,7 +184,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
 }
 
 /** Apart from the closures above, which would keep the numbers alive for as long as the run. */
-async function startEntries(graph: StepGraph, optimizer: Optimizer, start: Snapshot): Promise<StateEntry[]> {
+async function startEntries(graph: StepGraph, start: Snapshot): Promise<StateEntry[]> {
   const entries: StateEntry[] = [];
   for (const pack of graph.packs) {
     const buffers = isLarge(pack) ? 1 : 2;
@@ -197,7 +194,7 @@ async function startEntries(graph: StepGraph, optimizer: Optimizer, start: Snaps
       values.set(name, start.values.get(name) ?? (await trainable.start()));
     }
     entries.push({ variable: pack.variable, buffers, start: packedValues(pack, values) });
-    for (const slot of optimizer.slots(pack.variable)) {
+    for (const slot of graph.slotsOf(pack)) {
       const nameOf = ({ name }: Variable): string => `${name}/${slot.name}`;
       // Alone, a trainable's slots need not have its shape.
       const own = isAlone(pack)
@@ -236,10 +233,10 @@ function trainedValues(graph: StepGraph, state: State): Map<string, Float32Array
   return values;
 }
 
-function slotValues(graph: StepGraph, optimizer: Optimizer, state: State): Map<string, Float32Array> {
+function slotValues(graph: StepGraph, state: State): Map<string, Float32Array> {
   const values = new Map<string, Float32Array>();
   for (const pack of graph.packs) {
-    for (const slot of optimizer.slots(pack.variable)) {
+    for (const slot of graph.slotsOf(pack)) {
       const numbers = state.read(slot.variable.name);
       for (const { trainable, offset, size } of pack.members) {
         const own = isAlone(pack) ? numbers : numbers.subarray(offset, offset + size);

@@ -138,9 +138,11 @@ interface Graphs {
 }
 
 async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
-  const announced = (): boolean => job.methods.map((method) => method.beforeStep?.(place)).includes('rebuild');
+  /** Every method is asked, whatever the one before it says. */
+  const needsRebuild = (next: StepPlace): boolean =>
+    job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild');
   job.emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
-  announced();
+  needsRebuild(place);
   const positionLimit = longestRow(job);
   // Training and evaluation share one mapping of the weights, and memory. A graph that is built anew is on its own.
   const runtime = together(job.runtime, job.weights);
@@ -156,7 +158,7 @@ async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
     stepper: () => stepper,
     heldOut: async () => (heldOut ??= await createHeldOut(job)),
     async prepare(next) {
-      if (!job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild')) return;
+      if (!needsRebuild(next)) return;
       const start = stepper.snapshot();
       await stepper.dispose();
       await heldOut?.dispose();

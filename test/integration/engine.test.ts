@@ -8,6 +8,7 @@ import { readAdapter } from '../../src/adapters/readAdapter.js';
 import type { LoadedRun } from '../../src/config/loadRunFile.js';
 import { loadRunFile } from '../../src/config/loadRunFile.js';
 import { loadDataset } from '../../src/data/loadDataset.js';
+import { resumeNewest } from '../../src/engines/resumeRun.js';
 import { openModel } from '../../src/engines/session.js';
 import type { Attached, Values } from '../../src/methods/method.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
@@ -220,4 +221,34 @@ test('two runs of the same file in one second get folders of their own and the s
     [a, b].map((each) => readFile(path.join(each!.adapter, 'adapter_model.safetensors'))),
   );
   assert.deepEqual(bytes[0], bytes[1]);
+});
+
+test('Child-Tuning over LoRA, stopped and taken up again: what it found out is found in the folder', async () => {
+  const method = [
+    { type: 'lora', r: 4, target_modules: 'all-linear' },
+    { type: 'child_tuning', p: 0.25 },
+  ];
+  const training = { ...TRAINING, weight_decay: 0.1 };
+  const whole = await makeRun(nextFolder(), model, { method, training });
+  const alone = await emitted(whole);
+  assert.equal(alone.error, undefined);
+  assert.ok(eventsOf(alone.events, 'masks').length > 0);
+
+  const run = await makeRun(nextFolder(), model, { method, training });
+  let stop = false;
+  const first = await emitted(run, {
+    emit: (event) => (stop ||= event.type === 'step' && event.step === 3),
+    stopRequested: () => stop,
+  });
+  assert.equal(eventsOf(first.events, 'finished')[0]!.reason, 'stopped');
+  const at = await runFolder(run);
+  assert.ok((await names(at)).includes('prepared-1.safetensors'));
+  const point = await resumeNewest(run);
+  assert.deepEqual([point.folder, point.step], [at, 3]);
+  const rest = await emitted(run, { resume: point });
+  assert.equal(rest.error, undefined);
+  assert.equal(eventsOf(rest.events, 'started')[0]!.resumedFrom, 3);
+  const bytes = (adapter: string): Promise<Buffer> => readFile(path.join(adapter, 'adapter_model.safetensors'));
+  const [one, two] = [alone, rest].map(({ events }) => eventsOf(events, 'finished')[0]!.adapter);
+  assert.ok((await bytes(one!)).equals(await bytes(two!)));
 });

@@ -111,6 +111,7 @@ export async function emitted(
         control.emit?.(event);
       },
       stopRequested: control.stopRequested ?? (() => false),
+      ...(control.resume === undefined ? {} : { resume: control.resume }),
     });
     return { events, error: undefined };
   } catch (error) {

@@ -18,12 +18,12 @@ import { slotsPerTrainable } from './slots.js';
  *
  * ρ is the step's learning rate; the schedule has the one that depends on the step alone (`adafactor_relative_step`).
  */
-export function adafactor(options: TrainingOptions): Optimizer {
+export function adafactor(options: TrainingOptions, name = ''): Optimizer {
   const { adafactor_beta1: beta1, adafactor_epsilon1: epsilon1, adafactor_epsilon2: epsilon2 } = options;
   const { adafactor_clip_threshold: threshold, adafactor_decay_rate: decayRate, weight_decay: decay } = options;
-  const rate = input('adafactor/rate', 'float32', []);
-  const keep = input('adafactor/keep', 'float32', []);
-  const renew = input('adafactor/renew', 'float32', []);
+  const rate = input(`${name}adafactor/rate`, 'float32', []);
+  const keep = input(`${name}adafactor/keep`, 'float32', []);
+  const renew = input(`${name}adafactor/renew`, 'float32', []);
   const average = (old: Tensor, now: Tensor): Tensor => add(mul(old, keep), mul(now, renew));
   const slotsOf = slotsPerTrainable(({ shape }) => ({
     ...(isFactored(shape)

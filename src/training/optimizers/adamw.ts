@@ -12,12 +12,12 @@ import { slotsPerTrainable } from './slots.js';
  *     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
  *     θ ← θ − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
  */
-export function adamW(options: TrainingOptions): Optimizer {
+export function adamW(options: TrainingOptions, name = ''): Optimizer {
   const { adam_beta1: beta1, adam_beta2: beta2, adam_epsilon: epsilon, weight_decay: decay } = options;
   // Corrections depend on the step: inputs, so that the graph is compiled once.
-  const stepSize = input('adamw/step_size', 'float32', []);
-  const rootCorrection = input('adamw/root_correction', 'float32', []);
-  const keep = input('adamw/keep', 'float32', []);
+  const stepSize = input(`${name}adamw/step_size`, 'float32', []);
+  const rootCorrection = input(`${name}adamw/root_correction`, 'float32', []);
+  const keep = input(`${name}adamw/keep`, 'float32', []);
   const slotsOf = slotsPerTrainable(({ shape }) => ({ exp_avg: shape, exp_avg_sq: shape }));
   return {
     elementwise: true,

@@ -17,18 +17,21 @@ export interface Optimizer {
    * @param decays whether weight decay acts on it
    */
   update(trainable: Variable, gradient: Tensor, decays: boolean): { parameter: Tensor; slots: readonly Tensor[] };
-  /** What the graph's scalar inputs hold at a step (from 1). */
+  /** What the graph's scalar inputs hold at a step, counted from 1 where the slots were zero. */
   scalars(step: number, learningRate: number): Readonly<Record<string, number>>;
 }
 
-/** The optimizer that the options name. */
-export function createOptimizer(options: TrainingOptions): Optimizer {
+/**
+ * The optimizer that the options name.
+ * @param name what the graph's inputs start with, where a graph has several
+ */
+export function createOptimizer(options: TrainingOptions, name = ''): Optimizer {
   switch (options.optim) {
     case 'adamw':
-      return adamW(options);
+      return adamW(options, name);
     case 'sgd':
-      return sgd(options);
+      return sgd(options, name);
     case 'adafactor':
-      return adafactor(options);
+      return adafactor(options, name);
   }
 }

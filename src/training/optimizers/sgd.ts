@@ -12,9 +12,9 @@ import { slotsPerTrainable } from './slots.js';
  *     b ← μ b + g
  *     θ ← θ − η b,   or with Nesterov's θ ← θ − η (g + μ b)
  */
-export function sgd(options: TrainingOptions): Optimizer {
+export function sgd(options: TrainingOptions, name = ''): Optimizer {
   const { momentum, nesterov, weight_decay: decay } = options;
-  const rate = input('sgd/rate', 'float32', []);
+  const rate = input(`${name}sgd/rate`, 'float32', []);
   const slotsOf = slotsPerTrainable(({ shape }) => (momentum > 0 ? { momentum_buffer: shape } : {}));
   return {
     elementwise: true,

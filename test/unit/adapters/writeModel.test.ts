@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { writeModel } from '../../../src/adapters/writeModel.js';
@@ -28,6 +29,17 @@ test('a small model is one file', async () => {
   ]);
   assert.deepEqual(await readJson(`${out}/generation_config.json`), generationConfig);
   assert.deepEqual(await readJson(`${out}/config.json`), { model_type: 'llama', torch_dtype: 'float32' });
+});
+
+test("Gemma 2's caps stay floating-point numbers, which Transformers asks for", async () => {
+  const out = path.join(folder, 'caps');
+  const config = { attn_logit_softcapping: 50, final_logit_softcapping: 30, hidden_size: 64 };
+  await writeModel(out, { config, tensors, tokenizerFiles });
+  const text = await readFile(`${out}/config.json`, 'utf8');
+  assert.match(
+    text,
+    /"attn_logit_softcapping": 50\.0,\n {2}"final_logit_softcapping": 30\.0,\n {2}"hidden_size": 64,/,
+  );
 });
 
 test('a big one is cut into shards with an index', async () => {

@@ -79,6 +79,13 @@ describe('methods together', () => {
   it('full beside another', () => {
     assert.deepEqual(brief(methods('lora', 'full')), ['error config.full-with-others 5:11-5:15']);
     assert.deepEqual(brief(methods('full')), []);
+    assert.deepEqual(brief(methods('lisa', 'lora')), ['error config.full-with-others 4:11-4:15']);
+  });
+  it('one that guides others needs one before it', () => {
+    assert.deepEqual(brief(methods('child_tuning')), ['error config.method-alone 4:11-4:23']);
+    assert.deepEqual(brief(methods('child_tuning', 'lora')), ['error config.method-alone 4:11-4:23']);
+    assert.deepEqual(brief(methods('lora', 'child_tuning')), []);
+    assert.deepEqual(brief(methods('full', 'child_tuning')), []);
   });
 });
 

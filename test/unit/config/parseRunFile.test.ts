@@ -61,12 +61,15 @@ describe('parseRunFile', () => {
   });
 
   it("accepts every registered method's defaults, alone and in a list", () => {
-    for (const { type } of METHODS) {
-      for (const method of [`{type: ${type}}`, `[{type: ${type}}]`]) {
+    for (const info of METHODS) {
+      const { type } = info;
+      const types = 'guides' in info ? ['lora', type] : [type];
+      const list = `[${types.map((each) => `{type: ${each}}`).join(', ')}]`;
+      for (const method of types.length === 1 ? [`{type: ${type}}`, list] : [list]) {
         const config = configOf(`model: m\ndata: {train: t.jsonl}\nmethod: ${method}\n`);
         assert.deepEqual(
           config.method.map((each) => each.type),
-          [type],
+          types,
         );
       }
     }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { ProblemError } from '../../../src/common/problem.js';
 import {
   attachMethods,
   openModel,
   parameterCount,
+  checkHeldOut,
   positionWarnings,
   vocabularyWarnings,
 } from '../../../src/engines/session.js';
@@ -83,4 +85,14 @@ test("rows beyond the model's positions are said, with the first one's line", as
     positionWarnings([row(model.maxPositions - 4, 4)], model, [{ hooks: { virtualTokens: 4 } }]),
     [],
   );
+});
+
+test('what goes by evaluations needs rows to evaluate on', () => {
+  const patient = { early_stopping_patience: 2, load_best_model_at_end: false };
+  assert.throws(
+    () => checkHeldOut(patient, 0, 'a.peft.yaml'),
+    (error) => error instanceof ProblemError && error.problem.code === 'data.no-held-out',
+  );
+  checkHeldOut(patient, 1, 'a.peft.yaml');
+  checkHeldOut({ load_best_model_at_end: false }, 0, 'a.peft.yaml');
 });

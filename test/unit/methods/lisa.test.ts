@@ -95,3 +95,41 @@ test('more layers than there are', () => {
     (error) => error instanceof ProblemError && error.problem.code === 'targets.layers',
   );
 });
+
+test('a layer that is drawn late starts as a new optimizer would', async () => {
+  const job = jobOn(opened, { method: options, options: { ...TRAINING, max_steps: 12 } });
+  const [lisa] = job.methods;
+  const { micro } = stepBatches(job, 0).next().value;
+  const moved = async (step: number): Promise<Map<string, Float32Array>> => {
+    lisa!.beforeStep!({ step, totalSteps: 12 });
+    const base = await startValues(lisa!.trainables);
+    const stepper = await createStepper({ ...job, start: startSnapshot(base), positionLimit: longestRow(job) });
+    await stepper.step(micro, { step, totalSteps: 12 }, 1e-2, 7);
+    const active = new Set([...lisa!.active!()].map(({ name }) => name));
+    const changes = [...stepper.values()]
+      .filter(([name]) => active.has(name) && /layers/.test(name))
+      .map(([name, data]): [string, Float32Array] => [
+        name,
+        data.map((value, at) => value - base.get(name)![at]!),
+      ]);
+    await stepper.dispose();
+    return new Map(changes);
+  };
+  const first = await moved(1);
+  // The last period in which the layers of the first are drawn anew, after a pause.
+  const again = [11, 9, 7, 5].find((step) => {
+    lisa!.beforeStep!({ step, totalSteps: 12 });
+    const [name] = first.keys();
+    const variable = [...lisa!.active!()].find((each) => each.name === name);
+    return variable !== undefined && lisa!.startedAfter!(variable) === step - 1;
+  });
+  assert.ok(again !== undefined, 'the draws of this seed have such a period');
+  const late = await moved(again);
+  for (const [name, change] of first) {
+    assert.ok(
+      change.some((value) => Math.abs(value) > 5e-3),
+      'Adam moves about the learning rate at first',
+    );
+    change.forEach((value, at) => assert.ok(Math.abs(value - late.get(name)![at]!) <= 1e-6, name));
+  }
+});

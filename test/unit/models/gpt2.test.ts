@@ -118,3 +118,16 @@ test('what the config says and the tensors do not hold is named with both shapes
   const short = damaged(bare, 'ln_f.bias', [12]);
   assert.throws(() => read({}, short), problem(tensor, 'ln_f.bias is [12]', '[24]'));
 });
+
+test('dropouts that the config asks for are said, also by keys that are absent', () => {
+  const told = (change: JsonObject): string[] => (read(change).warnings ?? []).map(({ message }) => message);
+  const off = { embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0 };
+  assert.deepEqual(told(off), []);
+  const [one] = told({ ...off, attn_pdrop: 0.2 });
+  assert.match(one!, /\(attn_pdrop 0\.2\), which is not applied/);
+  const config = Object.fromEntries(
+    Object.entries({ ...tiny.config, ...off }).filter(([key]) => key !== 'embd_pdrop'),
+  );
+  const [absent] = readModel({ ...tiny, config }).warnings ?? [];
+  assert.match(absent!.message, /embd_pdrop 0\.1/);
+});

@@ -59,6 +59,25 @@ test('views and gradients of a pack are its members, in place', async () => {
   for (const [name, data] of vectors) assert.deepEqual(results[`packed ${name}`]!.data, data, name);
 });
 
+test('a pack of one vector is a pack, and one that began to train later is another', () => {
+  const later = trainable('late', [3], false);
+  const packs = packTrainables([trainables[1]!, later], true, (each) => (each === later.variable ? 40 : 0));
+  assert.deepEqual(
+    packs.map(({ startedAfter, members }) => [startedAfter, members.length]),
+    [
+      [0, 1],
+      [40, 1],
+    ],
+  );
+  assert.equal(new Set(packs.map((pack) => pack.variable.name)).size, 2);
+  const asked: string[] = [];
+  packed(packs[0]!, (each) => {
+    asked.push(each.name);
+    return each;
+  });
+  assert.deepEqual(asked, ['bias'], 'a member is asked for by its own variable');
+});
+
 test('a start of another size is an error', () => {
   const [, pack] = packTrainables(trainables, true);
   const wrong = new Map([...values, ['b', new Float32Array(2)] as const]);
