@@ -5,6 +5,7 @@ import path from 'node:path';
 export const ROOMS = [
   ['extension'],
   ['host', 'cli', 'worker'],
+  ['language'],
   ['engines'],
   ['tasks'],
   ['training', 'generation'],

@@ -12,6 +12,8 @@ export interface Problem {
   readonly expected?: string;
   /** What the user can do about it. */
   readonly mend?: string;
+  /** What to write at `where` instead, when one thing is likely meant: the editor offers it as a quick fix. */
+  readonly replacement?: string;
 }
 
 /** A place in a file; lines and columns count from 1. */
