@@ -1,8 +1,9 @@
 // Bundles the extension, the worker, the command line and the panel's page into dist/:
 // `node build.mjs [--production] [--watch]`.
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, context } from 'esbuild';
+import { notices } from './tools/notices.mjs';
 
 const production = process.argv.includes('--production');
 const watch = process.argv.includes('--watch');
@@ -15,6 +16,7 @@ const common = {
   sourcemap: production ? false : 'linked',
   legalComments: 'eof',
   logLevel: 'warning',
+  metafile: true,
 };
 
 /** Node programs; the native runtime and the optional TensorFlow.js are loaded from node_modules, never bundled. */
@@ -53,6 +55,7 @@ const bundles = [
 
 // A package must not carry leftovers; while developing, a run that uses dist/ is not cut off.
 if (production) rmSync('dist', { recursive: true, force: true });
+const built = [];
 for (const options of bundles) {
   const missing = options.entryPoints.filter((entry) => !existsSync(entry));
   if (missing.length > 0) {
@@ -64,7 +67,7 @@ for (const options of bundles) {
   }
   try {
     if (watch) await (await context(options)).watch();
-    else await build(options);
+    else built.push(await build(options));
   } catch {
     // esbuild has printed what is wrong; the other bundles are built all the same.
     process.exitCode = 1;
@@ -76,3 +79,4 @@ for (const options of bundles) {
   if (watch) continue;
   for (const file of files) console.log(`${file}  ${(statSync(file).size / 1024).toFixed(1)} KiB`);
 }
+if (production) writeFileSync('dist/THIRD_PARTY_NOTICES.txt', notices(built.map(({ metafile }) => metafile)));
