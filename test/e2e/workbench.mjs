@@ -1,0 +1,123 @@
+// A workbench in Chromium, driven as a person drives it; shared by walk.mjs and acceptance.mjs.
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { installExtension, startBrowser, startServer } from './server.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * Starts a server and a browser with the extension: the one of this checkout, or that of a package.
+ * `fill(workspace)` puts files into the folder that is opened.
+ */
+export async function startWorkbench({ pictures, vsix, settings, fill }) {
+  mkdirSync(pictures, { recursive: true });
+  const folder = mkdtempSync(path.join(tmpdir(), 'peft-walk-'));
+  const workspace = path.join(folder, 'workspace');
+  mkdirSync(workspace);
+  fill(workspace);
+  const extensions = path.join(folder, 'extensions');
+  mkdirSync(extensions);
+  if (vsix === undefined) {
+    const { name, publisher, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+    symlinkSync(root, path.join(extensions, `${publisher}.${name}-${version}`));
+  } else {
+    await installExtension(folder, extensions, path.resolve(vsix));
+  }
+  const server = await startServer(folder, { extensions, settings });
+  const browser = await startBrowser();
+  const messages = [];
+
+  async function close(failed) {
+    const refused = messages.filter(
+      (message) => /Content.Security.Policy/i.test(message) && /webview|panel/i.test(message),
+    );
+    for (const message of new Set(refused)) console.error(message.slice(0, 300));
+    writeFileSync(path.join(pictures, 'browser.log'), messages.join('\n'));
+    await browser.close();
+    await server.stop();
+    if (!failed && refused.length === 0) rmSync(folder, { recursive: true, force: true });
+    else console.error(`Logs are kept in ${folder}`);
+    return refused.length === 0;
+  }
+
+  return { folder, workspace, close, open: () => openWindow({ server, browser, workspace, pictures, messages }) };
+}
+
+/** Puts the examples into a workspace, without the runs of whoever works here. */
+export function copyExamples(workspace) {
+  cpSync(path.join(root, 'examples'), path.join(workspace, 'examples'), {
+    recursive: true,
+    filter: (source) => path.basename(source) !== 'runs',
+  });
+}
+
+/** Opens a window on the workspace and waits for its explorer. */
+async function openWindow({ server, browser, workspace, pictures, messages }) {
+  const page = await (await browser.newContext({ viewport: { width: 1500, height: 950 } })).newPage();
+  page.on('console', (message) => messages.push(`[${message.type()}] ${message.text()}`));
+  page.on('pageerror', (error) => messages.push(`[error] ${error.message}`));
+  await page.goto(`${server.origin}/?folder=${encodeURIComponent(workspace)}`);
+  await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
+
+  const quickInput = () => page.locator('.quick-input-widget:visible .quick-input-box input').first();
+
+  async function shoot(stop) {
+    const number = existsSync(pictures)
+      ? readdirSync(pictures).filter((name) => name.endsWith('.png')).length + 1
+      : 1;
+    await page.screenshot({ path: path.join(pictures, `${String(number).padStart(2, '0')}-${stop}.png`) });
+  }
+
+  async function openFile(file) {
+    // The first group of editors, so that the file does not cover the panel.
+    await page.keyboard.press('Control+1');
+    await retry(async () => {
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('Control+p');
+      await quickInput().fill(file, { timeout: 2000 });
+      await page.locator('.quick-input-list .monaco-list-row', { hasText: file }).first().click({ timeout: 2000 });
+    });
+    await page.locator(`.editor-instance .monaco-editor[data-uri$="${file}"]`).waitFor();
+  }
+
+  /** An open palette never lists commands that are registered later, so it is opened again until the command is there. */
+  async function command(title) {
+    await retry(async () => {
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('F1');
+      await quickInput().fill(`>${title}`, { timeout: 2000 });
+      await page
+        .locator('.quick-input-list .monaco-list-row', { hasText: title })
+        .first()
+        .click({ timeout: 2000 });
+    });
+  }
+
+  /** The page of the panel. */
+  const panel = () => page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+
+  return { page, shoot, openFile, command, quickInput, panel };
+}
+
+/** Keys go astray while the focus moves between the workbench and a webview. */
+export async function retry(attempt, times = 15) {
+  for (let left = times; ; left -= 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}
