@@ -32,7 +32,15 @@ process.stdout.on('error', loseOutput);
 // There is no place left to say it; what counts is standard output and what is written to disk.
 process.stderr.on('error', () => undefined);
 
-const io = createIo({ stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, interrupt, worker });
+const io = createIo({
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  interrupt,
+  worker,
+  // The editor runs these commands as jobs, and shows how far they are.
+  progress: process.env['PEFT_STUDIO_PROGRESS'] === 'json' ? 'json' : 'text',
+});
 const code = await main(process.argv.slice(2), io);
 process.exitCode = code;
 // ONNX Runtime's threads must not keep a finished process alive; what was printed leaves first.

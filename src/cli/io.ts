@@ -4,7 +4,7 @@ import { describeProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Interrupt } from './interrupt.js';
 import { createProgress } from './progress.js';
-import type { Progress } from './progress.js';
+import type { Progress, ProgressForm } from './progress.js';
 import { printable, stylesFor } from './styles.js';
 import type { Styles } from './styles.js';
 
@@ -51,9 +51,11 @@ export function createIo(parts: {
   readonly stderr: Output;
   readonly interrupt: Interrupt;
   readonly worker: string;
+  /** How progress is told on `stderr`; absent: to a person. */
+  readonly progress?: ProgressForm;
 }): Io {
   const { stdout, stderr } = parts;
-  const progress = createProgress(stderr);
+  const progress = createProgress(stderr, Date.now, parts.progress);
   const noteStyles = stylesFor(stderr);
   // Where both are one terminal, the progress line has to make room for either.
   const out = (text: string): void => progress.aside(() => stdout.write(text));

@@ -21,6 +21,9 @@ export interface Progress {
   readonly end: () => void;
 }
 
+/** How progress is told: to a person, or to a program that started this one. */
+export type ProgressForm = 'text' | 'json';
+
 /** Redrawing more often than this is not seen. */
 const REDRAW_MS = 80;
 const WIDEST_BAR = 40;
@@ -33,8 +36,35 @@ const ERASE_LINE = '\r\u001b[2K';
 /**
  * @param output standard error: a terminal gets the rewritten line, anything else a line per activity
  * @param now milliseconds, to bound how often the line is rewritten
+ * @param form `json`: each state is one JSON object on a line of its own, whatever the output is
  */
-export function createProgress(output: Output, now: () => number = Date.now): Progress {
+export function createProgress(
+  output: Output,
+  now: () => number = Date.now,
+  form: ProgressForm = 'text',
+): Progress {
+  return form === 'json' ? progressAsJson(output, now) : progressAsText(output, now);
+}
+
+/** Lines that {@link ProgressState} is read back from. */
+function progressAsJson(output: Output, now: () => number): Progress {
+  let shown: ProgressState | undefined;
+  let shownAt = -Infinity;
+  return {
+    live: true,
+    update(next) {
+      const same = next.activity === shown?.activity;
+      if (same && next.done !== next.total && now() - shownAt < REDRAW_MS) return;
+      shown = next;
+      shownAt = now();
+      output.write(`${JSON.stringify(next)}\n`);
+    },
+    aside: (print) => print(),
+    end: () => (shown = undefined),
+  };
+}
+
+function progressAsText(output: Output, now: () => number): Progress {
   const live = output.isTTY === true && process.env['TERM'] !== 'dumb';
   let state: ProgressState | undefined;
   let drawnAt = -Infinity;

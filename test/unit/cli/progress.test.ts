@@ -70,3 +70,23 @@ test('elsewhere each activity is one plain line', () => {
   assert.equal(progress.live, false);
   assert.deepEqual(written, ['Compiling\n', 'Merging\n', 'Saving\n']);
 });
+
+test('for a program, each state is a line of JSON, not too often', () => {
+  const { written, output } = record(false);
+  let now = 0;
+  const progress = createProgress(output, () => now, 'json');
+  const update = (activity: string, done: number): void => progress.update({ activity, done, total: 50 });
+  update('Reading', 1);
+  update('Reading', 2);
+  now = 1000;
+  update('Reading', 3);
+  update('Merging', 50);
+  assert.deepEqual(
+    written.map((line) => JSON.parse(line)),
+    [
+      { activity: 'Reading', done: 1, total: 50 },
+      { activity: 'Reading', done: 3, total: 50 },
+      { activity: 'Merging', done: 50, total: 50 },
+    ],
+  );
+});

@@ -1,0 +1,95 @@
+import * as vscode from 'vscode';
+import type { Json } from '../common/json.js';
+import { describeProblem } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { runCommandJob } from '../engines/commandJob.js';
+import { sentences } from './sentences.js';
+
+/** One heavy piece of work, as a command of `peft-studio`. */
+export interface Job {
+  /** What the progress notification says: `Merging sql into its base`. */
+  readonly title: string;
+  /** The command's name and its arguments, without `--json`. */
+  readonly args: readonly string[];
+  /** Where relative paths start. */
+  readonly cwd?: string;
+  /** For the command's standard input. */
+  readonly input?: string;
+  /** Called for each line printed beside the result, warnings among them; they are in the log already. */
+  readonly print?: (line: string) => void;
+}
+
+/** Runs heavy work in processes of their own. */
+export interface Jobs {
+  /**
+   * Runs a job with a progress notification; its Cancel button interrupts the process.
+   * @returns the document that the command prints; undefined when it failed (that was told) or was cancelled
+   */
+  run(job: Job): Promise<Json | undefined>;
+}
+
+/** Makes the jobs of a window. */
+export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputChannel): Jobs {
+  const cli = vscode.Uri.joinPath(extensionUri, 'dist', 'cli.js').fsPath;
+  return {
+    async run({ title, args, cwd, input, print }) {
+      output.info(`${title}: peft-studio ${args.join(' ')}`);
+      const outcome = await vscode.window.withProgress(
+        { location: vscode.ProgressLocation.Notification, title, cancellable: true },
+        async (report, token) => {
+          const abort = new AbortController();
+          const cancelling = token.onCancellationRequested(() => {
+            report.report({ message: 'stopping' });
+            abort.abort();
+          });
+          let shown = 0;
+          let activityShown = '';
+          try {
+            return await runCommandJob({
+              cli,
+              args,
+              cwd,
+              input,
+              signal: abort.signal,
+              onProgress({ activity, done, total }) {
+                // Each activity counts from its own beginning; the bar only grows.
+                const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;
+                report.report({
+                  message: total > 0 ? `${activity} ${done} of ${total}` : activity,
+                  increment: Math.max(0, percent - shown),
+                });
+                shown = activity === activityShown ? Math.max(shown, percent) : 0;
+                activityShown = activity;
+              },
+              print(line) {
+                output.info(line);
+                print?.(line);
+              },
+            });
+          } finally {
+            cancelling.dispose();
+          }
+        },
+      );
+      switch (outcome.kind) {
+        case 'done':
+          return outcome.document;
+        case 'cancelled':
+          output.info(`${title}: cancelled`);
+          return undefined;
+        case 'failed':
+          for (const problem of [outcome.problem, ...outcome.others]) {
+            output.error(`${problem.code}: ${describeProblem(problem)}`);
+          }
+          void tell(title, outcome.problem, outcome.others.length);
+          return undefined;
+      }
+    },
+  };
+}
+
+async function tell(title: string, problem: Problem, others: number): Promise<void> {
+  const more = others > 0 ? ` (And ${others} more: see the log.)` : '';
+  const chosen = await vscode.window.showErrorMessage(`${title}: ${sentences(problem)}${more}`, 'Show Log');
+  if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
+}
