@@ -21,7 +21,9 @@ export interface AttachedAdapter {
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
   const { options, warnings } = adapter.format.options(adapter.config, configFile);
-  const method = inFile(configFile, () => attachMethod(options, { ...context, idlePatterns: 'warning' }));
+  const prepared = await adapter.format.prepared?.(adapter);
+  const found = { ...context, idlePatterns: 'warning' as const, ...(prepared === undefined ? {} : { prepared }) };
+  const method = inFile(configFile, () => attachMethod(options, found));
   const loaded = method.load(await adapter.loadTensors(), weightsFile);
   for (const [name, values] of loaded.values) {
     const at = values.findIndex((value) => !Number.isFinite(value));
@@ -34,8 +36,8 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
       });
     }
   }
-  const found = method.coverage.warnings.map((warning) => ({ where: { file: configFile }, ...warning }));
-  return { method, values: loaded.values, warnings: [...warnings, ...found, ...loaded.warnings] };
+  const told = method.coverage.warnings.map((warning) => ({ where: { file: configFile }, ...warning }));
+  return { method, values: loaded.values, warnings: [...warnings, ...told, ...loaded.warnings] };
 }
 
 function inFile<T>(file: string, work: () => T): T {

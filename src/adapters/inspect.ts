@@ -2,7 +2,7 @@ import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { failIn } from './attachAdapter.js';
-import { readAdapter } from './readAdapter.js';
+import { INDEX_DTYPE, readAdapter } from './readAdapter.js';
 
 export interface Inspection {
   readonly folder: string;
@@ -37,7 +37,8 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
   const report = (code: string, problem: Pick<Problem, 'message' | 'mend'>): void => {
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
   };
-  for (const name of adapter.tensors.keys()) {
+  for (const [name, { dtype }] of adapter.tensors) {
+    if (dtype === INDEX_DTYPE) continue;
     const values = await adapter.read(name);
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at < 0) continue;

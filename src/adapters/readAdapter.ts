@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { readJsonObject } from '../models/boundedJson.js';
 import type { TensorInfo } from '../models/checkpoint.js';
-import { readSafetensor, readSafetensorsHeader } from '../models/safetensors.js';
+import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
 import type { NamedTensor } from '../methods/method.js';
 import type { AdapterTensors, PeftFormat } from '../methods/peftFormat.js';
 import type { MethodConfig } from '../methods/registry.js';
@@ -12,6 +12,9 @@ import { fail } from '../common/problem.js';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
+/** Type of the tensors that say where the numbers of others belong. */
+export const INDEX_DTYPE = 'I32' as const;
 
 /** Real ones have a few kB; a long list of target modules makes some hundred. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
@@ -26,7 +29,7 @@ export interface AdapterOnDisk extends AdapterTensors {
   /** `base_model_name_or_path` */
   readonly baseModel: string | undefined;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** All tensors' numbers as float32. */
+  /** The numbers of all tensors but indices, as float32. */
   loadTensors(): Promise<Map<string, NamedTensor>>;
 }
 
@@ -67,9 +70,12 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     baseModel: typeof baseModel === 'string' ? baseModel : undefined,
     tensors: header.tensors,
     read,
+    readIndices: (name) => readSafetensorInt32(header, name),
     async loadTensors() {
       const tensors = new Map<string, NamedTensor>();
-      for (const [name, { shape }] of header.tensors) tensors.set(name, { name, shape, data: await read(name) });
+      for (const [name, { shape, dtype }] of header.tensors) {
+        if (dtype !== INDEX_DTYPE) tensors.set(name, { name, shape, data: await read(name) });
+      }
       return tensors;
     },
   };

@@ -5,7 +5,7 @@ import type { SavedMethod } from '../methods/method.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './readAdapter.js';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX_DTYPE } from './readAdapter.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**
@@ -31,11 +31,17 @@ export async function writeAdapter(
     ['README.md', extra.card],
     [ADAPTER_CONFIG, configText(saved.config)],
   ]);
-  const bytes = saved.tensors.reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0);
+  const { tensors, indices = [] } = saved;
+  const bytes =
+    tensors.reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0) +
+    indices.reduce((sum, { data }) => sum + data.byteLength, 0);
   const write = async (content: string): Promise<void> => {
     await writeSafetensors(
       path.join(content, ADAPTER_WEIGHTS),
-      saved.tensors.map((tensor) => ({ ...tensor, dtype: 'F32' })),
+      [
+        ...tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+        ...indices.map((each) => ({ ...each, shape: [each.data.length], dtype: INDEX_DTYPE })),
+      ],
       { format: 'pt' },
     );
     for (const [name, text] of companions) await writeFile(path.join(content, name), text);

@@ -25,13 +25,13 @@ import { saveResult } from './saveResult.js';
 import {
   attachMethods,
   checkHeldOut,
+  checkMethods,
   checkTokenIds,
   openModel,
   parameterCount,
   positionWarnings,
   prepareMethods,
   vocabularyWarnings,
-  withoutPreparation,
 } from './session.js';
 import type { OpenedModel } from './session.js';
 
@@ -65,7 +65,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     maxLength: config.data.max_length ?? DEFAULT_MAX_LENGTH,
   };
   // A wrong target leaves no folder behind; methods that prepare attach below, when the data have been gone through.
-  attachMethods(withoutPreparation(config.method), opened.context);
+  checkMethods(config.method, opened.context);
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   const emit = (event: RunEvent): void => {
     if (event.type !== 'progress') folder.record(event);

@@ -4,7 +4,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig, TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
 import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
-import { PREPARED_TYPES, attachMethod, prepareMethod } from '../methods/registry.js';
+import { checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import type { HubOptions } from '../models/hub/context.js';
@@ -85,10 +85,16 @@ export async function prepareMethods(
   return prepared;
 }
 
-/** The methods before the first one that has to prepare. */
-export function withoutPreparation(configs: readonly MethodConfig[]): readonly MethodConfig[] {
-  const first = configs.findIndex(({ type }) => PREPARED_TYPES.includes(type));
-  return first < 0 ? configs : configs.slice(0, first);
+/**
+ * What attaching the methods would refuse, before any of them prepares. Methods behind one that prepares see only
+ * those before it.
+ */
+export function checkMethods(configs: readonly MethodConfig[], context: AttachContext): void {
+  const methods: Attached[] = [];
+  for (const [index, config] of configs.entries()) {
+    const own = contextOf(context, index, methods);
+    if (!checkPrepared(config, own)) methods.push(attachMethod(config, own));
+  }
 }
 
 function contextOf(context: AttachContext, index: number, before: readonly Attached[]): AttachContext {

@@ -7,6 +7,7 @@ import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { where } from '../tensor/ops/elementwise.js';
 import { input, scalar } from '../tensor/tensor.js';
 import type { Input, Variable } from '../tensor/tensor.js';
+import { checkedFisher } from './fisher.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, Attached, Method, Prepared, Values } from './method.js';
 
@@ -79,7 +80,7 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
   },
   async prepare(options, context) {
     const variables = parents(context);
-    const squares = await context.squaredGradients({
+    const { squares } = await context.squaredGradients({
       variables,
       batchSize: options.batch_size,
       ...(options.batches === undefined ? {} : { batches: options.batches }),
@@ -88,6 +89,7 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
     // The mean over the batches would have the same order as their sum.
     return chosen(options.p, variables, squares);
   },
+  check: (_options, context) => void parents(context),
   attach(options, context) {
     const variables = parents(context);
     const { prepared, instance = '' } = context;
@@ -156,21 +158,10 @@ function maskOf({ name, shape }: Variable, bits: Int32Array, instance: string): 
 
 /** The mask that keeps exactly round(p·N) of the N numbers, 32 to an integer. */
 function chosen(p: number, variables: readonly Variable[], squares: Values): Prepared {
-  const parts = variables.map(({ name }) => squares.get(name)!);
-  const total = parts.reduce((sum, { length }) => sum + length, 0);
-  let zeros = 0;
-  parts.forEach((part, at) => {
-    for (const value of part) {
-      if (!Number.isFinite(value)) {
-        fail({
-          code: 'method.fisher',
-          message: `the squared gradients of ${variables[at]!.name} are not finite`,
-          mend: 'Look for rows that give an infinite loss, or for weights that are not finite.',
-        });
-      }
-      if (value === 0) zeros++;
-    }
-  });
+  const { parts, total, zeros } = checkedFisher(
+    variables.map(({ name }) => name),
+    squares,
+  );
   const prepared = new Map<string, Int32Array>([[ZEROS, Int32Array.of(zeros)]]);
   markLargest(parts, Math.round(p * total)).forEach((marks, at) => {
     const bits = new Int32Array(Math.ceil(marks.length / 32));

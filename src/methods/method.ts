@@ -20,6 +20,8 @@ export interface Method<Options extends TObject> {
    * that is resumed gets what it found then.
    */
   prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared>;
+  /** For a method that prepares: throws what `attach` would refuse whatever `prepare` finds. Reads nothing but headers. */
+  check?(options: Static<Options>, context: AttachContext): void;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */
   attach(options: Static<Options>, context: AttachContext): Attached;
   /** How Hugging Face PEFT keeps its adapters. Absent: PEFT has no such method, or it writes whole models. */
@@ -52,23 +54,28 @@ export interface AttachContext {
 /** What `prepare` is handed. */
 export interface PrepareContext extends AttachContext {
   /** Squared gradients over the training data. Stops with a ProblemError when the run is asked to end. */
-  readonly squaredGradients: (request: SquaredGradients) => Promise<Values>;
+  readonly squaredGradients: (request: SquaredGradients) => Promise<SummedSquares>;
 }
 
-/** Σ g² per number of each variable, g the gradient of a batch's mean loss per supervised token. */
+/** What to sum the squared gradients of; g is the gradient of a batch's mean loss per supervised token. */
 export interface SquaredGradients {
-  /** The hooks that put the variables into the model, after those of the methods attached before. */
-  readonly hooks?: Hooks;
-  /** What to differentiate by. */
-  readonly variables: readonly Variable[];
-  /** Numbers of variables that are not trainables of methods attached before. */
-  readonly values?: Values;
+  /** Trainables of the methods attached before. */
+  readonly variables?: readonly Variable[];
+  /** Frozen weights, by their name in the checkpoint. */
+  readonly weights?: readonly string[];
   /** Rows per batch; 1 is one gradient per row. */
   readonly batchSize: number;
   /** How many batches; default: each row once. The order is that of the run's first epoch. */
   readonly batches?: number;
   /** Each batch's gradient is clipped to this global L2 norm first; 0 or absent: not. */
   readonly maxGradNorm?: number;
+}
+
+export interface SummedSquares {
+  /** Σ g² per number, by the name of the variable or weight. */
+  readonly squares: Values;
+  /** How many batches there were: the data may hold fewer than were asked for. */
+  readonly batches: number;
 }
 
 /** What a method's `prepare` found: flat vectors by name. */
@@ -195,11 +202,22 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
+/** Where numbers belong that are kept without the zeros between them. */
+export interface NamedIndices {
+  readonly name: string;
+  readonly data: Int32Array;
+}
+
 /**
  * An adapter in Hugging Face PEFT's form; where weights of the base trained, these weights (others stay as they are);
  * or nothing, for a method that only guides how others train.
  */
 export type SavedMethod =
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'adapter'; readonly config: JsonObject; readonly tensors: readonly NamedTensor[] }
+  | {
+      readonly kind: 'adapter';
+      readonly config: JsonObject;
+      readonly tensors: readonly NamedTensor[];
+      readonly indices?: readonly NamedIndices[];
+    }
   | { readonly kind: 'model'; readonly weights: readonly NamedTensor[] };

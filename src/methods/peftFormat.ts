@@ -1,5 +1,6 @@
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
+import type { Prepared } from './method.js';
 
 /** How Hugging Face PEFT keeps the adapters of a method, so that they can be read back. */
 export interface PeftFormat<Options> {
@@ -14,6 +15,8 @@ export interface PeftFormat<Options> {
     config: JsonObject,
     source: string,
   ): { readonly options: Options; readonly warnings: readonly Problem[] };
+  /** For a method that prepares: what it found, out of the adapter's files. */
+  prepared?(adapter: AdapterTensors): Promise<Prepared>;
   /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */
   inspect(adapter: AdapterTensors): Promise<InspectedTensors>;
 }
@@ -25,9 +28,11 @@ export interface AdapterTensors {
   readonly configFile: string;
   /** The weights' path, for messages. */
   readonly weightsFile: string;
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly dtype: string }>;
   /** One tensor's numbers as float32. */
   read(name: string): Promise<Float32Array>;
+  /** A tensor of 32-bit integers. */
+  readIndices(name: string): Promise<Int32Array>;
 }
 
 /** What the tensors of an adapter are. */

@@ -4,6 +4,8 @@ import { adalora } from './adalora.js';
 import type { AdaLoraOptions } from './adalora.js';
 import { childTuning } from './childTuning.js';
 import type { ChildTuningOptions } from './childTuning.js';
+import { fishMask } from './fishMask.js';
+import type { FishMaskOptions } from './fishMask.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
 import { lisa } from './lisa.js';
@@ -18,6 +20,7 @@ export const METHODS = [
   lora.info,
   adalora.info,
   lisa.info,
+  fishMask.info,
   full.info,
   childTuning.info,
   promptTuning.info,
@@ -27,7 +30,13 @@ export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
 export type MethodConfig =
-  LoraOptions | AdaLoraOptions | LisaOptions | FullOptions | ChildTuningOptions | PromptTuningOptions;
+  | LoraOptions
+  | AdaLoraOptions
+  | LisaOptions
+  | FishMaskOptions
+  | FullOptions
+  | ChildTuningOptions
+  | PromptTuningOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
@@ -38,6 +47,8 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
       return adalora.attach(config, context);
     case 'lisa':
       return lisa.attach(config, context);
+    case 'fish_mask':
+      return fishMask.attach(config, context);
     case 'full':
       return full.attach(config, context);
     case 'child_tuning':
@@ -47,10 +58,19 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
   }
 }
 
-/** Types of the methods that have to find something out before they attach. */
-export const PREPARED_TYPES: readonly string[] = [lora, adalora, lisa, full, childTuning, promptTuning]
-  .filter((method) => method.prepare !== undefined)
-  .map(({ info }) => info.type);
+/** Throws what attaching a method that prepares would refuse, before it prepares. True when it is of that kind. */
+export function checkPrepared(config: MethodConfig, context: AttachContext): boolean {
+  switch (config.type) {
+    case 'child_tuning':
+      childTuning.check?.(config, context);
+      return true;
+    case 'fish_mask':
+      fishMask.check?.(config, context);
+      return true;
+    default:
+      return false;
+  }
+}
 
 /** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
 export async function prepareMethod(config: MethodConfig, context: PrepareContext): Promise<Prepared | undefined> {
@@ -61,6 +81,8 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
       return adalora.prepare?.(config, context);
     case 'lisa':
       return lisa.prepare?.(config, context);
+    case 'fish_mask':
+      return fishMask.prepare?.(config, context);
     case 'full':
       return full.prepare?.(config, context);
     case 'child_tuning':
@@ -70,7 +92,7 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
   }
 }
 
-const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, full, promptTuning].flatMap(
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, fishMask, full, promptTuning].flatMap(
   ({ peft }) => peft ?? [],
 );
 

@@ -2,14 +2,15 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import { withPrefix } from '../data/virtualTokens.js';
-import type { Attached, PrepareContext, SquaredGradients, Values } from '../methods/method.js';
+import type { Attached, PrepareContext } from '../methods/method.js';
+import type { Hooks } from '../models/site.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Value } from '../runtime/runtime.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
 import { input, variable } from '../tensor/tensor.js';
-import type { Tensor } from '../tensor/tensor.js';
+import type { Tensor, Weight } from '../tensor/tensor.js';
 import { clipFactor, normOf } from './gradientNorm.js';
 import { breathe, longest } from './job.js';
 import type { TrainingJob } from './job.js';
@@ -30,19 +31,22 @@ export function squaredGradients(
   > & { readonly stopRequested: () => boolean; readonly stopped: Problem },
 ): PrepareContext['squaredGradients'] {
   return async (request) => {
-    const hooks = [...setup.methods.map((method) => method.hooks), ...(request.hooks ? [request.hooks] : [])];
+    const frozen = frozenWeights(request.weights ?? []);
+    const hooks = [frozen.hooks, ...setup.methods.map((method) => method.hooks)];
     const examples = withPrefix(setup.train, virtualTokenIds(hooks, setup.model.vocabSize));
     const { lossSum } = lossGraph(setup.model, hooks, { training: false, positionLimit: longest(examples) });
     const mean = mul(lossSum, input('per_token', 'float32', []));
-    const clipped = clip(gradients(mean, request.variables), request.maxGradNorm ?? 0);
-    const sums = request.variables.map((each) => variable(`${each.name}/squares`, each.shape));
+    const asked = [...(request.variables ?? []), ...frozen.found()];
+    const clipped = clip(gradients(mean, asked), request.maxGradNorm ?? 0);
+    const sums = asked.map((each) => variable(`${each.name}/squares`, each.shape));
     const program = await setup.runtime.compile(
       Object.fromEntries(sums.map((sum, at) => [`new ${sum.name}`, add(sum, mul(clipped[at]!, clipped[at]!))])),
       setup.weights,
     );
     const buffers = new Map(sums.map((sum): [string, Value] => [sum.name, zeros(sum)]));
+    let batches = 0;
     try {
-      const known = await startFeeds(setup.methods, request, program.reads);
+      const known = await startFeeds(setup.methods, program.reads);
       const into = Object.fromEntries([...buffers].map(([name, value]) => [`new ${name}`, value]));
       const plan = planBatches(examples, {
         ...setup,
@@ -50,10 +54,10 @@ export function squaredGradients(
         seed: setup.options.seed,
         epoch: 0,
       });
-      const total = Math.min(request.batches ?? plan.length, plan.length);
-      for (const [done, rows] of plan.slice(0, total).entries()) {
+      batches = Math.min(request.batches ?? plan.length, plan.length);
+      for (const [done, rows] of plan.slice(0, batches).entries()) {
         if (setup.stopRequested()) fail(setup.stopped);
-        setup.emit({ type: 'progress', activity: 'Measuring gradients', done, total });
+        setup.emit({ type: 'progress', activity: 'Measuring gradients', done, total: batches });
         const batch = makeBatch(examples, rows);
         await program.run(
           {
@@ -69,25 +73,34 @@ export function squaredGradients(
     } finally {
       await program.dispose();
     }
-    return new Map(
-      request.variables.map((each, at) => [each.name, buffers.get(sums[at]!.name)!.data as Float32Array]),
+    const squares = asked.map(
+      (each, at) => [each.name, buffers.get(sums[at]!.name)!.data as Float32Array] as const,
     );
+    return { squares: new Map(squares), batches };
+  };
+}
+
+/** Hooks that change nothing and note the tensors of these weights of the checkpoint. */
+function frozenWeights(names: readonly string[]): { readonly hooks: Hooks; found(): readonly Weight[] } {
+  const noted = new Map<string, Weight>();
+  return {
+    hooks: {
+      parameter(_site, _kind, base) {
+        if (base.kind === 'weight' && names.includes(base.name)) noted.set(base.name, base);
+        return base;
+      },
+    },
+    found: () => names.map((name) => noted.get(name)!),
   };
 }
 
 async function startFeeds(
   methods: readonly Attached[],
-  request: SquaredGradients,
   reads: ReadonlySet<string>,
 ): Promise<Record<string, Value>> {
   const feeds: Record<string, Value> = {};
-  const starts: Values = request.values ?? new Map();
   for (const { variable: each, start } of methods.flatMap(({ trainables }) => trainables)) {
     if (reads.has(each.name)) feeds[each.name] = valueOf(each, await start());
-  }
-  for (const each of request.variables) {
-    const data = starts.get(each.name);
-    if (data !== undefined) feeds[each.name] = valueOf(each, data);
   }
   return feeds;
 }

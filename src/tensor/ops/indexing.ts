@@ -1,7 +1,9 @@
-import { sameShape, shapeText, sizeOf } from '../dims.js';
+import { dimText, sameShape, shapeText, sizeOf } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
+import { scalar } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
+import { expand } from './shape.js';
 
 const gatherOp = defineOp<null>({
   name: 'gatherRows',
@@ -54,6 +56,50 @@ const scatterAddOp = defineOp<Dim>({
  */
 export function scatterAddRows(updates: Tensor, indices: Tensor, rows: Dim): Tensor {
   return scatterAddOp([updates, indices], rows);
+}
+
+const gatherAtOp = defineOp<null>({
+  name: 'gatherAt',
+  infer: ([x, places]) => ({ dtype: x!.dtype, shape: [placesIn(x!, places!)] }),
+  gradient: (node, g) => {
+    const [x, places] = node.inputs as [Tensor, Tensor];
+    return [() => addAt(expand(scalar(0, x.dtype), x.shape), g, places), undefined];
+  },
+  lower: (emit, inputs) => emit.node('GatherND', inputs),
+});
+
+/** Single elements: x [d₁, …, dₙ], places [k, n] (int64) → [k]. */
+export function gatherAt(x: Tensor, places: Tensor): Tensor {
+  return gatherAtOp([x, places], null);
+}
+
+const addAtOp = defineOp<null>({
+  name: 'addAt',
+  infer: ([x, values, places]) => {
+    const count = placesIn(x!, places!);
+    if (values!.dtype !== x!.dtype || !sameShape(values!.shape, [count])) {
+      throw new Error(
+        `addAt: values ${values!.dtype} ${shapeText(values!.shape)} for ${dimText(count)} places in ${x!.dtype}`,
+      );
+    }
+    return { dtype: x!.dtype, shape: x!.shape };
+  },
+  gradient: (node, g) => [() => g, () => gatherAt(g, node.inputs[2]!), undefined],
+  lower: (emit, [x, values, places]) => emit.node('ScatterND', [x!, places!, values!], { reduction: 'add' }),
+});
+
+/** x [d₁, …, dₙ] with values [k] added to single elements: places [k, n] (int64). Equal places add up. */
+export function addAt(x: Tensor, values: Tensor, places: Tensor): Tensor {
+  return addAtOp([x, values, places], null);
+}
+
+/** How many elements `places` names. */
+function placesIn(x: Tensor, places: Tensor): Dim {
+  const [count, axes] = places.shape;
+  if (places.dtype !== 'int64' || places.shape.length !== 2 || axes !== x.shape.length) {
+    throw new Error(`no places in ${shapeText(x.shape)} by ${places.dtype} ${shapeText(places.shape)}`);
+  }
+  return count!;
 }
 
 function restOf(updates: Tensor, indices: Tensor): Shape {

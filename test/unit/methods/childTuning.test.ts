@@ -86,7 +86,7 @@ test("squared gradients are the sum over rows of the squares of plain SGD's step
   const [lora] = attachMethods([loraMethod({ r: 4 })], opened.context);
   const variables = lora!.trainables.map(({ variable }) => variable).filter(({ name }) => name.includes('lora_B'));
   const rows = UNEVEN.slice(0, 2);
-  const sums = await squaredGradients({
+  const { squares: sums } = await squaredGradients({
     ...jobOn(opened),
     train: rows,
     methods: [lora!],

@@ -5,7 +5,7 @@ import { bitwiseOr, bitwiseXor, shiftRight } from '../../../src/tensor/ops/bits.
 import { crossEntropy, crossEntropySlope } from '../../../src/tensor/ops/crossEntropy.js';
 import { dimValue, iota } from '../../../src/tensor/ops/dimValue.js';
 import * as elementwise from '../../../src/tensor/ops/elementwise.js';
-import { gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
+import { addAt, gatherAt, gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { layerNorm, rmsInverse, rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { dropout } from '../../../src/tensor/ops/random.js';
@@ -139,6 +139,8 @@ const rows = input('rows', 'int32', [B, S]);
 const rowFeeds = { rows: int32([2, 3], 1, 0, 3, 1, 1, 0) };
 const flatRows = input('flat', 'int32', [4]);
 const flatFeeds = { flat: int32([4], 2, 0, 2, 2) };
+const places = constant([1, 2, 0, 0, 1, 2], [3, 2], 'int64');
+const placesInVector = constant([4, 1], [2, 1], 'int64');
 const targets = input('targets', 'int32', [S]);
 const targetFeeds = { targets: int32([3], 4, 0, 2) };
 const seed = input('seed', 'int32', []);
@@ -266,6 +268,20 @@ export const CASES: readonly Case[] = [
     leaves: [any(4, B, S)],
     feeds: flatFeeds,
     build: ([x]) => scatterAddRows(x!, flatRows, S),
+  },
+  { op: 'gatherAt', title: 'a repeated place', leaves: [any(3, 4)], build: ([x]) => gatherAt(x!, places) },
+  { op: 'gatherAt', title: 'of a vector', leaves: [any(5)], build: ([x]) => gatherAt(x!, placesInVector) },
+  {
+    op: 'addAt',
+    title: 'a repeated place',
+    leaves: [any(3, 4), any(3)],
+    build: ([x, values]) => addAt(x!, values!, places),
+  },
+  {
+    op: 'addAt',
+    title: 'to a vector',
+    leaves: [any(5), any(2)],
+    build: ([x, values]) => addAt(x!, values!, placesInVector),
   },
   { op: 'reshape', title: 'fixed', leaves: [any(2, 6)], build: ([x]) => shapes.reshape(x!, [3, 4]) },
   {

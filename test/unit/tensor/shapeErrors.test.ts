@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { dim } from '../../../src/tensor/dims.js';
 import { crossEntropy } from '../../../src/tensor/ops/crossEntropy.js';
 import { add, exp, where } from '../../../src/tensor/ops/elementwise.js';
-import { gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
+import { addAt, gatherAt, gatherRows, scatterAddRows } from '../../../src/tensor/ops/indexing.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { dropout, randomUniform } from '../../../src/tensor/ops/random.js';
@@ -37,6 +37,9 @@ const CASES: Readonly<Record<string, readonly [() => unknown, RegExp]>> = {
   concat: [() => concat([of([2, 3]), of([2, 4])], 0), /concat: \[2, 4\].*\[2, 3\].*axis 0/],
   reduceSum: [() => reduceSum(of([2, 3]), [2]), /reduceSum.*axis 2.*\[2, 3\]/],
   sumTo: [() => sumTo(of([2, 3]), [4]), /\[2, 3\].*\[4\]/],
+  gatherAt: [() => gatherAt(of([2, 3]), of([4, 1], 'int64')), /\[2, 3\].*int64 \[4, 1\]/],
+  'gatherAt by type': [() => gatherAt(of([2]), of([4, 1], 'int32')), /\[2\].*int32 \[4, 1\]/],
+  addAt: [() => addAt(of([2, 3]), of([3]), of([4, 2], 'int64')), /addAt.*\[3\].*4 places/],
   gatherRows: [() => gatherRows(of([2, 3]), of([4])), /gatherRows.*\[2, 3\].*float32 \[4\]/],
   scatterAddRows: [() => scatterAddRows(of([2, 3]), of([3], 'int32'), 4), /scatterAddRows.*\[2, 3\].*\[3\]/],
   rmsNorm: [() => rmsNorm(of([2, 3]), of([4]), 1e-5), /rmsNorm.*\[2, 3\].*\[4\]/],
