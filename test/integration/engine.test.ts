@@ -223,32 +223,37 @@ test('two runs of the same file in one second get folders of their own and the s
   assert.deepEqual(bytes[0], bytes[1]);
 });
 
-test('Child-Tuning over LoRA, stopped and taken up again: what it found out is found in the folder', async () => {
-  const method = [
+const PREPARING = {
+  'Child-Tuning over LoRA': [
     { type: 'lora', r: 4, target_modules: 'all-linear' },
     { type: 'child_tuning', p: 0.25 },
-  ];
-  const training = { ...TRAINING, weight_decay: 0.1 };
-  const whole = await makeRun(nextFolder(), model, { method, training });
-  const alone = await emitted(whole);
-  assert.equal(alone.error, undefined);
-  assert.ok(eventsOf(alone.events, 'masks').length > 0);
+  ],
+  'FISH Mask': [{ type: 'fish_mask', keep_ratio: 0.02, num_samples: 5 }],
+};
+for (const [name, method] of Object.entries(PREPARING)) {
+  test(`${name}, stopped and taken up again: what it found out is found in the folder`, async () => {
+    const training = { ...TRAINING, weight_decay: 0.1 };
+    const whole = await makeRun(nextFolder(), model, { method, training });
+    const alone = await emitted(whole);
+    assert.equal(alone.error, undefined);
+    assert.ok(eventsOf(alone.events, 'masks').length > 0);
 
-  const run = await makeRun(nextFolder(), model, { method, training });
-  let stop = false;
-  const first = await emitted(run, {
-    emit: (event) => (stop ||= event.type === 'step' && event.step === 3),
-    stopRequested: () => stop,
+    const run = await makeRun(nextFolder(), model, { method, training });
+    let stop = false;
+    const first = await emitted(run, {
+      emit: (event) => (stop ||= event.type === 'step' && event.step === 3),
+      stopRequested: () => stop,
+    });
+    assert.equal(eventsOf(first.events, 'finished')[0]!.reason, 'stopped');
+    const at = await runFolder(run);
+    assert.ok((await names(at)).includes(`prepared-${method.length - 1}.safetensors`));
+    const point = await resumeNewest(run);
+    assert.deepEqual([point.folder, point.step], [at, 3]);
+    const rest = await emitted(run, { resume: point });
+    assert.equal(rest.error, undefined);
+    assert.equal(eventsOf(rest.events, 'started')[0]!.resumedFrom, 3);
+    const bytes = (adapter: string): Promise<Buffer> => readFile(path.join(adapter, 'adapter_model.safetensors'));
+    const [one, two] = [alone, rest].map(({ events }) => eventsOf(events, 'finished')[0]!.adapter);
+    assert.ok((await bytes(one!)).equals(await bytes(two!)));
   });
-  assert.equal(eventsOf(first.events, 'finished')[0]!.reason, 'stopped');
-  const at = await runFolder(run);
-  assert.ok((await names(at)).includes('prepared-1.safetensors'));
-  const point = await resumeNewest(run);
-  assert.deepEqual([point.folder, point.step], [at, 3]);
-  const rest = await emitted(run, { resume: point });
-  assert.equal(rest.error, undefined);
-  assert.equal(eventsOf(rest.events, 'started')[0]!.resumedFrom, 3);
-  const bytes = (adapter: string): Promise<Buffer> => readFile(path.join(adapter, 'adapter_model.safetensors'));
-  const [one, two] = [alone, rest].map(({ events }) => eventsOf(events, 'finished')[0]!.adapter);
-  assert.ok((await bytes(one!)).equals(await bytes(two!)));
-});
+}

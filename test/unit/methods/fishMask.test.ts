@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { readAdapter } from '../../../src/adapters/readAdapter.js';
+import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
+import { makeBatch } from '../../../src/data/batches.js';
+import type { Example } from '../../../src/data/example.js';
+import { TrainingOptions } from '../../../src/config/schema.js';
+import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
+import { FishMaskOptions } from '../../../src/methods/fishMask.js';
+import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
+import type { MethodConfig } from '../../../src/methods/registry.js';
+import { startSnapshot } from '../../../src/training/snapshot.js';
+import { squaredGradients } from '../../../src/training/squaredGradients.js';
+import { createStepper } from '../../../src/training/stepper.js';
+import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
+import { fixture, largestDifference } from '../../support/fixtures.js';
+import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
+import { startValues } from '../../support/startValues.js';
+import { UNEVEN, jobOn, loraMethod } from '../training/jobs.js';
+
+const folder = temporaryFolder();
+const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+const batches = await readBatches();
+const reference = JSON.parse(await readFile(fixture('fish-mask/steps.json'), 'utf8')) as {
+  keep_ratio: number;
+  learning_rate: number;
+  rows: number;
+  losses: number[];
+  indices: Record<string, number[]>;
+  values: Record<string, number[]>;
+};
+
+async function readBatches(): Promise<Example[][]> {
+  const text = await readFile(fixture('lora-reference/lora-steps/batches.json'), 'utf8');
+  const rows = JSON.parse(text) as { input_ids: number[]; supervised: (0 | 1)[] }[][];
+  return rows.map((each) =>
+    each.map(({ input_ids: ids, supervised }) => ({ ids, supervised, file: 'batches.json', line: 1 })),
+  );
+}
+
+function fish(options: Partial<FishMaskOptions> = {}): MethodConfig {
+  return Value.Parse(FishMaskOptions, { type: 'fish_mask', ...options });
+}
+
+function prepare(
+  config: MethodConfig,
+  train: readonly Example[],
+  model = opened,
+): Promise<(Prepared | undefined)[]> {
+  return prepareMethods([config], model.context, (before: readonly Attached[]) =>
+    squaredGradients({
+      ...jobOn(model),
+      train,
+      methods: before,
+      stopRequested: () => false,
+      stopped: { code: 'stopped', message: 'stopped' },
+    }),
+  );
+}
+
+/** Twelve steps over the batches of the reference. */
+async function twelveSteps(method: Attached): Promise<{ losses: number[]; values: Values }> {
+  const stepper = await createStepper({
+    ...opened,
+    methods: [method],
+    start: startSnapshot(await startValues(method.trainables)),
+    options: Value.Parse(TrainingOptions, { weight_decay: 0, max_grad_norm: 1 }),
+    positionLimit: 64,
+  });
+  const losses: number[] = [];
+  for (const [at, rows] of batches.slice(0, 12).entries()) {
+    const batch = makeBatch(
+      rows,
+      rows.map((_, row) => [row]),
+    );
+    const place = { step: at + 1, totalSteps: 12 };
+    losses.push((await stepper.step([batch], place, reference.learning_rate, at + 1)).loss);
+  }
+  return { losses, values: stepper.values() };
+}
+
+const referenceRows = batches.slice(0, 12).flat();
+const config = fish({ keep_ratio: reference.keep_ratio, num_samples: referenceRows.length });
+const prepared = await prepare(config, referenceRows);
+const [method] = attachMethods([config], opened.context, prepared);
+const trained = await twelveSteps(method!);
+
+test('the places chosen and twelve steps are those of PyTorch', () => {
+  assert.equal(referenceRows.length, reference.rows);
+  const places = [...prepared[0]!].filter(([name]) => name !== '#rows');
+  const found = Object.fromEntries(places.map(([name, at]) => [name.replace(/\.indices$/, ''), [...at]]));
+  assert.deepEqual(found, reference.indices);
+  assert.deepEqual(method!.coverage.warnings, []);
+  for (const [at, loss] of reference.losses.entries()) {
+    assert.ok(Math.abs(trained.losses[at]! - loss) <= 1e-4, `loss ${at + 1}: ${trained.losses[at]} for ${loss}`);
+  }
+  for (const [name, values] of Object.entries(reference.values)) {
+    assert.ok(largestDifference(trained.values.get(`${name}.values`)!, values) <= 1e-3, name);
+  }
+});
+
+test('int(keep_ratio · N) numbers train, and only these change in a merge', async () => {
+  const linear = opened.model.sites.filter(({ kind, isOutput }) => kind === 'linear' && !isOutput);
+  const total = linear.reduce((sum, { shape }) => sum + shape[0]! * shape[1]!, 0);
+  const kept = [...trained.values.values()].reduce((sum, { length }) => sum + length, 0);
+  assert.equal(kept, Math.floor(reference.keep_ratio * total));
+  assert.equal(
+    method!.coverage.modules.reduce((sum, { trainable }) => sum + trainable, 0),
+    kept,
+  );
+  let moved = 0;
+  for (const site of linear) {
+    const base = await opened.context.read(site.weight!);
+    const merged = method!.merge!(site, 'weight', base, trained.values);
+    const places = new Set(reference.indices[site.weight!]);
+    merged?.forEach((value, at) => {
+      if (places.has(at)) moved += Number(value !== base[at]);
+      else assert.equal(value, base[at]);
+    });
+    assert.equal(merged === undefined, places.size === 0);
+  }
+  assert.equal(moved, kept);
+  for (const { path: site, density, norm } of method!.report!(trained.values)) {
+    const numbers = reference.values[`${site}.weight`]!;
+    assert.ok(Math.abs(norm! - Math.hypot(...numbers)) <= 1e-3);
+    assert.ok(density! > 0 && density! < 1);
+  }
+});
+
+test('an adapter that is written and read back does the same, applied and merged', async () => {
+  const out = path.join(folder, 'adapter');
+  const saved = method!.save(trained.values);
+  assert.ok(saved.kind === 'adapter');
+  await writeAdapter(out, saved, { tokenizer, card: '' });
+  const again = await attachAdapter(opened, out);
+  assert.deepEqual(again.warnings, []);
+  for (const [name, values] of trained.values) assert.deepEqual(again.values.get(name), values);
+  const rows = [[3, 5, 9, 2, 40, 77]];
+  const applied = await logitsOf(opened, rows, again);
+  assert.deepEqual(applied, await logitsOf(opened, rows, { method: method!, values: trained.values }));
+  assert.ok(largestDifference(applied, await logitsOf(opened, rows)) > 1e-2);
+
+  const found = await inspectAdapter(out);
+  assert.deepEqual(found.problems, []);
+  assert.deepEqual([found.method, found.base], ['fish_mask', 'tiny-llama']);
+  assert.equal(
+    found.trainable,
+    [...trained.values.values()].reduce((sum, { length }) => sum + length, 0),
+  );
+  const report = await mergeAdapter({ ...opened, ...again, tokenizer, out: path.join(folder, 'merged') });
+  assert.ok(report.verifiedDifference <= 1e-5, String(report.verifiedDifference));
+  const merged = await openModel(path.join(folder, 'merged'));
+  assert.ok(largestDifference(applied, await logitsOf(merged, rows)) <= 1e-5);
+});
+
+test('places that are damaged are told', async () => {
+  const saved = method!.save(trained.values);
+  assert.ok(saved.kind === 'adapter');
+  const [first, ...others] = saved.indices!;
+  const changed = async (name: string, data: Int32Array): Promise<string> => {
+    const out = path.join(folder, name);
+    await writeAdapter(out, { ...saved, indices: [{ ...first!, data }, ...others] }, { tokenizer, card: '' });
+    return out;
+  };
+  const beyond = await changed(
+    'beyond',
+    Int32Array.from(first!.data, (place) => place + 1e6),
+  );
+  await assert.rejects(attachAdapter(opened, beyond), problem('fish-mask.indices', 'adapter_config.json'));
+  const twice = await changed(
+    'twice',
+    Int32Array.from(first!.data, () => first!.data[0]!),
+  );
+  await assert.rejects(attachAdapter(opened, twice), problem('fish-mask.indices', 'rising'));
+  const negative = await changed(
+    'negative',
+    Int32Array.from(first!.data, (_, at) => at - 1),
+  );
+  await assert.rejects(attachAdapter(opened, negative), problem('fish-mask.indices', 'holds -1'));
+  const short = await changed('short', first!.data.slice(1));
+  assert.match((await inspectAdapter(short)).problems[0]!.message, /numbers and .*\.indices \d+ places/);
+  await assert.rejects(attachAdapter(opened, short), problem('adapter.shape'));
+  const { folder: read } = await readAdapter(short);
+  assert.equal(read, short);
+});
+
+test('fewer rows than asked for are told, and so is a ratio that keeps nothing', async () => {
+  const few = fish({ num_samples: 100 });
+  const [mask] = attachMethods([few], opened.context, await prepare(few, UNEVEN));
+  assert.match(mask!.coverage.warnings[0]!.message, /from 8 rows, all that there are, instead of 100/);
+  await assert.rejects(prepare(fish({ keep_ratio: 1e-9 }), UNEVEN), problem('fish-mask.nothing', '1e-9'));
+});
+
+test('what cannot be is refused before anything is prepared', () => {
+  const check = (...configs: MethodConfig[]) => checkMethods(configs, opened.context);
+  assert.throws(() => check(fish({ target_modules: ['q_porj'] })), problem('targets.no-match', 'q_porj'));
+  assert.throws(() => check({ type: 'full' }, fish()), problem('method.combination', 'full'));
+  check(loraMethod({ r: 4 }), fish());
+  assert.throws(() => attachMethods([fish()], opened.context), problem('method.not-prepared'));
+});
+
+test('a matrix that two modules share stays one, and that is told', async () => {
+  const tied = await openModel(fixture('lora-reference', 'tiny-llama-tied'));
+  const head = fish({ target_modules: ['lm_head'], num_samples: 8 });
+  const found = await prepare(head, UNEVEN, tied);
+  const [mask] = attachMethods([head], tied.context, found);
+  assert.match(mask!.coverage.warnings[0]!.message, /lm_head and model\.embed_tokens are one matrix/);
+  const sites = tied.model.sites.filter(({ weight }) => weight === 'model.embed_tokens.weight');
+  assert.equal(sites.length, 2);
+  const values = new Map(
+    mask!.trainables.map(({ variable: { name, shape } }) => [name, new Float32Array(Number(shape[0])).fill(1)]),
+  );
+  const base = await tied.context.read('model.embed_tokens.weight');
+  const [one, other] = sites.map((site) => mask!.merge!(site, 'weight', base, values)!);
+  assert.deepEqual(one, other);
+  assert.notDeepEqual(one, base);
+});
