@@ -29,7 +29,7 @@ export const inspect: Command = {
 function inspectionText(found: Inspection): string {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
   const number = (value: number | undefined): string => (value === undefined ? '?' : formatLoss(value));
-  const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm }) => [
+  const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm, effectiveRank }) => [
     path,
     String(rank),
     scale === undefined ? '?' : String(Number(scale.toPrecision(4))),
@@ -37,6 +37,7 @@ function inspectionText(found: Inspection): string {
     shape(b),
     formatCount(trainable),
     number(norm),
+    effectiveRank === undefined ? '?' : effectiveRank.toFixed(1),
   ]);
   const whole = found.whole.map(({ key, shape: sizes, trainable }) => [key, shape(sizes), formatCount(trainable)]);
   return [
@@ -49,7 +50,9 @@ function inspectionText(found: Inspection): string {
         : [['r, alpha', `${found.r ?? '?'}, ${found.alpha ?? '?'}`]]),
       ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
     ]),
-    ...(modules.length === 0 ? [] : [table(modules, ['MODULE', 'RANK', 'SCALE', 'A', 'B', 'TRAINED', '‖ΔW‖'])]),
+    ...(modules.length === 0
+      ? []
+      : [table(modules, ['MODULE', 'RANK', 'SCALE', 'A', 'B', 'TRAINED', '‖ΔW‖', 'EFFECTIVE RANK'])]),
     ...(whole.length === 0 ? [] : [table(whole, ['TRAINED WHOLE', 'SHAPE', 'TRAINED'])]),
   ].join('\n\n');
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
@@ -80,12 +81,18 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     const rank = a[0]!;
     const scale = options && adaLoraScale(options);
     const read = (part: string): Promise<Float32Array> => adapter.read(keyOf(part));
-    const norm =
-      scale === undefined || rank === 0
-        ? scale && 0
-        : scale * lowRankNorm(await read('B'), scaledRows(await read('A'), await read('E')), rank);
     const trainable = [a, b, e].reduce((sum, shape) => sum + (elementCount(shape) ?? 0), 0);
-    modules.push({ path, rank, scale, a, b, trainable, norm });
+    const found = { path, rank, scale, a, b, trainable };
+    if (scale === undefined || rank === 0) {
+      modules.push({ ...found, norm: scale && 0 });
+      continue;
+    }
+    const [left, right] = [await read('B'), scaledRows(await read('A'), await read('E'))];
+    modules.push({
+      ...found,
+      norm: scale * lowRankNorm(left, right, rank),
+      effectiveRank: lowRankEffectiveRank(left, right, rank),
+    });
   }
   return {
     r: options?.init_r,

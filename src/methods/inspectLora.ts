@@ -1,5 +1,6 @@
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { LoraOptions } from './lora.js';
@@ -100,12 +101,15 @@ async function inspectPair(
     });
   }
   const scale = options && fits ? scaleOf(options, pair.path, rank) : undefined;
-  const norm =
-    scale === undefined
-      ? undefined
-      : Math.abs(scale) * lowRankNorm(await adapter.read(pair.b), await adapter.read(pair.a), rank);
   const trainable = (elementCount(a) ?? 0) + (elementCount(b) ?? 0);
-  return { path: pair.path, rank, scale, a, b, trainable, norm };
+  const found = { path: pair.path, rank, scale, a, b, trainable };
+  if (scale === undefined) return { ...found, norm: undefined };
+  const [bValues, aValues] = [await adapter.read(pair.b), await adapter.read(pair.a)];
+  return {
+    ...found,
+    norm: Math.abs(scale) * lowRankNorm(bValues, aValues, rank),
+    effectiveRank: lowRankEffectiveRank(bValues, aValues, rank),
+  };
 }
 
 /** lora_alpha / r (Hu et al. 2021), or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */

@@ -62,4 +62,6 @@ export interface InspectedModule {
   readonly trainable: number;
   /** ‖ΔW‖ (Frobenius). */
   readonly norm: number | undefined;
+  /** exp of the entropy of ΔW's singular values: see `linalg/effectiveRank.ts`; undefined where it was not computed. */
+  readonly effectiveRank?: number | undefined;
 }

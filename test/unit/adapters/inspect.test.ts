@@ -45,6 +45,9 @@ test('modules with rank, scale and norm of ΔW', async () => {
     for (let j = 0; j < 32; j++) squares += (4 * (b[2 * i]! * a[j]! + b[2 * i + 1]! * a[32 + j]!)) ** 2;
   }
   assert.ok(Math.abs(at('0.self_attn.q_proj').norm! - Math.sqrt(squares)) < 1e-6);
+  for (const { path: name, rank, effectiveRank } of found.modules) {
+    assert.ok(effectiveRank! > 1 && effectiveRank! < rank, `${name}: ${effectiveRank}`);
+  }
 });
 
 test('embeddings, and the copies of the base beside them', async () => {
