@@ -4,7 +4,6 @@ import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
 import { attachMethods, prepareMethods } from '../../../src/engines/session.js';
 import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
-import { markLargest } from '../../../src/methods/largest.js';
 import type { Attached, Prepared } from '../../../src/methods/method.js';
 import { squaredGradients } from '../../../src/training/squaredGradients.js';
 import { fixture } from '../../support/fixtures.js';
@@ -31,13 +30,6 @@ const hasMessage =
   (pattern: RegExp) =>
   (error: unknown): boolean =>
     error instanceof ProblemError && pattern.test(error.problem.message);
-
-test('the largest numbers over all parts are marked, the first of equal ones', () => {
-  const parts = [Float32Array.of(1, 3, 2), Float32Array.of(2, 0, 2)];
-  assert.deepEqual(markLargest(parts, 3), [Uint8Array.of(0, 1, 1), Uint8Array.of(1, 0, 0)]);
-  assert.deepEqual(markLargest(parts, 0), [Uint8Array.of(0, 0, 0), Uint8Array.of(0, 0, 0)]);
-  assert.deepEqual(markLargest(parts, 6), [Uint8Array.of(1, 1, 1), Uint8Array.of(1, 1, 1)]);
-});
 
 test('over LoRA exactly round(p·N) numbers train; the others keep theirs, in spite of weight decay', async () => {
   const methods = attachMethods(CONFIGS, opened.context, await prepare());
