@@ -1,8 +1,9 @@
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
+import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
-import { INDEX_DTYPE, readAdapter } from './readAdapter.js';
+import { readAdapter } from './readAdapter.js';
 
 export interface Inspection {
   readonly folder: string;

@@ -9,15 +9,7 @@ import type { MethodConfig } from '../methods/registry.js';
 import { PEFT_TYPES, peftFormat } from '../methods/registry.js';
 import { pathKind } from '../common/files.js';
 import { fail } from '../common/problem.js';
-
-export const ADAPTER_CONFIG = 'adapter_config.json';
-export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
-
-/** Type of the tensors that say where the numbers of others belong. */
-export const INDEX_DTYPE = 'I32' as const;
-
-/** Real ones have a few kB; a long list of target modules makes some hundred. */
-const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX_DTYPE, MAX_CONFIG_BYTES, weightsMissing } from './adapterFiles.js';
 
 /** A Hugging Face PEFT folder whose config and header are read and checked, but not its numbers. */
 export interface AdapterOnDisk extends AdapterTensors {
@@ -56,7 +48,7 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     });
   }
   const weights = path.join(location, ADAPTER_WEIGHTS);
-  if ((await pathKind(weights)) !== 'file') return noWeights(location);
+  if ((await pathKind(weights)) !== 'file') return fail(weightsMissing(location, await readdir(location)));
   const header = await readSafetensorsHeader(weights);
   const baseModel = config['base_model_name_or_path'];
   const read = (name: string): Promise<Float32Array> => readSafetensor(header, name);
@@ -101,27 +93,5 @@ async function checkFolder(folder: string): Promise<void> {
     mend: names.includes('config.json')
       ? 'This is a whole model, not an adapter: use it as the base model.'
       : 'Name the folder that holds the adapter (a run writes it to runs/<name>/<time>/adapter).',
-  });
-}
-
-async function noWeights(folder: string): Promise<never> {
-  const pickled = (await readdir(folder)).find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
-  if (pickled !== undefined) {
-    return fail({
-      code: 'adapter.pickle',
-      message: `the adapter's weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
-      where: { file: folder },
-      expected: ADAPTER_WEIGHTS,
-      mend:
-        'Convert an adapter that you trust once, with Python: from safetensors.torch import save_file; ' +
-        `save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, ` +
-        `"${ADAPTER_WEIGHTS}", metadata={"format": "pt"}).`,
-    });
-  }
-  return fail({
-    code: 'adapter.no-weights',
-    message: `the folder has no ${ADAPTER_WEIGHTS}`,
-    where: { file: folder },
-    mend: 'Complete the download, or name the folder that holds the weights.',
   });
 }

@@ -5,7 +5,7 @@ import type { SavedMethod } from '../methods/method.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX_DTYPE } from './readAdapter.js';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX_DTYPE } from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**

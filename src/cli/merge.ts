@@ -1,8 +1,9 @@
 import path from 'node:path';
+import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
-import { ADAPTER_CONFIG, readAdapter } from '../adapters/readAdapter.js';
+import { readAdapter } from '../adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import type { FloatType } from '../adapters/writeModel.js';
 import { pathKind } from '../common/files.js';

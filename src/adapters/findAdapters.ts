@@ -1,0 +1,196 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { JsonObject } from '../common/json.js';
+import { isJsonObject } from '../common/json.js';
+import { problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { readJsonObject } from '../models/boundedJson.js';
+import { readSafetensorsHeader } from '../models/safetensors.js';
+import { elementCount } from '../models/tensorSpans.js';
+import { irregularities } from './findIrregular.js';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing } from './adapterFiles.js';
+
+/** The `adapters` library's name of its weights. */
+const ADAPTERS_WEIGHTS = 'adapter.safetensors';
+
+/** An adapter's folder as a list shows it: read from its config and the header of its weights alone. */
+export interface FoundAdapter {
+  readonly kind: 'adapter';
+  /** Absolute. */
+  readonly folder: string;
+  /** `adapters`: the AdapterHub library's. Undefined where the config cannot be read. */
+  readonly format: 'peft' | 'adapters' | undefined;
+  /** As the config names it, in small letters: `lora`, `prompt_tuning`, `seq_bn`. */
+  readonly method: string | undefined;
+  /** The base model, as the config names it. */
+  readonly base: string | undefined;
+  readonly rank: number | undefined;
+  readonly alpha: number | undefined;
+  /** Numbers in its weights. */
+  readonly trainable: number | undefined;
+  /** Of all its files. */
+  readonly bytes: number;
+  /** When its config or weights were last written, in milliseconds since the epoch. */
+  readonly modified: number;
+  /** Modules that it changes, with the width of what goes into them where that is known. */
+  readonly modules: readonly FoundModule[];
+  /** What differs between its layers, in sentences; PEFT's status functions call such a state "irregular". */
+  readonly irregular: readonly string[];
+  /** Why it cannot be used. */
+  readonly problem?: Problem;
+}
+
+/** A module that an adapter changes. */
+export interface FoundModule {
+  /** `model.layers.0.self_attn.q_proj` */
+  readonly path: string;
+  readonly rank: number;
+  /** [r, in] */
+  readonly a: readonly number[];
+  /** [out, r] */
+  readonly b: readonly number[];
+}
+
+/**
+ * What a folder with an `adapter_config.json` holds, whoever wrote it. Nothing is thrown: what cannot be read says
+ * why in `problem`. Undefined: there is no such file (any more).
+ */
+export async function findAdapter(folder: string): Promise<FoundAdapter | undefined> {
+  const configFile = path.join(folder, ADAPTER_CONFIG);
+  const nothing = {
+    kind: 'adapter' as const,
+    folder,
+    format: undefined,
+    method: undefined,
+    base: undefined,
+    rank: undefined,
+    alpha: undefined,
+    trainable: undefined,
+    bytes: 0,
+    modified: 0,
+    modules: [],
+    irregular: [],
+  };
+  let files: Files;
+  try {
+    files = await filesIn(folder);
+  } catch (error) {
+    return isGone(error) ? undefined : { ...nothing, problem: problemOf(error) };
+  }
+  if (!files.names.includes(ADAPTER_CONFIG)) return undefined;
+  const { bytes, modified } = files;
+  let config: JsonObject;
+  try {
+    config = await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES });
+  } catch (error) {
+    return { ...nothing, bytes, modified, problem: problemOf(error) };
+  }
+  const named = { ...nothing, ...describeConfig(config), bytes, modified };
+  const weights = [ADAPTER_WEIGHTS, ADAPTERS_WEIGHTS].find((name) => files.names.includes(name));
+  if (weights === undefined) return { ...named, problem: weightsMissing(folder, files.names) };
+  try {
+    const { tensors } = await readSafetensorsHeader(path.join(folder, weights));
+    const modules = lowRankModules(tensors);
+    return {
+      ...named,
+      trainable: [...tensors.values()].reduce((sum, { shape }) => sum + (elementCount(shape) ?? 0), 0),
+      modules,
+      irregular: irregularities(modules, tensors.keys(), config),
+    };
+  } catch (error) {
+    return { ...named, problem: problemOf(error) };
+  }
+}
+
+interface Files {
+  readonly names: readonly string[];
+  readonly bytes: number;
+  readonly modified: number;
+}
+
+async function filesIn(folder: string): Promise<Files> {
+  const names = (await readdir(folder, { withFileTypes: true }))
+    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+    .map(({ name }) => name);
+  let [bytes, modified] = [0, 0];
+  for (const name of names) {
+    try {
+      const { size, mtimeMs } = await stat(path.join(folder, name));
+      bytes += size;
+      if (name === ADAPTER_CONFIG || name.endsWith('.safetensors')) modified = Math.max(modified, mtimeMs);
+    } catch (error) {
+      // Removed meanwhile, or a link to nothing: it has no size.
+      if (!isGone(error)) throw error;
+    }
+  }
+  return { names, bytes, modified };
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}
+
+/** What either library's config says. */
+function describeConfig(
+  config: JsonObject,
+): Pick<FoundAdapter, 'format' | 'method' | 'base' | 'rank' | 'alpha' | 'problem'> {
+  const peftType = text(config['peft_type']);
+  if (peftType !== undefined) {
+    return {
+      format: 'peft',
+      method: peftType.toLowerCase(),
+      base: text(config['base_model_name_or_path']),
+      // AdaLoRA starts above its target; other methods have virtual tokens, which are no rank.
+      rank: number(config['target_r']) ?? number(config['r']),
+      alpha: number(config['lora_alpha']),
+    };
+  }
+  const inner = config['config'];
+  const model = text(config['model_name']);
+  if (isJsonObject(inner) || (text(inner) !== undefined && model !== undefined)) {
+    const options = isJsonObject(inner) ? inner : {};
+    return {
+      format: 'adapters',
+      method: text(options['architecture']) ?? text(inner) ?? 'bottleneck',
+      base: model,
+      rank: number(options['r']),
+      alpha: number(options['alpha']),
+    };
+  }
+  return {
+    format: undefined,
+    method: undefined,
+    base: undefined,
+    rank: undefined,
+    alpha: undefined,
+    problem: {
+      code: 'adapter.peft-type',
+      message: 'the config names no method',
+      expected: 'peft_type, as Hugging Face PEFT writes it, or the config of the adapters library',
+      mend: 'The file is of another tool, or damaged: export the adapter again.',
+    },
+  };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+const HALF = /^(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;
+
+/** Modules of which both halves are there, in the order of the file. */
+function lowRankModules(tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): FoundModule[] {
+  const halves = new Map<string, { A?: readonly number[]; B?: readonly number[] }>();
+  for (const [key, { shape }] of tensors) {
+    const [, modulePath, half] = HALF.exec(key) ?? [];
+    if (modulePath === undefined) continue;
+    halves.set(modulePath, { ...halves.get(modulePath), [half === 'A' ? 'A' : 'B']: shape });
+  }
+  return [...halves].flatMap(([modulePath, { A: a, B: b }]) =>
+    a?.length === 2 && b?.length === 2 ? [{ path: modulePath, rank: a[0] ?? 0, a, b }] : [],
+  );
+}
