@@ -36,8 +36,26 @@ export const TargetOptions = {
 
 export type TargetOptions = Static<TObject<typeof TargetOptions>>;
 
-/** Whether a pattern that matches nothing stops the work. */
-export type IdlePatterns = 'error' | 'warning';
+/** A problem with one option of a method. */
+export interface OptionProblem extends Problem {
+  /** Keys and indices from the method's options down: `['target_modules', 1]`, `['rank_pattern', '^q_proj']`. */
+  readonly option: readonly (string | number)[];
+}
+
+/** Where among its method's options a problem is, if it says so. */
+export function optionOf(problem: Problem): OptionProblem['option'] | undefined {
+  return isOptionProblem(problem) ? problem.option : undefined;
+}
+
+function isOptionProblem(problem: Problem): problem is OptionProblem {
+  return 'option' in problem;
+}
+
+/**
+ * What a pattern that matches nothing leads to: `error` stops the work, `warning` goes on with a warning, `gather`
+ * goes on with the error among the warnings, for an editor that shows all of them.
+ */
+export type IdlePatterns = 'error' | 'warning' | 'gather';
 
 /**
  * A pattern that matches nothing is a mistake in a run file and thrown. In the config of an adapter on disk it is
@@ -45,6 +63,7 @@ export type IdlePatterns = 'error' | 'warning';
  */
 export function idlePattern(problem: Problem, idlePatterns: IdlePatterns = 'error'): Problem {
   if (idlePatterns === 'error') return fail(problem);
+  if (idlePatterns === 'gather') return problem;
   const mend =
     'Nothing to do if the base model is the right one: every tensor of the adapter has its place in it.';
   return { ...problem, severity: 'warning', mend };
@@ -82,8 +101,9 @@ export function matchTargets<S extends Matchable>(
     }),
   );
   const candidates = sites.filter((site) => capable(site) && !leftOut.has(site));
-  const entries = (typeof targets === 'string' ? [targets] : targets).map((entry) => ({
+  const entries = (typeof targets === 'string' ? [targets] : targets).map((entry, index) => ({
     entry,
+    option: entryOption('target_modules', targets, index),
     sites:
       entry === ALL_LINEAR && typeof targets === 'string'
         ? candidates.filter((site) => site.kind === 'linear' && !site.isOutput)
@@ -91,20 +111,25 @@ export function matchTargets<S extends Matchable>(
   }));
   const idle = entries
     .filter((each) => each.sites.length === 0)
-    .map(({ entry }) => nothingMatches(entry, targets, candidates, sites));
-  const warnings = idle.map((each) => idlePattern(each, idle.length === entries.length ? 'error' : idlePatterns));
+    .map(({ entry, option }) => nothingMatches(entry, option, candidates, sites));
+  const none = idle.length === entries.length;
+  const warnings = idle.map((each) =>
+    idlePattern(each, none && idlePatterns === 'warning' ? 'error' : idlePatterns),
+  );
   const inLayers = layerFilter(options, sites);
   // As in PEFT, a module that is listed by its whole path stays, whatever its layer.
   const stays = (site: S): boolean =>
     inLayers(site) || (typeof targets !== 'string' && targets.includes(site.path));
   const chosen = new Set(entries.flatMap((entry) => entry.sites));
   const selected = sites.filter((site) => chosen.has(site) && stays(site));
-  if (selected.length === 0) {
-    fail({
+  if (selected.length === 0 && !none) {
+    const problem: OptionProblem = {
       code: 'targets.nothing',
       message: `layers_to_transform ${JSON.stringify(options.layers_to_transform)} leaves no module to adapt`,
       expected: `layer numbers among ${[...new Set([...chosen].map((site) => site.layer ?? 'none'))].join(', ')}`,
-    });
+      option: ['layers_to_transform'],
+    };
+    fail(problem);
   }
   return {
     sites: selected,
@@ -123,6 +148,15 @@ export function matchTargets<S extends Matchable>(
 }
 
 const ALL_LINEAR = 'all-linear';
+
+/** Where an entry of a list of patterns stands; the one expression that may stand for a list is the option itself. */
+function entryOption(
+  option: string,
+  patterns: string | readonly string[],
+  index: number,
+): OptionProblem['option'] {
+  return typeof patterns === 'string' ? [option] : [option, index];
+}
 
 /** A list entry matches the whole path or its ending behind a dot; a string is a regular expression. */
 export function matchesAny(patterns: string | readonly string[], path: string): boolean {
@@ -161,7 +195,7 @@ export function idlePatternKeys(
   option: string,
   pattern: Readonly<Record<string, number>>,
   paths: readonly string[],
-): Problem[] {
+): OptionProblem[] {
   const time = regexTime();
   return Object.keys(pattern)
     .filter((key) => execAll(key, pathOrEnding, paths, time).every((match) => match === null))
@@ -175,6 +209,8 @@ export function idlePatternKeys(
         message: `the key '${key}' of ${option} matches no adapted module${anchored}`,
         expected: 'a module name or regular expression that matches the path of an adapted module or its ending',
         mend: near === undefined ? 'Remove the key.' : `Did you mean '${near}'?`,
+        option: [option, key],
+        ...(near === undefined ? {} : { replacement: near }),
       };
     });
 }
@@ -208,18 +244,19 @@ function layerWarnings(
   options: TargetOptions,
   dropped: readonly Matchable[],
   sites: readonly Matchable[],
-): Problem[] {
+): OptionProblem[] {
   const { layers_to_transform: wanted = [], layers_pattern: pattern } = options;
   const withoutLayer = dropped.filter((site) => site.layer === undefined);
   const known = new Set(sites.map((site) => site.layer));
   const unknown = (typeof wanted === 'number' ? [wanted] : wanted).filter((layer) => !known.has(layer));
-  const warnings: Problem[] = [];
+  const warnings: OptionProblem[] = [];
   if (withoutLayer.length > 0) {
     warnings.push({
       code: 'targets.no-layer',
       severity: 'warning',
       message: `layers_to_transform leaves out ${names(withoutLayer)}: it has no layer number`,
       mend: 'List it by its whole path, take it out of target_modules, or remove layers_to_transform.',
+      option: ['layers_to_transform'],
     });
   }
   if (unknown.length > 0 && pattern === undefined) {
@@ -228,41 +265,50 @@ function layerWarnings(
       severity: 'warning',
       message: `layers_to_transform names the layers ${unknown.join(', ')}, which the model does not have`,
       expected: `numbers from 0 to ${Math.max(0, ...[...known].map((layer) => layer ?? 0))}`,
+      option: ['layers_to_transform'],
     });
   }
   return warnings;
 }
 
 /** Says which entries of `exclude_modules` leave nothing out. */
-function idleExclusions(excluded: string | readonly string[], sites: readonly Matchable[]): Problem[] {
-  return (typeof excluded === 'string' ? [excluded] : excluded)
-    .filter((entry) => matched(entry, typeof excluded !== 'string', sites).length === 0)
-    .map((entry) => {
+function idleExclusions(excluded: string | readonly string[], sites: readonly Matchable[]): OptionProblem[] {
+  const inList = typeof excluded !== 'string';
+  return (inList ? excluded : [excluded])
+    .map((entry, index) => ({ entry, option: entryOption('exclude_modules', excluded, index) }))
+    .filter(({ entry }) => matched(entry, inList, sites).length === 0)
+    .map(({ entry, option }) => {
       const near = nearestName(entry, new Set(sites.flatMap((site) => endings(site.path))));
       return {
         code: 'targets.idle-exclude',
         severity: 'warning',
         message: `'${entry}' of exclude_modules matches no module of the model`,
         mend: near === undefined ? 'Remove it.' : `Did you mean '${near}'?`,
+        option,
+        ...(near !== undefined && inList ? { replacement: near } : {}),
       };
     });
 }
 
 function nothingMatches(
   entry: string,
-  targets: string | readonly string[],
+  option: OptionProblem['option'],
   candidates: readonly Matchable[],
   all: readonly Matchable[],
-): Problem {
+): OptionProblem {
   const known = [
     ...new Set((candidates.length > 0 ? candidates : all).map((site) => site.path.split('.').at(-1)!)),
   ];
   const near = nearestName(entry, new Set(candidates.flatMap((site) => endings(site.path))));
-  const inList = typeof targets !== 'string';
+  const inList = option.length > 1;
   const looksLikeRegex = inList && /[*+?^$|()[\]\\]/.test(entry);
   const refused = matched(entry, inList, all)[0];
+  // Instead of one expression a name could not stand: it has to match whole paths.
+  const replaces = near !== undefined && refused === undefined && inList && !looksLikeRegex;
   return {
     code: 'targets.no-match',
+    option,
+    ...(replaces ? { replacement: near } : {}),
     message:
       refused === undefined
         ? `'${entry}' of target_modules matches no module of the model`
@@ -281,11 +327,11 @@ function nothingMatches(
 
 /** Says once when an entry matches in some layers of the model only (layers that share keys and values, say). */
 function unevenCoverage<S extends Matchable>(
-  entries: readonly { entry: string; sites: readonly S[] }[],
+  entries: readonly { entry: string; option: OptionProblem['option']; sites: readonly S[] }[],
   all: readonly S[],
-): Problem[] {
+): OptionProblem[] {
   const layers = new Set(all.flatMap((site) => (site.layer === undefined ? [] : [site.layer])));
-  return entries.flatMap(({ entry, sites }) => {
+  return entries.flatMap(({ entry, option, sites }) => {
     const has = new Set(sites.flatMap((site) => (site.layer === undefined ? [] : [site.layer])));
     const missing = [...layers].filter((layer) => !has.has(layer));
     if (has.size === 0 || missing.length === 0 || /[\d\\]/.test(entry)) return [];
@@ -294,6 +340,7 @@ function unevenCoverage<S extends Matchable>(
         code: 'targets.uneven',
         severity: 'warning' as const,
         message: `'${entry}' matches in ${has.size} of ${layers.size} layers; layers ${missing.join(', ')} have no such module`,
+        option,
       },
     ];
   });
