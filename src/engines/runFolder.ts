@@ -10,7 +10,8 @@ import { isRunEvent } from '../training/isRunEvent.js';
 
 /** What a run was started with, in its folder. */
 export const RESOLVED_CONFIG = 'run.peft.yaml';
-const EVENTS = 'events.jsonl';
+/** The event stream, in the run's folder. */
+export const RUN_EVENTS = 'events.jsonl';
 
 /** Where a run writes: `<dir>/<name>/<time>/`. */
 export interface RunFolder {
@@ -29,7 +30,7 @@ export async function createRunFolder(config: ResolvedRunConfig, now: Date): Pro
 
 /** The folder of a run that goes on. */
 export function openRunFolder(folder: string): RunFolder {
-  const events = path.join(folder, EVENTS);
+  const events = path.join(folder, RUN_EVENTS);
   let first = true;
   return {
     path: folder,
@@ -47,7 +48,7 @@ const TAIL_BYTES = 64 * 1024;
 
 /** Whether a run came to its end: whether the last thing that it said is that it finished, and not on request. */
 export async function hasEnded(folder: string): Promise<boolean> {
-  const last = (await tail(path.join(folder, EVENTS))).trimEnd().split('\n').at(-1)!;
+  const last = (await tail(path.join(folder, RUN_EVENTS))).trimEnd().split('\n').at(-1)!;
   try {
     const event: unknown = JSON.parse(last);
     return isRunEvent(event) && event.type === 'finished' && event.reason !== 'stopped';

@@ -69,7 +69,12 @@ const STOPPED_EARLY_CODE = 'run.stopped-early';
 
 /** Whether the user stopped the run before it learned anything: that is told, but not as a failure. */
 export function wasStoppedEarly(state: RunState): boolean {
-  return state.kind === 'failed' && state.problem.code === STOPPED_EARLY_CODE;
+  return state.kind === 'failed' && isEarlyStop(state.problem);
+}
+
+/** Whether a run's last problem is that it was stopped before it learned anything. */
+export function isEarlyStop({ code }: Problem): boolean {
+  return code === STOPPED_EARLY_CODE;
 }
 
 /** A run's state in a few words: `finished`, `training`, … */
