@@ -1,4 +1,11 @@
+import { isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { MethodConfig } from '../config/schema.js';
+import { matchTargets } from '../methods/targets.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { attachToHeader } from './modelAttach.js';
+import { soundSections } from './modelDraft.js';
+import { modelOf } from './modelSource.js';
 import type { RunDocument } from './runDocument.js';
 
 /** How many numbers a run trains, of how many that the model has. */
@@ -7,11 +14,37 @@ export interface TrainableCount {
   readonly total: number;
 }
 
-/** Counts what a run file's methods train, from the checkpoint's header alone. */
+/**
+ * Counts what a run file's methods train, from the checkpoint's header alone; or why they cannot. Undefined where the
+ * model is not on this machine or the method section is not complete.
+ */
 export async function trainableOf(
   document: RunDocument,
   signal?: AbortSignal,
 ): Promise<TrainableCount | Problem | undefined> {
-  signal?.throwIfAborted();
-  return Promise.resolve(document.parsed.problems[-1]);
+  const { method: configs } = soundSections(document);
+  const reading = configs && (await modelOf(document, signal));
+  if (configs === undefined || reading === undefined) return undefined;
+  if ('problem' in reading) return reading.problem;
+  const { facts } = reading;
+  const { methods, findings } = attachToHeader(configs, facts);
+  const wrong = findings.find(({ problem }) => isError(problem));
+  if (wrong !== undefined) return wrong.problem;
+  const trainable = configs
+    .map((config, index) => {
+      const modules = methods[index]?.coverage.modules ?? [];
+      return maskedNumbers(config, facts.model) + modules.reduce((sum, each) => sum + each.trainable, 0);
+    })
+    .reduce((sum, count) => sum + count, 0);
+  return { trainable, total: facts.parameters };
+}
+
+/** FISH Mask chooses its numbers when the run starts; how many follows from its options. */
+function maskedNumbers(config: MethodConfig, { sites }: LanguageModel): number {
+  if (config.type !== 'fish_mask') return 0;
+  const match = matchTargets(config, sites, ({ weight }) => weight !== undefined);
+  const sizes = new Map(
+    match.sites.map(({ weight, shape }) => [weight, shape.reduce((product, length) => product * length, 1)]),
+  );
+  return Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
 }

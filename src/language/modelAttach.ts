@@ -1,0 +1,133 @@
+import { isError, problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import type { MethodConfig } from '../config/schema.js';
+import type { AttachContext, Attached } from '../methods/method.js';
+import { attachMethod, checkPrepared } from '../methods/registry.js';
+import { matchesAny, optionOf } from '../methods/targets.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { ModelFacts } from './modelFacts.js';
+import type { Finding } from './modelFinding.js';
+import { nearestModule } from './patternsNames.js';
+
+/** A run file's methods on a model of which only config and header are read. */
+export interface Attachment {
+  /** By the methods' order; undefined for one that is refused, and for one that first has to see the data. */
+  readonly methods: readonly (Attached | undefined)[];
+  readonly findings: readonly Finding[];
+}
+
+/** Versions of the method section remembered per model: undoing and typing on go back and forth among a few. */
+const KEPT = 8;
+
+const attachments = new WeakMap<ModelFacts, Map<string, Attachment>>();
+
+/** Attaches methods to a model; the same ones to the same model only once. */
+export function attachToHeader(configs: readonly MethodConfig[], facts: ModelFacts): Attachment {
+  const known = attachments.get(facts) ?? new Map<string, Attachment>();
+  attachments.set(facts, known);
+  const key = JSON.stringify(configs);
+  const attachment = known.get(key) ?? attachAll(configs, facts);
+  known.delete(key);
+  known.set(key, attachment);
+  const [oldest] = known.keys();
+  if (known.size > KEPT && oldest !== undefined) known.delete(oldest);
+  return attachment;
+}
+
+function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFacts): Attachment {
+  const methods: (Attached | undefined)[] = [];
+  const findings: Finding[] = [];
+  for (const [index, config] of configs.entries()) {
+    const { config: attachable, findings: idle } = withoutIdleModules(config, index, model);
+    findings.push(...idle);
+    const context: AttachContext = {
+      model,
+      modelName: place,
+      read: notRead,
+      random: (...stream) => random(0, 'method', index, ...stream),
+      instance: index === 0 ? '' : `${index}:`,
+      before: methods.filter((each) => each !== undefined),
+    };
+    try {
+      if (checkPrepared(attachable, context)) methods.push(undefined);
+      else {
+        const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
+        methods.push(attached);
+        findings.push(...attached.coverage.warnings.map((problem) => findingOf(problem, index, config)));
+      }
+    } catch (error) {
+      findings.push(findingOf(problemOf(error), index, config));
+      methods.push(undefined);
+      // What comes after it would be judged without it.
+      break;
+    }
+  }
+  return { methods, findings };
+}
+
+/** Attaching decides what trains; values are asked for only when a run starts. */
+function notRead(name: string): Promise<Float32Array> {
+  return Promise.reject(new Error(`The editor reads no weights: ${name}`));
+}
+
+/**
+ * The method without what would need more than a header: a start from a text asks for the tokenizer, which takes long to
+ * load. Modules to save that match nothing are found here, all of them.
+ */
+function withoutIdleModules(
+  config: MethodConfig,
+  index: number,
+  { sites }: LanguageModel,
+): { config: MethodConfig; findings: Finding[] } {
+  if (config.type === 'prompt_tuning' && config.prompt_tuning_init === 'TEXT') {
+    const { prompt_tuning_init_text: text, ...rest } = config;
+    return { config: text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' }, findings: [] };
+  }
+  if (!('modules_to_save' in config) || config.modules_to_save === undefined) return { config, findings: [] };
+  const isIdle = (entry: string): boolean => !sites.some((site) => matchesAny([entry], site.path));
+  const findings = config.modules_to_save.flatMap((entry, at): Finding[] => {
+    if (!isIdle(entry)) return [];
+    const near = nearestModule(entry, sites);
+    const problem: Problem = {
+      code: 'targets.no-match',
+      message: `'${entry}' of modules_to_save matches no module of the model`,
+      expected: `names such as ${[...new Set(sites.map(({ path }) => path.split('.').at(-1)!))].join(', ')}`,
+      mend: near === undefined ? 'Use one of the names above.' : `Did you mean '${near}'?`,
+      ...(near === undefined ? {} : { replacement: near }),
+    };
+    return [{ problem, path: ['method', index, 'modules_to_save', at] }];
+  });
+  const found = config.modules_to_save.filter((entry) => !isIdle(entry));
+  return { config: { ...config, modules_to_save: found }, findings };
+}
+
+/** The options that problems are about which do not say so themselves. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  'targets.nothing': 'target_modules',
+  'targets.regex': 'target_modules',
+  'targets.regex-time': 'target_modules',
+  'targets.layers': 'lisa_activated_layers',
+  'lora.twice': 'modules_to_save',
+  'lora.tied': 'target_modules',
+  'lora.no-bias': 'bias',
+  'adalora.rank': 'target_r',
+  'prompt-tuning.positions': 'num_virtual_tokens',
+  'prompt-tuning.text': 'prompt_tuning_init',
+  'prompt-tuning.text-unused': 'prompt_tuning_init_text',
+  'fish-mask.shared': 'target_modules',
+  'fish-mask.nothing': 'keep_ratio',
+};
+
+function findingOf(problem: Problem, index: number, config: MethodConfig): Finding {
+  const own = optionOf(problem);
+  const named = OPTIONS[problem.code];
+  const option = own ?? (named !== undefined && named in config ? [named] : ['type']);
+  const isKey = option[0] === 'rank_pattern' || option[0] === 'alpha_pattern';
+  const fault = problem.code === 'internal' && isError(problem);
+  return {
+    problem: fault ? { ...problem, message: `this method could not be checked: ${problem.message}` } : problem,
+    path: ['method', index, ...option],
+    part: isKey ? 'key' : 'value',
+  };
+}

@@ -1,0 +1,34 @@
+import path from 'node:path';
+import { nodeAt } from '../config/tree.js';
+import type { ConfigPath } from '../config/tree.js';
+import { modelIdAt } from '../models/hub/ids.js';
+import { modelFacts } from './modelFacts.js';
+import type { ModelReading } from './modelFacts.js';
+import { cachedModelPlace } from './modelHub.js';
+import type { RunDocument } from './runDocument.js';
+
+/** The text of a value, also where an open bracket or quote keeps the file from being YAML for a moment. */
+export function writtenText({ parsed: { tree }, text }: RunDocument, at: ConfigPath): string | undefined {
+  if (tree !== undefined) {
+    const node = nodeAt(tree, at);
+    return node?.kind === 'scalar' && typeof node.value === 'string' && node.value !== '' ? node.value : undefined;
+  }
+  const indent = at.length > 1 ? '[ \\t]+' : '[ \\t]*';
+  const line = new RegExp(`^${indent}"?${String(at.at(-1))}"?[ \\t]*:[ \\t]*(['"]?)([^'"#\\n]+)\\1`, 'm').exec(
+    text,
+  );
+  const written = line?.[2]?.trim();
+  return written === '' || written?.startsWith('[') ? undefined : written;
+}
+
+/**
+ * The model that a run file names, from its config and header; ids of the hub as far as they are in the cache. Undefined
+ * where there is none on this machine: nothing is asked of the network.
+ */
+export async function modelOf(document: RunDocument, signal?: AbortSignal): Promise<ModelReading | undefined> {
+  const source = writtenText(document, ['model']);
+  if (source === undefined) return undefined;
+  const id = await modelIdAt(source, document.folder);
+  const place = id === undefined ? path.resolve(document.folder, source) : await cachedModelPlace(id);
+  return place === undefined ? undefined : modelFacts(place, signal);
+}
