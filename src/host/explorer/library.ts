@@ -1,0 +1,144 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../../adapters/adapterFiles.js';
+import { findAdapter } from '../../adapters/findAdapters.js';
+import type { FoundAdapter } from '../../adapters/findAdapters.js';
+import { findBase, readBaseModules, unmatchedModules } from '../../adapters/findBase.js';
+import type { BaseModules, FoundBase } from '../../adapters/findBase.js';
+import { findRun } from '../../engines/findRuns.js';
+import type { FoundRun, Liveness } from '../../engines/findRuns.js';
+import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFolder.js';
+
+/** An adapter or a run with what was found out about its base model. */
+export interface Entry {
+  readonly item: FoundAdapter | FoundRun;
+  readonly base: FoundBase;
+  /** Modules that the base does not have or that do not fit it, in sentences. */
+  readonly unmatched: readonly string[];
+}
+
+/** A folder to look at: of an adapter (it has an `adapter_config.json`) or of a run (`events.jsonl`). */
+export interface Suspect {
+  readonly kind: 'adapter' | 'run';
+  readonly folder: string;
+}
+
+/** What came of a look: new or changed entries, and folders that hold nothing any more. */
+export interface Findings {
+  readonly changed: readonly Entry[];
+  readonly gone: readonly string[];
+}
+
+/** Reads adapters and runs; what has not changed since it was read is not read again. */
+export interface Library {
+  look(suspects: readonly Suspect[]): Promise<Findings>;
+  /** Forgets what was read of a folder. */
+  forget(folder: string): void;
+}
+
+/** Folders read at once: more would only wait for the disk, and hold the files open. */
+const AT_ONCE = 16;
+
+/**
+ * Makes a library that has read nothing yet.
+ * @param roots folders that relative paths of base models may start at
+ */
+export function createLibrary(options: {
+  readonly roots: () => readonly string[];
+  readonly isAlive: Liveness;
+}): Library {
+  const known = new Map<string, { readonly stamp: string; readonly entry: Entry }>();
+  const bases = new Map<string, { readonly stamp: string; readonly modules: BaseModules | undefined }>();
+
+  async function modulesOf(place: string): Promise<BaseModules | undefined> {
+    const stamp = await stampOf(place, ['config.json', 'model.safetensors', 'model.safetensors.index.json']);
+    const before = bases.get(place);
+    if (before?.stamp === stamp) return before.modules;
+    const modules = await readBaseModules(place);
+    bases.set(place, { stamp, modules });
+    return modules;
+  }
+
+  async function describe(item: FoundAdapter | FoundRun): Promise<Entry> {
+    const base = await findBase(item.base, [...options.roots(), item.folder]);
+    if (item.kind === 'run' || item.modules.length === 0 || base.place === undefined) {
+      return { item, base, unmatched: [] };
+    }
+    const modules = await modulesOf(base.place);
+    return { item, base, unmatched: modules === undefined ? [] : unmatchedModules(item.modules, modules) };
+  }
+
+  async function read({ kind, folder }: Suspect): Promise<Entry | 'gone' | 'same'> {
+    const stamp = await stampOf(folder, kind === 'run' ? RUN_FILES : ADAPTER_FILES);
+    const before = known.get(folder);
+    // Whether a run is worked on is not written in its files.
+    if (before?.stamp === stamp && !isOpen(before.entry)) return 'same';
+    const item = kind === 'run' ? await findRun(folder, options.isAlive) : await findAdapter(folder);
+    if (item === undefined) {
+      known.delete(folder);
+      return 'gone';
+    }
+    const entry = await describe(item);
+    known.set(folder, { stamp, entry });
+    return entry;
+  }
+
+  return {
+    async look(suspects) {
+      const queue = new Map(suspects.map((suspect) => [suspect.folder, suspect]));
+      const changed: Entry[] = [];
+      const gone: string[] = [];
+      // A run that ends moves its adapter into place as a whole: no file within it is told of. So it is looked at here,
+      // and the queue grows while it is gone through.
+      for (let at = 0; at < queue.size;) {
+        const batch = [...queue.values()].slice(at, at + AT_ONCE);
+        at += batch.length;
+        const results = await Promise.all(batch.map(read));
+        results.forEach((result, index) => {
+          if (result === 'same') return;
+          if (result === 'gone') {
+            gone.push(batch[index]!.folder);
+            return;
+          }
+          changed.push(result);
+          const adapter = adapterOf(result.item);
+          if (adapter !== undefined && !queue.has(adapter))
+            queue.set(adapter, { kind: 'adapter', folder: adapter });
+        });
+      }
+      return { changed, gone };
+    },
+    forget: (folder) => void known.delete(folder),
+  };
+}
+
+const ADAPTER_FILES = [ADAPTER_CONFIG, ADAPTER_WEIGHTS, 'adapter.safetensors', '.'];
+const RUN_FILES = [RUN_EVENTS, RESOLVED_CONFIG, '.'];
+
+/** Where a run that ended says that its adapter is. */
+function adapterOf(item: FoundAdapter | FoundRun): string | undefined {
+  if (item.kind !== 'run' || (item.state.kind !== 'finished' && item.state.kind !== 'stopped')) return undefined;
+  const { adapter } = item.state;
+  // A run's folder may have been moved since: what it names elsewhere is not its own.
+  return adapter !== undefined && path.dirname(adapter) === item.folder ? adapter : undefined;
+}
+
+function isOpen({ item }: Entry): boolean {
+  return item.kind === 'run' && (item.state.kind === 'running' || item.state.kind === 'interrupted');
+}
+
+/** Size and time of some files of a folder: what tells whether they are still what was read. */
+async function stampOf(folder: string, names: readonly string[]): Promise<string> {
+  const stamps = await Promise.all(
+    names.map(async (name) => {
+      try {
+        const { size, mtimeMs } = await stat(path.join(folder, name));
+        return `${size}@${mtimeMs}`;
+      } catch {
+        // Not there, or not to be looked at: reading says which.
+        return '-';
+      }
+    }),
+  );
+  return stamps.join(' ');
+}

@@ -1,0 +1,277 @@
+import path from 'node:path';
+import type { FoundAdapter } from '../../adapters/findAdapters.js';
+import type { FoundBase } from '../../adapters/findBase.js';
+import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../../common/format.js';
+import type { Problem } from '../../common/problem.js';
+import { isResumable } from '../../engines/findRuns.js';
+import type { FoundRun } from '../../engines/findRuns.js';
+import { sentences } from '../sentences.js';
+import type { Entry } from './library.js';
+
+/** How a row looks. */
+export interface Look {
+  readonly label: string;
+  /** Behind the label, in grey. */
+  readonly description: string;
+  /** A codicon's name, with the colour of the theme that it takes. */
+  readonly icon: { readonly name: string; readonly color?: string };
+  /** What is shown on hovering: plain text, whatever files hold. */
+  readonly details: Details;
+  /** Words that the manifest's `when` clauses look for. */
+  readonly context: readonly ContextWord[];
+}
+
+export interface Details {
+  readonly title: string;
+  readonly rows: readonly (readonly [string, string])[];
+  /** What is wrong or noteworthy, in sentences. */
+  readonly notes: readonly string[];
+}
+
+export type ContextWord =
+  | 'base'
+  | 'adapter'
+  | 'run'
+  /** Holds an adapter that can be inspected. */
+  | 'inspectable'
+  /** Holds an adapter that can be merged into its base. */
+  | 'mergeable'
+  /** Holds an adapter that can be tried with its base. */
+  | 'usable'
+  | 'resumable'
+  | 'running'
+  /** May be moved to the trash. */
+  | 'deletable'
+  /** Has a place on this machine. */
+  | 'placed';
+
+/** Methods of `adapter_config.json` that are read here, and whether they can be merged into the base. */
+export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>> = {
+  lora: 'mergeable',
+  adalora: 'mergeable',
+  fish_mask: 'mergeable',
+  prompt_tuning: 'applied',
+};
+
+const RED = 'list.errorForeground';
+const YELLOW = 'list.warningForeground';
+
+/** How a base model looks, above so many adapters and runs. */
+export function lookOfBase(base: FoundBase, count: number): Look {
+  const things = `${count} ${count === 1 ? 'entry' : 'entries'}`;
+  const unnamed = base.key === '';
+  const where =
+    base.place ?? (base.remote ? 'on the Hugging Face hub; not downloaded yet' : 'not found on this machine');
+  const missing = base.place === undefined && !base.remote && !unnamed;
+  return {
+    label: base.label,
+    description: missing ? `not found · ${things}` : things,
+    icon: unnamed
+      ? { name: 'question' }
+      : missing
+        ? { name: 'warning', color: YELLOW }
+        : { name: base.remote ? 'cloud' : 'package' },
+    details: {
+      title: base.label,
+      rows: unnamed
+        ? []
+        : [
+            ['Base model', base.key],
+            ['Place', where],
+          ],
+      notes: unnamed
+        ? ['Their configs name no base model (base_model_name_or_path).']
+        : missing
+          ? ['What needs the base model (merging, trying) asks for it.']
+          : [],
+    },
+    context: ['base', ...(base.place === undefined ? [] : (['placed'] as const))],
+  };
+}
+
+/**
+ * How an adapter or a run looks.
+ * @param own the adapter that a run holds
+ */
+export function lookOf({ item, unmatched }: Entry, own?: Entry): Look {
+  return item.kind === 'adapter' ? lookOfAdapter(item, unmatched) : lookOfRun(item, own);
+}
+
+function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
+  const { problem, irregular, method, rank, alpha, trainable, bytes, modified, format } = item;
+  const state =
+    problem !== undefined
+      ? 'cannot be read'
+      : unmatched.length > 0
+        ? 'unmatched'
+        : irregular.length > 0
+          ? 'irregular'
+          : undefined;
+  const icon =
+    problem !== undefined
+      ? { name: 'error', color: RED }
+      : state === undefined
+        ? { name: 'layers' }
+        : { name: 'warning', color: YELLOW };
+  return {
+    label: path.basename(item.folder),
+    description: joined(state, withRank(method, rank), formatBytes(bytes), dateText(modified)),
+    icon,
+    details: {
+      title: path.basename(item.folder),
+      rows: rowsOf([
+        ['Method', method],
+        ['Written for', format === 'adapters' ? 'the adapters library' : undefined],
+        ['Base model', item.base ?? 'not named'],
+        ['r, alpha', rank === undefined ? undefined : `${rank}, ${alpha ?? '?'}`],
+        ['Trained', trainable === undefined ? undefined : `${formatCount(trainable)} numbers`],
+        ['Modules', item.modules.length === 0 ? undefined : formatCount(item.modules.length)],
+        ['Size', formatBytes(bytes)],
+        ['Written', dateText(modified)],
+        ['State', state ?? 'every layer in one state'],
+        ['Folder', item.folder],
+      ]),
+      notes: [
+        ...(problem === undefined ? [] : [sentences(problem)]),
+        ...unmatched.map((each) => `Unmatched: ${each}.`),
+        ...irregular.map((each) => `Irregular: ${each}.`),
+      ],
+    },
+    context: ['adapter', 'deletable', 'placed', ...uses(item, unmatched)],
+  };
+}
+
+/** What can be done with an adapter. */
+function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
+  const kind = READABLE_METHODS[item.method ?? ''];
+  if (item.problem !== undefined || item.format !== 'peft' || kind === undefined) return [];
+  if (unmatched.length > 0) return ['inspectable'];
+  // A base that is not found is asked for.
+  return kind === 'mergeable' ? ['inspectable', 'mergeable', 'usable'] : ['inspectable', 'usable'];
+}
+
+function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
+  const { state, method, rank, bytes, modified, loss, evaluation, checkpoint, trainable } = item;
+  const words = stateWords(item);
+  const running = state.kind === 'running';
+  const held = own?.item.kind === 'adapter' ? own.item : undefined;
+  return {
+    label: item.name,
+    description: joined(
+      words,
+      withRank(method, rank),
+      loss === undefined ? undefined : `loss ${formatLoss(loss)}`,
+      running ? undefined : formatBytes(bytes),
+      dateText(modified),
+    ),
+    icon: runIcon(item),
+    details: {
+      title: `${item.name}: ${words}`,
+      rows: rowsOf([
+        ['Method', method],
+        ['Base model', item.base ?? 'not named'],
+        ['r', rank === undefined ? undefined : String(rank)],
+        ['Trained', trainable === undefined ? undefined : `${formatCount(trainable)} numbers`],
+        ['Last loss', loss === undefined ? undefined : formatLoss(loss)],
+        [
+          'Last evaluation',
+          evaluation === undefined
+            ? undefined
+            : `loss ${formatLoss(evaluation.loss)}, tokens right ${formatPercent(evaluation.tokenAccuracy)} at step ${evaluation.step}`,
+        ],
+        ...Object.entries(item.metrics).map(([name, value]) => [name, formatLoss(value)] as const),
+        ['Took', state.kind === 'finished' ? formatDuration(state.seconds) : undefined],
+        ['Last checkpoint', checkpoint === undefined ? undefined : `step ${checkpoint}`],
+        ['Size', formatBytes(bytes)],
+        ['Last event', dateText(modified)],
+        ['Run file', item.file],
+        ['Folder', item.folder],
+      ]),
+      notes: [
+        ...problemsOf(item).map(sentences),
+        ...(isResumable(item) ? [`It can be resumed from step ${checkpoint ?? 0}.`] : []),
+        ...(state.kind === 'interrupted' && checkpoint === undefined
+          ? ['It wrote no checkpoint to go on from (training.save_steps says how often one is written).']
+          : []),
+      ],
+    },
+    context: [
+      'run',
+      'placed',
+      ...(running ? (['running'] as const) : (['deletable'] as const)),
+      ...(isResumable(item) ? (['resumable'] as const) : []),
+      ...(held === undefined || running ? [] : uses(held, own?.unmatched ?? [])),
+    ],
+  };
+}
+
+function problemsOf({ state, configProblem }: FoundRun): readonly Problem[] {
+  const own = configProblem === undefined ? [] : [configProblem];
+  if (state.kind === 'failed') return [state.problem, ...state.others, ...own];
+  return state.kind === 'unreadable' ? [state.problem, ...own] : own;
+}
+
+function stateWords(item: FoundRun): string {
+  const { state, checkpoint } = item;
+  switch (state.kind) {
+    case 'running':
+      return state.totalSteps > 0
+        ? `running, step ${state.step} of ${state.totalSteps} (${Math.floor((state.step / state.totalSteps) * 100)} %)`
+        : 'running';
+    case 'finished':
+      return 'finished';
+    case 'stopped':
+      return isResumable(item) ? `stopped, resumable from step ${checkpoint}` : 'stopped';
+    case 'failed':
+      return `failed: ${firstWords(state.problem.message)}`;
+    case 'interrupted':
+      return isResumable(item) ? `interrupted, resumable from step ${checkpoint}` : 'interrupted';
+    case 'unreadable':
+      return `cannot be read: ${firstWords(state.problem.message)}`;
+  }
+}
+
+function runIcon({ state }: FoundRun): Look['icon'] {
+  switch (state.kind) {
+    case 'running':
+      return { name: 'sync~spin', color: 'charts.blue' };
+    case 'finished':
+      return { name: 'pass', color: 'charts.green' };
+    case 'stopped':
+      return { name: 'debug-stop' };
+    case 'failed':
+    case 'unreadable':
+      return { name: 'error', color: RED };
+    case 'interrupted':
+      return { name: 'debug-disconnect', color: YELLOW };
+  }
+}
+
+function withRank(method: string | undefined, rank: number | undefined): string | undefined {
+  return rank === undefined ? method : `${method ?? ''} r ${rank}`.trim();
+}
+
+function joined(...parts: readonly (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined && part !== '').join(' · ');
+}
+
+function rowsOf(rows: readonly (readonly [string, string | undefined])[]): (readonly [string, string])[] {
+  return rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+}
+
+/** So much of a message fits a row of the tree. */
+const ROW_CHARACTERS = 60;
+
+function firstWords(message: string): string {
+  const [line = ''] = message.split('\n');
+  return line.length > ROW_CHARACTERS ? `${line.slice(0, ROW_CHARACTERS)}…` : line;
+}
+
+/** `2026-11-25 12:03` in the machine's time zone; empty for no time at all. */
+export function dateText(milliseconds: number): string {
+  if (milliseconds === 0) return '';
+  const date = new Date(milliseconds);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { createLibrary } from '../../../../src/host/explorer/library.js';
+import type { Entry, Suspect } from '../../../../src/host/explorer/library.js';
+import { createExplorerModel, isWithin } from '../../../../src/host/explorer/model.js';
+import type { ExplorerModel, Redraw } from '../../../../src/host/explorer/model.js';
+import { READABLE_METHODS, lookOf, lookOfBase } from '../../../../src/host/explorer/present.js';
+import { METHODS, PEFT_TYPES } from '../../../../src/methods/registry.js';
+import { adapterParts, temporaryFolder, writeParts } from '../../../support/adapters.js';
+import { fixture } from '../../../support/fixtures.js';
+
+const root = temporaryFolder();
+const models = fixture('lora-reference');
+let count = 0;
+
+interface Place {
+  readonly folder: string;
+  readonly model: ExplorerModel;
+  readonly alive: Set<string>;
+  look(...suspects: readonly Suspect[]): Promise<Redraw>;
+}
+
+async function place(): Promise<Place> {
+  const folder = path.join(root, String(++count));
+  await mkdir(folder);
+  const model = createExplorerModel();
+  const alive = new Set<string>();
+  const library = createLibrary({ roots: () => [models], isAlive: (run) => Promise.resolve(alive.has(run)) });
+  return { folder, model, alive, look: async (...suspects) => model.apply(await library.look(suspects)) };
+}
+
+async function adapter(folder: string, base = 'tiny-llama'): Promise<Suspect> {
+  const parts = await adapterParts('peft-adapter');
+  await writeParts(folder, { ...parts, config: { ...parts.config, base_model_name_or_path: base } });
+  return { kind: 'adapter', folder };
+}
+
+async function run(folder: string, ...events: readonly object[]): Promise<Suspect> {
+  await mkdir(folder, { recursive: true });
+  const started = {
+    type: 'started',
+    config: '/w/sql.peft.yaml',
+    model: 'tiny-llama',
+    method: 'lora',
+    totalSteps: 9,
+  };
+  await writeFile(
+    path.join(folder, 'events.jsonl'),
+    [started, ...events].map((event) => `${JSON.stringify(event)}\n`).join(''),
+  );
+  return { kind: 'run', folder };
+}
+
+/** The tree as text, an indent per level. */
+function drawn(model: ExplorerModel): string[] {
+  return model.roots().flatMap((base) => [
+    lookOfBase(model.base(base)!, model.children(base).length).label,
+    ...model
+      .children(base)
+      .flatMap((row) => [
+        `  ${path.basename(row.folder)}`,
+        ...model.children(row).map((inner) => `    ${path.basename(inner.folder)}`),
+      ])
+      .sort((a, b) => (a.startsWith('    ') || b.startsWith('    ') ? 0 : a < b ? -1 : 1)),
+  ]);
+}
+
+const entryAt = (model: ExplorerModel, folder: string): Entry => model.entries().get(folder)!;
+
+describe('the tree', () => {
+  test('has base models, below them adapters and runs, below these their adapters', async () => {
+    const { folder, model, look } = await place();
+    const sql = path.join(folder, 'runs/sql/1');
+    await look(
+      await adapter(path.join(folder, 'mine')),
+      await adapter(path.join(folder, 'theirs'), 'org/name'),
+      await adapter(path.join(sql, 'adapter')),
+      await run(sql),
+    );
+    assert.deepEqual(drawn(model), ['org/name', '  theirs', 'tiny-llama', '  1', '    adapter', '  mine']);
+    const [, tiny] = model.roots();
+    const [inner] = model.children(model.children(tiny!).find((row) => row.folder === sql)!);
+    assert.equal(model.parent(model.parent(inner!)!), tiny);
+  });
+
+  test('a run that ends brings its adapter, which moved into place as a whole', async () => {
+    const { folder, model, look, alive } = await place();
+    const sql = path.join(folder, 'runs/sql/1');
+    alive.add(sql);
+    await look(await run(sql, { type: 'step', step: 3, loss: 1 }));
+    assert.deepEqual(entryAt(model, sql).item.kind === 'run' && entryAt(model, sql).item, {
+      ...entryAt(model, sql).item,
+      state: { kind: 'running', step: 3, totalSteps: 9 },
+    });
+    await adapter(path.join(folder, 'temporary'));
+    await rename(path.join(folder, 'temporary'), path.join(sql, 'adapter'));
+    const end = { type: 'finished', reason: 'completed', adapter: path.join(sql, 'adapter'), metrics: {} };
+    await look(await run(sql, end));
+    assert.deepEqual(drawn(model), ['tiny-llama', '  1', '    adapter']);
+  });
+
+  test('what changes redraws its row alone; the same row stays the same object', async () => {
+    const { folder, model, look, alive } = await place();
+    const sql = path.join(folder, 'runs/sql/1');
+    alive.add(sql);
+    const seen = await run(sql, { type: 'step', step: 1, loss: 1 });
+    const mine = await adapter(path.join(folder, 'mine'));
+    assert.equal(await look(seen, mine), 'all');
+    const [base] = model.roots();
+    const before = model.children(base!).find((row) => row.folder === sql)!;
+    // The newest stands first already, so that nothing moves.
+    await look(await run(sql, { type: 'step', step: 2, loss: 1 }));
+    const again = await look(await run(sql, { type: 'step', step: 3, loss: 1 }));
+    assert.deepEqual(again, [before]);
+    assert.equal((again as readonly unknown[])[0], before);
+    assert.deepEqual(await look(mine), [], 'what is unchanged is not read again');
+  });
+
+  test('what is deleted goes, with everything below it, and its base when it was the last', async () => {
+    const { folder, model, look } = await place();
+    const sql = path.join(folder, 'runs/sql/1');
+    const suspects = [
+      await run(sql),
+      await adapter(path.join(sql, 'adapter')),
+      await adapter(path.join(folder, 'mine')),
+    ];
+    await look(...suspects);
+    const redraw = model.drop(path.join(folder, 'runs'));
+    assert.deepEqual(redraw, [model.roots()[0]]);
+    assert.deepEqual(drawn(model), ['tiny-llama', '  mine']);
+    await rm(path.join(folder, 'mine'), { recursive: true });
+    assert.equal(await look(suspects[2]!), 'all');
+    assert.deepEqual(drawn(model), []);
+  });
+
+  test('a folder is not within another whose name only begins like it', () => {
+    assert.equal(isWithin('/a/runs2', '/a/runs'), false);
+    assert.equal(isWithin('/a/runs/x', '/a/runs'), true);
+  });
+});
+
+describe('how things look', () => {
+  test('an adapter can be inspected, merged and used where it is read here', async () => {
+    const { folder, model, look } = await place();
+    const mine = await adapter(path.join(folder, 'mine'));
+    await look(mine);
+    const { description, context, icon } = lookOf(entryAt(model, mine.folder));
+    assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
+    assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable']);
+    assert.equal(icon.name, 'layers');
+  });
+  test('what cannot be read says why, in place', async () => {
+    const { folder, model, look } = await place();
+    await mkdir(path.join(folder, 'broken'));
+    await writeFile(path.join(folder, 'broken/adapter_config.json'), '{');
+    await look({ kind: 'adapter', folder: path.join(folder, 'broken') });
+    const found = lookOf(entryAt(model, path.join(folder, 'broken')));
+    assert.deepEqual([found.icon.name, found.context], ['error', ['adapter', 'deletable', 'placed']]);
+    assert.match(found.description, /^cannot be read/);
+    assert.match(found.details.notes[0]!, /not valid JSON/);
+    assert.equal(lookOfBase(model.base(model.roots()[0]!)!, 1).label, 'Base model not named');
+  });
+  test('an adapter of another base is unmatched, and not merged', async () => {
+    const { folder, model, look } = await place();
+    await cp(path.join(models, 'tiny-llama'), path.join(folder, 'other'), { recursive: true });
+    const parts = await adapterParts('peft-adapter');
+    const tensors = parts.tensors.map((tensor) => ({
+      ...tensor,
+      name: tensor.name.replace('layers.1.', 'layers.7.'),
+    }));
+    const config = { ...parts.config, base_model_name_or_path: path.join(folder, 'other') };
+    await writeParts(path.join(folder, 'mine'), { config, tensors });
+    await look({ kind: 'adapter', folder: path.join(folder, 'mine') });
+    const found = lookOf(entryAt(model, path.join(folder, 'mine')));
+    assert.match(found.description, /^unmatched/);
+    assert.match(found.details.notes[0]!, /^Unmatched: 7 of 14 modules are not in the base/);
+    assert.equal(found.context.includes('mergeable'), false);
+  });
+  test('a run says where it stands, and offers what its adapter can', async () => {
+    const { folder, model, look, alive } = await place();
+    const at = path.join(folder, 'r');
+    const look1 = async (...events: readonly object[]): Promise<ReturnType<typeof lookOf>> => {
+      await look(await run(at, ...events));
+      return lookOf(entryAt(model, at), entryAt(model, path.join(at, 'adapter')));
+    };
+    alive.add(at);
+    const going = await look1({ type: 'step', step: 3, loss: 0.5 });
+    assert.match(going.description, /^running, step 3 of 9 \(33 %\) · lora · loss 0\.5000 · /);
+    assert.deepEqual(going.context, ['run', 'placed', 'running']);
+    alive.clear();
+    assert.match((await look1({ type: 'step', step: 4, loss: 0.25 })).description, /^interrupted · /);
+    await mkdir(path.join(at, 'checkpoint-4'));
+    const open = await look1({ type: 'step', step: 4, loss: 0.125 });
+    assert.match(open.description, /^interrupted, resumable from step 4/);
+    assert.deepEqual(open.context, ['run', 'placed', 'deletable', 'resumable']);
+    const problem = { code: 'x', message: 'the loss is not finite', mend: 'Lower the rate' };
+    const failed = await look1({ type: 'failed', problem });
+    assert.match(failed.description, /^failed: the loss is not finite/);
+    assert.equal(failed.details.notes[0], 'the loss is not finite. Lower the rate.');
+    await adapter(path.join(at, 'adapter'));
+    const adapterFolder = path.join(at, 'adapter');
+    const done = await look1({
+      type: 'finished',
+      reason: 'completed',
+      adapter: adapterFolder,
+      metrics: {},
+      seconds: 3,
+    });
+    assert.deepEqual(done.context, ['run', 'placed', 'deletable', 'inspectable', 'mergeable', 'usable']);
+  });
+  test('the methods that are offered are those that can be read and merged', () => {
+    const read = Object.keys(READABLE_METHODS).map((name) => name.toUpperCase());
+    assert.deepEqual(read.sort(), [...PEFT_TYPES].sort());
+    for (const { type, mergeable } of METHODS) {
+      if (type in READABLE_METHODS) assert.equal(READABLE_METHODS[type] === 'mergeable', mergeable, type);
+    }
+  });
+});
