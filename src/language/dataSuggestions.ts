@@ -1,0 +1,85 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { formatBytes } from '../common/format.js';
+import { nodeAt } from '../config/tree.js';
+import { DATA_EXTENSIONS } from '../data/readRows.js';
+import { columnsOf, firstRows } from './dataRows.js';
+import { isModelFolder } from './modelHub.js';
+import { writtenText } from './modelSource.js';
+import { asValue, pathAsWritten } from './modelText.js';
+import { walkFolders } from './modelWalk.js';
+import type { RunDocument, Suggestion } from './runDocument.js';
+
+/** Longer lists help nobody. */
+const MAX_FILES = 200;
+
+/** JSON files that hold settings, not rows. */
+const SETTINGS =
+  /^(?:package(?:-lock)?|[jt]sconfig.*|.*config|.*\.peft|.*\.index|tokenizer|trainer_state)\.json$/i;
+
+/** The data files at and below the run file's folder. */
+export async function dataSuggestions(
+  { file, folder }: RunDocument,
+  signal?: AbortSignal,
+): Promise<readonly Suggestion[]> {
+  const suggestions: Suggestion[] = [];
+  for (const walked of await walkFolders(folder, signal)) {
+    // What lies beside a model or an adapter belongs to it.
+    if (isModelFolder(walked.names) || walked.names.includes('adapter_config.json')) continue;
+    const names = walked.names.filter((name) => isDataName(name));
+    for (const name of names.sort().slice(0, MAX_FILES - suggestions.length)) {
+      signal?.throwIfAborted();
+      const target = path.join(walked.folder, name);
+      const label = pathAsWritten(target, folder);
+      const found = await stat(target).catch(() => undefined);
+      const insert = asValue(label, file);
+      suggestions.push({
+        label,
+        kind: 'file',
+        order: `${label.split('/').length}`,
+        ...(found && { detail: formatBytes(found.size) }),
+        ...(insert !== label && { insert }),
+      });
+    }
+  }
+  return suggestions;
+}
+
+/** The columns of the first rows of the training files. */
+export async function columnSuggestions(
+  document: RunDocument,
+  signal?: AbortSignal,
+): Promise<readonly Suggestion[]> {
+  const columns = new Map<string, string>();
+  for (const text of trainTexts(document)) {
+    const first = await firstRows(path.resolve(document.folder, text), signal);
+    for (const name of columnsOf(first?.rows ?? [])) if (!columns.has(name)) columns.set(name, text);
+  }
+  return [...columns].map(([label, text], index) => {
+    const insert = asValue(label, document.file);
+    return {
+      label,
+      kind: 'column' as const,
+      detail: text,
+      order: String(index).padStart(3, '0'),
+      ...(insert !== label && { insert }),
+    };
+  });
+}
+
+function isDataName(name: string): boolean {
+  const extension = path.extname(name).toLowerCase();
+  return DATA_EXTENSIONS.some((known) => known === extension) && !SETTINGS.test(name);
+}
+
+function trainTexts(document: RunDocument): readonly string[] {
+  const { tree } = document.parsed;
+  const node = tree && nodeAt(tree, ['data', 'train']);
+  if (node?.kind === 'list') {
+    return node.items.flatMap((item) =>
+      item.kind === 'scalar' && typeof item.value === 'string' ? item.value : [],
+    );
+  }
+  const text = writtenText(document, ['data', 'train']);
+  return text === undefined ? [] : [text];
+}
