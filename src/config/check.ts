@@ -194,7 +194,7 @@ function wrongType(shape: Shape, node: ConfigNode, at: Checking): undefined {
     message: `\`${pathText(at.path)}\` is ${describeNode(node)}`,
     where: node.at,
     expected: describeShape(shape),
-    mend: hint(shape, node, at.section),
+    ...hint(shape, node, at.section),
   });
   return undefined;
 }
@@ -206,38 +206,47 @@ function wrongCode(shape: Shape, node: ConfigNode): string {
   return sameKind.length > 0 ? 'config.out-of-range' : 'config.wrong-type';
 }
 
-/** What a well-meant value was probably meant to be. */
-function hint(shape: Shape, node: ConfigNode, option: string): string | undefined {
-  if (node.kind !== 'scalar') return undefined;
+/** What a well-meant value was probably meant to be, and what to write for it. */
+function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'mend' | 'replacement'> {
+  if (node.kind !== 'scalar') return {};
   const members = shape.kind === 'union' ? shape.members : [shape];
   const wants = (kind: Shape['kind']): boolean => members.some((member) => member.kind === kind);
   const { value, source, quoted } = node;
-  if (value === null || value === 'None') return 'Give it a value, or leave the key out.';
+  if (value === null || value === 'None') return { mend: 'Give it a value, or leave the key out.' };
   if (typeof value !== 'string') {
-    return wants('text') && typeof value === 'number' ? `Put it in quotes if it is text: '${source}'.` : undefined;
+    if (!wants('text') || typeof value !== 'number') return {};
+    return { mend: `Put it in quotes if it is text: '${source}'.`, replacement: `'${source}'` };
   }
   const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values.map(String) : []));
   const near =
     choices.find((choice) => choice === value.toLowerCase()) ??
     usualValue(option, value) ??
     nearestName(value, choices);
-  if (near !== undefined) return `Did you mean \`${near}\`?`;
+  if (near !== undefined) return { mend: `Did you mean \`${near}\`?`, replacement: near };
   const lower = value.toLowerCase();
   if (wants('boolean')) {
-    if (quoted && (lower === 'true' || lower === 'false')) return 'Remove the quotes.';
-    if (['yes', 'on', 'y'].includes(lower)) return `YAML 1.2 reads \`${shorten(value)}\` as text: write \`true\`.`;
-    if (['no', 'off', 'n'].includes(lower))
-      return `YAML 1.2 reads \`${shorten(value)}\` as text: write \`false\`.`;
+    if (quoted && (lower === 'true' || lower === 'false'))
+      return { mend: 'Remove the quotes.', replacement: lower };
+    const meant = YES.includes(lower) ? 'true' : NO.includes(lower) ? 'false' : undefined;
+    if (meant !== undefined) {
+      return { mend: `YAML 1.2 reads \`${shorten(value)}\` as text: write \`${meant}\`.`, replacement: meant };
+    }
   }
   if (wants('number')) {
     const plain = value.replace(/[_,\s]/g, '');
     if (plain !== '' && Number.isFinite(Number(plain))) {
-      return quoted && plain === value ? `Remove the quotes: ${plain}.` : `Write the number plainly: ${plain}.`;
+      const mend =
+        quoted && plain === value ? `Remove the quotes: ${plain}.` : `Write the number plainly: ${plain}.`;
+      return { mend, replacement: plain };
     }
   }
-  if (wants('list')) return 'Write a list: `[first, second]`.';
-  return undefined;
+  if (wants('list')) return { mend: 'Write a list: `[first, second]`.' };
+  return {};
 }
+
+/** What other versions of YAML read as true and false. */
+const YES = ['yes', 'on', 'y'];
+const NO = ['no', 'off', 'n'];
 
 function unknownKey(key: string, value: ConfigNode, known: readonly string[], at: Checking): Problem {
   const name = pathText([...at.path, shorten(key)]);
@@ -265,6 +274,7 @@ function unknownKey(key: string, value: ConfigNode, known: readonly string[], at
         : home !== undefined
           ? `\`${shorten(key)}\` belongs ${home}.`
           : undefined,
+    ...(meant === undefined ? {} : { replacement: meant }),
   };
 }
 

@@ -1,0 +1,134 @@
+import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Node } from 'yaml';
+import type { Place } from '../common/problem.js';
+import { RunFile } from '../config/schema.js';
+import { schemaAt } from './schemaAt.js';
+import { shapeOf } from '../config/shape.js';
+import type { ConfigPath } from '../config/tree.js';
+import type { Cursor } from './runDocument.js';
+
+/** Stands for what is being typed while the text around it is read; letters that nobody writes. */
+const HERE = 'ꙮꙮꙮ';
+
+/** Longer texts are files taken for run files by mistake; the checks say so. */
+const MAX_CHARACTERS = 200_000;
+
+/**
+ * What is being typed at an offset of a text that need not be whole: the word there is read as one unknown word, and
+ * its place in the tree is where the cursor is. Undefined in comments, and where no key or value can stand.
+ */
+export function cursorAt(text: string, file: string, offset: number): Cursor | undefined {
+  if (text.length > MAX_CHARACTERS) return undefined;
+  const word = wordAt(text, offset);
+  if (word === undefined) return undefined;
+  const around = `${text.slice(0, word.start)}${HERE}${text.slice(word.end)}`;
+  const document = parseDocument(around, {
+    version: '1.2',
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'silent',
+  });
+  const found = find(document.contents, []);
+  if (found === undefined) return undefined;
+  const counter = new LineCounter();
+  parseLines(text, counter);
+  const [from, to] = [counter.linePos(word.start), counter.linePos(word.end)];
+  const replaces: Place = { file, line: from.line, column: from.col, endLine: to.line, endColumn: to.col };
+  const typed = text.slice(word.start, offset).replace(/^["']/, '');
+  const whole = text.slice(word.start, word.end).replace(/^["']|["']$/g, '');
+  return { ...settled(found, whole), typed, replaces };
+}
+
+interface Found {
+  readonly path: ConfigPath;
+  readonly part: 'key' | 'value';
+}
+
+/** Where the unknown word is in the tree. */
+function find(node: unknown, path: ConfigPath): Found | undefined {
+  if (isScalar(node)) return node.value === HERE ? { path, part: 'value' } : undefined;
+  if (isSeq(node)) {
+    for (const [index, item] of node.items.entries()) {
+      const found = find(item, [...path, index]);
+      if (found !== undefined) return found;
+    }
+  }
+  if (isMap<Node, Node>(node)) {
+    for (const { key, value } of node.items) {
+      const name = isScalar(key) ? String(key.value) : '';
+      if (name === HERE) return { path: [...path, HERE], part: 'key' };
+      const found = find(value, [...path, name]);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
+
+/** One method counts as a list of one; a word where a mapping belongs is its first key. */
+function settled({ path, part }: Found, word: string): Found {
+  const [first, second, ...rest] = path;
+  const listed: ConfigPath =
+    first === 'method' && path.length > 1 && typeof second !== 'number' ? ['method', 0, second!, ...rest] : path;
+  if (part === 'key') return { path: [...listed.slice(0, -1), word], part };
+  if (wantsKeys(listed))
+    return { path: [...(listed.length === 1 && first === 'method' ? ['method', 0] : listed), word], part: 'key' };
+  return { path: listed, part };
+}
+
+/** Whether keys stand at a path rather than a value. */
+function wantsKeys(path: ConfigPath): boolean {
+  const schema = path.length === 0 ? RunFile : schemaAt(path);
+  if (path.length === 1 && path[0] === 'method') return true;
+  if (schema === undefined) return false;
+  const shape = shapeOf(schema);
+  return shape.kind === 'object' || shape.kind === 'record' || shape.kind === 'variants';
+}
+
+/** The key or value around an offset, quotes included. Undefined in a comment. */
+function wordAt(text: string, offset: number): { readonly start: number; readonly end: number } | undefined {
+  const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
+  const lineEnd = text.indexOf('\n', offset);
+  const before = text.slice(lineStart, offset);
+  const after = text.slice(offset, lineEnd < 0 ? text.length : lineEnd).replace(/\r$/, '');
+  const lead = leading(before);
+  if (lead === undefined) return undefined;
+  const start = lineStart + lead;
+  const quote = /^["']/.exec(before.slice(lead))?.[0];
+  if (quote !== undefined) {
+    const close = after.indexOf(quote);
+    return { start, end: offset + (close < 0 ? after.length : close + 1) };
+  }
+  const rest = /^(?:(?!\s+#|:(?:\s|$)|[,\]}]).)*/.exec(after)?.[0] ?? '';
+  return { start, end: offset + rest.trimEnd().length };
+}
+
+/** How far into a line the word begins that its end belongs to; undefined in a comment. */
+function leading(before: string): number | undefined {
+  let start = /^\s*/.exec(before)![0].length;
+  let quote: string | undefined;
+  for (let at = start; at < before.length; at++) {
+    const char = before[at]!;
+    if (quote !== undefined) {
+      if (char === quote) quote = undefined;
+      continue;
+    }
+    const next = before[at + 1];
+    const blank = next === undefined || /\s/.test(next);
+    if ((char === '"' || char === "'") && at === start) quote = char;
+    else if (char === '#' && (at === 0 || /\s/.test(before[at - 1]!))) return undefined;
+    else if (
+      char === '[' ||
+      char === '{' ||
+      char === ',' ||
+      ((char === ':' || (char === '-' && at === start)) && blank)
+    ) {
+      start = at + 1 + /^\s*/.exec(before.slice(at + 1))![0].length;
+    }
+  }
+  return start;
+}
+
+function parseLines(text: string, counter: LineCounter): void {
+  counter.addNewLine(0);
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) counter.addNewLine(at + 1);
+}
