@@ -100,9 +100,10 @@ export async function findRun(folder: string, isAlive: Liveness): Promise<FoundR
   try {
     const ends = await readEnds(path.join(folder, RUN_EVENTS));
     const config = await readConfig(path.join(folder, RESOLVED_CONFIG));
-    if (ends === undefined && config === undefined) return undefined;
     const { head = [], tail = [], modified = 0 } = ends ?? {};
     const started = ofType(head, 'started')[0];
+    // Others write files of this name, too.
+    if (started === undefined && config === undefined) return undefined;
     const coverage = ofType(head, 'coverage')[0];
     const steps = ofType(tail, 'step');
     const finished = ofType(tail, 'finished').at(-1);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import type { RunState } from '../engines/runState.js';
+import type { RunEvent } from '../training/events.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
 import { reveal, showPlace } from './places.js';
@@ -9,9 +10,18 @@ import type { FromPage, PanelTab, ToPage } from './protocol.js';
 import type { Runs } from './runs.js';
 import type { Settle } from './settle.js';
 
+/** A run that is over, or that another window works on: as it was when it was read. */
+export interface PastRun {
+  readonly state: RunState;
+  readonly events: readonly RunEvent[];
+}
+
 /** The live panel: one per window. */
 export interface Panel {
+  /** Opens it on the window's run. */
   open(): void;
+  /** Opens it on a run of the past; the window's next run takes its place. */
+  openPast(run: PastRun): void;
   /** How many events the page has drawn of the present run; `undefined` while no page is open. */
   drawn(): number | undefined;
   /** How many errors pages have reported since the window opened. */
@@ -33,9 +43,12 @@ export function createPanel(
   let errors = 0;
   let tab: PanelTab | undefined;
   let shown: { readonly view: vscode.WebviewPanel; readonly feed: PageFeed } | undefined;
+  let past: PastRun | undefined;
+  const stateShown = (): RunState => past?.state ?? runs.state();
 
   const following = runs.onDidChange(({ state, event, fresh }) => {
-    if (!shown) return;
+    if (fresh) past = undefined;
+    if (!shown || past !== undefined) return;
     if (fresh) {
       shown.feed.restart();
       shown.view.title = titleOf(state);
@@ -55,23 +68,24 @@ export function createPanel(
         tab = message.tab;
         break;
       case 'train': {
-        const state = runs.state();
+        const state = stateShown();
         if (state.kind !== 'idle') run('peftStudio.train', vscode.Uri.file(state.file));
         break;
       }
       case 'stop':
-        run('peftStudio.stop');
+        // A run of another window is stopped there.
+        if (past === undefined) run('peftStudio.stop');
         break;
       case 'showLog':
         run('peftStudio.showLog');
         break;
       case 'openRunFile': {
-        const state = runs.state();
+        const state = stateShown();
         if (state.kind !== 'idle') settle(showPlace({ file: state.file }));
         break;
       }
       case 'revealAdapter': {
-        const state = runs.state();
+        const state = stateShown();
         if (state.kind === 'finished') settle(reveal(state.result.adapter));
         break;
       }
@@ -93,36 +107,52 @@ export function createPanel(
     settle(view.webview.postMessage(message));
   }
 
-  return {
-    open() {
-      if (shown) {
-        shown.view.reveal(undefined, true);
-        return;
+  function show(run: PastRun | undefined): void {
+    if (shown) {
+      const same = run === past;
+      past = run;
+      if (!same) {
+        shown.feed.restart();
+        shown.view.title = titleOf(stateShown());
       }
-      const roots = [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')];
-      const view = vscode.window.createWebviewPanel(
-        'peftStudio.panel',
-        titleOf(runs.state()),
-        { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
-        { enableScripts: true, localResourceRoots: roots },
-      );
-      view.iconPath = {
-        light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
-        dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
-      };
-      const feed = createPageFeed(runs, (message) => post(view, message));
-      shown = { view, feed };
-      view.webview.onDidReceiveMessage(take);
-      view.onDidChangeViewState(() => {
-        // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
-        if (!view.visible) feed.away();
-      });
-      view.onDidDispose(() => {
-        feed.away();
-        shown = undefined;
-      });
-      view.webview.html = html(view.webview, extensionUri);
-    },
+      shown.view.reveal(undefined, true);
+      return;
+    }
+    past = run;
+    openView();
+  }
+
+  function openView(): void {
+    const roots = [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')];
+    const view = vscode.window.createWebviewPanel(
+      'peftStudio.panel',
+      titleOf(stateShown()),
+      { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
+      { enableScripts: true, localResourceRoots: roots },
+    );
+    view.iconPath = {
+      light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
+      dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
+    };
+    const feed = createPageFeed({ state: stateShown, events: () => past?.events ?? runs.events() }, (message) =>
+      post(view, message),
+    );
+    shown = { view, feed };
+    view.webview.onDidReceiveMessage(take);
+    view.onDidChangeViewState(() => {
+      // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
+      if (!view.visible) feed.away();
+    });
+    view.onDidDispose(() => {
+      feed.away();
+      shown = undefined;
+    });
+    view.webview.html = html(view.webview, extensionUri);
+  }
+
+  return {
+    open: () => show(undefined),
+    openPast: show,
     drawn: () => shown?.feed.drawnEvents(),
     errors: () => errors,
     showTab(wanted) {

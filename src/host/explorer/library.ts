@@ -26,14 +26,14 @@ export interface Suspect {
 /** What came of a look: new or changed entries, and folders that hold nothing any more. */
 export interface Findings {
   readonly changed: readonly Entry[];
-  readonly gone: readonly string[];
+  readonly gone: readonly Suspect[];
 }
 
 /** Reads adapters and runs; what has not changed since it was read is not read again. */
 export interface Library {
   look(suspects: readonly Suspect[]): Promise<Findings>;
   /** Forgets what was read of a folder. */
-  forget(folder: string): void;
+  forget(suspect: Suspect): void;
 }
 
 /** Folders read at once: more would only wait for the disk, and hold the files open. */
@@ -68,26 +68,28 @@ export function createLibrary(options: {
     return { item, base, unmatched: modules === undefined ? [] : unmatchedModules(item.modules, modules) };
   }
 
-  async function read({ kind, folder }: Suspect): Promise<Entry | 'gone' | 'same'> {
+  async function read(suspect: Suspect): Promise<Entry | 'gone' | 'same'> {
+    const { kind, folder } = suspect;
+    const key = keyOf(suspect);
     const stamp = await stampOf(folder, kind === 'run' ? RUN_FILES : ADAPTER_FILES);
-    const before = known.get(folder);
+    const before = known.get(key);
     // Whether a run is worked on is not written in its files.
     if (before?.stamp === stamp && !isOpen(before.entry)) return 'same';
     const item = kind === 'run' ? await findRun(folder, options.isAlive) : await findAdapter(folder);
     if (item === undefined) {
-      known.delete(folder);
+      known.delete(key);
       return 'gone';
     }
     const entry = await describe(item);
-    known.set(folder, { stamp, entry });
+    known.set(key, { stamp, entry });
     return entry;
   }
 
   return {
     async look(suspects) {
-      const queue = new Map(suspects.map((suspect) => [suspect.folder, suspect]));
+      const queue = new Map(suspects.map((suspect) => [keyOf(suspect), suspect]));
       const changed: Entry[] = [];
-      const gone: string[] = [];
+      const gone: Suspect[] = [];
       // A run that ends moves its adapter into place as a whole: no file within it is told of. So it is looked at here,
       // and the queue grows while it is gone through.
       for (let at = 0; at < queue.size;) {
@@ -97,19 +99,24 @@ export function createLibrary(options: {
         results.forEach((result, index) => {
           if (result === 'same') return;
           if (result === 'gone') {
-            gone.push(batch[index]!.folder);
+            gone.push(batch[index]!);
             return;
           }
           changed.push(result);
           const adapter = adapterOf(result.item);
-          if (adapter !== undefined && !queue.has(adapter))
-            queue.set(adapter, { kind: 'adapter', folder: adapter });
+          if (adapter === undefined) return;
+          const own: Suspect = { kind: 'adapter', folder: adapter };
+          if (!queue.has(keyOf(own))) queue.set(keyOf(own), own);
         });
       }
       return { changed, gone };
     },
-    forget: (folder) => void known.delete(folder),
+    forget: (suspect) => void known.delete(keyOf(suspect)),
   };
+}
+
+function keyOf({ kind, folder }: Suspect): string {
+  return `${kind}:${folder}`;
 }
 
 const ADAPTER_FILES = [ADAPTER_CONFIG, ADAPTER_WEIGHTS, 'adapter.safetensors', '.'];

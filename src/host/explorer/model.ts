@@ -68,9 +68,13 @@ export function createExplorerModel(): ExplorerModel {
 
   return {
     apply({ changed, gone }) {
-      for (const folder of gone) entries.delete(folder);
+      // A folder that is no adapter may be a run all the same.
+      const lost = gone
+        .filter(({ kind, folder }) => entries.get(folder)?.item.kind === kind)
+        .map(({ folder }) => folder);
+      for (const folder of lost) entries.delete(folder);
       for (const entry of changed) entries.set(entry.item.folder, entry);
-      return reshape([...gone, ...changed.map(({ item }) => item.folder)]);
+      return reshape([...lost, ...changed.map(({ item }) => item.folder)]);
     },
     drop(folder) {
       const dropped = [...entries.keys()].filter((each) => isWithin(each, folder));

@@ -1,0 +1,95 @@
+import type { Inspection } from '../../adapters/inspect.js';
+import { formatBytes, formatCount, formatLoss } from '../../common/format.js';
+import { isError } from '../../common/problem.js';
+import { sentences } from '../sentences.js';
+import type { Entry } from './library.js';
+import { dateText } from './present.js';
+
+/**
+ * An inspection as a document: Markdown whose tables are aligned, so that it reads well as text, too.
+ * @param found what `inspect --json` printed
+ */
+export function inspectionText(found: Inspection, { item, base, unmatched }: Entry): string {
+  const irregular = item.kind === 'adapter' ? item.irregular : [];
+  const notes = [
+    ...found.problems.map((problem) => `${isError(problem) ? 'Error' : 'Warning'}: ${sentences(problem)}`),
+    ...unmatched.map((each) => `Unmatched: ${each}.`),
+    ...irregular.map((each) => `Irregular: ${each}.`),
+  ];
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ['Folder', found.folder],
+    ['Method', found.method],
+    ['Base model', found.base ?? 'not named'],
+    ['Base found at', base.place ?? (base.remote ? 'not downloaded yet' : 'nowhere on this machine')],
+    ['r, alpha', found.r === undefined ? undefined : `${found.r}, ${found.alpha ?? '?'}`],
+    ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
+    ['Size', formatBytes(item.bytes)],
+    ['Written', dateText(item.modified)],
+  ];
+  const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  return [
+    `# ${title(found.folder)}`,
+    '',
+    ...table([['', ''], ...rows]),
+    '',
+    notes.length === 0 ? 'Nothing is wrong with it: every layer is in one state.' : '## What stands out',
+    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `- ${note.replaceAll('\n', ' ')}`)]),
+    ...modulesText(found),
+    ...wholeText(found),
+    '',
+  ].join('\n');
+}
+
+function modulesText({ modules }: Inspection): string[] {
+  if (modules.length === 0) return [];
+  const rows = modules.map(({ path, rank, effectiveRank, scale, a, b, trainable, norm }) => [
+    path,
+    String(rank),
+    // JSON has no NaN: what is not finite arrives as null.
+    typeof effectiveRank === 'number' ? effectiveRank.toFixed(2) : '?',
+    typeof scale === 'number' ? String(Number(scale.toPrecision(4))) : '?',
+    typeof norm === 'number' ? formatLoss(norm) : '?',
+    shape(a),
+    shape(b),
+    formatCount(trainable),
+  ]);
+  return [
+    '',
+    '## Modules',
+    '',
+    ...table([
+      ['Module', 'Rank', 'Effective rank', 'Scale', '‖ΔW‖', 'A [r, in]', 'B [out, r]', 'Trained'],
+      ...rows,
+    ]),
+    '',
+    'Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007). Near the rank, every',
+    'direction is used; near 1, a smaller rank would do. ‖ΔW‖ is the Frobenius norm of scale · B · A.',
+  ];
+}
+
+function wholeText({ whole }: Inspection): string[] {
+  if (whole.length === 0) return [];
+  const rows = whole.map(({ key, shape: sizes, trainable }) => [key, shape(sizes), formatCount(trainable)]);
+  return ['', '## Trained whole', '', ...table([['Tensor', 'Shape', 'Trained'], ...rows])];
+}
+
+function title(folder: string): string {
+  const parts = folder.split(/[\\/]/).filter(Boolean);
+  // A run's adapter is named by its run, too.
+  return parts.at(-1) === 'adapter' ? parts.slice(-3).join('/') : (parts.at(-1) ?? folder);
+}
+
+function shape(sizes: readonly number[]): string {
+  return `[${sizes.join(', ')}]`;
+}
+
+/** The first row is the head. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const cells = rows.map((row) => row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
+  const [head = []] = cells;
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => [...(row[column] ?? '')].length)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length)).join(' | ')} |`;
+  const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;
+  return [line(head), rule, ...cells.slice(1).map(line)];
+}

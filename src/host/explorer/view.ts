@@ -1,0 +1,171 @@
+import * as vscode from 'vscode';
+import type { Entry, Findings, Library, Suspect } from './library.js';
+import { createLibrary } from './library.js';
+import { createExplorerModel, isWithin } from './model.js';
+import type { BaseRow, ItemRow, Redraw, Row } from './model.js';
+import { lookOf, lookOfBase } from './present.js';
+import type { Details, Look } from './present.js';
+import { findSuspects, watchSuspects } from './watch.js';
+import type { Liveness } from '../../engines/findRuns.js';
+
+/** Read so many at once before the tree is drawn anew, so that the first rows come soon. */
+const CHUNK = 200;
+
+/** The explorer's view with what is behind it. */
+export interface ExplorerView {
+  readonly view: vscode.TreeView<Row>;
+  /** Everything found; the workspace is searched first where it was not yet. */
+  all(): Promise<readonly Entry[]>;
+  /** What is found in a folder now; undefined: nothing. */
+  at(folder: string): Entry | undefined;
+  /** How a row looks. */
+  look(row: Row): Look | undefined;
+  /** Reads some folders again. */
+  refresh(suspects: readonly Suspect[]): Promise<void>;
+  /** Searches the workspace anew. */
+  search(): Promise<void>;
+  dispose(): void;
+}
+
+/** Makes the tree view of adapters and runs; nothing is read before it is shown or asked. */
+export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputChannel): ExplorerView {
+  const roots = (): string[] => (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath);
+  const model = createExplorerModel();
+  const library: Library = createLibrary({ roots, isAlive });
+  const drawing = new vscode.EventEmitter<Row[] | undefined>();
+  let searched: Promise<void> | undefined;
+
+  function redraw(what: Redraw): void {
+    if (what === 'all') drawing.fire(undefined);
+    else if (what.length > 0) drawing.fire([...what]);
+  }
+
+  async function refresh(suspects: readonly Suspect[]): Promise<void> {
+    for (let at = 0; at < suspects.length; at += CHUNK) {
+      const findings: Findings = await library.look(suspects.slice(at, at + CHUNK));
+      redraw(model.apply(findings));
+    }
+  }
+
+  function drop(folder: string): void {
+    for (const { item } of model.entries().values()) {
+      if (isWithin(item.folder, folder)) library.forget(item);
+    }
+    redraw(model.drop(folder));
+  }
+
+  async function searchAll(): Promise<void> {
+    await vscode.window.withProgress({ location: { viewId: 'peftStudio.adapters' } }, async () => {
+      const suspects = await findSuspects(output);
+      const known = [...model.entries().values()].map(({ item }): Suspect => ({
+        kind: item.kind,
+        folder: item.folder,
+      }));
+      await refresh([...suspects, ...known]);
+    });
+  }
+
+  const search = (): Promise<void> => (searched = searchAll());
+  const ensured = (): Promise<void> => searched ?? search();
+
+  const provider: vscode.TreeDataProvider<Row> = {
+    onDidChangeTreeData: drawing.event,
+    async getChildren(row) {
+      await ensured();
+      return row === undefined ? [...model.roots()] : [...model.children(row)];
+    },
+    getParent: (row) => model.parent(row),
+    getTreeItem(row) {
+      const look = lookAt(row);
+      const item = new vscode.TreeItem(look?.label ?? '');
+      item.id = row.kind === 'base' ? `base:${row.key}` : `item:${row.folder}`;
+      if (look === undefined) return item;
+      const children = model.children(row).length;
+      item.description = look.description;
+      item.iconPath = icon(look);
+      item.contextValue = look.context.join(' ');
+      item.collapsibleState =
+        row.kind === 'base'
+          ? vscode.TreeItemCollapsibleState.Expanded
+          : children > 0
+            ? vscode.TreeItemCollapsibleState.Collapsed
+            : vscode.TreeItemCollapsibleState.None;
+      item.accessibilityInformation = { label: `${look.label}, ${look.description}` };
+      return item;
+    },
+    resolveTreeItem(item, row) {
+      const look = lookAt(row);
+      if (look !== undefined) item.tooltip = tooltip(look.details);
+      return item;
+    },
+  };
+
+  function lookAt(row: Row): Look | undefined {
+    return row.kind === 'base' ? lookAtBase(row) : lookAtItem(row);
+  }
+  function lookAtBase(row: BaseRow): Look | undefined {
+    const base = model.base(row);
+    return base && lookOfBase(base, model.children(row).length);
+  }
+  function lookAtItem(row: ItemRow): Look | undefined {
+    const entry = model.entry(row);
+    const [own] = model.children(row);
+    return entry && lookOf(entry, own && model.entry(own));
+  }
+
+  const view = vscode.window.createTreeView('peftStudio.adapters', {
+    treeDataProvider: provider,
+    showCollapseAll: true,
+  });
+  const watching = watchSuspects({
+    changed: (suspects) => {
+      if (searched !== undefined) void refresh(suspects).catch(tell);
+    },
+    deleted: (folder) => {
+      if (searched !== undefined) drop(folder);
+    },
+    foldersChanged: (removed) => {
+      for (const folder of removed) drop(folder);
+      if (searched !== undefined) void search().catch(tell);
+    },
+    running: () =>
+      [...model.entries().values()].flatMap(({ item }): Suspect[] =>
+        item.kind === 'run' && item.state.kind === 'running' ? [{ kind: 'run', folder: item.folder }] : [],
+      ),
+  });
+  function tell(error: unknown): void {
+    output.error(
+      `The explorer could not read the workspace: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+
+  return {
+    view,
+    async all() {
+      await ensured();
+      return [...model.entries().values()];
+    },
+    at: (folder) => model.entries().get(folder),
+    look: lookAt,
+    refresh,
+    search,
+    dispose() {
+      watching.dispose();
+      view.dispose();
+      drawing.dispose();
+    },
+  };
+}
+
+function icon({ icon: { name, color } }: Look): vscode.ThemeIcon {
+  return new vscode.ThemeIcon(name, color === undefined ? undefined : new vscode.ThemeColor(color));
+}
+
+/** Names and messages come out of files: they are appended as text, so that nothing in them is markup. */
+function tooltip({ title, rows, notes }: Details): vscode.MarkdownString {
+  const text = new vscode.MarkdownString();
+  text.appendMarkdown('**').appendText(title).appendMarkdown('**\n\n');
+  for (const [name, value] of rows) text.appendText(`${name}: `).appendText(value).appendMarkdown('  \n');
+  for (const note of notes) text.appendMarkdown('\n---\n').appendText(note).appendMarkdown('\n');
+  return text;
+}
