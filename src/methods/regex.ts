@@ -43,21 +43,20 @@ export function execAll(
 }
 
 /**
- * The first of a user's regular expressions that matches a text; undefined where none does.
+ * Finds the first of a user's regular expressions that matches a text; undefined where none does. They are compiled
+ * once, for all texts.
  *
- * @param time what they may take, in this call and others
- * @throws ProblemError as {@link execAll}
+ * @param time what they may take, in all calls together
+ * @throws ProblemError as {@link execAll}, here and from what it returns
  */
-export function firstMatch(
+export function firstMatcher(
   patterns: readonly string[],
   wrap: (pattern: string) => string,
-  text: string,
-  time: RegexTime,
-): string | undefined {
+  time = regexTime(),
+): (text: string) => string | undefined {
   const expressions = patterns.map((pattern) => compileWrapped(pattern, wrap));
-  return bounded(time, `one of '${patterns.join("', '").slice(0, SHOWN_CHARACTERS)}'`, () =>
-    patterns.find((_, at) => expressions[at]!.test(text)),
-  );
+  const shown = `one of '${patterns.join("', '").slice(0, SHOWN_CHARACTERS)}'`;
+  return (text) => bounded(time, shown, () => patterns.find((_, at) => expressions[at]!.test(text)));
 }
 
 function bounded<T>(time: RegexTime, shown: string, work: () => T): T {

@@ -4,8 +4,7 @@ import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
-import { execAll, firstMatch, regexTime } from './regex.js';
-import type { RegexTime } from './regex.js';
+import { execAll, firstMatcher, regexTime } from './regex.js';
 
 /** Which modules a method takes hold of, under HF PEFT's names and with its meaning (`LoraConfig`). */
 export const TargetOptions = {
@@ -181,14 +180,14 @@ function matched<S extends Matchable>(entry: string, inList: boolean, sites: rea
  * key that, as a regular expression, matches the path or its ending behind a dot.
  */
 export function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  const time = patternTimes.get(pattern) ?? regexTime();
-  patternTimes.set(pattern, time);
-  const key = firstMatch(Object.keys(pattern), pathOrEnding, path, time);
+  const find = matchers.get(pattern) ?? firstMatcher(Object.keys(pattern), pathOrEnding);
+  matchers.set(pattern, find);
+  const key = find(path);
   return key === undefined ? undefined : pattern[key];
 }
 
 /** A pattern is asked for each module: in all these calls together its keys have the time of one expression. */
-const patternTimes = new WeakMap<object, RegexTime>();
+const matchers = new WeakMap<object, ReturnType<typeof firstMatcher>>();
 
 /** Keys of a pattern that match none of the modules, each as a problem with the nearest module name. */
 export function idlePatternKeys(
