@@ -1,5 +1,7 @@
 import * as vscode from 'vscode';
 import { registerCommands } from './host/commands.js';
+import { createExplorer } from './host/explorer/explorer.js';
+import { createJobs } from './host/job.js';
 import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
 import { createPanel } from './host/panel.js';
@@ -23,6 +25,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   const settle = createSettle(output);
   const runs = createRuns(worker, (line) => output.info(`worker: ${line}`));
   const panel = createPanel(context.extensionUri, runs, output, settle);
+  const jobs = createJobs(context.extensionUri, output);
   context.subscriptions.push(
     output,
     panel,
@@ -31,6 +34,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     createProblems(runs, settle),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
+    createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,
   );
   return {

@@ -18,6 +18,10 @@ export interface ExplorerView {
   all(): Promise<readonly Entry[]>;
   /** What is found in a folder now; undefined: nothing. */
   at(folder: string): Entry | undefined;
+  /** Whether the workspace was searched: before, nothing is read. */
+  isSearched(): boolean;
+  /** Where a base model is on this machine. */
+  placeOf(row: BaseRow): string | undefined;
   /** How a row looks. */
   look(row: Row): Look | undefined;
   /** Reads some folders again. */
@@ -146,6 +150,8 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
       return [...model.entries().values()];
     },
     at: (folder) => model.entries().get(folder),
+    isSearched: () => searched !== undefined,
+    placeOf: (row) => model.base(row)?.place,
     look: lookAt,
     refresh,
     search,

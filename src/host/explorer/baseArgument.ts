@@ -1,0 +1,25 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { Entry } from './library.js';
+
+/**
+ * The base model as commands take it; `model` is undefined where the adapter's own config says it well enough. Where
+ * it is not found, it is asked for. Undefined: that was cancelled.
+ */
+export async function baseArgument({ item, base }: Entry): Promise<{ readonly model?: string } | undefined> {
+  // An id of the hub may name a revision: only the config has it.
+  if (item.base !== undefined && (base.remote || base.key === item.base)) return {};
+  if (base.key !== '' && !path.isAbsolute(base.key) && (base.remote || base.place !== undefined)) {
+    return item.base?.startsWith(base.key) === true ? {} : { model: base.key };
+  }
+  if (base.place !== undefined) return { model: base.place };
+  const chosen = await vscode.window.showOpenDialog({
+    title: `The base model ${item.base === undefined ? 'is not named' : `"${item.base}" is not found`}: where is it?`,
+    openLabel: 'Use as Base Model',
+    canSelectFiles: true,
+    canSelectFolders: true,
+    filters: { 'GGUF model': ['gguf'], 'All files': ['*'] },
+  });
+  const [uri] = chosen ?? [];
+  return uri && { model: uri.fsPath };
+}

@@ -1,0 +1,62 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { formatBytes } from '../../common/format.js';
+import { messageOf } from '../../common/problem.js';
+import type { Entry } from './library.js';
+import { isWithin } from './model.js';
+import type { ExplorerView } from './view.js';
+
+/** Asks, then moves an adapter or a run to the trash. One that is running is refused. */
+export async function deleteEntry(explorer: ExplorerView, { item }: Entry): Promise<void> {
+  const { kind, folder } = item;
+  const inside = (await explorer.all()).filter(
+    (entry) => entry.item.folder !== folder && isWithin(entry.item.folder, folder),
+  );
+  if (await isBusy(explorer, [folder, ...inside.map((entry) => entry.item.folder)])) return;
+  const place = vscode.workspace.asRelativePath(folder);
+  const along = inside.map((entry) => vscode.workspace.asRelativePath(entry.item.folder));
+  const chosen = await vscode.window.showWarningMessage(
+    `Move the ${kind} ${path.basename(folder)} to the trash?`,
+    {
+      modal: true,
+      detail: [
+        `${place}, ${formatBytes(item.bytes)} on the disk.`,
+        ...(kind === 'run' ? ['With its events, checkpoints and everything else in the folder.'] : []),
+        ...(along.length > 0
+          ? [`What goes with it: ${along.slice(0, 5).join(', ')}${along.length > 5 ? ', …' : ''}`]
+          : []),
+      ].join('\n'),
+    },
+    'Move to Trash',
+  );
+  if (chosen === undefined) return;
+  // While the question stood there, it may have been resumed.
+  if (await isBusy(explorer, [folder, ...inside.map((entry) => entry.item.folder)])) return;
+  const uri = vscode.Uri.file(folder);
+  try {
+    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: true });
+  } catch (error) {
+    const forever = await vscode.window.showWarningMessage(
+      `It cannot be moved to the trash: ${messageOf(error)}`,
+      { modal: true, detail: 'Deleted for good, it cannot be brought back.' },
+      'Delete for Good',
+    );
+    if (forever === undefined) return;
+    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: false });
+  }
+  await explorer.refresh([item, ...inside.map((entry) => entry.item)]);
+}
+
+/** Whether one of the folders is, or lies in, that of a run that is going now; that is said. */
+async function isBusy(explorer: ExplorerView, folders: readonly string[]): Promise<boolean> {
+  const runs = (await explorer.all()).filter(
+    ({ item }) => item.kind === 'run' && folders.some((folder) => isWithin(folder, item.folder)),
+  );
+  await explorer.refresh(runs.map(({ item }) => item));
+  const busy = runs.some(({ item }) => {
+    const now = explorer.at(item.folder)?.item;
+    return now?.kind === 'run' && now.state.kind === 'running';
+  });
+  if (busy) void vscode.window.showErrorMessage('PEFT Studio: this run is going. Stop it first, then delete it.');
+  return busy;
+}

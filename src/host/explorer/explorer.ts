@@ -1,0 +1,133 @@
+import * as vscode from 'vscode';
+import type { Inspection } from '../../adapters/inspect.js';
+import type { Json } from '../../common/json.js';
+import { isJsonObject } from '../../common/json.js';
+import { isGoing } from '../../engines/runState.js';
+import type { Jobs } from '../job.js';
+import type { Panel } from '../panel.js';
+import { reveal } from '../places.js';
+import type { Runs } from '../runs.js';
+import { deleteEntry } from './deleteAction.js';
+import { createDocuments } from './documents.js';
+import { inspectionText } from './inspectionText.js';
+import type { Entry } from './library.js';
+import { mergeIntoBase } from './mergeAction.js';
+import type { Row } from './model.js';
+import { readPastRun } from './pastRun.js';
+import { entryFor } from './pick.js';
+import type { ContextWord } from './present.js';
+import { nameOf, tryIt } from './tryAction.js';
+import { createExplorerView } from './view.js';
+
+/** A run that said something so lately is taken to be going: nothing else tells of another window's. */
+const FRESH_MS = 60_000;
+
+/** The adapter explorer: its view and its commands. */
+export function createExplorer(parts: {
+  readonly runs: Runs;
+  readonly panel: Panel;
+  readonly jobs: Jobs;
+  readonly output: vscode.LogOutputChannel;
+  readonly memory: vscode.Memento;
+}): vscode.Disposable {
+  const { runs, panel, jobs, output } = parts;
+  const documents = createDocuments();
+  let ownRun: string | undefined;
+
+  const explorer = createExplorerView((folder, lastEvent) => {
+    if (folder === ownRun) return Promise.resolve(isGoing(runs.state()));
+    return Promise.resolve(Date.now() - lastEvent < FRESH_MS);
+  }, output);
+
+  // What is excluded from watching is told of by the window's own run all the same.
+  const following = runs.onDidChange(({ event, state }) => {
+    if (event?.type === 'started') ownRun = event.folder;
+    const worthALook = event?.type === 'started' || event?.type === 'finished' || !isGoing(state);
+    if (ownRun !== undefined && worthALook && explorer.isSearched()) {
+      void explorer.refresh([{ kind: 'run', folder: ownRun }]);
+    }
+  });
+
+  /** The adapter that an entry is or, for a run, holds. */
+  async function adapterOf(entry: Entry): Promise<Entry | undefined> {
+    const { item } = entry;
+    if (item.kind === 'adapter') return entry;
+    const state = item.state;
+    const folder = state.kind === 'finished' || state.kind === 'stopped' ? state.adapter : undefined;
+    await explorer.all();
+    return folder === undefined ? undefined : explorer.at(folder);
+  }
+
+  async function inspect(entry: Entry): Promise<void> {
+    const { folder } = entry.item;
+    const found = await jobs.run({ title: `Inspecting ${nameOf(folder)}`, args: ['inspect', folder] });
+    if (!isInspection(found)) return;
+    await documents.show(`Inspection ${nameOf(folder)}`, inspectionText(found, entry));
+  }
+
+  async function openPanel({ item }: Entry): Promise<void> {
+    if (item.kind !== 'run') return;
+    if (item.folder === ownRun) panel.open();
+    else panel.openPast(await readPastRun(item));
+  }
+
+  /** A command about an entry. */
+  function command(
+    name: string,
+    about: { readonly word: ContextWord; readonly title: string },
+    act: (entry: Entry) => Promise<void>,
+  ): vscode.Disposable {
+    return vscode.commands.registerCommand(`peftStudio.${name}`, async (argument?: unknown) => {
+      const entry = await entryFor(explorer, argument, about);
+      if (entry !== undefined) await act(entry);
+    });
+  }
+
+  /** A command about an adapter; called on a run, about the one it holds. */
+  function adapterCommand(
+    name: string,
+    about: { readonly word: ContextWord; readonly title: string },
+    act: (adapter: Entry) => Promise<void>,
+  ): vscode.Disposable {
+    return command(name, about, async (entry) => {
+      const adapter = await adapterOf(entry);
+      if (adapter !== undefined) await act(adapter);
+    });
+  }
+
+  return vscode.Disposable.from(
+    explorer,
+    documents,
+    following,
+    adapterCommand('inspectAdapter', { word: 'inspectable', title: 'Inspect Adapter' }, inspect),
+    adapterCommand('mergeAdapter', { word: 'mergeable', title: 'Merge Adapter into Base' }, (adapter) =>
+      mergeIntoBase(jobs, adapter),
+    ),
+    adapterCommand('tryAdapter', { word: 'usable', title: 'Try Adapter' }, (adapter) =>
+      tryIt({ jobs, documents, memory: parts.memory }, adapter),
+    ),
+    command('openRunPanel', { word: 'run', title: 'Open Panel of a Run' }, openPanel),
+    command('resumeRun', { word: 'resumable', title: 'Resume a Run' }, async ({ item }) => {
+      await vscode.commands.executeCommand('peftStudio.resume', vscode.Uri.file(item.folder));
+    }),
+    command('revealAdapter', { word: 'placed', title: 'Reveal Adapter or Run' }, ({ item }) =>
+      reveal(item.folder),
+    ),
+    command('copyAdapterPath', { word: 'placed', title: 'Copy Path of Adapter or Run' }, async ({ item }) =>
+      vscode.env.clipboard.writeText(item.folder),
+    ),
+    command('deleteAdapter', { word: 'deletable', title: 'Delete Adapter or Run' }, (entry) =>
+      deleteEntry(explorer, entry),
+    ),
+    vscode.commands.registerCommand('peftStudio.revealBase', async (row?: Row) => {
+      const place = row?.kind === 'base' ? explorer.placeOf(row) : undefined;
+      if (place !== undefined) await reveal(place);
+    }),
+    vscode.commands.registerCommand('peftStudio.refreshAdapters', () => explorer.search()),
+  );
+}
+
+/** The command line is our own program: its folder and modules are enough to know its document. */
+function isInspection(document: Json | undefined): document is Json & Inspection {
+  return isJsonObject(document) && typeof document['folder'] === 'string' && Array.isArray(document['modules']);
+}
