@@ -1,4 +1,4 @@
-// Bundles the extension, the worker, the command line and the panel's page into dist/:
+// Bundles the extension, what it knows of run files (loaded when one is opened), the worker, the command line and the panel's page into dist/:
 // `node build.mjs [--production] [--watch]`.
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -35,6 +35,14 @@ const esm = { ...node, format: 'esm' };
 
 const bundles = [
   { ...node, entryPoints: ['src/extension.ts'], outfile: 'dist/extension.cjs', format: 'cjs' },
+  {
+    ...node,
+    entryPoints: ['src/language/language.ts'],
+    outfile: 'dist/language.cjs',
+    format: 'cjs',
+    // The YAML service's main file is of a form that cannot be bundled.
+    mainFields: ['module', 'main'],
+  },
   { ...esm, entryPoints: ['src/worker.ts'], outfile: 'dist/worker.js', banner: { js: requireBanner } },
   {
     ...esm,

@@ -2,6 +2,8 @@ import * as vscode from 'vscode';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { createJobs } from './host/job.js';
+import { languageLoader } from './host/language/load.js';
+import { registerLanguage } from './host/language/providers.js';
 import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
 import { createPanel } from './host/panel.js';
@@ -34,6 +36,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     createProblems(runs, settle),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
+    registerLanguage(languageLoader(context.extensionUri), output, modelFolders),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,
   );
@@ -41,4 +44,8 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     runs: { state: runs.state, events: runs.events, onDidChange: runs.onDidChange },
     panel: { drawn: panel.drawn, errors: panel.errors, showTab: panel.showTab, shownTab: panel.shownTab },
   };
+}
+
+function modelFolders(): readonly string[] {
+  return vscode.workspace.getConfiguration('peftStudio').get<string[]>('modelFolders') ?? [];
 }

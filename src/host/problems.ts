@@ -28,6 +28,7 @@ export function createProblems(runs: Runs, settle: Settle): vscode.Disposable {
   return vscode.Disposable.from(
     following,
     collection,
+    vscode.languages.onDidChangeDiagnostics(({ uris }) => uris.forEach((uri) => dropDoubles(collection, uri))),
     vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
       if (contentChanges.length > 0) collection.delete(document.uri);
     }),
@@ -46,6 +47,19 @@ function mark(collection: vscode.DiagnosticCollection, problem: Problem, severit
   diagnostic.source = 'PEFT Studio';
   diagnostic.code = problem.code;
   collection.set(uri, [...(collection.get(uri) ?? []), diagnostic]);
+}
+
+/** What is told of a run file while it is typed, and by the run that it failed, is told once. */
+function dropDoubles(collection: vscode.DiagnosticCollection, uri: vscode.Uri): void {
+  const own = collection.get(uri) ?? [];
+  if (own.length === 0) return;
+  const all = vscode.languages.getDiagnostics(uri);
+  const single = own.filter((mark) => all.filter((other) => isSame(mark, other)).length < 2);
+  if (single.length < own.length) collection.set(uri, single);
+}
+
+function isSame(one: vscode.Diagnostic, other: vscode.Diagnostic): boolean {
+  return one.code === other.code && one.source === other.source && one.range.start.line === other.range.start.line;
 }
 
 async function tellFailed({ file, problem, others }: Extract<RunState, { kind: 'failed' }>): Promise<void> {

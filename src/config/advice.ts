@@ -1,0 +1,69 @@
+/** What the field advises for an option, beyond what is possible. */
+export interface Advice {
+  readonly text: string;
+  /** Who says so. */
+  readonly source: string;
+  /** Values outside of this are worth a hint: far off, not wrong. */
+  readonly usual?: { readonly minimum?: number; readonly maximum?: number };
+}
+
+/** What the codes of hints start with: values that are possible, but far from usual. */
+export const HINT = 'advice.';
+
+const LORA_R: Advice = {
+  text: 'Usual are 4, 8 and 16: smaller for small data sets, larger where the task is far from what the model knows.',
+  source: 'Hu et al. 2021, table 6 (r of 1 to 8 often suffices); HF PEFT’s examples',
+  usual: { minimum: 1, maximum: 256 },
+};
+
+const LORA_ALPHA: Advice = {
+  text: 'Common are `r` and twice `r`. What counts is lora_alpha / r: it scales the update as a learning rate would.',
+  source: 'Hu et al. 2021, section 4.1; Dettmers et al. 2023 (QLoRA), appendix',
+};
+
+const LORA_DROPOUT: Advice = {
+  text: 'Where the data are few, 0.05 to 0.1; else 0.',
+  source: 'Dettmers et al. 2023 (QLoRA), appendix',
+  usual: { maximum: 0.3 },
+};
+
+const TARGETS: Advice = {
+  text: 'Attention alone (`[q_proj, v_proj]`) trains the least; all linear layers (`all-linear`) come closest to full fine-tuning.',
+  source: 'Hu et al. 2021, section 7.1; Dettmers et al. 2023 (QLoRA), figure 2',
+};
+
+/** By option: `training.seed`, or `TYPE.option` for those of a method. */
+export const ADVICE: Readonly<Record<string, Advice>> = {
+  'lora.r': LORA_R,
+  'lora.lora_alpha': LORA_ALPHA,
+  'lora.lora_dropout': LORA_DROPOUT,
+  'lora.target_modules': TARGETS,
+  'adalora.target_modules': TARGETS,
+  'adalora.init_r': {
+    text: 'About one and a half times `target_r`, so that there is something to prune.',
+    source: 'Zhang et al. 2023, section 4 (budget of 1.5 times the target)',
+    usual: { maximum: 256 },
+  },
+  'adalora.tfinal': {
+    text: 'Let ranks fall during about half of the steps, and keep them at the end to settle.',
+    source: 'answers of the authors in QingruZhang/AdaLoRA, issue 19',
+  },
+  'prompt_tuning.num_virtual_tokens': {
+    text: '10 to 20 are a good start; 20 and more for quality. Each takes a position of the model from the text.',
+    source: 'HF PEFT’s guide (10 to 20); Lester et al. 2021, figure 3a (gains end at about 20 to 100)',
+    usual: { minimum: 5, maximum: 200 },
+  },
+  'prompt_tuning.prompt_tuning_init': {
+    text: '`TEXT`, a description of the task or its class labels, beats random starts, most of all on small models.',
+    source: 'Lester et al. 2021, figure 3b',
+  },
+  'fish_mask.keep_ratio': {
+    text: 'Half a percent came close to training everything.',
+    source: 'Sung, Nair & Raffel 2021, section 4',
+    usual: { maximum: 0.2 },
+  },
+  'training.learning_rate': {
+    text: 'LoRA and its kin: 1e-4 to 1e-3. Full fine-tuning: 1e-5 to 5e-5. Prompt tuning: 1e-3 to 0.3.',
+    source: 'Hu et al. 2021, appendix D; Lester et al. 2021, section 3 (0.3 with Adafactor)',
+  },
+};

@@ -1,0 +1,94 @@
+import path from 'node:path';
+import type { CompletionItem, DocumentSymbol, FoldingRange, TextEdit } from 'vscode-languageserver-types';
+import { boundedProblem } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import { parseRunFile } from '../config/parseRunFile.js';
+import { checkPaths } from '../config/paths.js';
+import { completionsAt } from './completions.js';
+import { cursorAt } from './cursor.js';
+import { fixesOf } from './fixes.js';
+import type { Fix } from './fixes.js';
+import { hintsOf } from './hints.js';
+import { checkAgainstModelAndData } from './modelChecks.js';
+import { hoverAt } from './modelHover.js';
+import type { ModelPlaces } from './modelSuggestions.js';
+import type { RunDocument } from './runDocument.js';
+import { createSchemaService } from './schemaService.js';
+import { trainableOf } from './trainable.js';
+import type { TrainableCount } from './trainable.js';
+
+/** A text of a run file, as it is in the editor, saved or not. */
+export interface OpenText {
+  /** Absolute. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** All that the editor asks about run files. Offsets count characters from 0. What is asked with a signal may end with an AbortError. */
+export interface Language {
+  complete(
+    open: OpenText,
+    offset: number,
+    places: ModelPlaces,
+    signal: AbortSignal,
+  ): Promise<readonly CompletionItem[]>;
+  /** Markdown. */
+  hover(open: OpenText, offset: number, signal: AbortSignal): Promise<string | undefined>;
+  /** What is wrong in the text alone: fast, for every key that is pressed. */
+  checkText(open: OpenText): readonly Problem[];
+  /** What is wrong with it in view of the disk: files, model, data. */
+  checkPlaces(open: OpenText, signal: AbortSignal): Promise<readonly Problem[]>;
+  /** What is possible, but far from what the field advises. */
+  hints(open: OpenText): readonly Problem[];
+  fixes(open: OpenText, problem: Problem): readonly Fix[];
+  trainable(open: OpenText, signal: AbortSignal): Promise<TrainableCount | Problem | undefined>;
+  /** Line (from 0) of the key `method`; undefined where there is none. */
+  methodLine(open: OpenText): number | undefined;
+  symbols(open: OpenText): readonly DocumentSymbol[];
+  folds(open: OpenText): readonly FoldingRange[];
+  format(open: OpenText): Promise<readonly TextEdit[]>;
+}
+
+/** Makes the part of the editor that knows run files; nothing of it needs the editor. */
+export function createLanguage(): Language {
+  const service = createSchemaService();
+  let last: RunDocument | undefined;
+  // One version of a text is asked about many times in a row.
+  const read = ({ file, text }: OpenText): RunDocument => {
+    if (last?.file === file && last.text === text) return last;
+    last = { file, folder: path.dirname(file), text, parsed: parseRunFile(text, file) };
+    return last;
+  };
+  return {
+    complete: (open, offset, places, signal) => completionsAt(read(open), offset, places, service, signal),
+    async hover(open, offset, signal) {
+      const cursor = cursorAt(open.text, open.file, offset);
+      const parts = await Promise.all([
+        service.hover(open.text, offset),
+        cursor === undefined ? undefined : hoverAt(read(open), cursor, signal),
+      ]);
+      const texts = parts.filter((part) => part !== undefined && part.trim() !== '');
+      return texts.length === 0 ? undefined : texts.join('\n\n---\n\n');
+    },
+    checkText: (open) => read(open).parsed.problems,
+    async checkPlaces(open, signal) {
+      const document = read(open);
+      const { tree } = document.parsed;
+      const [paths, others] = await Promise.all([
+        tree === undefined ? [] : checkPaths(tree, document.folder),
+        checkAgainstModelAndData(document, signal),
+      ]);
+      return [...paths, ...others].map(boundedProblem);
+    },
+    hints: (open) => hintsOf(read(open)),
+    fixes: (open, problem) => fixesOf(read(open), problem),
+    trainable: (open, signal) => trainableOf(read(open), signal),
+    methodLine(open) {
+      const entry = read(open).parsed.tree?.entries.find(({ key }) => key === 'method');
+      return entry?.keyAt.line === undefined ? undefined : entry.keyAt.line - 1;
+    },
+    symbols: ({ text }) => service.symbols(text),
+    folds: ({ text }) => service.folds(text),
+    format: ({ text }) => service.format(text),
+  };
+}
