@@ -55,11 +55,12 @@ function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFact
         const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
         methods.push(attached);
         findings.push(...attached.coverage.warnings.map((problem) => findingOf(problem, index, config)));
+        // As where it is refused: what comes after it would be judged without it.
+        if (attached.trainables.length === 0 && findings.some(({ problem }) => isError(problem))) break;
       }
     } catch (error) {
       findings.push(findingOf(problemOf(error), index, config));
       methods.push(undefined);
-      // What comes after it would be judged without it.
       break;
     }
   }

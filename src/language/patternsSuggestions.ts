@@ -28,7 +28,7 @@ export async function moduleSuggestions(
   const option = String(path[optionAt]);
   const holder = path.slice(0, optionAt + 1);
   const inList = path.length > holder.length;
-  const listed = listedAt(document, holder);
+  const listed = listedAt(document, holder, path.at(-1));
   const withNorms = option === 'modules_to_save' || TAKES_NORMS.has(methodType(document, path));
   const sites = reading.facts.model.sites.filter(({ kind }) => kind !== 'norm' || withNorms);
   const groups = [
@@ -104,11 +104,18 @@ function documentation(sites: readonly Site[]): string {
   return layers.length === 0 ? first : `${first}${sites.length > 1 ? ' …' : ''}, layers ${layerRanges(layers)}`;
 }
 
-function listedAt({ parsed: { tree } }: RunDocument, holder: ConfigPath): ReadonlySet<string> {
+/** What the option names already, but for the entry that is being written. */
+function listedAt(
+  { parsed: { tree } }: RunDocument,
+  holder: ConfigPath,
+  own: string | number | undefined,
+): ReadonlySet<string> {
   const node = tree && nodeAtMethod(tree, holder);
-  if (node?.kind === 'map') return new Set(node.entries.map(({ key }) => key));
+  if (node?.kind === 'map') return new Set(node.entries.flatMap(({ key }) => (key === own ? [] : key)));
   const items = node?.kind === 'list' ? node.items : [];
-  return new Set(items.flatMap((item) => (item.kind === 'scalar' ? String(item.value) : [])));
+  return new Set(
+    items.flatMap((item, index) => (item.kind === 'scalar' && index !== own ? String(item.value) : [])),
+  );
 }
 
 function methodType({ parsed: { tree } }: RunDocument, path: ConfigPath): string {

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { build } from 'esbuild';
+import { checkAgainstModelAndData, engineFindings } from '../../../src/language/modelChecks.js';
+import { ROOT } from '../../support/fixtures.js';
+import {
+  ROWS,
+  documentOf,
+  problemAt,
+  problemsOf,
+  runText,
+  textAt,
+  workspace,
+  writeLlama,
+} from './modelSupport.js';
+
+const folder = workspace();
+
+before(async () => {
+  await writeLlama(path.join(folder, 'base'));
+  await writeFile(path.join(folder, 'rows.jsonl'), ROWS);
+});
+
+test('a sound run file has no problems', async () => {
+  assert.deepEqual(await problemsOf(folder, runText('{ type: lora }')), []);
+});
+
+test('what is right in itself is checked while another section is wrong', async () => {
+  const text = runText('{ type: lora, target_modules: [q_porj] }', 'training: { max_steps: no }\n');
+  assert.equal(documentOf(folder, text).parsed.config, undefined);
+  assert.equal((await problemAt(folder, text, 'targets.no-match')).at, 'q_porj');
+});
+
+test('several methods: each problem at its own; what follows a refused one is not judged', async () => {
+  const lora = '{ type: lora, target_modules: [q_porj] }';
+  const text = runText(`[${lora}, { type: child_tuning }]`);
+  assert.deepEqual(
+    (await problemsOf(folder, text)).map((each) => textAt(text, each)),
+    ['q_porj'],
+  );
+  const refused = runText('[{ type: adalora, target_r: 9, init_r: 4 }, { type: child_tuning }]');
+  const problems = await problemsOf(folder, refused);
+  assert.deepEqual(
+    problems.filter(({ code }) => code !== 'adalora.schedule').map((each) => textAt(refused, each)),
+    ['9'],
+  );
+});
+
+test('modules to save, modules to leave out, twice the same, LISA’s layers, FISH Mask’s targets', async () => {
+  const cases = [
+    ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],
+    ['{ type: lora, exclude_modules: [kproj] }', 'targets.idle-exclude', 'kproj', 'k_proj'],
+    ['{ type: lora, target_modules: [q_proj], modules_to_save: [q_proj] }', 'lora.twice', '[q_proj]', undefined],
+    ['{ type: lisa, lisa_activated_layers: 13 }', 'targets.layers', '13', undefined],
+    ['{ type: fish_mask, target_modules: [q_porj] }', 'targets.no-match', 'q_porj', 'q_proj'],
+    ['{ type: lora, bias: all }', 'lora.no-bias', 'all', undefined],
+    ['{ type: lora, target_modules: [q_proj], layers_to_transform: [50] }', 'targets.nothing', '[50]', undefined],
+  ] as const;
+  for (const [method, code, at, replacement] of cases) {
+    const problem = await problemAt(folder, runText(method), code);
+    assert.deepEqual([problem.at, problem.replacement], [at, replacement], code);
+  }
+});
+
+test('a model that cannot be read is a problem at its name', async () => {
+  await writeLlama(path.join(folder, 'bare'));
+  await rm(path.join(folder, 'bare', 'model.safetensors'));
+  const text = runText('{ type: lora }').replace('./base', './bare');
+  assert.equal((await problemAt(folder, text, 'checkpoint.no-weights')).at, './bare');
+});
+
+test('dropout that the model’s config asks for is said at the model', async () => {
+  await writeLlama(path.join(folder, 'dropout'), { config: { attention_dropout: 0.1 } });
+  const text = runText('{ type: lora }').replace('./base', './dropout');
+  assert.equal((await problemAt(folder, text, 'model.dropout')).at, './dropout');
+});
+
+test('a chat template that fails on the first row, one that refuses it, one that is none', async () => {
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Ho' },
+  ];
+  await writeFile(path.join(folder, 'chat.jsonl'), `${JSON.stringify({ messages })}\n`);
+  const cases = [
+    ['fails', '{{ messages | nosuchfilter }}', 'template.failed', 'chat.jsonl', 'error'],
+    ['refuses', "{{ raise_exception('no system') }}", 'template.raised', 'chat.jsonl', 'warning'],
+    ['syntax', '{% for %}', 'template.syntax', './syntax', undefined],
+  ] as const;
+  for (const [name, template, code, at, severity] of cases) {
+    await writeLlama(path.join(folder, name), { template });
+    const text = runText('{ type: lora }', '', 'train: chat.jsonl').replace('./base', `./${name}`);
+    const problem = await problemAt(folder, text, code);
+    assert.deepEqual([problem.at, problem.severity], [at, severity]);
+  }
+});
+
+test('a name of a column that the format does not read', async () => {
+  const text = runText(
+    '{ type: lora }',
+    '',
+    'train: rows.jsonl, columns: { text: prompt }, format: prompt_completion',
+  );
+  assert.equal((await problemAt(folder, text, 'data.column-unused')).at, 'columns');
+});
+
+test('each file of a list has its own problems; a file that is missing is left to the check of paths', async () => {
+  await writeFile(path.join(folder, 'bad.jsonl'), 'nothing\n');
+  const text = runText('{ type: lora }', '', 'train: [rows.jsonl, bad.jsonl, none.jsonl], validation: bad.jsonl');
+  assert.deepEqual(
+    (await problemsOf(folder, text)).map((each) => [each.code, each.where?.column]),
+    [
+      ['data.all-rows-broken', text.split('\n')[1]!.indexOf('bad.jsonl') + 1],
+      ['data.all-rows-broken', text.split('\n')[1]!.lastIndexOf('bad.jsonl') + 1],
+    ],
+  );
+});
+
+test('a method that the engine does not have', () => {
+  const methods = [
+    { type: 'lora', title: 'LoRA', engines: ['embedded' as const] },
+    { type: 'full', title: 'Full', engines: ['huggingface' as const] },
+  ];
+  const found = engineFindings({ engine: 'embedded', method: [{ type: 'lora' }, { type: 'full' }] }, methods);
+  assert.deepEqual(
+    found.map(({ path: at, problem }) => [at.join('.'), problem.code]),
+    [['method.1.type', 'engine.method']],
+  );
+});
+
+test('it can be cancelled', async () => {
+  const document = documentOf(folder, runText('{ type: lora }'));
+  await assert.rejects(checkAgainstModelAndData(document, AbortSignal.abort()), { name: 'AbortError' });
+});
+
+test('what the editor knows brings no native library with it', async () => {
+  const entries = ['modelChecks', 'modelHover', 'modelSuggestions', 'trainable'];
+  const { metafile } = await build({
+    entryPoints: entries.map((name) => path.join(ROOT, 'src/language', `${name}.ts`)),
+    absWorkingDir: ROOT,
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+    outdir: 'none',
+    logLevel: 'silent',
+    external: ['onnxruntime-node'],
+  });
+  const native = /onnxruntime/;
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map((each) => each.path));
+  assert.deepEqual(
+    imports.filter((name) => native.test(name)),
+    [],
+  );
+  assert.deepEqual(
+    Object.keys(metafile.inputs).filter((name) => native.test(name)),
+    [],
+  );
+  assert.ok(Object.keys(metafile.inputs).includes('src/models/readModel.ts'));
+});

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { trainableOf } from '../../../src/language/trainable.js';
+import { ROWS, documentOf, runText, workspace, writeLlama } from './modelSupport.js';
+
+const folder = workspace();
+const TOTAL = 6088;
+
+before(async () => {
+  await writeLlama(path.join(folder, 'base'));
+  await writeFile(path.join(folder, 'rows.jsonl'), ROWS);
+});
+
+const counted = async (method: string, rest = '') => trainableOf(documentOf(folder, runText(method, rest)));
+
+test('the numbers that each method trains', async () => {
+  const q = 8 * 8;
+  const counts = {
+    '{ type: lora, r: 2, target_modules: [q_proj] }': 12 * 2 * (8 + 8),
+    '{ type: lora, r: 2, target_modules: [q_proj], modules_to_save: [norm] }': 12 * 2 * (8 + 8) + 8,
+    '{ type: adalora, init_r: 3, target_r: 2, target_modules: [q_proj] }': 12 * 3 * (8 + 8 + 1),
+    '{ type: fish_mask, keep_ratio: 0.5, target_modules: [q_proj] }': (12 * q) / 2,
+    '{ type: full }': TOTAL,
+    '{ type: prompt_tuning, num_virtual_tokens: 4 }': 4 * 8,
+  };
+  for (const [method, trainable] of Object.entries(counts)) {
+    assert.deepEqual(await counted(method), { trainable, total: TOTAL }, method);
+  }
+});
+
+test('methods together: the sum; one that guides adds nothing', async () => {
+  const lora = '{ type: lora, r: 2, target_modules: [q_proj] }';
+  assert.deepEqual(await counted(`[${lora}, { type: child_tuning }]`), { trainable: 12 * 2 * 16, total: TOTAL });
+});
+
+test('what keeps it from being counted: the problem; no model or no method: nothing', async () => {
+  const wrong = await counted('{ type: lora, target_modules: [x_proj] }');
+  assert.ok(wrong !== undefined && 'code' in wrong);
+  assert.equal(wrong.code, 'targets.no-match');
+  assert.equal(await counted('{ type: lora, r: many }'), undefined);
+  const document = documentOf(folder, runText('{ type: lora }').replace('./base', './none'));
+  assert.equal(await trainableOf(document), undefined);
+});
