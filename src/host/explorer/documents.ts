@@ -4,7 +4,7 @@ const SCHEME = 'peft-studio';
 
 /** Read-only documents that exist in the editor alone: inspections, answers. */
 export interface Documents {
-  /** Shows a text under a name; one of that name that is open is replaced. */
+  /** Shows a text under a name with its ending (`Try x.md`); one of that name that is open is replaced. */
   show(name: string, text: string): Promise<void>;
   /** What a name shows now. */
   text(name: string): string | undefined;
@@ -22,7 +22,8 @@ export function createDocuments(): Documents {
   const closing = vscode.workspace.onDidCloseTextDocument(({ uri }) => {
     if (uri.scheme === SCHEME) texts.delete(uri.path);
   });
-  const uriOf = (name: string): vscode.Uri => vscode.Uri.from({ scheme: SCHEME, path: `/${name}.md` });
+  const uriOf = (name: string): vscode.Uri =>
+    vscode.Uri.from({ scheme: SCHEME, path: `/${name.replace(/[\\/]/g, ' ')}` });
   return {
     async show(name, text) {
       const uri = uriOf(name);

@@ -40,12 +40,10 @@ export function createExplorer(parts: {
   }, output);
 
   // What is excluded from watching is told of by the window's own run all the same.
-  const following = runs.onDidChange(({ event, state }) => {
+  const following = runs.onDidChange(({ event }) => {
     if (event?.type === 'started') ownRun = event.folder;
-    const worthALook = event?.type === 'started' || event?.type === 'finished' || !isGoing(state);
-    if (ownRun !== undefined && worthALook && explorer.isSearched()) {
-      void explorer.refresh([{ kind: 'run', folder: ownRun }]);
-    }
+    const worthALook = event === undefined || ['started', 'step', 'evaluation', 'checkpoint'].includes(event.type);
+    if (ownRun !== undefined && worthALook) explorer.touch({ kind: 'run', folder: ownRun });
   });
 
   /** The adapter that an entry is or, for a run, holds. */
@@ -62,7 +60,7 @@ export function createExplorer(parts: {
     const { folder } = entry.item;
     const found = await jobs.run({ title: `Inspecting ${nameOf(folder)}`, args: ['inspect', folder] });
     if (!isInspection(found)) return;
-    await documents.show(`Inspection ${nameOf(folder)}`, inspectionText(found, entry));
+    await documents.show(`Inspection ${nameOf(folder)}.txt`, inspectionText(found, entry));
   }
 
   async function openPanel({ item }: Entry): Promise<void> {

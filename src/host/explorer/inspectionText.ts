@@ -6,7 +6,7 @@ import type { Entry } from './library.js';
 import { dateText } from './present.js';
 
 /**
- * An inspection as a document: Markdown whose tables are aligned, so that it reads well as text, too.
+ * An inspection as a document of plain text with aligned columns: long lines are not broken, and it can be searched.
  * @param found what `inspect --json` printed
  */
 export function inspectionText(found: Inspection, { item, base, unmatched }: Entry): string {
@@ -28,12 +28,12 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return [
-    `# ${title(found.folder)}`,
+    title(found.folder),
     '',
-    ...table([['', ''], ...rows]),
+    ...table(rows),
     '',
-    notes.length === 0 ? 'Nothing is wrong with it: every layer is in one state.' : '## What stands out',
-    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `- ${note.replaceAll('\n', ' ')}`)]),
+    notes.length === 0 ? 'Nothing is wrong with it: every layer is in one state.' : 'WHAT STANDS OUT',
+    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => note.replaceAll('\n', ' '))]),
     ...modulesText(found),
     ...wholeText(found),
     '',
@@ -55,10 +55,10 @@ function modulesText({ modules }: Inspection): string[] {
   ]);
   return [
     '',
-    '## Modules',
+    'MODULES',
     '',
     ...table([
-      ['Module', 'Rank', 'Effective rank', 'Scale', '‖ΔW‖', 'A [r, in]', 'B [out, r]', 'Trained'],
+      ['MODULE', 'RANK', 'EFFECTIVE RANK', 'SCALE', '‖ΔW‖', 'A [r, in]', 'B [out, r]', 'TRAINED'],
       ...rows,
     ]),
     '',
@@ -70,7 +70,7 @@ function modulesText({ modules }: Inspection): string[] {
 function wholeText({ whole }: Inspection): string[] {
   if (whole.length === 0) return [];
   const rows = whole.map(({ key, shape: sizes, trainable }) => [key, shape(sizes), formatCount(trainable)]);
-  return ['', '## Trained whole', '', ...table([['Tensor', 'Shape', 'Trained'], ...rows])];
+  return ['', 'TRAINED WHOLE', '', ...table([['TENSOR', 'SHAPE', 'TRAINED'], ...rows])];
 }
 
 function title(folder: string): string {
@@ -83,13 +83,17 @@ function shape(sizes: readonly number[]): string {
   return `[${sizes.join(', ')}]`;
 }
 
-/** The first row is the head. */
+/** Columns as wide as their widest cell, two spaces between them. */
 function table(rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map((row) => row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
-  const [head = []] = cells;
-  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => [...(row[column] ?? '')].length)));
-  const line = (row: readonly string[]): string =>
-    `| ${row.map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length)).join(' | ')} |`;
-  const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`;
-  return [line(head), rule, ...cells.slice(1).map(line)];
+  const cells = rows.map((row) => row.map((cell) => cell.replaceAll('\n', ' ')));
+  const columns = Math.max(...cells.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(...cells.map((row) => [...(row[column] ?? '')].length)),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length))
+      .join('  ')
+      .trimEnd(),
+  );
 }

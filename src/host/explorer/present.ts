@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { FoundAdapter } from '../../adapters/findAdapters.js';
 import type { FoundBase } from '../../adapters/findBase.js';
+import { fileName } from '../../common/fileName.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../../common/format.js';
 import type { Problem } from '../../common/problem.js';
 import { isResumable } from '../../engines/findRuns.js';
@@ -132,7 +133,7 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
         ['Folder', item.folder],
       ]),
       notes: [
-        ...(problem === undefined ? [] : [sentences(problem)]),
+        ...(problem === undefined ? [] : [placed(problem)]),
         ...unmatched.map((each) => `Unmatched: ${each}.`),
         ...irregular.map((each) => `Irregular: ${each}.`),
       ],
@@ -188,7 +189,7 @@ function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
         ['Folder', item.folder],
       ]),
       notes: [
-        ...problemsOf(item).map(sentences),
+        ...problemsOf(item).map(placed),
         ...(isResumable(item) ? [`It can be resumed from step ${checkpoint ?? 0}.`] : []),
         ...(state.kind === 'interrupted' && checkpoint === undefined
           ? ['It wrote no checkpoint to go on from (training.save_steps says how often one is written).']
@@ -209,6 +210,14 @@ function problemsOf({ state, configProblem }: FoundRun): readonly Problem[] {
   const own = configProblem === undefined ? [] : [configProblem];
   if (state.kind === 'failed') return [state.problem, ...state.others, ...own];
   return state.kind === 'unreadable' ? [state.problem, ...own] : own;
+}
+
+/** A problem behind the file that it is about, within the folder that the row is of. */
+function placed(problem: Problem): string {
+  const { where } = problem;
+  if (where === undefined) return sentences(problem);
+  const place = [fileName(where.file), where.line, where.column].filter((part) => part !== undefined).join(':');
+  return `${place}: ${sentences(problem)}`;
 }
 
 function stateWords(item: FoundRun): string {

@@ -34,7 +34,8 @@ export async function tryIt(
     input: prompt.replaceAll('\\n', '\n'),
   });
   if (!isJsonObject(answer) || typeof answer['text'] !== 'string') return;
-  const name = `Try ${nameOf(folder)}`;
+  const title = `Try ${nameOf(folder)}`;
+  const name = `${title}.md`;
   const { text, tokens, seconds, reason } = answer;
   const facts = [
     `${String(tokens)} tokens`,
@@ -52,7 +53,7 @@ export async function tryIt(
     '',
   ].join('\n');
   const before = documents.text(name);
-  await documents.show(name, before === undefined ? `# ${name}\n\n${entry}` : `${before}\n---\n\n${entry}`);
+  await documents.show(name, before === undefined ? `# ${title}\n\n${entry}` : `${before}\n---\n\n${entry}`);
 }
 
 /** Within a fence longer than any in the text, so that nothing of it is read as Markdown. */

@@ -18,8 +18,8 @@ export interface ExplorerView {
   all(): Promise<readonly Entry[]>;
   /** What is found in a folder now; undefined: nothing. */
   at(folder: string): Entry | undefined;
-  /** Whether the workspace was searched: before, nothing is read. */
-  isSearched(): boolean;
+  /** Reads a folder again soon, together with what else changes. */
+  touch(suspect: Suspect): void;
   /** Where a base model is on this machine. */
   placeOf(row: BaseRow): string | undefined;
   /** How a row looks. */
@@ -150,7 +150,7 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
       return [...model.entries().values()];
     },
     at: (folder) => model.entries().get(folder),
-    isSearched: () => searched !== undefined,
+    touch: watching.touch,
     placeOf: (row) => model.base(row)?.place,
     look: lookAt,
     refresh,

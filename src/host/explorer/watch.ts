@@ -38,7 +38,7 @@ export function watchSuspects(on: {
   readonly foldersChanged: (removed: readonly string[]) => void;
   /** Runs that are going as far as is known. */
   readonly running: () => readonly Suspect[];
-}): vscode.Disposable {
+}): vscode.Disposable & { readonly touch: (suspect: Suspect) => void } {
   const waiting = new Map<string, Suspect>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -80,7 +80,7 @@ export function watchSuspects(on: {
     if (running.length > 0) on.changed(running);
   }, POLL_MS);
 
-  return vscode.Disposable.from(
+  const all = vscode.Disposable.from(
     ...watchers,
     folders,
     vscode.workspace.onDidChangeWorkspaceFolders(({ removed }) =>
@@ -93,6 +93,7 @@ export function watchSuspects(on: {
       },
     },
   );
+  return { touch: ({ kind, folder }) => suspect(kind, folder), dispose: () => void all.dispose() };
 }
 
 function isOnDisk({ scheme }: vscode.Uri): boolean {
