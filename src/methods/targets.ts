@@ -180,7 +180,7 @@ function matched<S extends Matchable>(entry: string, inList: boolean, sites: rea
  * key that, as a regular expression, matches the path or its ending behind a dot.
  */
 export function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  const find = matchers.get(pattern) ?? firstMatcher(Object.keys(pattern), pathOrEnding);
+  const find = matchers.get(pattern) ?? keyMatcher(Object.keys(pattern));
   matchers.set(pattern, find);
   const key = find(path);
   return key === undefined ? undefined : pattern[key];
@@ -189,6 +189,21 @@ export function patternValue(pattern: Readonly<Record<string, number>>, path: st
 /** A pattern is asked for each module: in all these calls together its keys have the time of one expression. */
 const matchers = new WeakMap<object, ReturnType<typeof firstMatcher>>();
 
+function keyMatcher(keys: readonly string[]): ReturnType<typeof firstMatcher> {
+  if (!keys.every((key) => PLAIN_KEY.test(key))) return firstMatcher(keys, pathOrEnding);
+  return (path) => keys.find((key) => endsLike(path, key));
+}
+
+/** Names and dotted paths, which most keys are: expressions of one length that need no engine and no clock. */
+const PLAIN_KEY = /^[\w.-]+$/;
+
+/** {@link pathOrEnding} of a plain key; its dots stand for any character. */
+function endsLike(path: string, key: string): boolean {
+  const start = path.length - key.length;
+  if (start < 0 || (start > 0 && path[start - 1] !== '.')) return false;
+  return [...key].every((character, at) => character === '.' || character === path[start + at]);
+}
+
 /** Keys of a pattern that match none of the modules, each as a problem with the nearest module name. */
 export function idlePatternKeys(
   option: string,
@@ -196,22 +211,26 @@ export function idlePatternKeys(
   paths: readonly string[],
 ): OptionProblem[] {
   const time = regexTime();
-  return Object.keys(pattern)
-    .filter((key) => execAll(key, pathOrEnding, paths, time).every((match) => match === null))
-    .map((key) => {
-      const near = nearestName(key.replace(/^\^/, ''), new Set(paths.flatMap(endings)));
-      const anchored = key.startsWith('^')
-        ? ' (`^` anchors it at the start of the whole path, `model.layers…`)'
-        : '';
-      return {
-        code: 'targets.idle-pattern',
-        message: `the key '${key}' of ${option} matches no adapted module${anchored}`,
-        expected: 'a module name or regular expression that matches the path of an adapted module or its ending',
-        mend: near === undefined ? 'Remove the key.' : `Did you mean '${near}'?`,
-        option: [option, key],
-        ...(near === undefined ? {} : { replacement: near }),
-      };
-    });
+  const idle = Object.keys(pattern).filter((key) =>
+    PLAIN_KEY.test(key)
+      ? !paths.some((path) => endsLike(path, key))
+      : execAll(key, pathOrEnding, paths, time).every((match) => match === null),
+  );
+  const known = new Set(idle.length === 0 ? [] : paths.flatMap(endings));
+  return idle.map((key) => {
+    const near = nearestName(key.replace(/^\^/, ''), known);
+    const anchored = key.startsWith('^')
+      ? ' (`^` anchors it at the start of the whole path, `model.layers…`)'
+      : '';
+    return {
+      code: 'targets.idle-pattern',
+      message: `the key '${key}' of ${option} matches no adapted module${anchored}`,
+      expected: 'a module name or regular expression that matches the path of an adapted module or its ending',
+      mend: near === undefined ? 'Remove the key.' : `Did you mean '${near}'?`,
+      option: [option, key],
+      ...(near === undefined ? {} : { replacement: near }),
+    };
+  });
 }
 
 const whole = (pattern: string): string => `^(?:${pattern})$`;

@@ -12,7 +12,7 @@ import { hoverAt } from '../../../src/language/modelHover.js';
 import { modelFacts } from '../../../src/language/modelFacts.js';
 import { attachToHeader } from '../../../src/language/modelAttach.js';
 import { trainableOf } from '../../../src/language/trainable.js';
-import { matchTargets, matchesAny, optionOf } from '../../../src/methods/targets.js';
+import { matchTargets, matchesAny } from '../../../src/methods/targets.js';
 import type { Site } from '../../../src/models/site.js';
 import {
   LAYERS,
@@ -347,22 +347,4 @@ test('85 a path that is missing is a missing folder, not an id of the hub; it is
     if (near !== undefined) assert.match(found[0]!.mend ?? '', new RegExp(near));
     assert.deepEqual(await codes(text), []);
   }
-});
-
-test('problems of options say which option they are about', () => {
-  const site: Site = {
-    kind: 'linear',
-    path: 'model.layers.0.q_proj',
-    layer: 0,
-    shape: [8, 8],
-    weight: 'w',
-    bias: undefined,
-    isOutput: false,
-  };
-  const { warnings, sites } = matchTargets({ target_modules: ['k', 'x'] }, [site], () => true, 'gather');
-  assert.deepEqual(sites, []);
-  assert.deepEqual(warnings.map(optionOf), [
-    ['target_modules', 0],
-    ['target_modules', 1],
-  ]);
 });

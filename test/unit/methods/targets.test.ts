@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
 import type { Problem } from '../../../src/common/problem.js';
 import type { Matchable, TargetMatch, TargetOptions } from '../../../src/methods/targets.js';
-import { idlePatternKeys, matchTargets, matchesAny, patternValue } from '../../../src/methods/targets.js';
+import {
+  idlePatternKeys,
+  matchTargets,
+  matchesAny,
+  optionOf,
+  patternValue,
+} from '../../../src/methods/targets.js';
 import { problem } from '../../support/adapters.js';
 
 /** A Llama of some layers, as far as matching goes. */
@@ -186,6 +192,46 @@ test('exclude_modules leaves out by the same rules, and says what it does not fi
     () => match(['q_proj'], { exclude_modules: ['q_proj'] }),
     problem('targets.no-match', 'exclude_modules leaves it out'),
   );
+});
+
+test('a plain key matches what it would as an expression, dots included', () => {
+  const keys = [
+    'q_proj',
+    'proj',
+    'layers.1',
+    '1.self_attn.q_proj',
+    '.q_proj',
+    '..',
+    'q.proj',
+    'model.layers.0.mlp.up_proj',
+  ];
+  const all = [...SITES.map(({ path }) => path), 'q_proj', '', 'q-proj', 'x.q-proj'];
+  for (const key of keys) {
+    const expression = new RegExp(`^(?:.*\\.)?(?:${key})$`, 's');
+    const matching = all.filter((path) => patternValue({ [key]: 1 }, path) === 1);
+    assert.deepEqual(
+      matching,
+      all.filter((path) => expression.test(path)),
+      key,
+    );
+    assert.equal(idlePatternKeys('rank_pattern', { [key]: 1 }, all).length, matching.length === 0 ? 1 : 0, key);
+  }
+});
+
+test('an editor gets every pattern that matches nothing, each with its place and what to write', () => {
+  const options = { target_modules: ['q_porj', 'xyz', 'v_proj'], exclude_modules: ['kproj'] };
+  const { warnings, sites } = matchTargets(options, SITES, adaptable, 'gather');
+  assert.deepEqual(
+    warnings.map((each) => [optionOf(each), each.replacement, each.severity]),
+    [
+      [['target_modules', 0], 'q_proj', undefined],
+      [['target_modules', 1], undefined, undefined],
+      [['exclude_modules', 0], 'k_proj', 'warning'],
+    ],
+  );
+  assert.equal(sites.length, 12);
+  const none = matchTargets({ target_modules: ['xyz'] }, SITES, adaptable, 'gather');
+  assert.deepEqual([none.sites, codes(none.warnings)], [[], ['targets.no-match']]);
 });
 
 test('patternValue: the first key that matches the path or its ending', () => {
