@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isGoneError } from '../common/files.js';
 import type { JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
@@ -75,7 +76,7 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
   try {
     files = await filesIn(folder);
   } catch (error) {
-    return isGone(error) ? undefined : { ...nothing, problem: problemOf(error) };
+    return isGoneError(error) ? undefined : { ...nothing, problem: problemOf(error) };
   }
   if (!files.names.includes(ADAPTER_CONFIG)) return undefined;
   const { bytes, modified } = files;
@@ -120,14 +121,10 @@ async function filesIn(folder: string): Promise<Files> {
       if (name === ADAPTER_CONFIG || name.endsWith('.safetensors')) modified = Math.max(modified, mtimeMs);
     } catch (error) {
       // Removed meanwhile, or a link to nothing: it has no size.
-      if (!isGone(error)) throw error;
+      if (!isGoneError(error)) throw error;
     }
   }
   return { names, bytes, modified };
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
 /** What either library's config says. */

@@ -13,6 +13,7 @@ import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { allLogits } from './logits.js';
 import { checkMerged, largestDifference, probeRows } from './mergeCheck.js';
+import { writeMergeRecord } from './mergeRecord.js';
 import type { Tied } from './mergedTensors.js';
 import { mergedTensors } from './mergedTensors.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
@@ -37,6 +38,8 @@ export interface MergeJob {
    */
   readonly dtype?: FloatType;
   readonly maxShardBytes?: number;
+  /** What is merged into what, to be written beside the weights. */
+  readonly record?: { readonly adapter: string; readonly base: string };
   /** What is being done and how many of its parts are. An error that it throws ends the merge, leaving nothing. */
   readonly onProgress?: (progress: MergeProgress) => void;
 }
@@ -122,6 +125,14 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
       const widened = exactTensors.map((tensor) => ({ ...tensor, data: () => written.read(tensor.name) }));
       await write(roundedFolder, widened, 'Measuring the rounding');
       roundingDifference = measuredRounding(largestDifference(exact, await logitsIn(roundedFolder)), job, dtype);
+    }
+    if (job.record !== undefined) {
+      await writeMergeRecord(content, {
+        merged_adapters: [job.record.adapter],
+        base_model_name_or_path: job.record.base,
+        dtype,
+        verified_difference: verifiedDifference,
+      });
     }
     return {
       out,

@@ -50,6 +50,7 @@ export const merge: Command = {
       runtime: await onnxRuntime(),
       out: args.required('out'),
       dtype,
+      record: { adapter: adapter.folder, base: opened.pinned ?? path.resolve(base) },
       onProgress(progress) {
         io.interrupt.check();
         io.progress.update(progress);

@@ -64,3 +64,8 @@ export function cacheFolder(): string {
         : (process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'));
   return path.join(base, 'peft-studio');
 }
+
+/** Whether the file system says that a path is not there (any more). */
+export function isGoneError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}

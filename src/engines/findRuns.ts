@@ -1,6 +1,7 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { isGoneError } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -125,7 +126,7 @@ export async function findRun(folder: string, isAlive: Liveness): Promise<FoundR
     };
     return { ...found, state: await stateOf(folder, { tail, started, modified, isAlive }) };
   } catch (error) {
-    if (isGone(error)) return undefined;
+    if (isGoneError(error)) return undefined;
     return { ...nothing, state: { kind: 'unreadable', problem: problemOf(error) } };
   }
 }
@@ -169,7 +170,7 @@ async function readEnds(file: string): Promise<Ends | undefined> {
   try {
     handle = await open(file, 'r');
   } catch (error) {
-    if (isGone(error)) return undefined;
+    if (isGoneError(error)) return undefined;
     throw error;
   }
   try {
@@ -226,7 +227,7 @@ async function readConfig(file: string): Promise<ConfigFacts | undefined> {
   try {
     text = await readBoundedText(file, { code: 'config', maxBytes: MAX_RUN_FILE_BYTES });
   } catch (error) {
-    return isGone(error) ? undefined : { problem: problemOf(error) };
+    return isGoneError(error) ? undefined : { problem: problemOf(error) };
   }
   const { root, problems } = readYaml(text, file);
   const value = root === undefined ? undefined : plainValue(root);
@@ -260,14 +261,10 @@ async function sizeOf(folder: string): Promise<number> {
         else if (entry.isDirectory() && depth > 1) sum += await measure(inside, depth - 1);
       } catch (error) {
         // Checkpoints come and go while a run is measured.
-        if (!isGone(error)) throw error;
+        if (!isGoneError(error)) throw error;
       }
     }
     return sum;
   };
   return measure(folder, MEASURED_DEPTH);
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

@@ -6,7 +6,9 @@ import type { Entry } from './library.js';
 import { isWithin } from './model.js';
 import type { ExplorerView } from './view.js';
 
-/** Asks, then moves an adapter or a run to the trash. One that is running is refused. */
+const KINDS = { adapter: 'adapter', run: 'run', merged: 'merged model' } as const;
+
+/** Asks, then moves an adapter, a run or a merged model to the trash. One that is running is refused. */
 export async function deleteEntry(explorer: ExplorerView, { item }: Entry): Promise<void> {
   const { kind, folder } = item;
   const inside = (await explorer.all()).filter(
@@ -16,7 +18,7 @@ export async function deleteEntry(explorer: ExplorerView, { item }: Entry): Prom
   const place = vscode.workspace.asRelativePath(folder);
   const along = inside.map((entry) => vscode.workspace.asRelativePath(entry.item.folder));
   const chosen = await vscode.window.showWarningMessage(
-    `Move the ${kind} ${path.basename(folder)} to the trash?`,
+    `Move the ${KINDS[kind]} ${path.basename(folder)} to the trash?`,
     {
       modal: true,
       detail: [

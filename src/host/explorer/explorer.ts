@@ -50,6 +50,7 @@ export function createExplorer(parts: {
   async function adapterOf(entry: Entry): Promise<Entry | undefined> {
     const { item } = entry;
     if (item.kind === 'adapter') return entry;
+    if (item.kind !== 'run') return undefined;
     const state = item.state;
     const folder = state.kind === 'finished' || state.kind === 'stopped' ? state.adapter : undefined;
     await explorer.all();

@@ -5,21 +5,26 @@ import { findAdapter } from '../../adapters/findAdapters.js';
 import type { FoundAdapter } from '../../adapters/findAdapters.js';
 import { findBase, readBaseModules, unmatchedModules } from '../../adapters/findBase.js';
 import type { BaseModules, FoundBase } from '../../adapters/findBase.js';
+import { MERGE_RECORD, findMerged } from '../../adapters/mergeRecord.js';
+import type { FoundMerged } from '../../adapters/mergeRecord.js';
 import { findRun } from '../../engines/findRuns.js';
 import type { FoundRun, Liveness } from '../../engines/findRuns.js';
 import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFolder.js';
 
-/** An adapter or a run with what was found out about its base model. */
+/** What a folder can hold. */
+export type Found = FoundAdapter | FoundRun | FoundMerged;
+
+/** An adapter, a run or a merged model with what was found out about its base model. */
 export interface Entry {
-  readonly item: FoundAdapter | FoundRun;
+  readonly item: Found;
   readonly base: FoundBase;
   /** Modules that the base does not have or that do not fit it, in sentences. */
   readonly unmatched: readonly string[];
 }
 
-/** A folder to look at: of an adapter (it has an `adapter_config.json`) or of a run (`events.jsonl`). */
+/** A folder to look at: with an `adapter_config.json`, an `events.jsonl` or a record of a merge. */
 export interface Suspect {
-  readonly kind: 'adapter' | 'run';
+  readonly kind: Found['kind'];
   readonly folder: string;
 }
 
@@ -59,9 +64,9 @@ export function createLibrary(options: {
     return modules;
   }
 
-  async function describe(item: FoundAdapter | FoundRun): Promise<Entry> {
+  async function describe(item: Found): Promise<Entry> {
     const base = await findBase(item.base, [...options.roots(), item.folder]);
-    if (item.kind === 'run' || item.modules.length === 0 || base.place === undefined) {
+    if (item.kind !== 'adapter' || item.modules.length === 0 || base.place === undefined) {
       return { item, base, unmatched: [] };
     }
     const modules = await modulesOf(base.place);
@@ -71,11 +76,11 @@ export function createLibrary(options: {
   async function read(suspect: Suspect): Promise<Entry | 'gone' | 'same'> {
     const { kind, folder } = suspect;
     const key = keyOf(suspect);
-    const stamp = await stampOf(folder, kind === 'run' ? RUN_FILES : ADAPTER_FILES);
+    const stamp = await stampOf(folder, FILES[kind]);
     const before = known.get(key);
     // Whether a run is worked on is not written in its files.
     if (before?.stamp === stamp && !isOpen(before.entry)) return 'same';
-    const item = kind === 'run' ? await findRun(folder, options.isAlive) : await findAdapter(folder);
+    const item = await find(suspect, options.isAlive);
     if (item === undefined) {
       known.delete(key);
       return 'gone';
@@ -119,11 +124,26 @@ function keyOf({ kind, folder }: Suspect): string {
   return `${kind}:${folder}`;
 }
 
-const ADAPTER_FILES = [ADAPTER_CONFIG, ADAPTER_WEIGHTS, 'adapter.safetensors', '.'];
-const RUN_FILES = [RUN_EVENTS, RESOLVED_CONFIG, '.'];
+/** Files whose change changes what is read, with the folder itself. */
+const FILES: Readonly<Record<Found['kind'], readonly string[]>> = {
+  adapter: [ADAPTER_CONFIG, ADAPTER_WEIGHTS, 'adapter.safetensors', '.'],
+  run: [RUN_EVENTS, RESOLVED_CONFIG, '.'],
+  merged: [MERGE_RECORD, '.'],
+};
+
+async function find({ kind, folder }: Suspect, isAlive: Liveness): Promise<Found | undefined> {
+  switch (kind) {
+    case 'adapter':
+      return findAdapter(folder);
+    case 'run':
+      return findRun(folder, isAlive);
+    case 'merged':
+      return findMerged(folder);
+  }
+}
 
 /** Where a run that ended says that its adapter is. */
-function adapterOf(item: FoundAdapter | FoundRun): string | undefined {
+function adapterOf(item: Found): string | undefined {
   if (item.kind !== 'run' || (item.state.kind !== 'finished' && item.state.kind !== 'stopped')) return undefined;
   const { adapter } = item.state;
   // A run's folder may have been moved since: what it names elsewhere is not its own.

@@ -7,6 +7,7 @@ import type { Jobs } from '../job.js';
 import { reveal } from '../places.js';
 import { baseArgument } from './baseArgument.js';
 import type { Entry } from './library.js';
+import { nameOf } from './tryAction.js';
 
 const DTYPES: readonly (vscode.QuickPickItem & { readonly dtype?: string })[] = [
   { label: 'As the base', description: 'the type that most of its weights have' },
@@ -40,7 +41,7 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
   if (dtype === undefined) return;
   const target = out.trim();
   const report = await jobs.run({
-    title: `Merging ${path.basename(folder)} into ${adapter.base.label || 'its base'}`,
+    title: `Merging ${nameOf(folder)} into ${adapter.base.label || 'its base'}`,
     args: [
       'merge',
       folder,

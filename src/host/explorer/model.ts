@@ -11,7 +11,7 @@ export interface BaseRow {
   readonly key: string;
 }
 
-/** An adapter or a run. */
+/** An adapter, a run or a merged model. */
 export interface ItemRow {
   readonly kind: 'item';
   readonly folder: string;
@@ -102,17 +102,17 @@ interface Shape {
   readonly bases: ReadonlyMap<string, FoundBase>;
   /** Folders below a base's key or a run's folder, the newest first. */
   readonly below: ReadonlyMap<string, readonly string[]>;
-  /** The run that an adapter belongs to. */
+  /** The run that an adapter or a merged model belongs to. */
   readonly owners: ReadonlyMap<string, string>;
 }
 
-/** An adapter inside a run's folder belongs to the run; everything else hangs at its base. */
+/** An adapter or a merged model inside a run's folder belongs to the run; everything else hangs at its base. */
 function shapeOf(entries: ReadonlyMap<string, Entry>): Shape {
   const bases = new Map<string, FoundBase>();
   const below = new Map<string, string[]>();
   const owners = new Map<string, string>();
   for (const [folder, { item, base }] of entries) {
-    const owner = item.kind === 'adapter' ? ownerOf(folder, entries) : undefined;
+    const owner = item.kind === 'run' ? undefined : ownerOf(folder, entries);
     if (owner !== undefined) owners.set(folder, owner);
     else if (!bases.has(base.key)) bases.set(base.key, base);
     const parent = owner ?? base.key;

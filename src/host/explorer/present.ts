@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { FoundAdapter } from '../../adapters/findAdapters.js';
 import type { FoundBase } from '../../adapters/findBase.js';
 import { fileName } from '../../common/fileName.js';
+import type { FoundMerged } from '../../adapters/mergeRecord.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../../common/format.js';
 import type { Problem } from '../../common/problem.js';
 import { isResumable } from '../../engines/findRuns.js';
@@ -33,6 +34,7 @@ export type ContextWord =
   | 'base'
   | 'adapter'
   | 'run'
+  | 'merged'
   /** Holds an adapter that can be inspected. */
   | 'inspectable'
   /** Holds an adapter that can be merged into its base. */
@@ -91,11 +93,49 @@ export function lookOfBase(base: FoundBase, count: number): Look {
 }
 
 /**
- * How an adapter or a run looks.
+ * How an adapter, a run or a merged model looks.
  * @param own the adapter that a run holds
  */
 export function lookOf({ item, unmatched }: Entry, own?: Entry): Look {
-  return item.kind === 'adapter' ? lookOfAdapter(item, unmatched) : lookOfRun(item, own);
+  switch (item.kind) {
+    case 'adapter':
+      return lookOfAdapter(item, unmatched);
+    case 'run':
+      return lookOfRun(item, own);
+    case 'merged':
+      return lookOfMerged(item);
+  }
+}
+
+function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged): Look {
+  return {
+    label: path.basename(folder),
+    description: joined(
+      problem === undefined ? 'merged' : 'merged; its record cannot be read',
+      record?.dtype,
+      formatBytes(bytes),
+      dateText(modified),
+    ),
+    icon: { name: 'git-merge' },
+    details: {
+      title: path.basename(folder),
+      rows: rowsOf([
+        ['State', 'merged: a whole model'],
+        ['Merged adapters', record?.merged_adapters.join(', ')],
+        ['Base model', record?.base_model_name_or_path],
+        ['Type', record?.dtype],
+        [
+          'Verified',
+          record && `logits within ${record.verified_difference.toExponential(1)} of base + adapter, in float32`,
+        ],
+        ['Size', formatBytes(bytes)],
+        ['Written', dateText(modified)],
+        ['Folder', folder],
+      ]),
+      notes: problem === undefined ? [] : [placed(problem)],
+    },
+    context: ['merged', 'deletable', 'placed'],
+  };
 }
 
 function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {

@@ -113,8 +113,14 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
   }
   function lookAtItem(row: ItemRow): Look | undefined {
     const entry = model.entry(row);
-    const [own] = model.children(row);
-    return entry && lookOf(entry, own && model.entry(own));
+    const own = model.children(row).map((child) => model.entry(child));
+    return (
+      entry &&
+      lookOf(
+        entry,
+        own.find((each) => each?.item.kind === 'adapter'),
+      )
+    );
   }
 
   const view = vscode.window.createTreeView('peftStudio.adapters', {

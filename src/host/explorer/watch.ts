@@ -1,5 +1,6 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { MERGE_RECORD } from '../../adapters/mergeRecord.js';
 import type { Suspect } from './library.js';
 
 /** Other people's packages are full of configs that are not this workspace's work. */
@@ -14,6 +15,7 @@ const POLL_MS = 5000;
 const PATTERNS: readonly { readonly glob: string; readonly kind: Suspect['kind'] }[] = [
   { glob: '**/adapter_config.json', kind: 'adapter' },
   { glob: '**/events.jsonl', kind: 'run' },
+  { glob: `**/${MERGE_RECORD}`, kind: 'merged' },
 ];
 
 /** Searches the workspace for folders of adapters and runs. */
@@ -74,6 +76,7 @@ export function watchSuspects(on: {
       return;
     suspect('adapter', uri.fsPath);
     suspect('run', uri.fsPath);
+    suspect('merged', uri.fsPath);
   });
   const poll = setInterval(() => {
     const running = on.running();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { MERGE_RECORD, writeMergeRecord } from '../../../../src/adapters/mergeRecord.js';
 import { createLibrary } from '../../../../src/host/explorer/library.js';
 import type { Entry, Suspect } from '../../../../src/host/explorer/library.js';
 import { createExplorerModel, isWithin } from '../../../../src/host/explorer/model.js';
@@ -150,6 +151,29 @@ describe('how things look', () => {
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
     assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable']);
     assert.equal(icon.name, 'layers');
+  });
+  test('a merged model says what was merged, below the run that it lies in', async () => {
+    const { folder, model, look } = await place();
+    const sql = path.join(folder, 'r');
+    const merged = path.join(sql, 'adapter-merged');
+    await mkdir(merged, { recursive: true });
+    const facts = { dtype: 'BF16', verified_difference: 1e-6 };
+    await writeMergeRecord(merged, { merged_adapters: ['/a'], base_model_name_or_path: 'tiny-llama', ...facts });
+    await mkdir(path.join(folder, 'bad'));
+    await writeFile(path.join(folder, 'bad', MERGE_RECORD), '{}');
+    await look(await run(sql), await adapter(path.join(sql, 'adapter')), { kind: 'merged', folder: merged });
+    await look({ kind: 'merged', folder: path.join(folder, 'bad') });
+    assert.deepEqual(
+      drawn(model)
+        .filter((line) => line.startsWith('    '))
+        .sort(),
+      ['    adapter', '    adapter-merged'],
+    );
+    assert.match(lookOf(entryAt(model, merged)).description, /^merged · BF16 · \d+ B · /);
+    assert.match(
+      lookOf(entryAt(model, path.join(folder, 'bad'))).details.notes[0]!,
+      /does not say what was merged/,
+    );
   });
   test('what cannot be read says why, in place', async () => {
     const { folder, model, look } = await place();
