@@ -4,7 +4,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
-import { matchesAny, optionOf } from '../methods/targets.js';
+import { matchesAny, optionOf, patternValue } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { ModelFacts } from './modelFacts.js';
 import type { Finding } from './modelFinding.js';
@@ -54,7 +54,8 @@ function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFact
       else {
         const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
         methods.push(attached);
-        findings.push(...attached.coverage.warnings.map((problem) => findingOf(problem, index, config)));
+        const warnings = withoutConsequences(attached.coverage.warnings, model);
+        findings.push(...warnings.map((problem) => findingOf(problem, index, config)));
         // As where it is refused: what comes after it would be judged without it.
         if (attached.trainables.length === 0 && findings.some(({ problem }) => isError(problem))) break;
       }
@@ -65,6 +66,21 @@ function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFact
     }
   }
   return { methods, findings };
+}
+
+/**
+ * Where a target is mistyped, the keys of patterns for the modules that it would have adapted match nothing either: they
+ * are right, and come right with it.
+ */
+function withoutConsequences(warnings: readonly Problem[], { sites }: LanguageModel): readonly Problem[] {
+  const mistyped = warnings.some((each) => isError(each) && optionOf(each)?.[0] === 'target_modules');
+  if (!mistyped) return warnings;
+  return warnings.filter((each) => {
+    const [option, key] = optionOf(each) ?? [];
+    if (option !== 'rank_pattern' && option !== 'alpha_pattern') return true;
+    const pattern = { [String(key)]: 1 };
+    return !sites.some(({ path }) => patternValue(pattern, path) !== undefined);
+  });
 }
 
 /** Attaching decides what trains; values are asked for only when a run starts. */

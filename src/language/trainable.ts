@@ -25,11 +25,13 @@ export async function trainableOf(
   const { method: configs } = soundSections(document);
   const reading = configs && (await modelOf(document, signal));
   if (configs === undefined || reading === undefined) return undefined;
-  if ('problem' in reading) return reading.problem;
+  if ('problem' in reading) return { ...reading.problem, where: document.parsed.placeOf(['model']) };
   const { facts } = reading;
   const { methods, findings } = attachToHeader(configs, facts);
   const wrong = findings.find(({ problem }) => isError(problem));
-  if (wrong !== undefined) return wrong.problem;
+  if (wrong !== undefined) {
+    return { ...wrong.problem, where: document.parsed.placeOf(wrong.path, wrong.part) };
+  }
   const trainable = configs
     .map((config, index) => {
       const modules = methods[index]?.coverage.modules ?? [];

@@ -283,7 +283,7 @@ function layerWarnings(
       severity: 'warning',
       message: `layers_to_transform names the layers ${unknown.join(', ')}, which the model does not have`,
       expected: `numbers from 0 to ${Math.max(0, ...[...known].map((layer) => layer ?? 0))}`,
-      option: ['layers_to_transform'],
+      option: ['layers_to_transform', ...(typeof wanted === 'number' ? [] : [wanted.indexOf(unknown[0]!)])],
     });
   }
   return warnings;
@@ -317,30 +317,52 @@ function nothingMatches(
   const known = [
     ...new Set((candidates.length > 0 ? candidates : all).map((site) => site.path.split('.').at(-1)!)),
   ];
-  const near = nearestName(entry, new Set(candidates.flatMap((site) => endings(site.path))));
   const inList = option.length > 1;
-  const looksLikeRegex = inList && /[*+?^$|()[\]\\]/.test(entry);
   const refused = matched(entry, inList, all)[0];
-  // Instead of one expression a name could not stand: it has to match whole paths.
-  const replaces = near !== undefined && refused === undefined && inList && !looksLikeRegex;
+  const expected = `names such as ${known.join(', ')}`;
+  if (refused !== undefined) {
+    return {
+      code: 'targets.no-match',
+      option,
+      message: `'${entry}' of target_modules matches no module that can be adapted`,
+      expected,
+      mend: `${refused.path} is a module of kind ${refused.kind}: this method cannot adapt it, or exclude_modules leaves it out.`,
+    };
+  }
   return {
     code: 'targets.no-match',
     option,
-    ...(replaces ? { replacement: near } : {}),
-    message:
-      refused === undefined
-        ? `'${entry}' of target_modules matches no module of the model`
-        : `'${entry}' of target_modules matches no module that can be adapted`,
-    expected: `names such as ${known.join(', ')}`,
-    mend:
-      refused !== undefined
-        ? `${refused.path} is a module of kind ${refused.kind}: this method cannot adapt it, or exclude_modules leaves it out.`
-        : looksLikeRegex
-          ? `Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`
-          : near !== undefined
-            ? `Did you mean '${near}'?`
-            : 'Use one of the names above.',
+    message: `'${entry}' of target_modules matches no module of the model`,
+    expected,
+    ...meantTarget(entry, inList, candidates),
   };
+}
+
+/** What an entry that matches nothing was probably meant to be. */
+function meantTarget(
+  entry: string,
+  inList: boolean,
+  candidates: readonly Matchable[],
+): Pick<Problem, 'mend' | 'replacement'> {
+  const near = nearestName(entry, new Set(candidates.flatMap((site) => endings(site.path))));
+  if (inList) {
+    if (entry === ALL_LINEAR) return { mend: `Write target_modules: ${ALL_LINEAR}, without a list.` };
+    if (/[*+?^$|()[\]\\]/.test(entry)) {
+      return {
+        mend: `Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`,
+      };
+    }
+    if (near !== undefined) return { mend: `Did you mean '${near}'?`, replacement: near };
+  } else {
+    const slip = nearestName(entry, [ALL_LINEAR]);
+    if (slip !== undefined) return { mend: `Did you mean '${slip}'?`, replacement: slip };
+    // One text is an expression for whole paths: a name needs a list. In quotes it is YAML and JSON.
+    if (near !== undefined && PLAIN_KEY.test(entry)) {
+      return { mend: `Did you mean the list [${near}]?`, replacement: JSON.stringify([near]) };
+    }
+    if (near !== undefined) return { mend: `Did you mean '${near}'?` };
+  }
+  return { mend: 'Use one of the names above.' };
 }
 
 /** Says once when an entry matches in some layers of the model only (layers that share keys and values, say). */

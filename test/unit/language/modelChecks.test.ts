@@ -55,6 +55,15 @@ test('modules to save, modules to leave out, twice the same, LISA’s layers, FI
     ['{ type: lora, target_modules: [q_proj], modules_to_save: [q_proj] }', 'lora.twice', '[q_proj]', undefined],
     ['{ type: lisa, lisa_activated_layers: 13 }', 'targets.layers', '13', undefined],
     ['{ type: fish_mask, target_modules: [q_porj] }', 'targets.no-match', 'q_porj', 'q_proj'],
+    ['{ type: lora, target_modules: q_proj }', 'targets.no-match', 'q_proj', '["q_proj"]'],
+    ['{ type: lora, target_modules: all-liner }', 'targets.no-match', 'all-liner', 'all-linear'],
+    ['{ type: lora, target_modules: [all-linear] }', 'targets.no-match', 'all-linear', undefined],
+    [
+      '{ type: lora, target_modules: [q_proj], layers_to_transform: [1, 99] }',
+      'targets.no-such-layer',
+      '99',
+      undefined,
+    ],
     ['{ type: lora, bias: all }', 'lora.no-bias', 'all', undefined],
     ['{ type: lora, target_modules: [q_proj], layers_to_transform: [50] }', 'targets.nothing', '[50]', undefined],
   ] as const;
@@ -62,6 +71,14 @@ test('modules to save, modules to leave out, twice the same, LISA’s layers, FI
     const problem = await problemAt(folder, runText(method), code);
     assert.deepEqual([problem.at, problem.replacement], [at, replacement], code);
   }
+});
+
+test('a mistyped target is said alone: the keys of patterns for its modules are right', async () => {
+  const text = runText('{ type: lora, target_modules: [q_porj, v_proj], rank_pattern: { q_proj: 4, z_proj: 2 } }');
+  assert.deepEqual(
+    (await problemsOf(folder, text)).map((each) => textAt(text, each)),
+    ['q_porj', 'z_proj'],
+  );
 });
 
 test('a model that cannot be read is a problem at its name', async () => {

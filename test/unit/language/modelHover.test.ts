@@ -4,6 +4,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { hoverAt } from '../../../src/language/modelHover.js';
 import type { ConfigPath } from '../../../src/config/tree.js';
+import { fixture } from '../../support/fixtures.js';
 import { ROWS, cursorAt, documentOf, runText, workspace, writeLlama } from './modelSupport.js';
 
 const folder = workspace();
@@ -28,6 +29,15 @@ test('a model: architecture, layers, sizes, parameters, type of weights', async 
     '| Weights | BF16, 22.5 KiB |',
   ])
     assert.ok(text.includes(row), text);
+});
+
+test('a GGUF file, under the names of Transformers', async () => {
+  const text = runText('{ type: lora }').replace('./base', fixture('decoders', 'tiny-qwen3.gguf'));
+  const found = (await hoverAt(documentOf(folder, text), cursorAt(['model']))) ?? '';
+  assert.match(found, /\| Architecture \| `qwen3`/);
+  assert.match(found, /\(GGUF\) \|/);
+  const targets = await hoverAt(documentOf(folder, text), cursorAt(['method', 0, 'target_modules']));
+  assert.equal(targets, undefined);
 });
 
 test('a target: the modules it matches and what trains in them', async () => {

@@ -38,7 +38,7 @@ test('methods together: the sum; one that guides adds nothing', async () => {
 test('what keeps it from being counted: the problem; no model or no method: nothing', async () => {
   const wrong = await counted('{ type: lora, target_modules: [x_proj] }');
   assert.ok(wrong !== undefined && 'code' in wrong);
-  assert.equal(wrong.code, 'targets.no-match');
+  assert.deepEqual([wrong.code, wrong.where?.line], ['targets.no-match', 3]);
   assert.equal(await counted('{ type: lora, r: many }'), undefined);
   const document = documentOf(folder, runText('{ type: lora }').replace('./base', './none'));
   assert.equal(await trainableOf(document), undefined);
