@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { nearestName } from '../common/nearest.js';
+import { problemOf } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import { dataIdAt, modelIdAt, parseDataId, parseModelId } from '../models/hub/ids.js';
 import { nodeAt } from './tree.js';
@@ -19,11 +20,24 @@ export async function checkPaths(tree: MapNode, folder: string): Promise<Problem
   const train = at('data', 'train');
   const data = [...(train?.kind === 'list' ? train.items : [train]), at('data', 'validation')];
   const found = await Promise.all([
-    ...texts([at('model')]).map(([text, where]) => checkModel(text, where, folder)),
-    ...texts(data).map(([text, where]) => checkDataFile(text, where, folder)),
-    ...texts([at('output', 'dir')]).map(([text, where]) => checkOutput(text, where, folder)),
+    ...texts([at('model')]).map((each) => checked(checkModel, each, folder)),
+    ...texts(data).map((each) => checked(checkDataFile, each, folder)),
+    ...texts([at('output', 'dir')]).map((each) => checked(checkOutput, each, folder)),
   ]);
   return found.filter((problem) => problem !== undefined);
+}
+
+/** A check; what the file system refuses to tell (a folder that one may not enter, links in a circle) is a problem too. */
+async function checked(
+  check: (text: string, where: Place, folder: string) => Promise<Problem | undefined>,
+  [text, where]: readonly [string, Place],
+  folder: string,
+): Promise<Problem | undefined> {
+  try {
+    return await check(text, where, folder);
+  } catch (error) {
+    return { ...problemOf(error), where };
+  }
 }
 
 /** The values that are paths at all; what else stands there is reported by the check of the schema. */

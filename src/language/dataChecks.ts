@@ -37,7 +37,7 @@ export async function namedFiles({ train, validation }: Data, folder: string): P
   ];
   const files = await Promise.all(
     entries.map(async (entry): Promise<NamedFile[]> =>
-      (await dataIdAt(entry.text, folder)) === undefined
+      (await dataIdAt(entry.text, folder).catch(() => undefined)) === undefined
         ? [{ ...entry, file: path.resolve(folder, entry.text) }]
         : [],
     ),

@@ -28,7 +28,8 @@ export function writtenText({ parsed: { tree }, text }: RunDocument, at: ConfigP
 export async function modelOf(document: RunDocument, signal?: AbortSignal): Promise<ModelReading | undefined> {
   const source = writtenText(document, ['model']);
   if (source === undefined) return undefined;
-  const id = await modelIdAt(source, document.folder);
+  // What the file system refuses to tell is told by the check of paths.
+  const id = await modelIdAt(source, document.folder).catch(() => undefined);
   const place = id === undefined ? path.resolve(document.folder, source) : await cachedModelPlace(id);
   return place === undefined ? undefined : modelFacts(place, signal);
 }

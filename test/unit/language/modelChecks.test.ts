@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { build } from 'esbuild';
+import { checkPaths } from '../../../src/config/paths.js';
 import { checkAgainstModelAndData, engineFindings } from '../../../src/language/modelChecks.js';
 import { ROOT } from '../../support/fixtures.js';
 import {
@@ -132,6 +133,21 @@ test('each file of a list has its own problems; a file that is missing is left t
       ['data.all-rows-broken', text.split('\n')[1]!.lastIndexOf('bad.jsonl') + 1],
     ],
   );
+});
+
+test('links in a circle are said by the check of paths, where they are named, and by nothing else', async () => {
+  await symlink('circle.jsonl', path.join(folder, 'circle.jsonl'));
+  await symlink('ring', path.join(folder, 'ring'));
+  const text = runText('{ type: lora }', '', 'train: circle.jsonl').replace('./base', './ring');
+  const found = await checkPaths(documentOf(folder, text).parsed.tree!, folder);
+  assert.deepEqual(
+    found.map((each) => [each.code, textAt(text, each)]),
+    [
+      ['file.eloop', './ring'],
+      ['file.eloop', 'circle.jsonl'],
+    ],
+  );
+  assert.deepEqual(await problemsOf(folder, text), []);
 });
 
 test('a method that the engine does not have', () => {
