@@ -1,6 +1,7 @@
 import { boundedProblem, isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import type { ConfigPath } from '../config/tree.js';
+import { asValue } from './modelText.js';
 import type { RunDocument } from './runDocument.js';
 
 /** A problem, and the key or value of the run file that it is about. */
@@ -14,9 +15,16 @@ export interface Finding {
  * Findings as problems at their places. What the run file's own check says of the same place, and at least as
  * strongly, is not said again.
  */
-export function placed({ parsed }: RunDocument, findings: readonly Finding[]): Problem[] {
+export function placed({ parsed, file }: RunDocument, findings: readonly Finding[]): Problem[] {
   return findings
-    .map(({ problem, path, part }) => boundedProblem({ ...problem, where: parsed.placeOf(path, part) }))
+    .map(({ problem, path, part }) => {
+      const { replacement } = problem;
+      return boundedProblem({
+        ...problem,
+        where: parsed.placeOf(path, part),
+        ...(replacement === undefined ? {} : { replacement: asWritten(replacement, file) }),
+      });
+    })
     .filter((problem) => {
       const said = parsed.problems.some(
         (other) =>
@@ -30,4 +38,9 @@ export function placed({ parsed }: RunDocument, findings: readonly Finding[]): P
 
 function samePlace(a: Place, b: Place | undefined): boolean {
   return b !== undefined && a.line === b.line && a.column === b.column;
+}
+
+/** A name in the quotes that the file needs; lists and numbers are the same in YAML and JSON. */
+function asWritten(replacement: string, file: string): string {
+  return /^(?:\[.*\]|\d+)$/.test(replacement) ? replacement : asValue(replacement, file);
 }

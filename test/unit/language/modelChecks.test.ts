@@ -150,6 +150,25 @@ test('links in a circle are said by the check of paths, where they are named, an
   assert.deepEqual(await problemsOf(folder, text), []);
 });
 
+test('what to write instead is in quotes where the file needs them', async () => {
+  await writeFile(path.join(folder, 'odd.csv'), 'my prompt:,completion\na,b\n');
+  const columns = runText('{ type: lora }', '', 'train: odd.csv, columns: { prompt: "my promt:" }');
+  assert.equal((await problemAt(folder, columns, 'data.no-column')).replacement, "'my prompt:'");
+  const json = JSON.stringify({
+    model: './base',
+    data: { train: 'rows.jsonl', max_length: 100 },
+    method: { type: 'lora', target_modules: ['q_porj'] },
+  });
+  const problems = await checkAgainstModelAndData(documentOf(folder, json, 'a.peft.json'));
+  assert.deepEqual(
+    problems.map((each) => [textAt(json, each), each.replacement]),
+    [
+      ['"q_porj"', '"q_proj"'],
+      ['100', '64'],
+    ],
+  );
+});
+
 test('a method that the engine does not have', () => {
   const methods = [
     { type: 'lora', title: 'LoRA', engines: ['embedded' as const] },
