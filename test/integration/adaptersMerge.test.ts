@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { mergeAdapter } from '../../src/adapters/merge.js';
 import type { MergeJob, MergeReport } from '../../src/adapters/merge.js';
+import { findMerged } from '../../src/adapters/mergeRecord.js';
 import { random } from '../../src/common/random.js';
 import type { MethodConfig } from '../../src/methods/registry.js';
 import { attachMethod } from '../../src/methods/registry.js';
@@ -177,6 +178,20 @@ test('a model merged from a GGUF file has its end ids', async () => {
   const opened = await openModel(file);
   const report = await merge(opened, adapterOn(opened, { target_modules: ['q_proj'] }));
   assert.deepEqual(await readJson(`${report.out}/generation_config.json`), { bos_token_id: 1, eos_token_id: 2 });
+});
+
+test('a merged model says what it was merged from, where that is asked for', async () => {
+  const record = { adapter: '/adapters/sql', base: 'org/name@abc' };
+  const report = await merge(plain, adapterOn(plain, { target_modules: ['q_proj'] }), { record });
+  const found = await findMerged(report.out);
+  assert.deepEqual([found?.base, found?.problem], ['org/name@abc', undefined]);
+  assert.deepEqual(found?.record, {
+    merged_adapters: ['/adapters/sql'],
+    base_model_name_or_path: 'org/name@abc',
+    dtype: 'F32',
+    verified_difference: report.verifiedDifference,
+  });
+  await openModel(report.out);
 });
 
 test('a method that cannot be merged says so', async () => {
