@@ -4,6 +4,7 @@ import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { parseModelId } from '../models/hub/ids.js';
 import { hubSettings } from '../models/hub/settings.js';
+import { FLOAT_DTYPES } from '../models/safetensors.js';
 import { openSafetensorsFolder } from '../models/safetensorsFolder.js';
 import type { FoundModule } from './findAdapters.js';
 
@@ -68,9 +69,18 @@ async function exists(place: string): Promise<boolean> {
   }
 }
 
-/** The matrices of a base model by the path of their module; `problem` where its headers cannot be read. */
+/** The modules of a base model that have a matrix; `problem` where its headers cannot be read. */
 export type BaseModules =
-  { readonly shapes: ReadonlyMap<string, readonly number[]> } | { readonly problem: Problem };
+  | {
+      /** Shapes by the path of the module; empty where the numbers are packed, so that the shape says nothing. */
+      readonly shapes: ReadonlyMap<string, readonly number[]>;
+      /** The same by what stands from the layer's number on; empty where several modules end so. */
+      readonly tails: ReadonlyMap<string, readonly number[]>;
+    }
+  | { readonly problem: Problem };
+
+/** Names of a matrix within its module; GPTQ and AWQ pack it. */
+const MATRIX = /\.(?:weight|qweight)$/;
 
 /** Reads the headers of a model folder; undefined for what is no folder with a config (a GGUF file, the cache). */
 export async function readBaseModules(place: string): Promise<BaseModules | undefined> {
@@ -78,10 +88,16 @@ export async function readBaseModules(place: string): Promise<BaseModules | unde
     if ((await pathKind(path.join(place, 'config.json'))) !== 'file') return undefined;
     const { tensors } = await openSafetensorsFolder(place);
     const shapes = new Map<string, readonly number[]>();
-    for (const [name, { shape }] of tensors) {
-      if (name.endsWith('.weight')) shapes.set(shortPath(name.slice(0, -'.weight'.length)), shape);
+    const tails = new Map<string, readonly number[]>();
+    for (const [name, { dtype, shape }] of tensors) {
+      if (!MATRIX.test(name)) continue;
+      const modulePath = name.replace(MATRIX, '');
+      const known = FLOAT_DTYPES.includes(dtype) ? shape : [];
+      shapes.set(shortPath(modulePath), known);
+      const tail = tailOf(modulePath);
+      if (tail !== undefined) tails.set(tail, tails.has(tail) ? [] : known);
     }
-    return { shapes };
+    return { shapes, tails };
   } catch (error) {
     return { problem: problemOf(error) };
   }
@@ -92,16 +108,21 @@ function shortPath(modulePath: string): string {
   return modulePath.replace(/^(?:model|transformer)\./, '');
 }
 
+/** `layers.3.mlp.up_proj`: models of several parts (vision, language) have further names in front. */
+function tailOf(modulePath: string): string | undefined {
+  return /(?:^|\.)((?:layers?|h|blocks?)\.\d+\..+)$/.exec(modulePath)?.[1];
+}
+
 /** Modules of an adapter that the base does not have, or whose matrices do not fit there, in sentences. */
 export function unmatchedModules(modules: readonly FoundModule[], base: BaseModules): readonly string[] {
   if ('problem' in base) return [`the base model cannot be read: ${base.problem.message}`];
   const absent: string[] = [];
   const misfits: string[] = [];
   for (const { path: modulePath, a, b } of modules) {
-    const shape = base.shapes.get(shortPath(modulePath));
+    const shape = base.shapes.get(shortPath(modulePath)) ?? base.tails.get(tailOf(modulePath) ?? '');
     // A tied output layer has no tensor of its own.
     if (shape === undefined && !/(?:^|\.)lm_head$/.test(modulePath)) absent.push(modulePath);
-    if (shape === undefined) continue;
+    if (shape === undefined || shape.length === 0) continue;
     // Linear [out, in]; GPT-2's [in, out] and embeddings the other way round.
     const [inputs, outputs] = [a[1]!, b[0]!];
     const fits = shape.length === 2 && shape.includes(inputs) && shape.includes(outputs);

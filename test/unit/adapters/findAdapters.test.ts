@@ -137,4 +137,14 @@ describe('the base model of an adapter', () => {
     assert.equal(absent, '1 of 2 modules are not in the base, such as model.layers.9.self_attn.q_proj');
     assert.match(misfit!, /^1 of 2 modules do not fit: .* is \[32, 48\], the adapter's is \[32, 31\]$/);
   });
+  test('may have further names in front, and packed matrices', () => {
+    const module = { path: 'model.layers.0.mlp.up_proj', rank: 2, a: [2, 8], b: [9, 2] };
+    const packed = { shapes: new Map([['layers.0.mlp.up_proj', []]]), tails: new Map<string, number[]>() };
+    assert.deepEqual(unmatchedModules([module], packed), []);
+    const behind = (shape: number[]): readonly string[] =>
+      unmatchedModules([module], { shapes: new Map(), tails: new Map([['layers.0.mlp.up_proj', shape]]) });
+    assert.deepEqual(behind([9, 8]), []);
+    assert.deepEqual(behind([]), []);
+    assert.match(behind([9, 7])[0]!, /do not fit/);
+  });
 });
