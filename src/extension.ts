@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { messageOf } from './common/problem.js';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { createJobs } from './host/job.js';
@@ -11,6 +12,7 @@ import type { Panel } from './host/panel.js';
 import { createProblems } from './host/problems.js';
 import { createRuns } from './host/runs.js';
 import type { Runs } from './host/runs.js';
+import { setting } from './host/settings.js';
 import { createSettle } from './host/settle.js';
 import { createStatus } from './host/status.js';
 
@@ -25,7 +27,13 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   const worker = vscode.Uri.joinPath(context.extensionUri, 'dist', 'worker.js').fsPath;
   const output = createOutput();
   const settle = createSettle(output);
-  const runs = createRuns(worker, (line) => output.info(`worker: ${line}`));
+  const runs = createRuns({
+    worker,
+    print: (line) => output.info(`worker: ${line}`),
+    report: (error) => output.error(`Runs: ${messageOf(error)}`),
+    isOurs: (file) => vscode.workspace.getWorkspaceFolder(vscode.Uri.file(file)) !== undefined,
+    endsWithWindow: () => setting('peftStudio.run.endsWithWindow'),
+  });
   const panel = createPanel(context.extensionUri, runs, output, settle);
   const jobs = createJobs(context.extensionUri, output);
   context.subscriptions.push(
@@ -36,7 +44,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     createProblems(runs, settle),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
-    registerLanguage(languageLoader(context.extensionUri), output, modelFolders),
+    registerLanguage(languageLoader(context.extensionUri), output, () => setting('peftStudio.modelFolders')),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,
   );
@@ -44,8 +52,4 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     runs: { state: runs.state, events: runs.events, onDidChange: runs.onDidChange },
     panel: { drawn: panel.drawn, errors: panel.errors, showTab: panel.showTab, shownTab: panel.shownTab },
   };
-}
-
-function modelFolders(): readonly string[] {
-  return vscode.workspace.getConfiguration('peftStudio').get<string[]>('modelFolders') ?? [];
 }

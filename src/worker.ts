@@ -2,33 +2,24 @@ import { pathKind } from './common/files.js';
 import { isError, problemOf } from './common/problem.js';
 import type { Problem } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
+import { parentChannel } from './engines/channel.js';
+import type { Listener } from './engines/channel.js';
 import { embeddedEngine, STOPPED_EARLY } from './engines/embedded.js';
+import { readEntry } from './engines/liveEntry.js';
+import { serveRun } from './engines/liveServer.js';
 import { resumeFolder, resumeNewest } from './engines/resumeRun.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
 
 /**
- * Process entry of the embedded engine, forked by the editor and the command line alike: requests come in as
- * messages, events go out as messages, what libraries print goes to standard error. A native fault of the
- * runtime ends this process and no other.
+ * Process entry of the embedded engine: forked by the command line, which talks with it by messages, or started by the
+ * editor as a process of its own, which serves a socket (the argument is its entry, see engines/liveEntry.ts). What
+ * libraries print goes to standard error. A native fault of the runtime ends this process and no other.
  */
 let stopRequested = false;
 let started = false;
 
 const exitCodes: WorkerExit = { completed: 0, failed: 1, stopped: 130 };
-
-process.on('message', (request: WorkerRequest) => {
-  switch (request.type) {
-    case 'stop':
-      stopRequested = true;
-      break;
-    case 'train':
-      if (started) return;
-      started = true;
-      void run(request).then(exitWith);
-      break;
-  }
-});
 
 const requestStop = (): void => {
   stopRequested = true;
@@ -38,7 +29,28 @@ process.on('SIGINT', () => undefined);
 // The system ends, the terminal closes, the parent is gone: finish the step, write what was learned, end.
 process.on('SIGTERM', requestStop);
 process.on('SIGHUP', requestStop);
-process.on('disconnect', requestStop);
+
+const listener: Listener = {
+  request(request) {
+    switch (request.type) {
+      case 'stop':
+        requestStop();
+        break;
+      case 'train':
+        if (started) return;
+        started = true;
+        void run(request).then(exitWith);
+        break;
+    }
+  },
+  abandoned: requestStop,
+};
+
+const [entryFile] = process.argv.slice(2);
+const entry = entryFile === undefined ? undefined : await readEntry(entryFile);
+if (entryFile !== undefined && entry === undefined) throw new Error(`${entryFile} is no entry of a run.`);
+const channel = entry === undefined ? parentChannel(listener) : await serveRun(entry, listener);
+if (entry !== undefined) listener.request({ type: 'train', ...entry, file: entry.resumeFolder ?? entry.file });
 
 async function run({
   file,
@@ -51,7 +63,7 @@ async function run({
   const emit = (event: RunEvent): void => {
     last = event;
     if (event.type === 'coverage') untold = [];
-    send(event);
+    channel.send(event);
   };
   try {
     if (resume && (await pathKind(file)) === 'folder') {
@@ -80,27 +92,10 @@ function exitCode(last: RunEvent | undefined): number {
   return last?.type === 'finished' && last.reason === 'stopped' ? exitCodes.stopped : exitCodes.completed;
 }
 
-let unsent = 0;
-let afterLast = (): void => undefined;
-
-/** The parent may be gone though the channel looks open: a step holds the thread, so nobody was told yet. */
-function send(event: RunEvent): void {
-  if (!process.connected) return;
-  unsent++;
-  process.send!(event, undefined, undefined, (error) => {
-    if (error !== null) requestStop();
-    unsent--;
-    if (unsent === 0) afterLast();
-  });
-}
-
-/** Ends the process when the last message has left; disconnecting before would drop those still queued. */
-function exitWith(code: number): void {
+/** Ends the process when the last message has left. */
+async function exitWith(code: number): Promise<void> {
   process.exitCode = code;
-  afterLast = () => {
-    if (process.connected) process.disconnect();
-  };
-  if (unsent === 0) afterLast();
+  await channel.close(code);
   // ONNX Runtime's threads must not keep a finished worker alive.
   setTimeout(() => process.exit(code), 2000).unref();
 }

@@ -46,8 +46,10 @@ export interface Ending {
   readonly adapterFound: boolean;
   /** We ended the process ourselves because the user asked for it. */
   readonly killed: boolean;
-  /** The last lines the process printed on its standard error. */
+  /** The last lines the process printed. */
   readonly lastWords: readonly string[];
+  /** The step of the last checkpoint, where one was written. */
+  readonly checkpoint?: number;
 }
 
 export const idle: RunState = { kind: 'idle' };
@@ -166,18 +168,23 @@ function processEnded(file: string, ending: Ending): Problem {
       code: 'run.killed',
       message: 'the run was killed before it could write its adapter',
       where: { file },
-      mend: 'Train again; Stop, instead of killing, writes what was learned so far.',
+      mend: resumeFrom(ending) || 'Train again; Stop, instead of killing, writes what was learned so far.',
     };
   }
   return {
     code: 'run.process-ended',
     message: `the worker process ${howItEnded(ending)} without saying how the run ended${said}`,
-    mend: mendFor(ending),
+    mend: [mendFor(ending), resumeFrom(ending)].filter(Boolean).join(' '),
   };
 }
 
+function resumeFrom({ checkpoint }: Ending): string {
+  return checkpoint === undefined ? '' : `Resume goes on from the checkpoint of step ${checkpoint}.`;
+}
+
 function howItEnded({ code, signal }: Ending): string {
-  return signal === null ? `exited with code ${code ?? 'unknown'}` : `was ended by signal ${signal}`;
+  if (signal !== null) return `was ended by signal ${signal}`;
+  return code === null ? 'is gone' : `exited with code ${code}`;
 }
 
 function mendFor({ code, signal }: Ending): string {

@@ -1,15 +1,14 @@
 import { fork } from 'node:child_process';
-import { readdir, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
+import { holdsWeights } from './holdsWeights.js';
 import type { Happening } from './runState.js';
 import type { WorkerRequest } from './workerProtocol.js';
 
 /** Lines of standard error quoted when the process dies without a word. */
-const LAST_WORDS = 3;
+export const LAST_WORDS = 3;
 
 /** How long a process may outlive its last event before it is ended by force. */
 const LINGER_MS = 10_000;
@@ -123,17 +122,6 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
     },
     done,
   };
-}
-
-/** Whether a folder holds at least one safetensors file that is not empty. */
-async function holdsWeights(folder: string): Promise<boolean> {
-  try {
-    const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
-    const sizes = await Promise.all(names.map(async (name) => (await stat(path.join(folder, name))).size));
-    return sizes.some((size) => size > 0);
-  } catch {
-    return false;
-  }
 }
 
 function eachLine(stream: Readable | null, take: (line: string) => void): void {

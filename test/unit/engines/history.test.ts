@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createHistory, KEPT_LOG_LINES } from '../../../src/host/history.js';
+import { createHistory, KEPT_LOG_LINES } from '../../../src/engines/history.js';
 import type { RunEvent } from '../../../src/training/events.js';
 
 const step = (number: number): RunEvent => ({

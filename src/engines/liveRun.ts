@@ -1,0 +1,251 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import net from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../common/problem.js';
+import type { Failed, Finished } from '../training/events.js';
+import { isRunEvent } from '../training/isRunEvent.js';
+import { holdsWeights } from './holdsWeights.js';
+import { createEntry, isProcessThere, liveFolder, livePlaces, readEntries, removeEntry } from './liveEntry.js';
+import type { LiveEntry, LiveRequest } from './liveEntry.js';
+import { eachLine } from './liveLines.js';
+import { STOP } from './liveServer.js';
+import type { LiveNote } from './liveServer.js';
+import type { Ending, Happening } from './runState.js';
+import { LAST_WORDS } from './workerRun.js';
+import type { WorkerRun } from './workerRun.js';
+
+/** A run in a process of its own, followed. */
+export interface LiveRun extends WorkerRun {
+  readonly entry: LiveEntry;
+  /** Follows it no longer; the run goes on. */
+  leave(): void;
+}
+
+/** Who is told. */
+export interface Follower {
+  /** Called for each happening, in order: `launched`, the events from the first one on, `ended`. */
+  readonly tell: (happening: Happening) => void;
+  /** Called for each line that the process printed, when it has ended. */
+  readonly print: (line: string) => void;
+}
+
+/** How long a process may take until it listens: Node starts in a tenth of a second on an idle machine. */
+const LAUNCH_MS = 60_000;
+const RETRY_MS = 50;
+/** How long a process may outlive its socket before it is not waited for. */
+const EXIT_MS = 5000;
+/** Of what a process printed this much is read. */
+const MAX_LOG_BYTES = 64 * 1024;
+
+/**
+ * Starts the worker in a process of its own, which no window's end ends, and follows it.
+ * @param worker the worker's program, absolute
+ */
+export async function launchRun(worker: string, run: LiveRequest, follower: Follower): Promise<LiveRun> {
+  const entry = await createEntry(run);
+  const { entry: entryFile, log } = livePlaces(await liveFolder(), entry.id);
+  const output = await open(log, 'a', 0o600);
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [...loaderOf(worker), worker, entryFile], {
+      detached: true,
+      windowsHide: true,
+      stdio: ['ignore', output.fd, output.fd],
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+    });
+  } finally {
+    await output.close();
+  }
+  child.unref();
+  return follow(entry, follower, child);
+}
+
+/** Follows a run that goes already, from its first event on. */
+export async function followRun(entry: LiveEntry, follower: Follower): Promise<LiveRun> {
+  return follow(entry, follower, undefined);
+}
+
+/**
+ * The runs that are going, of those whose run file passes; what is left of workers that were killed is removed.
+ */
+export async function findLiveRuns(isWanted: (file: string) => boolean): Promise<readonly LiveEntry[]> {
+  const live: LiveEntry[] = [];
+  for (const entry of await readEntries()) {
+    // One that has no process yet is just being launched, or was given up long ago.
+    const young = entry.pid === undefined && Date.now() - entry.began < LAUNCH_MS;
+    if (entry.pid !== undefined && (await answers(entry))) {
+      if (isWanted(entry.file)) live.push(entry);
+    } else if (!young) {
+      await removeEntry(entry.id);
+    }
+  }
+  return live;
+}
+
+/** A loader of TypeScript is passed on; a bundle needs none, and must not take over an inspector's port. */
+function loaderOf(worker: string): readonly string[] {
+  return worker.endsWith('.ts') ? process.execArgv : [];
+}
+
+async function answers(entry: LiveEntry): Promise<boolean> {
+  if (!isProcessThere(entry)) return false;
+  const socket = await connect(livePlaces(await liveFolder(), entry.id).socket);
+  socket?.destroy();
+  return socket !== undefined;
+}
+
+async function follow(
+  entry: LiveEntry,
+  { tell, print }: Follower,
+  child: ChildProcess | undefined,
+): Promise<LiveRun> {
+  const { socket: address, log } = livePlaces(await liveFolder(), entry.id);
+  tell({ type: 'launched', file: entry.file, time: entry.began });
+  let last: Finished | Failed | undefined;
+  let checkpoint: number | undefined;
+  let pid = entry.pid ?? child?.pid;
+  let socket: net.Socket | undefined;
+  let stopping = false;
+  let killed = false;
+  let left = false;
+  let code: number | null = null;
+  let signal: string | null = null;
+  let launchError: string | undefined;
+  let over = child === undefined ? undefined : false;
+  child?.on('error', (error) => (launchError = error.message));
+  const exited = new Promise<void>((resolve) => {
+    child?.on('exit', (exitCode, exitSignal) => {
+      [code, signal, over] = [exitCode, exitSignal, true];
+      resolve();
+    });
+    child?.on('error', () => resolve());
+  });
+
+  function take(line: string): void {
+    const message: unknown = parsed(line);
+    if (isNote(message)) {
+      if (message.type === 'live') pid = message.pid;
+      else code = message.code;
+      return;
+    }
+    if (!isRunEvent(message)) {
+      print(`The worker sent something that is no run event; it is ignored: ${line.slice(0, 200)}`);
+      return;
+    }
+    if (message.type === 'checkpoint') checkpoint = message.step;
+    if (message.type === 'finished' || message.type === 'failed') last = message;
+    tell({ type: 'event', event: message });
+  }
+
+  /** Reads until the worker closes the socket; true when there was one. */
+  async function listen(): Promise<boolean> {
+    const until = Date.now() + LAUNCH_MS;
+    while (!left && over !== true && launchError === undefined) {
+      socket = await connect(address);
+      if (socket !== undefined || Date.now() > until || child === undefined) break;
+      await Promise.race([sleep(RETRY_MS), exited]);
+    }
+    const connected = socket;
+    if (connected === undefined || left) return false;
+    if (stopping) connected.write(`${STOP}\n`);
+    eachLine(connected, take);
+    await new Promise<void>((resolve) => {
+      connected.on('close', () => resolve());
+      connected.on('error', () => connected.destroy());
+    });
+    return true;
+  }
+
+  async function conclude(): Promise<void> {
+    await listen();
+    if (left) return;
+    if (child !== undefined && launchError === undefined) {
+      // Only its exit is still waited for.
+      child.ref();
+      await Promise.race([exited, sleep(EXIT_MS, undefined, { ref: false })]);
+    }
+    const printed = await readLog(log);
+    printed.forEach(print);
+    await end(lastWordsOf(printed.filter((line) => line.trim() !== '')));
+  }
+
+  async function end(lastWords: readonly string[]): Promise<void> {
+    const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
+    const ending: Ending = { code, signal, launchError, last, adapterFound, killed, lastWords, checkpoint };
+    await removeEntry(entry.id).catch((error: unknown) => print(messageOf(error)));
+    tell({ type: 'ended', time: Date.now(), ending });
+  }
+
+  const done = conclude().catch((error: unknown) => end([messageOf(error)]));
+  return {
+    entry,
+    done,
+    stop() {
+      stopping = true;
+      tell({ type: 'stopRequested' });
+      socket?.write(`${STOP}\n`);
+    },
+    kill() {
+      killed = true;
+      try {
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      } catch {
+        // It is gone already; its end is told by the socket.
+      }
+    },
+    leave() {
+      left = true;
+      // What was said last is still sent.
+      socket?.end();
+    },
+  };
+}
+
+function connect(address: string): Promise<net.Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = net.connect(address);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+    socket.once('error', () => resolve(undefined));
+  });
+}
+
+/** The last lines, and before them the last that names an error: Node prints where it happened below it. */
+function lastWordsOf(lines: readonly string[]): readonly string[] {
+  const last = lines.slice(-LAST_WORDS);
+  const error = lines.findLast((line) => /\bError\b/.test(line));
+  return error === undefined || last.includes(error) ? last : [error, ...last];
+}
+
+/** What the process printed last, by lines. */
+async function readLog(file: string): Promise<readonly string[]> {
+  const handle = await open(file, 'r').catch(() => undefined);
+  if (handle === undefined) return [];
+  try {
+    const { size } = await handle.stat();
+    const length = Math.min(size, MAX_LOG_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+    const text = buffer.toString('utf8', 0, bytesRead).trimEnd();
+    return text === '' ? [] : text.split('\n');
+  } finally {
+    await handle.close();
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+function isNote(message: unknown): message is LiveNote {
+  if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  const { type, pid, code } = message as Record<string, unknown>;
+  return (type === 'live' && typeof pid === 'number') || (type === 'exit' && typeof code === 'number');
+}

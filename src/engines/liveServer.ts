@@ -1,0 +1,86 @@
+import { rm } from 'node:fs/promises';
+import net from 'node:net';
+import type { RunEvent } from '../training/events.js';
+import type { Channel, Listener } from './channel.js';
+import { createHistory } from './history.js';
+import { liveFolder, livePlaces, removeEntry, writeEntry } from './liveEntry.js';
+import type { LiveEntry } from './liveEntry.js';
+import { eachLine } from './liveLines.js';
+
+/** What the worker's socket tells beside events, as lines of JSON: first who it is, last how it ended. */
+export type LiveNote =
+  { readonly type: 'live'; readonly pid: number } | { readonly type: 'exit'; readonly code: number };
+
+/** A window that does not read, as one that is stopped in a debugger, is let go rather than waited for. */
+const MOST_UNREAD_BYTES = 32 * 2 ** 20;
+
+/** How long an end waits for somebody who listens: a window that loads anew is back in a few seconds. */
+const LINGER_MS = 30_000;
+
+/**
+ * Serves a run at its entry's socket: whoever connects gets what was told so far and then what is told. Clients come
+ * and go without effect on the run.
+ */
+export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs = LINGER_MS): Promise<Channel> {
+  const folder = await liveFolder();
+  const { socket: address } = livePlaces(folder, entry.id);
+  const history = createHistory();
+  const clients = new Set<net.Socket>();
+  let present = { ...entry, pid: process.pid };
+  let arrived = (): void => undefined;
+
+  const line = (value: RunEvent | LiveNote): string => `${JSON.stringify(value)}\n`;
+  const server = net.createServer((client) => {
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
+    client.on('error', () => client.destroy());
+    eachLine(client, (text) => {
+      if (text === STOP) request({ type: 'stop' });
+    });
+    client.write([{ type: 'live' as const, pid: process.pid }, ...history.events()].map(line).join(''));
+    arrived();
+  });
+  // A socket of a run that is gone, should the same id ever come again.
+  if (process.platform !== 'win32') await rm(address, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address, resolve);
+  });
+  await writeEntry(folder, present);
+
+  return {
+    send(event) {
+      history.add(event);
+      if (event.type === 'started') {
+        present = { ...present, runFolder: event.folder };
+        // A window that looks for it a moment too early looks again.
+        void writeEntry(folder, present).catch(() => undefined);
+      }
+      if (clients.size === 0) return;
+      const text = line(event);
+      for (const client of clients) {
+        if (client.writableLength > MOST_UNREAD_BYTES) client.destroy();
+        else client.write(text);
+      }
+    },
+    async close(code) {
+      if (clients.size === 0) {
+        await new Promise<void>((resolve) => {
+          arrived = resolve;
+          setTimeout(resolve, lingerMs).unref();
+        });
+      }
+      const ends = [...clients].map(
+        (client) =>
+          new Promise<void>((resolve) => client.once('close', () => resolve()).end(line({ type: 'exit', code }))),
+      );
+      server.close();
+      await Promise.race([Promise.all(ends), new Promise((resolve) => setTimeout(resolve, 2000).unref())]);
+      // Whoever listened removes it when what the process printed is read.
+      if (ends.length === 0) await removeEntry(entry.id);
+    },
+  };
+}
+
+/** The one thing that a client says. */
+export const STOP = JSON.stringify({ type: 'stop' });

@@ -1,0 +1,177 @@
+// Runs in processes of their own: found again, followed by several windows, stopped by any, their end told.
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import {
+  createEntry,
+  isRunLive,
+  livePlaces,
+  liveFolder,
+  readEntries,
+  writeEntry,
+} from '../../src/engines/liveEntry.js';
+import { findLiveRuns, followRun, launchRun } from '../../src/engines/liveRun.js';
+import type { LiveRun } from '../../src/engines/liveRun.js';
+import { advance, idle } from '../../src/engines/runState.js';
+import type { Happening, RunState } from '../../src/engines/runState.js';
+import type { RunEvent } from '../../src/training/events.js';
+import { temporaryFolder } from '../support/adapters.js';
+import { ROOT } from '../support/fixtures.js';
+import { makeModel, makeRun } from './engineModel.js';
+
+const folder = temporaryFolder();
+process.env['PEFT_STUDIO_RUNTIME_DIR'] = path.join(folder, 'live');
+const model = await makeModel(path.join(folder, 'base'));
+const WORKER = path.join(ROOT, 'src/worker.ts');
+const started: LiveRun[] = [];
+after(() => started.forEach((run) => run.kill()));
+
+async function runFile(name: string, training: Record<string, unknown>): Promise<string> {
+  return (await makeRun(path.join(folder, name), model, { training })).file;
+}
+
+const ENDLESS = { max_steps: 100_000, per_device_train_batch_size: 4, logging_steps: 1, save_steps: 2 };
+const request = (file: string) => ({ file, overrides: [], resume: false });
+
+/** Keeps what a follower is told. */
+function follower(): {
+  tell: (happening: Happening) => void;
+  print: (line: string) => void;
+  state: () => RunState;
+  events: () => readonly RunEvent[];
+  /** Settles when an event passes. */
+  sees: (passes: (event: RunEvent) => boolean) => Promise<void>;
+} {
+  let state: RunState = idle;
+  const events: RunEvent[] = [];
+  const waiting = new Set<() => void>();
+  return {
+    tell(happening) {
+      state = advance(state, happening);
+      if (happening.type === 'event') events.push(happening.event);
+      waiting.forEach((check) => check());
+    },
+    print: () => undefined,
+    state: () => state,
+    events: () => events,
+    sees: (passes) =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          if (events.some(passes)) resolve();
+          else if (state.kind === 'failed' || state.kind === 'finished') reject(new Error(JSON.stringify(state)));
+        };
+        waiting.add(check);
+        check();
+      }),
+  };
+}
+
+const isStep =
+  (step: number) =>
+  (event: RunEvent): boolean =>
+    event.type === 'step' && event.step >= step;
+
+const steps = (events: readonly RunEvent[]): number[] =>
+  events.flatMap((event) => (event.type === 'step' ? [event.step] : []));
+
+test('a run outlives who started it, is found again, followed by two, stopped by one; all events once', async () => {
+  const file = await runFile('outlives', ENDLESS);
+  const first = follower();
+  const launched = await launchRun(WORKER, request(file), first);
+  started.push(launched);
+  await first.sees(isStep(2));
+  launched.leave();
+  await launched.done;
+  const told = first.events().length;
+  assert.equal(first.state().kind, 'running');
+
+  const found = await findLiveRuns((each) => each === file);
+  assert.equal(found.length, 1);
+  assert.deepEqual(await findLiveRuns(() => false), []);
+  const [second, third] = [follower(), follower()];
+  const [one, other] = [await followRun(found[0]!, second), await followRun(found[0]!, third)];
+  await Promise.all([second.sees(isStep(5)), third.sees(isStep(5))]);
+  assert.equal(first.events().length, told);
+  const begun = second.events().find((event) => event.type === 'started');
+  assert.ok(begun?.type === 'started');
+  assert.equal(await isRunLive(begun.folder), true);
+  one.stop();
+  await Promise.all([one.done, other.done]);
+  for (const { state, events } of [second, third]) {
+    const ended = state();
+    assert.ok(ended.kind === 'finished', JSON.stringify(ended));
+    assert.equal(ended.result.reason, 'stopped');
+    const seen = steps(events());
+    assert.deepEqual(
+      seen,
+      seen.map((_, at) => at + 1),
+    );
+    assert.equal(seen.at(-1), ended.result.steps);
+  }
+  assert.equal(await isRunLive(begun.folder), false);
+  assert.deepEqual(await readEntries(), []);
+  assert.deepEqual(await readdir(await liveFolder()), []);
+});
+
+test('a worker that is killed is told as gone, with the checkpoint to go on from; resumed, it comes to its end', async () => {
+  const file = await runFile('killed', { ...ENDLESS, max_steps: 12 });
+  const first = follower();
+  const launched = await launchRun(WORKER, request(file), first);
+  started.push(launched);
+  await first.sees((event) => event.type === 'checkpoint');
+  const [entry] = await readEntries();
+  process.kill(entry!.pid!, 'SIGKILL');
+  await launched.done;
+  const state = first.state();
+  assert.ok(state.kind === 'failed', JSON.stringify(state));
+  assert.equal(state.problem.code, 'run.process-ended');
+  assert.match(state.problem.message, /SIGKILL/);
+  assert.match(state.problem.mend!, /ran out of memory.*Resume goes on from the checkpoint of step \d+/);
+
+  const begun = first.events().find((event) => event.type === 'started');
+  assert.ok(begun?.type === 'started');
+  const second = follower();
+  const resumed = await launchRun(
+    WORKER,
+    { file, resumeFolder: begun.folder, overrides: [], resume: true },
+    second,
+  );
+  started.push(resumed);
+  await resumed.done;
+  const ended = second.state();
+  assert.ok(ended.kind === 'finished', JSON.stringify(ended));
+  assert.equal(ended.file, file);
+  assert.equal(ended.result.steps, 12);
+  const goesOn = second.events().find((event) => event.type === 'started');
+  assert.ok(goesOn?.type === 'started' && goesOn.resumedFrom! >= 2);
+});
+
+test('a run that fails at once says why, also to one that comes later; what it printed is kept for the end', async () => {
+  const file = await runFile('fails', { max_steps: 1 });
+  await writeFile(file, 'model: nowhere\n');
+  const first = follower();
+  const launched = await launchRun(WORKER, request(file), first);
+  started.push(launched);
+  await launched.done;
+  const state = first.state();
+  assert.ok(state.kind === 'failed');
+  assert.match(state.problem.message, /`data` is missing|nowhere/);
+});
+
+test('entries of workers that are gone are cleared away; a program that is none is told', async () => {
+  const entry = await createEntry(request(path.join(folder, 'x.peft.yaml')));
+  // A process that is there, but no worker of ours.
+  await writeEntry(await liveFolder(), { ...entry, pid: process.pid });
+  assert.deepEqual(await findLiveRuns(() => true), []);
+  assert.deepEqual(await readEntries(), []);
+  await writeFile(livePlaces(await liveFolder(), entry.id).entry, '{"id": "../../evil"');
+  assert.deepEqual(await readEntries(), []);
+
+  const told = follower();
+  const launched = await launchRun(path.join(folder, 'no-worker.js'), request('x.peft.yaml'), told);
+  await launched.done;
+  const state = told.state();
+  assert.ok(state.kind === 'failed');
+  assert.match(state.problem.message, /exited with code 1.*no-worker/s);
+});
