@@ -5,14 +5,13 @@ import { isGoneError } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import { MAX_RUN_FILE_BYTES, readYaml } from '../config/readYaml.js';
 import { runName } from '../config/runName.js';
 import { plainValue } from '../config/tree.js';
 import { readBoundedText } from '../models/boundedJson.js';
 import { checkpointSteps } from '../training/checkpoint.js';
 import type { Evaluation, RunEvent, Started } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
-import { RUN_EVENTS, RESOLVED_CONFIG } from './runFolder.js';
+import { RUN_EVENTS, RESOLVED_CONFIG } from './runFiles.js';
 import { isEarlyStop } from './runState.js';
 
 /** Holds `started` and the coverage of a model with thousands of modules. */
@@ -223,6 +222,8 @@ interface ConfigFacts {
 
 /** What the resolved config says, read loosely: another version may have written it. Undefined: there is none. */
 async function readConfig(file: string): Promise<ConfigFacts | undefined> {
+  // Loaded here: an editor that shows no runs needs no reader of YAML.
+  const { MAX_RUN_FILE_BYTES, readYaml } = await import('../config/readYaml.js');
   let text: string;
   try {
     text = await readBoundedText(file, { code: 'config', maxBytes: MAX_RUN_FILE_BYTES });

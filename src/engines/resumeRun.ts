@@ -6,7 +6,8 @@ import { fail } from '../common/problem.js';
 import type { LoadedRun, ResolvedRunConfig } from '../config/loadRunFile.js';
 import { readResolvedRun } from '../config/readResolvedRun.js';
 import { checkpointFolder, checkpointSteps } from '../training/checkpoint.js';
-import { RESOLVED_CONFIG, hasEnded } from './runFolder.js';
+import { RESOLVED_CONFIG } from './runFiles.js';
+import { hasEnded } from './runFolder.js';
 
 /** Where a run is taken up again. */
 export interface ResumePoint {

@@ -7,11 +7,7 @@ import { fail } from '../common/problem.js';
 import type { ResolvedRunConfig } from '../config/loadRunFile.js';
 import type { RunEvent } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
-
-/** What a run was started with, in its folder. */
-export const RESOLVED_CONFIG = 'run.peft.yaml';
-/** The event stream, in the run's folder. */
-export const RUN_EVENTS = 'events.jsonl';
+import { RESOLVED_CONFIG, RUN_EVENTS } from './runFiles.js';
 
 /** Where a run writes: `<dir>/<name>/<time>/`. */
 export interface RunFolder {

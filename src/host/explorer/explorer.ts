@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { Inspection } from '../../adapters/inspect.js';
 import type { Json } from '../../common/json.js';
 import { isJsonObject } from '../../common/json.js';
+import { isRunLive } from '../../engines/liveEntry.js';
 import { isGoing } from '../../engines/runState.js';
 import type { Jobs } from '../job.js';
 import type { Panel } from '../panel.js';
@@ -19,7 +20,7 @@ import type { ContextWord } from './present.js';
 import { nameOf, tryIt } from './tryAction.js';
 import { createExplorerView } from './view.js';
 
-/** A run that said something so lately is taken to be going: nothing else tells of another window's. */
+/** A run of the command line tells of itself by its events alone: one that said something so lately is going. */
 const FRESH_MS = 60_000;
 
 /** The adapter explorer: its view and its commands. */
@@ -34,9 +35,9 @@ export function createExplorer(parts: {
   const documents = createDocuments();
   let ownRun: string | undefined;
 
-  const explorer = createExplorerView((folder, lastEvent) => {
-    if (folder === ownRun) return Promise.resolve(isGoing(runs.state()));
-    return Promise.resolve(Date.now() - lastEvent < FRESH_MS);
+  const explorer = createExplorerView(async (folder, lastEvent) => {
+    if (folder === ownRun) return isGoing(runs.state());
+    return Date.now() - lastEvent < FRESH_MS || (await isRunLive(folder));
   }, output);
 
   // What is excluded from watching is told of by the window's own run all the same.

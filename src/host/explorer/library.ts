@@ -9,7 +9,7 @@ import { MERGE_RECORD, findMerged } from '../../adapters/mergeRecord.js';
 import type { FoundMerged } from '../../adapters/mergeRecord.js';
 import { findRun } from '../../engines/findRuns.js';
 import type { FoundRun, Liveness } from '../../engines/findRuns.js';
-import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFolder.js';
+import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFiles.js';
 
 /** What a folder can hold. */
 export type Found = FoundAdapter | FoundRun | FoundMerged;

@@ -3,11 +3,11 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Problem } from '../../common/problem.js';
 import type { FoundRun } from '../../engines/findRuns.js';
-import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFolder.js';
+import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFiles.js';
 import type { RunState } from '../../engines/runState.js';
 import type { RunEvent } from '../../training/events.js';
 import { isRunEvent } from '../../training/isRunEvent.js';
-import { createHistory } from '../history.js';
+import { createHistory } from '../../engines/history.js';
 
 /** A run read back from its folder, as the panel shows one. */
 export interface ReadRun {

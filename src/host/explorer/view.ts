@@ -173,11 +173,14 @@ function icon({ icon: { name, color } }: Look): vscode.ThemeIcon {
   return new vscode.ThemeIcon(name, color === undefined ? undefined : new vscode.ThemeColor(color));
 }
 
-/** Names and messages come out of files: they are appended as text, so that nothing in them is markup. */
 function tooltip({ title, rows, notes }: Details): vscode.MarkdownString {
-  const text = new vscode.MarkdownString();
-  text.appendMarkdown('**').appendText(title).appendMarkdown('**\n\n');
-  for (const [name, value] of rows) text.appendText(`${name}: `).appendText(value).appendMarkdown('  \n');
-  for (const note of notes) text.appendMarkdown('\n---\n').appendText(note).appendMarkdown('\n');
-  return text;
+  const lines = rows.map(([name, value]) => `${plain(name)}: ${plain(value)}`);
+  return new vscode.MarkdownString(
+    [`**${plain(title)}**`, lines.join('  \n'), ...notes.map((note) => `---\n${plain(note)}`)].join('\n\n'),
+  );
+}
+
+/** Names and messages come out of files: with every sign escaped, nothing in them is markup. */
+function plain(text: string): string {
+  return text.replace(/\s+/g, ' ').replace(/[!-/:-@[-`{-~]/g, '\\$&');
 }

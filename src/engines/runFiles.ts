@@ -1,0 +1,4 @@
+/** What a run was started with, in its folder. */
+export const RESOLVED_CONFIG = 'run.peft.yaml';
+/** The event stream, in the run's folder. */
+export const RUN_EVENTS = 'events.jsonl';
