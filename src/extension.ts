@@ -15,6 +15,7 @@ import type { Runs } from './host/runs.js';
 import { setting } from './host/settings.js';
 import { createSettle } from './host/settle.js';
 import { createStatus } from './host/status.js';
+import { registerTasks } from './host/tasks.js';
 
 /** What other extensions, and the tests, can follow. */
 export interface PeftStudioApi {
@@ -44,6 +45,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     createProblems(runs, settle),
     notifyProgress(runs),
     registerCommands(runs, panel, output),
+    registerTasks(runs),
     registerLanguage(languageLoader(context.extensionUri), output, () => setting('peftStudio.modelFolders')),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,

@@ -2,9 +2,8 @@ import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
 import type { Panel } from './panel.js';
+import { RUN_FILE, activeRunFile, pickRunFile } from './runFiles.js';
 import type { Runs } from './runs.js';
-
-const RUN_FILE = /\.peft\.(ya?ml|json)$/i;
 
 /** Registers the commands that the manifest contributes. */
 export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOutputChannel): vscode.Disposable {
@@ -19,7 +18,12 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
   return vscode.Disposable.from(
     following,
     vscode.commands.registerCommand('peftStudio.train', async (target?: unknown) =>
-      train(runs, panel, target instanceof vscode.Uri ? target : undefined),
+      begin(runs, panel, 'Train which run file?', uriOf(target), (uri) => runs.start(uri.fsPath)),
+    ),
+    vscode.commands.registerCommand('peftStudio.resume', async (target?: unknown) =>
+      begin(runs, panel, 'Resume the newest unfinished run of which run file?', uriOf(target), (uri) =>
+        runs.resume(RUN_FILE.test(uri.path) ? { file: uri.fsPath } : { folder: uri.fsPath }),
+      ),
     ),
     vscode.commands.registerCommand('peftStudio.stop', async () => stop(runs)),
     vscode.commands.registerCommand('peftStudio.openPanel', () => panel.open()),
@@ -27,7 +31,18 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
   );
 }
 
-async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): Promise<void> {
+function uriOf(target: unknown): vscode.Uri | undefined {
+  return target instanceof vscode.Uri ? target : undefined;
+}
+
+/** Starts or resumes a run, after what stands against it is out of the way. */
+async function begin(
+  runs: Runs,
+  panel: Panel,
+  question: string,
+  target: vscode.Uri | undefined,
+  start: (uri: vscode.Uri) => Promise<boolean>,
+): Promise<void> {
   const state = runs.state();
   if (isGoing(state)) {
     const chosen = await vscode.window.showWarningMessage(
@@ -48,7 +63,7 @@ async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): 
     );
     return;
   }
-  const uri = target ?? activeRunFile() ?? (await pickRunFile());
+  const uri = target ?? activeRunFile() ?? (await pickRunFile(question));
   if (!uri) return;
   if (uri.scheme !== 'file') {
     void vscode.window.showErrorMessage(
@@ -64,7 +79,7 @@ async function train(runs: Runs, panel: Panel, target: vscode.Uri | undefined): 
     return;
   }
   panel.open();
-  if (!(await runs.start(uri.fsPath))) {
+  if (!(await start(uri))) {
     void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');
   }
 }
@@ -76,33 +91,10 @@ async function stop(runs: Runs): Promise<void> {
   } else if (state.kind === 'stopping') {
     const chosen = await vscode.window.showWarningMessage(
       `${runName(state.file)} is finishing its present step, then writes its adapter.`,
-      { modal: true, detail: 'Killing it loses what it has learned: nothing is written.' },
+      { modal: true, detail: 'Killing it loses what it has learned since its last checkpoint.' },
       'Kill Now',
     );
     // While the question stood there, the run may have ended and another begun.
     if (chosen === 'Kill Now' && isStillGoing(state, runs.state())) runs.kill();
   }
-}
-
-/** The run file in front: of the active editor, whether text or not. */
-function activeRunFile(): vscode.Uri | undefined {
-  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
-  const uri =
-    vscode.window.activeTextEditor?.document.uri ?? (input instanceof vscode.TabInputText ? input.uri : undefined);
-  return uri && RUN_FILE.test(uri.path) ? uri : undefined;
-}
-
-async function pickRunFile(): Promise<vscode.Uri | undefined> {
-  const found = await vscode.workspace.findFiles('**/*.peft.{yaml,yml,json}', '**/{node_modules,runs}/**', 200);
-  if (found.length === 0) {
-    void vscode.window.showErrorMessage(
-      'PEFT Studio: no run file here. Make one whose name ends in .peft.yaml, for example with `peft-studio new`.',
-    );
-    return undefined;
-  }
-  const items = found
-    .map((uri) => ({ label: runName(uri.path), description: vscode.workspace.asRelativePath(uri), uri }))
-    .sort((a, b) => a.description.localeCompare(b.description));
-  return (await vscode.window.showQuickPick(items, { title: 'Train which run file?', matchOnDescription: true }))
-    ?.uri;
 }

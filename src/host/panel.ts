@@ -33,6 +33,8 @@ export interface Panel {
   dispose(): void;
 }
 
+const VIEW_TYPE = 'peftStudio.panel';
+
 /** The panel of a window: opened on demand, fed with the present run. */
 export function createPanel(
   extensionUri: vscode.Uri,
@@ -122,14 +124,28 @@ export function createPanel(
     openView();
   }
 
+  const pageOptions: vscode.WebviewOptions = {
+    enableScripts: true,
+    localResourceRoots: [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')],
+  };
+
   function openView(): void {
-    const roots = [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')];
-    const view = vscode.window.createWebviewPanel(
-      'peftStudio.panel',
-      titleOf(stateShown()),
-      { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
-      { enableScripts: true, localResourceRoots: roots },
-    );
+    const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+    fill(vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(stateShown()), column, pageOptions));
+  }
+
+  // A window that loads anew keeps its panel; the run, if one goes on, is found again.
+  const restoring = vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {
+    deserializeWebviewPanel(view) {
+      shown?.view.dispose();
+      view.webview.options = pageOptions;
+      view.title = titleOf(stateShown());
+      fill(view);
+      return Promise.resolve();
+    },
+  });
+
+  function fill(view: vscode.WebviewPanel): void {
     view.iconPath = {
       light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
       dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
@@ -161,6 +177,7 @@ export function createPanel(
     shownTab: () => tab,
     dispose() {
       following.dispose();
+      restoring.dispose();
       shown?.view.dispose();
     },
   };

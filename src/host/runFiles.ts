@@ -1,0 +1,41 @@
+import * as vscode from 'vscode';
+import { runName } from '../config/runName.js';
+
+/** Names of run files. */
+export const RUN_FILE = /\.peft\.(ya?ml|json)$/i;
+
+/** As many as anybody picks from. */
+const MOST = 200;
+
+/** The run files of the workspace, those of past runs left out. */
+export async function findRunFiles(): Promise<readonly vscode.Uri[]> {
+  const found = await vscode.workspace.findFiles('**/*.peft.{yaml,yml,json}', '**/{node_modules,runs}/**', MOST);
+  return [...found].sort((a, b) => a.path.localeCompare(b.path));
+}
+
+/** The run file in front: of the active editor, whether text or not. */
+export function activeRunFile(): vscode.Uri | undefined {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  const uri =
+    vscode.window.activeTextEditor?.document.uri ?? (input instanceof vscode.TabInputText ? input.uri : undefined);
+  return uri && RUN_FILE.test(uri.path) ? uri : undefined;
+}
+
+/** Asks for one of the workspace's run files; says so when there is none. */
+export async function pickRunFile(title: string): Promise<vscode.Uri | undefined> {
+  const found = await findRunFiles();
+  if (found.length === 0) {
+    const chosen = await vscode.window.showErrorMessage(
+      'PEFT Studio: no run file here. A run file’s name ends in .peft.yaml.',
+      'New Run File',
+    );
+    if (chosen === 'New Run File') await vscode.commands.executeCommand('peftStudio.newRunFile');
+    return undefined;
+  }
+  const items = found.map((uri) => ({
+    label: runName(uri.path),
+    description: vscode.workspace.asRelativePath(uri),
+    uri,
+  }));
+  return (await vscode.window.showQuickPick(items, { title, matchOnDescription: true }))?.uri;
+}
