@@ -46,6 +46,8 @@ function mark(collection: vscode.DiagnosticCollection, problem: Problem, severit
   );
   diagnostic.source = 'PEFT Studio';
   diagnostic.code = problem.code;
+  // The run file itself may be open, and say so already.
+  if (vscode.languages.getDiagnostics(uri).some((other) => isSame(diagnostic, other))) return;
   collection.set(uri, [...(collection.get(uri) ?? []), diagnostic]);
 }
 
