@@ -65,6 +65,8 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
         kind: item.kind,
         folder: item.folder,
       }));
+      // Base models may have come or gone: nothing is taken to be as it was.
+      known.forEach(library.forget);
       await refresh([...suspects, ...known]);
     });
   }
