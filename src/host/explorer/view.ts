@@ -38,6 +38,8 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
   const library: Library = createLibrary({ roots, isAlive });
   const drawing = new vscode.EventEmitter<Row[] | undefined>();
   let searched: Promise<void> | undefined;
+  let tellFirst = (): void => undefined;
+  const firstRows = new Promise<void>((resolve) => (tellFirst = resolve));
 
   function redraw(what: Redraw): void {
     if (what === 'all') drawing.fire(undefined);
@@ -48,6 +50,7 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
     for (let at = 0; at < suspects.length; at += CHUNK) {
       const findings: Findings = await library.look(suspects.slice(at, at + CHUNK));
       redraw(model.apply(findings));
+      if (model.entries().size > 0) tellFirst();
     }
   }
 
@@ -71,13 +74,18 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
     });
   }
 
-  const search = (): Promise<void> => (searched = searchAll());
+  function search(): Promise<void> {
+    searched = searchAll();
+    searched.catch(tell);
+    return searched;
+  }
   const ensured = (): Promise<void> => searched ?? search();
 
   const provider: vscode.TreeDataProvider<Row> = {
     onDidChangeTreeData: drawing.event,
     async getChildren(row) {
-      await ensured();
+      // An empty tree would say that there is nothing: the first rows are waited for, not all.
+      await Promise.race([ensured(), firstRows]);
       return row === undefined ? [...model.roots()] : [...model.children(row)];
     },
     getParent: (row) => model.parent(row),
@@ -138,7 +146,7 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
     },
     foldersChanged: (removed) => {
       for (const folder of removed) drop(folder);
-      if (searched !== undefined) void search().catch(tell);
+      if (searched !== undefined) void search();
     },
     running: () =>
       [...model.entries().values()].flatMap(({ item }): Suspect[] =>
