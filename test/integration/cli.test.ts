@@ -297,7 +297,10 @@ describe('a run and what comes after it', () => {
     );
     const plain = await run(['inspect', adapter]);
     assert.equal(plain.code, 0);
-    assert.match(plain.out, /^model\.layers\.1\.mlp\.down_proj +3 +[\d.]+ +\[3, 32\] +\[16, 3\] +144 +[\d.e-]+ +[\d.]+$/m);
+    assert.match(
+      plain.out,
+      /^model\.layers\.1\.mlp\.down_proj +3 +[\d.]+ +\[3, 32\] +\[16, 3\] +144 +[\d.e-]+ +[\d.]+$/m,
+    );
   });
 
   test('merge: verified, and the merged model is the adapter applied', async () => {
