@@ -178,7 +178,8 @@ export function createPanel(
     dispose() {
       following.dispose();
       restoring.dispose();
-      shown?.view.dispose();
+      // The page stays: a window that loads anew shows it again.
+      shown?.feed.away();
     },
   };
 }
