@@ -14,6 +14,8 @@ export function createHeaderView(send: Send): View {
   const state = make('span', { class: 'state' });
   const stop = button('Stop', 'primary', () => send({ type: 'stop' }));
   const again = button('Train Again', 'primary', () => send({ type: 'train' }));
+  const resume = button('Resume', 'secondary', () => send({ type: 'resume' }));
+  resume.title = 'Go on from the last checkpoint';
   const openFile = button('Run File', 'secondary', () => send({ type: 'openRunFile' }));
   const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
   stop.title = 'Finish the present step, write the adapter so far and end';
@@ -55,7 +57,7 @@ export function createHeaderView(send: Send): View {
       { class: 'title-row' },
       name,
       state,
-      make('div', { class: 'buttons' }, stop, again, openFile, showLog),
+      make('div', { class: 'buttons' }, stop, again, resume, openFile, showLog),
     ),
     subject,
     progress,
@@ -73,6 +75,8 @@ export function createHeaderView(send: Send): View {
       setShown(stop, going);
       setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');
       setShown(again, run.kind === 'finished' || run.kind === 'failed');
+      const unfinished = run.kind === 'failed' || (run.kind === 'finished' && run.result.reason === 'stopped');
+      setShown(resume, unfinished && model.checkpoint !== undefined);
       setShown(openFile, run.kind !== 'idle');
       const { started } = model;
       setText(

@@ -11,12 +11,13 @@ import type { Io } from './io.js';
 import { merge } from './merge.js';
 import { methods } from './methods.js';
 import { newRunFile } from './new.js';
+import { preview } from './preview.js';
 import { ProblemsError } from './runFile.js';
 import { train } from './train.js';
 import { unknownName } from './unknownName.js';
 
 /** In the order of a user's work. */
-export const COMMANDS: readonly Command[] = [newRunFile, train, evaluate, generate, inspect, merge, methods];
+export const COMMANDS: readonly Command[] = [newRunFile, preview, train, evaluate, generate, inspect, merge, methods];
 
 /**
  * Runs the command line. Problems are printed, never thrown.

@@ -29,17 +29,40 @@ export interface DataContext {
   readonly hub?: Omit<HubOptions, 'folder'>;
 }
 
+/** The rows of a run by split, and what became of each. */
+export interface LoadedSplits {
+  readonly train: Loaded;
+  readonly validation?: Loaded;
+  /** As in {@link Dataset}. */
+  readonly warnings: readonly Problem[];
+}
+
+/** {@link loadSplits}, as a run uses it. */
+export async function loadDataset(
+  options: DataOptions,
+  tokenizer: Tokenizer,
+  context: DataContext = {},
+): Promise<Dataset> {
+  const { train, validation, warnings } = await loadSplits(options, tokenizer, context);
+  return {
+    train: train.rows.map((row) => row.example),
+    validation: validation?.rows.map((row) => row.example) ?? [],
+    reports: { train: reportOf(train), ...(validation && { validation: reportOf(validation) }) },
+    warnings,
+  };
+}
+
 /**
  * Reads, formats, tokenizes and splits the data of a run. Examples keep the files' order; shuffling is the
  * batch plan's. Data sets of the hub are downloaded first. Throws the readers', formats' and hub's problems,
  * `data.unknown-option`, `data.two-validations`, `data.validation-split`, and `data.nothing-supervised` when no row is
  * left.
  */
-export async function loadDataset(
+export async function loadSplits(
   options: DataOptions,
   tokenizer: Tokenizer,
   context: DataContext = {},
-): Promise<Dataset> {
+): Promise<LoadedSplits> {
   checkOptions(options);
   const split = options.validation_split ?? 0;
   const hub = { ...context.hub, folder: context.folder ?? '.' };
@@ -58,9 +81,8 @@ export async function loadDataset(
     ({ train, validation } = splitRows(all, split, options.seed ?? context.seed ?? 0));
   }
   return {
-    train: train.rows.map((row) => row.example),
-    validation: validation?.rows.map((row) => row.example) ?? [],
-    reports: { train: report(train), ...(validation && { validation: report(validation) }) },
+    train,
+    ...(validation && { validation }),
     warnings: [
       ...dataWarnings(all, tokenizer),
       ...(options.validation !== undefined && validation ? dataWarnings(validation, tokenizer) : []),
@@ -90,7 +112,8 @@ function checkOptions(options: DataOptions): void {
   }
 }
 
-function report(loaded: Loaded): DataReport {
+/** What became of the rows, counted. */
+export function reportOf(loaded: Loaded): DataReport {
   const sum = (count: (example: Example) => number): number =>
     loaded.rows.reduce((total, { example }) => total + count(example), 0);
   return {

@@ -22,6 +22,8 @@ export interface Loaded {
   readonly broken: readonly (BrokenRow & { readonly file: string })[];
   readonly brokenCount: number;
   readonly unsupervised: number;
+  /** The first {@link LISTED_BROKEN} of them. */
+  readonly unsupervisedRows: readonly { readonly file: string; readonly line: number; readonly truncated: boolean }[];
   /** Of `unsupervised`, those that were cut. */
   readonly unsupervisedTruncated: number;
   /** End markers of other models that were replaced, and in how many rows. */
@@ -42,6 +44,7 @@ interface Counts extends Loaded {
   broken: (BrokenRow & { file: string })[];
   brokenCount: number;
   unsupervised: number;
+  unsupervisedRows: { file: string; line: number; truncated: boolean }[];
   unsupervisedTruncated: number;
   foreignEnds: Map<string, number>;
   endless: number;
@@ -49,7 +52,7 @@ interface Counts extends Loaded {
   ignoredColumns: string[];
 }
 
-/** Broken rows listed by line; the others are counted only. */
+/** Rows not used that are listed by line, of each kind; the others are counted only. */
 const LISTED_BROKEN = 20;
 
 /** Rows looked at to settle the format: enough to pass over a stray one. */
@@ -98,6 +101,7 @@ export function nothingCounted(files: readonly string[]): Counts {
     broken: [],
     brokenCount: 0,
     unsupervised: 0,
+    unsupervisedRows: [],
     unsupervisedTruncated: 0,
     foreignEnds: new Map(),
     endless: 0,
@@ -184,7 +188,9 @@ function addRow(
   if (result.status === 'broken') return { line, reason: result.reason };
   if (result.status === 'unsupervised') {
     counts.unsupervised++;
-    if (result.truncated) counts.unsupervisedTruncated++;
+    const { truncated } = result;
+    if (counts.unsupervisedRows.length < LISTED_BROKEN) counts.unsupervisedRows.push({ file, line, truncated });
+    if (truncated) counts.unsupervisedTruncated++;
     return undefined;
   }
   const { ids, supervised, truncated, foreignEnd, endless, emptyAnswer } = result;

@@ -79,6 +79,11 @@ export function isEarlyStop({ code }: Problem): boolean {
   return code === STOPPED_EARLY_CODE;
 }
 
+/** The folder of a run that told these events, once it has one. */
+export function runFolderOf(events: readonly RunEvent[]): string | undefined {
+  return events.find((event) => event.type === 'started')?.folder;
+}
+
 /** A run's state in a few words: `finished`, `training`, … */
 export function describeState(state: RunState): string {
   switch (state.kind) {
@@ -188,8 +193,9 @@ function howItEnded({ code, signal }: Ending): string {
 }
 
 function mendFor({ code, signal }: Ending): string {
-  // The kernel's out-of-memory killer sends SIGKILL; a shell reports the same as 128 + 9.
-  if (signal === 'SIGKILL' || code === 137) {
+  // The kernel's out-of-memory killer sends SIGKILL; a shell reports the same as 128 + 9. Of a process that another
+  // window started only its end is known.
+  if (signal === 'SIGKILL' || code === 137 || (code === null && signal === null)) {
     return 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
   }
   if (signal === 'SIGSEGV' || signal === 'SIGBUS' || signal === 'SIGILL') {

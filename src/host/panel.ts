@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import type { RunState } from '../engines/runState.js';
+import { runFolderOf } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
@@ -72,6 +73,11 @@ export function createPanel(
       case 'train': {
         const state = stateShown();
         if (state.kind !== 'idle') run('peftStudio.train', vscode.Uri.file(state.file));
+        break;
+      }
+      case 'resume': {
+        const folder = runFolderOf(past?.events ?? runs.events());
+        if (folder !== undefined) run('peftStudio.resume', vscode.Uri.file(folder));
         break;
       }
       case 'stop':

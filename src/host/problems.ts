@@ -1,8 +1,9 @@
 import * as vscode from 'vscode';
 import type { Problem } from '../common/problem.js';
 import { runName } from '../config/runName.js';
-import { wasStoppedEarly } from '../engines/runState.js';
+import { runFolderOf, wasStoppedEarly } from '../engines/runState.js';
 import type { RunState } from '../engines/runState.js';
+import type { RunEvent } from '../training/events.js';
 import { rangeOf, reveal, showPlace } from './places.js';
 import type { Runs } from './runs.js';
 import { sentences } from './sentences.js';
@@ -21,7 +22,7 @@ export function createProblems(runs: Runs, settle: Settle): vscode.Disposable {
     if (state.kind === 'failed') {
       for (const problem of [state.problem, ...state.others])
         mark(collection, problem, problem.severity ?? 'error');
-      settle(wasStoppedEarly(state) ? tellStoppedEarly(state) : tellFailed(state));
+      settle(wasStoppedEarly(state) ? tellStoppedEarly(state) : tellFailed(state, resumable(runs.events())));
     }
     if (state.kind === 'finished') settle(tellFinished(state));
   });
@@ -64,7 +65,15 @@ function isSame(one: vscode.Diagnostic, other: vscode.Diagnostic): boolean {
   return one.code === other.code && one.source === other.source && one.range.start.line === other.range.start.line;
 }
 
-async function tellFailed({ file, problem, others }: Extract<RunState, { kind: 'failed' }>): Promise<void> {
+/** The folder of a run that left a checkpoint. */
+function resumable(events: readonly RunEvent[]): string | undefined {
+  return events.some(({ type }) => type === 'checkpoint') ? runFolderOf(events) : undefined;
+}
+
+async function tellFailed(
+  { file, problem, others }: Extract<RunState, { kind: 'failed' }>,
+  resumes: string | undefined,
+): Promise<void> {
   const { where } = problem;
   const place = where
     ? ` (${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`})`
@@ -74,9 +83,13 @@ async function tellFailed({ file, problem, others }: Extract<RunState, { kind: '
   const more = others.length > 0 ? ` (And ${others.length} more: see Problems.)` : '';
   const chosen = await vscode.window.showErrorMessage(
     `${runName(file)} failed${place}: ${sentences(short)}${more}`,
+    ...(resumes === undefined ? [] : ['Resume']),
     ...(where ? ['Open File'] : []),
     'Show Log',
   );
+  if (chosen === 'Resume' && resumes !== undefined) {
+    await vscode.commands.executeCommand('peftStudio.resume', vscode.Uri.file(resumes));
+  }
   if (chosen === 'Open File' && where) await showPlace(where);
   if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
 }

@@ -26,6 +26,7 @@ export type FromPage =
   /** A tab came to the front and is drawn. */
   | { readonly type: 'tabShown'; readonly tab: PanelTab }
   | { readonly type: 'train' }
+  | { readonly type: 'resume' }
   | { readonly type: 'stop' }
   | { readonly type: 'showLog' }
   | { readonly type: 'openRunFile' }

@@ -1,5 +1,5 @@
-import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Node } from 'yaml';
+import { isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Document, Node } from 'yaml';
 import type { Place } from '../common/problem.js';
 import { RunFile } from '../config/schema.js';
 import { schemaAt } from './schemaAt.js';
@@ -10,6 +10,19 @@ import type { Cursor } from './runDocument.js';
 /** Stands for what is being typed while the text around it is read; letters that nobody writes. */
 const HERE = 'ꙮꙮꙮ';
 
+/** A cursor, and what the text says around it. */
+export interface LocatedCursor extends Cursor {
+  /** The keys of the mapping that the cursor's key is in, without that key. */
+  readonly siblings: readonly string[];
+  /** The `type` of the method that the cursor is in, as far as it is written. */
+  readonly methodType?: string;
+  /**
+   * `block`: lines and indentation. `flow`: within braces or brackets. `bare`: in such a text, where braces have yet to
+   * be opened before a key can stand.
+   */
+  readonly style: 'block' | 'flow' | 'bare';
+}
+
 /** Longer texts are files taken for run files by mistake; the checks say so. */
 const MAX_CHARACTERS = 200_000;
 
@@ -17,7 +30,7 @@ const MAX_CHARACTERS = 200_000;
  * What is being typed at an offset of a text that need not be whole: the word there is read as one unknown word, and
  * its place in the tree is where the cursor is. Undefined in comments, and where no key or value can stand.
  */
-export function cursorAt(text: string, file: string, offset: number): Cursor | undefined {
+export function cursorAt(text: string, file: string, offset: number): LocatedCursor | undefined {
   if (text.length > MAX_CHARACTERS) return undefined;
   const word = wordAt(text, offset);
   if (word === undefined) return undefined;
@@ -36,7 +49,40 @@ export function cursorAt(text: string, file: string, offset: number): Cursor | u
   const replaces: Place = { file, line: from.line, column: from.col, endLine: to.line, endColumn: to.col };
   const typed = text.slice(word.start, offset).replace(/^["']/, '');
   const whole = text.slice(word.start, word.end).replace(/^["']|["']$/g, '');
-  return { ...settled(found, whole), typed, replaces };
+  const here = settled(found, whole);
+  const isFlow = file.endsWith('.json') || flowAt(document, found.path);
+  const isBare = here.part === 'key' && found.part === 'value';
+  return {
+    ...here,
+    typed,
+    replaces,
+    siblings: isBare ? [] : keysAt(document, found.path.slice(0, -1)),
+    ...methodTypeOf(document, found.path),
+    style: !isFlow ? 'block' : isBare ? 'bare' : 'flow',
+  };
+}
+
+/** Whether what holds the value at a path is written in braces or brackets. */
+function flowAt(document: Document, path: ConfigPath): boolean {
+  const holder = path.length === 0 ? undefined : nodeIn(document, path.slice(0, -1));
+  return isCollection(holder) && holder.flow === true;
+}
+
+function keysAt(document: Document, path: ConfigPath): readonly string[] {
+  const node = nodeIn(document, path);
+  if (!isMap<Node, Node>(node)) return [];
+  return node.items.flatMap(({ key }) => (isScalar(key) && key.value !== HERE ? [String(key.value)] : []));
+}
+
+function methodTypeOf(document: Document, path: ConfigPath): Pick<LocatedCursor, 'methodType'> {
+  const [section, second] = path;
+  if (section !== 'method') return {};
+  const type = document.getIn([...path.slice(0, typeof second === 'number' ? 2 : 1), 'type']);
+  return typeof type === 'string' && type !== HERE ? { methodType: type } : {};
+}
+
+function nodeIn(document: Document, path: ConfigPath): unknown {
+  return path.length === 0 ? document.contents : document.getIn(path, true);
 }
 
 interface Found {

@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { formatBytes } from '../common/format.js';
+import { asValue } from '../config/asValue.js';
 import { nodeAt } from '../config/tree.js';
 import { DATA_EXTENSIONS } from '../data/readRows.js';
 import { columnsOf, firstRows } from './dataRows.js';
 import { isModelFolder } from './modelHub.js';
 import { writtenText } from './modelSource.js';
-import { asValue, pathAsWritten } from './modelText.js';
+import { pathAsWritten } from './modelText.js';
 import { walkFolders } from './modelWalk.js';
 import type { RunDocument, Suggestion } from './runDocument.js';
 

@@ -1,7 +1,7 @@
 import { boundedProblem, isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
+import { asValue } from '../config/asValue.js';
 import type { ConfigPath } from '../config/tree.js';
-import { asValue } from './modelText.js';
 import type { RunDocument } from './runDocument.js';
 
 /** A problem, and the key or value of the run file that it is about. */

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { formatBytes, formatCount } from '../common/format.js';
+import { asValue } from '../config/asValue.js';
 import { isModelFolder, cachedModels } from './modelHub.js';
 import { modelFacts } from './modelFacts.js';
-import { asValue, pathAsWritten } from './modelText.js';
+import { pathAsWritten } from './modelText.js';
 import { walkFolders } from './modelWalk.js';
 import { columnSuggestions, dataSuggestions } from './dataSuggestions.js';
 import { layerSuggestions, moduleSuggestions } from './patternsSuggestions.js';

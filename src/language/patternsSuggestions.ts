@@ -1,8 +1,9 @@
+import { asValue } from '../config/asValue.js';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
 import { modelOf } from './modelSource.js';
-import { asValue, code } from './modelText.js';
+import { code } from './modelText.js';
 import { describeModules, layerRanges, modulesByName } from './patternsNames.js';
 import type { NamedModules } from './patternsNames.js';
 import type { Cursor, RunDocument, Suggestion } from './runDocument.js';

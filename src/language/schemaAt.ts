@@ -20,6 +20,29 @@ export function schemaAt(path: ConfigPath, type?: string): TSchema | undefined {
   return path.reduce<TSchema | undefined>(under, RunFile);
 }
 
+/** The options that may stand below a path, by key: of a method those of its `type`; empty where no mapping may be. */
+export function optionsAt(path: ConfigPath, type?: string): Readonly<Record<string, TSchema>> {
+  if (path[0] === 'method' && path.length === 2) {
+    const method = METHODS.find((each) => each.type === type);
+    // Which options there are is known when the type is.
+    return method?.options.properties ?? { type: METHODS[0].options.properties.type };
+  }
+  const schema = path.length === 0 ? RunFile : schemaAt(path, type);
+  const members = schema !== undefined && KindGuard.IsUnion(schema) ? schema.anyOf : [schema];
+  return members.find((member) => member !== undefined && KindGuard.IsObject(member))?.['properties'] ?? {};
+}
+
+/** Whether a path is that of a method's `type`. */
+export function isMethodType(path: ConfigPath): boolean {
+  return path.length === 3 && path[0] === 'method' && path[2] === 'type';
+}
+
+/** An option as advice names it: `training.seed`, `lora.r`. */
+export function optionName(path: ConfigPath, type: string): string {
+  const [first, , ...option] = path;
+  return (first === 'method' && path.length > 2 ? [type, ...option] : path).join('.');
+}
+
 function under(schema: TSchema | undefined, step: string | number): TSchema | undefined {
   if (schema === undefined) return undefined;
   if (KindGuard.IsUnion(schema)) {

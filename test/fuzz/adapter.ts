@@ -1,8 +1,14 @@
+import { Value } from '@sinclair/typebox/value';
 import { attachAdapter } from '../../src/adapters/attachAdapter.js';
 import { inspectAdapter } from '../../src/adapters/inspect.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import type { Random } from '../../src/common/random.js';
+import { AdaLoraOptions } from '../../src/methods/adalora.js';
+import { FishMaskOptions } from '../../src/methods/fishMask.js';
 import type { LoraOptions } from '../../src/methods/lora.js';
+import type { Attached, Prepared } from '../../src/methods/method.js';
+import { PromptTuningOptions } from '../../src/methods/promptTuning.js';
+import { attachMethod } from '../../src/methods/registry.js';
 import { attachLora, fakeContext, randomValues, smallSites } from '../unit/methods/fakeModel.js';
 import { sameBits } from './checkTensors.js';
 import { checkProblems, writeInput } from './fuzz.js';
@@ -30,7 +36,7 @@ const SILENT = {
   use_dora: false,
 };
 
-const SEEDS: readonly Partial<LoraOptions>[] = [
+const LORA: readonly Partial<LoraOptions>[] = [
   { r: 2, target_modules: ['q_proj', 'v_proj'] },
   {
     r: 3,
@@ -42,6 +48,31 @@ const SEEDS: readonly Partial<LoraOptions>[] = [
   { r: 1, target_modules: 'all-linear', bias: 'all', modules_to_save: ['lm_head'], exclude_modules: ['v_proj'] },
   { r: 2, target_modules: ['embed_tokens', 'q_proj'], layers_to_transform: [0], layers_pattern: 'layers' },
 ];
+
+/** Places of numbers in two weights, as `prepare` finds them. */
+const PLACES: Prepared = new Map([
+  ['model.layers.0.q_proj.weight.indices', Int32Array.of(0, 7, 8, 47)],
+  ['model.layers.1.v_proj.weight.indices', Int32Array.of(31)],
+]);
+
+/** The methods whose adapters are changed, each with what PEFT writes beside its own keys. */
+function methods(): readonly (readonly [method: Attached, silent: object])[] {
+  const context = fakeContext(smallSites());
+  const adalora = Value.Parse(AdaLoraOptions, {
+    type: 'adalora',
+    init_r: 3,
+    target_r: 1,
+    target_modules: ['q_proj'],
+  });
+  const fish = Value.Parse(FishMaskOptions, { type: 'fish_mask', target_modules: ['q_proj', 'v_proj'] });
+  const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 });
+  return [
+    ...LORA.map((options) => [attachLora(options), SILENT] as const),
+    [attachMethod(adalora, context), {}],
+    [attachMethod(fish, { ...context, prepared: PLACES }), {}],
+    [attachMethod(prompt, context), {}],
+  ];
+}
 
 const WORDS = {
   keys: [
@@ -73,6 +104,9 @@ const WORDS = {
       '"lora"',
       '"IA3"',
       '"ADALORA"',
+      '"FISH_MASK"',
+      '"PROMPT_TUNING"',
+      '"I32"',
       '"all"',
       '"lora_only"',
     ],
@@ -123,14 +157,14 @@ export const adapter: FuzzTarget = {
   name: 'adapter',
   seeds: () =>
     Promise.resolve(
-      SEEDS.map((options): FuzzInput => {
-        const method = attachLora(options);
+      methods().map(([method, silent]): FuzzInput => {
         const saved = method.save(randomValues(method));
-        if (saved.kind !== 'adapter') throw new Error('LoRA saves an adapter');
+        if (saved.kind !== 'adapter') throw new Error(`${method.type} saves no adapter`);
         const lines = saved.tensors.map(({ name, shape }) => [name, 'F32', shape] as const);
+        const places = (saved.indices ?? []).map(({ name, data }) => [name, 'I32', [data.length]] as const);
         return new Map([
-          [CONFIG, Buffer.from(JSON.stringify({ ...SILENT, ...saved.config }))],
-          [WEIGHTS, floatFile(lines)],
+          [CONFIG, Buffer.from(JSON.stringify({ ...silent, ...saved.config }))],
+          [WEIGHTS, floatFile([...lines, ...places])],
         ]);
       }),
     ),
@@ -151,13 +185,18 @@ export const adapter: FuzzTarget = {
     const { method, values, warnings } = await attachAdapter(opened, fakeContext(smallSites()));
     checkProblems(warnings, sandbox);
     const saved = method.save(values);
-    if (saved.kind !== 'adapter') broken('an adapter became a model');
-    else {
-      for (const { name, shape, data } of saved.tensors) {
-        const length = shape.reduce((a, b) => a * b, 1);
-        if (data.length !== length) broken(`${name} of [${shape.join()}] has ${data.length} numbers`);
-        if (!sameBits(data, await opened.read(name))) broken(`${name} changed by loading and saving`);
-      }
+    if (saved.kind !== 'adapter') return broken('an adapter became a model');
+    for (const { name, shape, data } of saved.tensors) {
+      const length = shape.reduce((a, b) => a * b, 1);
+      if (data.length !== length) broken(`${name} of [${shape.join()}] has ${data.length} numbers`);
+      // AdaLoRA leaves out what λ = 0 makes nothing.
+      const kept = method.type === 'adalora' || sameBits(data, await opened.read(name));
+      if (!kept) broken(`${name} changed by loading and saving`);
+    }
+    for (const { name, data } of saved.indices ?? []) {
+      const places = await opened.readIndices(name);
+      if (data.length !== places.length || data.some((place, at) => place !== places[at]))
+        broken(`${name} changed by loading and saving`);
     }
   },
 };

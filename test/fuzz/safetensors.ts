@@ -162,13 +162,20 @@ export function tensorFile(tensors: readonly TensorLine[]): Uint8Array {
   return withHeader(jsonBytes({ __metadata__: { format: 'pt' }, ...Object.fromEntries(header) }), data);
 }
 
-/** {@link tensorFile} whose bytes are small float32 numbers. */
+/** {@link tensorFile} of small float32 numbers, and of whole ones that rise from 0 in each tensor of type I32. */
 export function floatFile(tensors: readonly TensorLine[]): Uint8Array {
   const file = tensorFile(tensors);
   const start = 8 + Number(Buffer.from(file).readBigUInt64LE(0));
-  const count = (file.length - start) / 4;
-  const numbers = Float32Array.from({ length: count }, (_, i) => ((i % 13) - 6) / 8);
-  return Buffer.concat([file.subarray(0, start), new Uint8Array(numbers.buffer)]);
+  let count = 0;
+  const parts = tensors.map(([, dtype, shape]) => {
+    const from = count;
+    const length = shape.reduce((a, b) => a * b, 1);
+    count += length;
+    return dtype === 'I32'
+      ? Int32Array.from({ length }, (_, i) => i)
+      : Float32Array.from({ length }, (_, i) => (((from + i) % 13) - 6) / 8);
+  });
+  return Buffer.concat([file.subarray(0, start), ...parts.map(({ buffer }) => new Uint8Array(buffer))]);
 }
 
 /** Changes the header by its meaning, or the bytes. */

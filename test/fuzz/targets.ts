@@ -1,6 +1,7 @@
 import { adapter } from './adapter.js';
 import { gguf } from './gguf.js';
 import { csv, json, jsonl } from './rows.js';
+import { parquet } from './parquet.js';
 import { runFile } from './runFile.js';
 import { safetensors } from './safetensors.js';
 import type { FuzzTarget } from './target.js';
@@ -15,6 +16,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   jsonl,
   json,
   csv,
+  parquet,
   runFile,
   template,
   adapter,
