@@ -6,6 +6,7 @@ import { createHistory } from './history.js';
 import { liveFolder, livePlaces, removeEntry, writeEntry } from './liveEntry.js';
 import type { LiveEntry } from './liveEntry.js';
 import { eachLine } from './liveLines.js';
+import { pastCurves } from './pastCurves.js';
 
 /** What the worker's socket tells beside events, as lines of JSON: first who it is, last how it ended. */
 export type LiveNote =
@@ -19,7 +20,7 @@ const LINGER_MS = 30_000;
 
 /**
  * Serves a run at its entry's socket: whoever connects gets what was told so far and then what is told. Clients come
- * and go without effect on the run.
+ * and go without effect on the run. Of a run that is resumed they get the curves from its first step on.
  */
 export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs = LINGER_MS): Promise<Channel> {
   const folder = await liveFolder();
@@ -48,20 +49,24 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
   });
   await writeEntry(folder, present);
 
+  function tellAll(event: RunEvent): void {
+    history.add(event);
+    if (clients.size === 0) return;
+    const text = line(event);
+    for (const client of clients) {
+      if (client.writableLength > MOST_UNREAD_BYTES) client.destroy();
+      else client.write(text);
+    }
+  }
+
   return {
     send(event) {
-      history.add(event);
-      if (event.type === 'started') {
-        present = { ...present, runFolder: event.folder };
-        // A window that looks for it a moment too early looks again.
-        void writeEntry(folder, present).catch(() => undefined);
-      }
-      if (clients.size === 0) return;
-      const text = line(event);
-      for (const client of clients) {
-        if (client.writableLength > MOST_UNREAD_BYTES) client.destroy();
-        else client.write(text);
-      }
+      tellAll(event);
+      if (event.type !== 'started') return;
+      if (event.resumedFrom !== undefined) pastCurves(event.folder, event.resumedFrom).forEach(tellAll);
+      present = { ...present, runFolder: event.folder };
+      // A window that looks for it a moment too early looks again.
+      void writeEntry(folder, present).catch(() => undefined);
     },
     async close(code) {
       if (clients.size === 0) {

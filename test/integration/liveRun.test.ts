@@ -145,6 +145,11 @@ test('a worker that is killed is told as gone, with the checkpoint to go on from
   assert.equal(ended.result.steps, 12);
   const goesOn = second.events().find((event) => event.type === 'started');
   assert.ok(goesOn?.type === 'started' && goesOn.resumedFrom! >= 2);
+  // The curve is that of the whole run.
+  assert.deepEqual(
+    steps(second.events()),
+    Array.from({ length: 12 }, (_, at) => at + 1),
+  );
 });
 
 test('a run that fails at once says why, also to one that comes later; what it printed is kept for the end', async () => {
