@@ -23,7 +23,8 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
   const { options, warnings } = adapter.format.options(adapter.config, configFile);
   const prepared = await adapter.format.prepared?.(adapter);
   const found = { ...context, idlePatterns: 'warning' as const, ...(prepared === undefined ? {} : { prepared }) };
-  const method = inFile(configFile, () => attachMethod(options, found));
+  // What was prepared lies in the weights: the config has no part in it any more.
+  const method = inFile(prepared === undefined ? configFile : weightsFile, () => attachMethod(options, found));
   const loaded = method.load(await adapter.loadTensors(), weightsFile);
   for (const [name, values] of loaded.values) {
     const at = values.findIndex((value) => !Number.isFinite(value));

@@ -1,3 +1,4 @@
+import { boundedProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
@@ -75,6 +76,6 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     whole,
     trainable: [...modules, ...whole].reduce((sum, each) => sum + each.trainable, 0),
     tensors: adapter.tensors.size,
-    problems,
+    problems: problems.map(boundedProblem),
   };
 }

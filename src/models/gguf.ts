@@ -87,7 +87,7 @@ interface Cursor {
 
 function makeCursor(descriptor: number, file: string): Cursor {
   const { size } = fstatSync(descriptor);
-  let window = new Uint8Array(1 << 20);
+  let window = new Uint8Array(Math.min(1 << 20, size));
   let windowStart = 0;
   let windowLength = 0;
   let position = 0;

@@ -131,7 +131,7 @@ function mostMilliseconds(input: FuzzInput): number {
 function wrongProblem(problem: Problem, { folder }: Sandbox, stack = ''): string | undefined {
   const text = describeProblem(problem);
   const told = `: ${problem.code}: ${text.slice(0, 500)}\n${stack.slice(-3000)}`;
-  if (!/^[a-z]+(\.[a-z0-9-]+)+$/.test(problem.code)) return `a code of another form${told}`;
+  if (!/^[a-z-]+(\.[a-z0-9-]+)+$/.test(problem.code)) return `a code of another form${told}`;
   if (!text.includes(folder)) return `the problem does not name the file${told}`;
   if (text.length > MAX_MESSAGE) return `a message of ${text.length} characters${told}`;
   return undefined;

@@ -100,6 +100,14 @@ test('what does not belong together is reported, not thrown', async () => {
   assert.deepEqual([dora.modules.length, dora.r, dora.alpha], [14, 4, 8]);
 });
 
+test('names out of the file are cut to what can be shown', async () => {
+  const long = await inspectChanged(({ tensors }) => {
+    tensors[0] = { ...tensors[0]!, name: `base_model.model.${'x'.repeat(20_000)}.lora_A.weight` };
+  });
+  assert.ok(codes(long).includes('adapter.missing-pair'));
+  for (const { message } of long.problems) assert.ok(message.length < 3000, `${message.length} characters`);
+});
+
 test('a pattern that is no expression is refused with the file that holds it', async () => {
   const broken = inspectChanged((parts) => {
     parts.config = { ...parts.config, rank_pattern: { '(': 2 } };

@@ -171,7 +171,7 @@ test('places that are damaged are told', async () => {
     'beyond',
     Int32Array.from(first!.data, (place) => place + 1e6),
   );
-  await assert.rejects(attachAdapter(opened, beyond), problem('fish-mask.indices', 'adapter_config.json'));
+  await assert.rejects(attachAdapter(opened, beyond), problem('fish-mask.indices', 'adapter_model.safetensors'));
   const twice = await changed(
     'twice',
     Int32Array.from(first!.data, () => first!.data[0]!),
