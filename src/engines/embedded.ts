@@ -26,6 +26,7 @@ import {
   attachMethods,
   checkHeldOut,
   checkMethods,
+  checkSchedules,
   checkTokenIds,
   openModel,
   parameterCount,
@@ -64,8 +65,10 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     packing: config.data.packing ?? false,
     maxLength: config.data.max_length ?? DEFAULT_MAX_LENGTH,
   };
-  // A wrong target leaves no folder behind; methods that prepare attach below, when the data have been gone through.
+  const totalSteps = plannedSteps(plan);
+  // A wrong target leaves no folder behind, nor does a schedule that does not fit; methods that prepare attach below, when the data have been gone through.
   checkMethods(config.method, opened.context);
+  checkSchedules(config.method, totalSteps, run.file);
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   const emit = (event: RunEvent): void => {
     if (event.type !== 'progress') folder.record(event);
@@ -80,7 +83,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     folder: folder.path,
     model: config.model,
     method: config.method.map(({ type }) => type).join(' + '),
-    totalSteps: plannedSteps(plan),
+    totalSteps,
     seed: config.training.seed,
     ...(resume === undefined ? {} : { resumedFrom: resume.step }),
   });

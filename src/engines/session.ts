@@ -3,6 +3,7 @@ import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig, TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
+import { scheduleProblem } from '../methods/adaloraBudget.js';
 import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
 import { checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -94,6 +95,17 @@ export function checkMethods(configs: readonly MethodConfig[], context: AttachCo
   for (const [index, config] of configs.entries()) {
     const own = contextOf(context, index, methods);
     if (!checkPrepared(config, own)) methods.push(attachMethod(config, own));
+  }
+}
+
+/**
+ * AdaLoRA's budget has to fall within the run.
+ * @throws ProblemError `adalora.schedule`
+ */
+export function checkSchedules(configs: readonly MethodConfig[], totalSteps: number, file: string): void {
+  for (const config of configs) {
+    const problem = config.type === 'adalora' ? scheduleProblem(totalSteps, config) : undefined;
+    if (problem !== undefined) fail({ ...problem, where: { file } });
   }
 }
 

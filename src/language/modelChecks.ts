@@ -2,6 +2,7 @@ import type { Problem } from '../common/problem.js';
 import type { MethodConfig } from '../config/schema.js';
 import { listWords } from '../config/shape.js';
 import { nodeAt } from '../config/tree.js';
+import { scheduleProblem } from '../methods/adaloraBudget.js';
 import type { MethodInfo } from '../methods/info.js';
 import { METHODS } from '../methods/registry.js';
 import { dataFindings, namedFiles } from './dataChecks.js';
@@ -130,15 +131,9 @@ async function scheduleFindings(
   const { gradient_accumulation_steps: accumulation, per_device_train_batch_size: batch } = training;
   const perEpoch = Math.ceil(Math.ceil(rows / batch) / accumulation);
   const steps = training.max_steps ?? Math.max(1, Math.ceil(perEpoch * training.num_train_epochs));
-  const { tinit, tfinal } = config;
-  if (tinit + tfinal < steps) return [];
-  const problem: Problem = {
-    code: 'adalora.schedule',
-    message: `a run of ${training.max_steps === undefined ? 'at most ' : ''}${steps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`,
-    expected: 'tinit + tfinal below the number of steps',
-    mend: 'Lower tinit or tfinal of the method, or train for more steps.',
-  };
-  return [{ problem, path: ['method', index, tfinal > tinit ? 'tfinal' : 'tinit'] }];
+  const problem = scheduleProblem(steps, config, training.max_steps === undefined);
+  if (problem === undefined) return [];
+  return [{ problem, path: ['method', index, config.tfinal > config.tinit ? 'tfinal' : 'tinit'] }];
 }
 
 /** How many rows the training files have, where all of them were read to their end. */

@@ -87,9 +87,6 @@ const RANK_EPSILON = 1e-5;
 /** Deviation of P and Q at the start, as in PEFT. */
 const START_DEVIATION = 0.02;
 
-/** Ranks are told after allocations, about this often per run: each time is a line per module in the run's record. */
-const MAX_REPORTS = 100;
-
 /**
  * AdaLoRA (Zhang et al. 2023): y = W x + s·P·diag(λ)·Q·dropout(x) (eq. 3), s = lora_alpha / (init_r + 10⁻⁵) whatever the
  * rank becomes, W frozen; P and Q are kept near orthogonal (eq. 4), and λ of triplets that matter least becomes 0, by a
@@ -217,12 +214,8 @@ function attached(
         [scoring.name]: feed(now.scores ? 1 : 0),
       };
     },
-    reportsAfter(at) {
-      const last = at.totalSteps - options.tfinal;
-      if (!allocated(at).allocates || at.step > last) return false;
-      const part = (step: number): number => Math.floor((step * MAX_REPORTS) / at.totalSteps);
-      return at.step === last || part(at.step) > part(at.step - options.deltaT);
-    },
+    // After the last allocation ranks stay.
+    reportsAfter: (at) => allocated(at).allocates && at.step <= at.totalSteps - options.tfinal,
     report: (values) =>
       triplets.map((each) => ({
         path: each.pair.site.path,

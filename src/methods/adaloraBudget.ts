@@ -1,4 +1,5 @@
 import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import type { StepPlace } from './method.js';
 
 /** When AdaLoRA prunes, in HF PEFT's names; steps count from 1. */
@@ -38,14 +39,8 @@ export function allocation(
 ): Allocation {
   const { tinit, tfinal, deltaT } = schedule;
   const last = totalSteps - tfinal;
-  if (tinit >= last) {
-    fail({
-      code: 'adalora.schedule',
-      message: `a run of ${totalSteps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`,
-      expected: 'tinit + tfinal below the number of steps',
-      mend: 'Lower tinit or tfinal of the method, or train for more steps.',
-    });
-  }
+  const problem = scheduleProblem(totalSteps, schedule);
+  if (problem !== undefined) fail(problem);
   if (step <= tinit) return { budget: initial, allocates: false, scores: true };
   if (step >= last) return { budget: target, allocates: true, scores: false };
   const left = 1 - (step - tinit) / (last - tinit);
@@ -53,5 +48,24 @@ export function allocation(
     budget: Math.trunc((initial - target) * left ** 3 + target),
     allocates: step % deltaT === 0,
     scores: true,
+  };
+}
+
+/**
+ * What is wrong with a schedule in a run of so many steps: `adalora.schedule` where it leaves none to prune in.
+ *
+ * @param atMost the run may have fewer steps
+ */
+export function scheduleProblem(
+  totalSteps: number,
+  { tinit, tfinal }: Pick<BudgetSchedule, 'tinit' | 'tfinal'>,
+  atMost = false,
+): Problem | undefined {
+  if (tinit + tfinal < totalSteps) return undefined;
+  return {
+    code: 'adalora.schedule',
+    message: `a run of ${atMost ? 'at most ' : ''}${totalSteps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`,
+    expected: 'tinit + tfinal below the number of steps',
+    mend: 'Lower tinit or tfinal of the method, or train for more steps.',
   };
 }

@@ -191,12 +191,21 @@ test('a run that fails says so in its record and writes no adapter', async () =>
   assert.ok(!events.some(({ type }) => type === 'finished'));
 });
 
-test('what cannot begin leaves no folder: wrong targets, output under a file', async () => {
+test('what cannot begin leaves no folder: wrong targets and schedules, output under a file', async () => {
   const wrong = await makeRun(nextFolder(), model, { method: { type: 'lora', target_modules: ['c_attn'] } });
   const { error, events } = await emitted(wrong);
   assert.ok(problem('targets.no-match', "'c_attn'")(error));
   assert.deepEqual(events, []);
   assert.deepEqual(await names(path.join(wrong.folder, 'runs')), []);
+
+  const long = await makeRun(nextFolder(), model, {
+    method: { type: 'adalora', tinit: 3, tfinal: 2 },
+    training: { max_steps: 5 },
+  });
+  const refused = await emitted(long);
+  assert.ok(problem('adalora.schedule', 'small.peft.yaml', '5 steps')(refused.error));
+  assert.deepEqual(refused.events, []);
+  assert.deepEqual(await names(path.join(long.folder, 'runs')), []);
 
   const blocked = await makeRun(nextFolder(), model, { output: { dir: 'taken/runs' } });
   await writeFile(path.join(blocked.folder, 'taken'), 'a file');

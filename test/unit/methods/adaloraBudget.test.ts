@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
-import { allocation } from '../../../src/methods/adaloraBudget.js';
+import { allocation, scheduleProblem } from '../../../src/methods/adaloraBudget.js';
 
 const SCHEDULE = { tinit: 500, tfinal: 1500, deltaT: 10 };
 const at = (step: number) => allocation(SCHEDULE, 120, 80, { step, totalSteps: 3000 });
@@ -32,4 +32,13 @@ test('a run with no step to prune in is refused', () => {
     () => allocation({ tinit: 6, tfinal: 6, deltaT: 1 }, 10, 5, { step: 1, totalSteps: 12 }),
     (error) => error instanceof ProblemError && error.problem.code === 'adalora.schedule',
   );
+});
+
+test('a schedule fits where one step is left between its ends', () => {
+  assert.equal(scheduleProblem(13, { tinit: 6, tfinal: 6 }), undefined);
+  assert.match(
+    scheduleProblem(12, { tinit: 6, tfinal: 6 })!.message,
+    /^a run of 12 steps .* tinit is 6, tfinal is 6$/,
+  );
+  assert.match(scheduleProblem(5, { tinit: 0, tfinal: 9 }, true)!.message, /^a run of at most 5 steps/);
 });
