@@ -1,4 +1,4 @@
-// Bundles the extension, what it knows of run files (loaded when one is opened), the worker, the command line and the panel's page into dist/:
+// Bundles the extension, what it knows of run files (loaded when one is opened), the worker, the command line and the pages of the editor into dist/:
 // `node build.mjs [--production] [--watch]`.
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -52,7 +52,7 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: ['webview/panel.ts', 'webview/panel.css'],
+    entryPoints: ['webview/panel.ts', 'webview/panel.css', 'webview/preview.ts', 'webview/preview.css'],
     outdir: 'dist/webview',
     platform: 'browser',
     target: 'es2022',

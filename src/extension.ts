@@ -9,6 +9,7 @@ import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
 import { createPanel } from './host/panel.js';
 import type { Panel } from './host/panel.js';
+import { registerPreviewData } from './host/previewData.js';
 import { createProblems } from './host/problems.js';
 import { createRuns } from './host/runs.js';
 import type { Runs } from './host/runs.js';
@@ -47,6 +48,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerCommands(runs, panel, output),
     registerTasks(runs),
     registerLanguage(languageLoader(context.extensionUri), output, () => setting('peftStudio.modelFolders')),
+    registerPreviewData(context.extensionUri, jobs, output, settle),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,
   );

@@ -1,9 +1,11 @@
 import {
+  Checkbox,
   DataGrid,
   Dropdown,
   Panels,
   provideVSCodeDesignSystem,
   vsCodeButton,
+  vsCodeCheckbox,
   vsCodeDataGrid,
   vsCodeDataGridCell,
   vsCodeDataGridRow,
@@ -19,6 +21,7 @@ import { make } from './dom.js';
 export function registerToolkit(): void {
   provideVSCodeDesignSystem().register(
     vsCodeButton(),
+    vsCodeCheckbox(),
     vsCodeDataGrid(),
     vsCodeDataGridCell(),
     vsCodeDataGridRow(),
@@ -78,6 +81,27 @@ export function makeDropdown(
           make('vscode-option', key === chosen ? { value: key, selected: '' } : { value: key }, title),
         ),
       );
+    },
+  };
+}
+
+/** A box to tick, with its label; `tick` sets it without calling back. */
+export function makeCheckbox(
+  label: string,
+  onChange: (ticked: boolean) => void,
+): { readonly element: HTMLElement; tick(ticked: boolean): void } {
+  const element = make('vscode-checkbox', {}, label);
+  let told = false;
+  element.addEventListener('change', () => {
+    if (!(element instanceof Checkbox) || element.checked === told) return;
+    told = element.checked;
+    onChange(told);
+  });
+  return {
+    element,
+    tick(ticked) {
+      told = ticked;
+      if (element instanceof Checkbox) element.checked = ticked;
     },
   };
 }

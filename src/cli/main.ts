@@ -17,7 +17,16 @@ import { train } from './train.js';
 import { unknownName } from './unknownName.js';
 
 /** In the order of a user's work. */
-export const COMMANDS: readonly Command[] = [newRunFile, preview, train, evaluate, generate, inspect, merge, methods];
+export const COMMANDS: readonly Command[] = [
+  newRunFile,
+  preview,
+  train,
+  evaluate,
+  generate,
+  inspect,
+  merge,
+  methods,
+];
 
 /**
  * Runs the command line. Problems are printed, never thrown.

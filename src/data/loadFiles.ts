@@ -23,7 +23,11 @@ export interface Loaded {
   readonly brokenCount: number;
   readonly unsupervised: number;
   /** The first {@link LISTED_BROKEN} of them. */
-  readonly unsupervisedRows: readonly { readonly file: string; readonly line: number; readonly truncated: boolean }[];
+  readonly unsupervisedRows: readonly {
+    readonly file: string;
+    readonly line: number;
+    readonly truncated: boolean;
+  }[];
   /** Of `unsupervised`, those that were cut. */
   readonly unsupervisedTruncated: number;
   /** End markers of other models that were replaced, and in how many rows. */

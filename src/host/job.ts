@@ -13,10 +13,14 @@ export interface Job {
   readonly args: readonly string[];
   /** Where relative paths start. */
   readonly cwd?: string;
+  /** Ends it from outside, as its Cancel button does. */
+  readonly signal?: AbortSignal;
   /** For the command's standard input. */
   readonly input?: string;
   /** Called for each line printed beside the result, warnings among them; they are in the log already. */
   readonly print?: (line: string) => void;
+  /** Told why it failed, instead of a message: where a page of its own shows it. Progress is then in the status bar. */
+  readonly onFailure?: (problem: Problem) => void;
 }
 
 /** Runs heavy work in processes of their own. */
@@ -32,10 +36,14 @@ export interface Jobs {
 export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputChannel): Jobs {
   const cli = vscode.Uri.joinPath(extensionUri, 'dist', 'cli.js').fsPath;
   return {
-    async run({ title, args, cwd, input, print }) {
+    async run({ title, args, cwd, input, print, onFailure, signal }) {
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
-        { location: vscode.ProgressLocation.Notification, title, cancellable: true },
+        {
+          location: onFailure ? vscode.ProgressLocation.Window : vscode.ProgressLocation.Notification,
+          title,
+          cancellable: true,
+        },
         async (report, token) => {
           const abort = new AbortController();
           const cancelling = token.onCancellationRequested(() => {
@@ -50,7 +58,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
               args,
               cwd,
               input,
-              signal: abort.signal,
+              signal: signal ? AbortSignal.any([abort.signal, signal]) : abort.signal,
               onProgress({ activity, done, total }) {
                 // Each activity counts from its own beginning; the bar only grows.
                 const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;
@@ -81,7 +89,8 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
           for (const problem of [outcome.problem, ...outcome.others]) {
             output.error(`${problem.code}: ${describeProblem(problem)}`);
           }
-          void tell(title, outcome.problem, outcome.others.length);
+          if (onFailure) onFailure(outcome.problem);
+          else void tell(title, outcome.problem, outcome.others.length);
           return undefined;
       }
     },

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import type { RunState } from '../engines/runState.js';
@@ -6,6 +5,7 @@ import { runFolderOf } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
 import { createPageFeed } from './pageFeed.js';
 import type { PageFeed } from './pageFeed.js';
+import { pageHtml, pageOptions } from './pageHtml.js';
 import { reveal, showPlace } from './places.js';
 import type { FromPage, PanelTab, ToPage } from './protocol.js';
 import type { Runs } from './runs.js';
@@ -130,21 +130,16 @@ export function createPanel(
     openView();
   }
 
-  const pageOptions: vscode.WebviewOptions = {
-    enableScripts: true,
-    localResourceRoots: [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')],
-  };
-
   function openView(): void {
     const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
-    fill(vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(stateShown()), column, pageOptions));
+    fill(vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(stateShown()), column, pageOptions(extensionUri)));
   }
 
   // A window that loads anew keeps its panel; the run, if one goes on, is found again.
   const restoring = vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {
     deserializeWebviewPanel(view) {
       shown?.view.dispose();
-      view.webview.options = pageOptions;
+      view.webview.options = pageOptions(extensionUri);
       view.title = titleOf(stateShown());
       fill(view);
       return Promise.resolve();
@@ -169,7 +164,7 @@ export function createPanel(
       feed.away();
       shown = undefined;
     });
-    view.webview.html = html(view.webview, extensionUri);
+    view.webview.html = pageHtml(view.webview, extensionUri, 'panel');
   }
 
   return {
@@ -192,27 +187,4 @@ export function createPanel(
 
 function titleOf(state: RunState): string {
   return state.kind === 'idle' ? 'PEFT Studio' : `PEFT: ${runName(state.file)}`;
-}
-
-function html(webview: vscode.Webview, extensionUri: vscode.Uri): string {
-  const nonce = randomBytes(16).toString('base64url');
-  // The toolkit looks for it: with a style of its own it tries out whether the browser knows :focus-visible.
-  const styleNonce = randomBytes(16).toString('base64url');
-  const file = (name: string): string =>
-    webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', 'webview', name)).toString();
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource} 'nonce-${styleNonce}'; script-src 'nonce-${nonce}';">
-<meta property="csp-nonce" content="${styleNonce}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="${file('panel.css')}">
-<title>PEFT Studio</title>
-</head>
-<body>
-<main id="panel"></main>
-<script type="module" nonce="${nonce}" src="${file('panel.js')}"></script>
-</body>
-</html>`;
 }

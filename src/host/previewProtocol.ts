@@ -1,0 +1,18 @@
+import type { Place } from '../common/problem.js';
+import type { DataPreview } from '../engines/previewData.js';
+
+/** What the editor sends to the page of a data preview. Nothing is sent before the page said `ready`. */
+export type ToPreview =
+  | { readonly type: 'reading' }
+  | { readonly type: 'preview'; readonly preview: DataPreview }
+  /** Why there is none; what was shown before stays. */
+  | { readonly type: 'failed'; readonly message: string };
+
+/** What the page sends to the editor. */
+export type FromPreview =
+  | { readonly type: 'ready' }
+  | { readonly type: 'again' }
+  /** A preview is drawn: the number of its samples. */
+  | { readonly type: 'drawn'; readonly samples: number }
+  | { readonly type: 'openPlace'; readonly place: Place }
+  | { readonly type: 'pageError'; readonly message: string };

@@ -1,0 +1,92 @@
+import { fileName } from '../src/common/fileName.js';
+import { formatCount } from '../src/common/format.js';
+import type { PreviewSample } from '../src/engines/previewData.js';
+import { make, setText } from './dom.js';
+import { describeToken, drawnText } from './previewModel.js';
+
+/** One sample, each token an element; what the mouse or the arrow keys point at is told below. */
+export function createSampleView(): { readonly element: HTMLElement; draw(sample?: PreviewSample): void } {
+  const caption = make('figcaption', {});
+  const text = make('pre', { class: 'tokens', role: 'listbox', 'aria-label': 'Tokens of the sample' });
+  const readout = make('p', { class: 'readout', role: 'status' });
+  const element = make('figure', {}, caption, text, readout);
+  let shown: PreviewSample | undefined;
+  let pointed = 0;
+
+  function point(at: number, focus: boolean): void {
+    const token = shown?.tokens[at];
+    if (token === undefined) return;
+    tokenAt(pointed)?.setAttribute('tabindex', '-1');
+    pointed = at;
+    const now = tokenAt(at);
+    now?.setAttribute('tabindex', '0');
+    if (focus) now?.focus();
+    setText(readout, describeToken(token, at));
+  }
+
+  function tokenAt(at: number): HTMLElement | undefined {
+    const child = text.children[at];
+    return child instanceof HTMLElement ? child : undefined;
+  }
+
+  function indexOf(target: EventTarget | null): number | undefined {
+    const at = target instanceof HTMLElement ? target.dataset['at'] : undefined;
+    return at === undefined ? undefined : Number(at);
+  }
+
+  text.addEventListener('mouseover', ({ target }) => {
+    const at = indexOf(target);
+    if (at !== undefined) point(at, false);
+  });
+  text.addEventListener('focusin', ({ target }) => {
+    const at = indexOf(target);
+    if (at !== undefined) point(at, false);
+  });
+  text.addEventListener('keydown', (event) => {
+    const last = (shown?.tokens.length ?? 0) - 1;
+    const steps: Readonly<Record<string, number>> = {
+      ArrowLeft: pointed - 1,
+      ArrowRight: pointed + 1,
+      Home: 0,
+      End: last,
+    };
+    const to = steps[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    point(Math.max(0, Math.min(to, last)), true);
+  });
+
+  return {
+    element,
+    draw(sample) {
+      element.hidden = sample === undefined;
+      if (sample === shown || sample === undefined) return;
+      shown = sample;
+      pointed = 0;
+      const { number, file, line, length, supervised, truncated, tokens } = sample;
+      const cut = truncated ? ', cut at its end' : '';
+      setText(
+        caption,
+        `Row ${formatCount(number)} (${fileName(file)}, line ${line}): ${formatCount(length)} tokens${cut}, ${formatCount(supervised)} supervised`,
+      );
+      text.replaceChildren(
+        ...tokens.map((token, at) =>
+          make(
+            'span',
+            {
+              class: `token ${token.supervised ? 'supervised' : 'masked'}${token.special === true ? ' special' : ''}`,
+              role: 'option',
+              'data-at': String(at),
+              tabindex: at === 0 ? '0' : '-1',
+              title: describeToken(token, at),
+            },
+            drawnText(token.text),
+          ),
+        ),
+        ...(length > tokens.length ? [`… and ${formatCount(length - tokens.length)} tokens more`] : []),
+        ...(truncated ? [make('span', { class: 'cut' }, ' ✂ cut here')] : []),
+      );
+      setText(readout, 'Point at a token, or go along them with the arrow keys.');
+    },
+  };
+}
