@@ -3,10 +3,11 @@ import type { TObject, TSchema } from '@sinclair/typebox';
 import { nearestName } from '../common/nearest.js';
 import { isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
+import { asValue } from './asValue.js';
 import { choiceWords, describeSchema, describeShape, listWords, shapeOf } from './shape.js';
 import type { Range, Shape } from './shape.js';
 import { describeNode, entryOf, pathText, shorten } from './tree.js';
-import type { ConfigNode, ConfigPath, MapNode, ScalarNode } from './tree.js';
+import type { ConfigNode, ConfigPath, Entry, MapNode, ScalarNode } from './tree.js';
 import { foreignKey, usualName, usualValue } from './unknownKeys.js';
 
 /** Where in the file a check is, and where it puts what it finds. */
@@ -40,7 +41,7 @@ export function checkProperties(
   let complete = true;
   for (const entry of node.entries) {
     if (Object.hasOwn(schema.properties, entry.key)) continue;
-    const problem = unknownKey(entry.key, entry.value, known, { ...at, holder: entry.keyAt });
+    const problem = unknownKey(entry, node, known, { ...at, holder: entry.keyAt });
     at.problems.push(problem);
     if (isError(problem)) complete = false;
   }
@@ -211,18 +212,21 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
   if (node.kind !== 'scalar') return {};
   const members = shape.kind === 'union' ? shape.members : [shape];
   const wants = (kind: Shape['kind']): boolean => members.some((member) => member.kind === kind);
-  const { value, source, quoted } = node;
+  const { at, value, source, quoted } = node;
   if (value === null || value === 'None') return { mend: 'Give it a value, or leave the key out.' };
   if (typeof value !== 'string') {
     if (!wants('text') || typeof value !== 'number') return {};
-    return { mend: `Put it in quotes if it is text: '${source}'.`, replacement: `'${source}'` };
+    const text = asValue(source, at.file);
+    return { mend: `Put it in quotes if it is text: ${text}.`, replacement: text };
   }
-  const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values.map(String) : []));
+  const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values : []));
+  const words = choices.map(String);
   const near =
-    choices.find((choice) => choice === value.toLowerCase()) ??
-    usualValue(option, value) ??
-    nearestName(value, choices);
-  if (near !== undefined) return { mend: `Did you mean \`${near}\`?`, replacement: near };
+    words.find((word) => word === value.toLowerCase()) ?? usualValue(option, value) ?? nearestName(value, words);
+  if (near !== undefined) {
+    const isText = choices.every((choice) => typeof choice === 'string' || String(choice) !== near);
+    return { mend: `Did you mean \`${near}\`?`, replacement: isText ? asValue(near, at.file) : near };
+  }
   const lower = value.toLowerCase();
   if (wants('boolean')) {
     if (quoted && (lower === 'true' || lower === 'false'))
@@ -248,7 +252,7 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
 const YES = ['yes', 'on', 'y'];
 const NO = ['no', 'off', 'n'];
 
-function unknownKey(key: string, value: ConfigNode, known: readonly string[], at: Checking): Problem {
+function unknownKey({ key, value }: Entry, node: MapNode, known: readonly string[], at: Checking): Problem {
   const name = pathText([...at.path, shorten(key)]);
   const foreign = foreignKey(at.section, key);
   if (foreign) {
@@ -262,6 +266,7 @@ function unknownKey(key: string, value: ConfigNode, known: readonly string[], at
     };
   }
   const meant = usualName(at.section, key) ?? nearestName(key, known);
+  const isThere = meant !== undefined && entryOf(node, meant) !== undefined;
   const home = meant === undefined ? homeOf(key, at) : undefined;
   return {
     code: 'config.unknown-key',
@@ -270,11 +275,11 @@ function unknownKey(key: string, value: ConfigNode, known: readonly string[], at
     expected: `one of ${listWords(known)}`,
     mend:
       meant !== undefined
-        ? `Did you mean \`${meant}\`?`
+        ? `Did you mean \`${meant}\`?${isThere ? ' It is there already: remove one of them.' : ''}`
         : home !== undefined
           ? `\`${shorten(key)}\` belongs ${home}.`
           : undefined,
-    ...(meant === undefined ? {} : { replacement: meant }),
+    ...(meant === undefined || isThere ? {} : { replacement: asValue(meant, at.holder.file) }),
   };
 }
 

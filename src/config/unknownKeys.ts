@@ -47,13 +47,38 @@ const LORA: Readonly<Record<string, ForeignKey>> = {
   fan_in_fan_out: needless([false], 'the layout of each weight is known from its module'),
   inference_mode: needless([false], 'a run file is for training'),
   task_type: needless(['CAUSAL_LM'], 'the embedded engine trains causal language models'),
-  peft_type: elsewhere('Write `type` instead.'),
+  peft_type: needless(['LORA'], '`type` says it'),
   base_model_name_or_path: elsewhere('Write the base model as `model` at the top of the file.'),
   revision: needless([], 'models are read from disk'),
   auto_mapping: needless([], 'models are read from disk'),
 };
 
 const IN_KWARGS = elsewhere('Write it under `lr_scheduler_kwargs`.');
+
+/** `AdaLoraConfig` takes what `LoraConfig` takes. */
+const ADALORA: Readonly<Record<string, ForeignKey>> = {
+  ...LORA,
+  peft_type: needless(['ADALORA'], '`type` says it'),
+  total_step: needless([], 'how many steps there are follows from `training` and the data'),
+};
+
+const FROM_MODEL = needless([], 'it follows from the base model');
+
+/** `PromptTuningConfig` of HF PEFT, less what we have. */
+const PROMPT_TUNING: Readonly<Record<string, ForeignKey>> = {
+  peft_type: needless(['PROMPT_TUNING'], '`type` says it'),
+  task_type: LORA['task_type']!,
+  inference_mode: LORA['inference_mode']!,
+  base_model_name_or_path: LORA['base_model_name_or_path']!,
+  revision: LORA['revision']!,
+  auto_mapping: LORA['auto_mapping']!,
+  tokenizer_name_or_path: needless([], "the text is tokenized with the base model's tokenizer"),
+  tokenizer_kwargs: needless([{}], "the text is tokenized with the base model's tokenizer"),
+  num_transformer_submodules: { ...FROM_MODEL, off: [null, 1] },
+  token_dim: FROM_MODEL,
+  num_layers: FROM_MODEL,
+  num_attention_heads: FROM_MODEL,
+};
 
 /** `TrainingArguments` of Transformers that people copy over, less what we have. */
 const TRAINING: Readonly<Record<string, ForeignKey>> = {
@@ -98,6 +123,8 @@ const TRAINING: Readonly<Record<string, ForeignKey>> = {
 
 const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
   'method.lora': LORA,
+  'method.adalora': ADALORA,
+  'method.prompt_tuning': PROMPT_TUNING,
   training: TRAINING,
 };
 
@@ -114,6 +141,22 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     lora_target_modules: 'target_modules',
     rslora: 'use_rslora',
   },
+  'method.adalora': {
+    r: 'init_r',
+    rank: 'init_r',
+    lora_r: 'init_r',
+    alpha: 'lora_alpha',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
+    delta_t: 'deltaT',
+  },
+  'method.prompt_tuning': {
+    num_tokens: 'num_virtual_tokens',
+    virtual_tokens: 'num_virtual_tokens',
+    prompt_length: 'num_virtual_tokens',
+    init: 'prompt_tuning_init',
+    init_text: 'prompt_tuning_init_text',
+  },
   method: { peft_type: 'type', name: 'type' },
   training: {
     lr: 'learning_rate',
@@ -128,7 +171,18 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     scheduler: 'lr_scheduler_type',
     lr_scheduler: 'lr_scheduler_type',
     warmup: 'warmup_steps',
+    lr_scheduler_args: 'lr_scheduler_kwargs',
+    beta1: 'adam_beta1',
+    beta2: 'adam_beta2',
+    eps: 'adam_epsilon',
+    epsilon: 'adam_epsilon',
+    grad_accum: 'gradient_accumulation_steps',
+    accumulation_steps: 'gradient_accumulation_steps',
+    per_gpu_train_batch_size: 'per_device_train_batch_size',
+    per_gpu_eval_batch_size: 'per_device_eval_batch_size',
     gradient_clipping: 'max_grad_norm',
+    clip_grad_norm: 'max_grad_norm',
+    grad_clip: 'max_grad_norm',
     patience: 'early_stopping_patience',
     early_stopping: 'early_stopping_patience',
     sam: 'sam_rho',

@@ -1,13 +1,20 @@
 import { CompletionItemKind, InsertTextFormat } from 'vscode-languageserver-types';
 import type { CompletionItem, Range } from 'vscode-languageserver-types';
 import type { Place } from '../common/problem.js';
+import { asValue } from '../config/asValue.js';
 import { METHODS } from '../methods/registry.js';
 import { cursorAt } from './cursor.js';
+import type { LocatedCursor } from './cursor.js';
+import { beginningOf, lineAround, openingOf } from './keyText.js';
+import type { LineAround } from './keyText.js';
 import { suggestAt } from './modelSuggestions.js';
 import type { ModelPlaces } from './modelSuggestions.js';
-import type { Cursor, RunDocument, Suggestion } from './runDocument.js';
+import type { RunDocument, Suggestion } from './runDocument.js';
+import { isMethodType, optionName, schemaAt } from './schemaAt.js';
+import { methodMarkdown, methodsMarkdown, optionMarkdown } from './schemaHover.js';
 import type { SchemaService } from './schemaService.js';
-import { methodMarkdown } from './serviceSchema.js';
+import { schemaRows } from './schemaRows.js';
+import type { SchemaRow } from './schemaRows.js';
 
 const KINDS: Readonly<Record<Suggestion['kind'], CompletionItemKind>> = {
   key: CompletionItemKind.Property,
@@ -25,7 +32,11 @@ const FAMILIES = ['additive', 'selective', 'low-rank', 'full'];
 /** The command that opens the list of suggestions, for a key whose value is to be chosen next. */
 const SUGGEST = { title: 'Suggest', command: 'editor.action.triggerSuggest' };
 
-/** What can be written at an offset: first what model, data and methods offer, then what the schema has. */
+/**
+ * What can be written at an offset: first what model, data and methods offer, then what the schema has. The rows of
+ * the schema come from the YAML language service; where it has none (between braces, beside the key of a section), from
+ * the schema itself.
+ */
 export async function completionsAt(
   document: RunDocument,
   offset: number,
@@ -36,69 +47,112 @@ export async function completionsAt(
   const { text, file } = document;
   const cursor = cursorAt(text, file, offset);
   if (cursor === undefined) return [];
+  const line = lineAround(document, cursor);
+  if (cursor.style === 'bare') return [openingItem(document, cursor, line)];
+  const isType = cursor.part === 'value' && isMethodType(cursor.path);
   const [own, schema] = await Promise.all([
-    isMethodType(cursor) ? methodSuggestions() : suggestAt(document, cursor, places, signal),
-    service.complete(text, offset),
+    isType ? methodSuggestions(file) : suggestAt(document, cursor, places, signal),
+    cursor.style === 'block' && line.lead === '' ? service.complete(text, offset) : schemaRows(cursor, file),
   ]);
-  const range = rangeOf(cursor.replaces);
   const known = new Set(own.map(({ label }) => label));
   return [
-    ...own.map((suggestion, index) => ownItem(suggestion, index, cursor, range)),
-    ...schema.filter(({ label }) => !known.has(label)).map((item, index) => schemaItem(item, index, range)),
+    ...own.map((suggestion, index) => ownItem(suggestion, index, cursor, line)),
+    ...schema
+      .filter((row) => !known.has(row.label) && mayStand(row, cursor))
+      .map((row, index) =>
+        row.isKey ? keyItem(row, index, document, cursor, line) : valueItem(row, index, cursor, line),
+      ),
   ];
 }
 
-function isMethodType({ path, part }: Cursor): boolean {
-  return part === 'value' && path.length === 3 && path[0] === 'method' && path[2] === 'type';
+/** Which options a method has is known when its type is. */
+function mayStand({ label, isKey }: SchemaRow, { part, path, methodType }: LocatedCursor): boolean {
+  if (isKey !== (part === 'key')) return false;
+  const isOption = part === 'key' && path[0] === 'method' && path.length === 3;
+  return !isOption || methodType !== undefined || label === 'type';
 }
 
 /** Every method, by family and place in it. */
-function methodSuggestions(): readonly Suggestion[] {
+function methodSuggestions(file: string): readonly Suggestion[] {
   return METHODS.map(({ type, family, place, title }) => ({
     label: type,
     kind: 'value',
+    insert: asValue(type, file),
     detail: `${family} › ${place}: ${title}`,
     documentation: methodMarkdown(type),
     order: `${FAMILIES.indexOf(family)} ${place}`,
   }));
 }
 
-function ownItem(suggestion: Suggestion, index: number, { part }: Cursor, range: Range): CompletionItem {
+function ownItem(suggestion: Suggestion, index: number, cursor: LocatedCursor, line: LineAround): CompletionItem {
   const { label, kind, detail, documentation, insert = label, order } = suggestion;
-  const newText = part === 'key' && !insert.includes(':') ? `${insert}: ` : insert;
+  const newText = cursor.part === 'key' && !line.hasColon ? `${line.lead}${insert}: ` : insert;
   return {
     label,
     kind: KINDS[kind],
     ...(detail === undefined ? {} : { detail }),
     ...(documentation === undefined ? {} : { documentation: { kind: 'markdown', value: documentation } }),
-    textEdit: { range, newText },
-    filterText: insert,
+    textEdit: { range: rangeOf(cursor.replaces), newText },
+    filterText: `${line.quote}${label}`,
     sortText: `0 ${order ?? ''} ${String(index).padStart(4, '0')}`,
   };
 }
 
-/** The service's item at our word, with what is worth choosing next. */
-function schemaItem(item: CompletionItem, index: number, range: Range): CompletionItem {
-  const given = item.textEdit?.newText ?? item.insertText ?? item.label;
-  const newText = NEXT[item.label] ?? given.replace(/: \n/, ':\n');
-  const isKey = item.kind === CompletionItemKind.Property;
+/** A key with its colon, and what its value begins with. */
+function keyItem(
+  { label }: SchemaRow,
+  index: number,
+  { file }: RunDocument,
+  cursor: LocatedCursor,
+  line: LineAround,
+): CompletionItem {
+  const { path, methodType = '', replaces } = cursor;
+  const at = [...path.slice(0, -1), label];
+  const schema = schemaAt(at, methodType);
+  const name = file.endsWith('.json') ? JSON.stringify(label) : label;
+  const beginning =
+    schema === undefined || line.hasColon
+      ? { text: line.hasColon ? '' : ': ', asksNext: false }
+      : beginningOf(at, schema, cursor, line, file);
+  const markdown = isMethodType(at)
+    ? methodsMarkdown()
+    : schema && optionMarkdown(schema, optionName(at, methodType));
   return {
-    label: item.label,
-    ...(item.kind === undefined ? {} : { kind: item.kind }),
-    ...(item.documentation === undefined ? {} : { documentation: item.documentation }),
+    label,
+    kind: CompletionItemKind.Property,
+    ...(markdown === undefined ? {} : { documentation: { kind: 'markdown', value: markdown } }),
     insertTextFormat: InsertTextFormat.Snippet,
-    textEdit: { range, newText },
+    textEdit: { range: rangeOf(replaces), newText: `${line.hasColon ? '' : line.lead}${name}${beginning.text}` },
+    filterText: `${line.quote}${label}`,
     sortText: `1 ${String(index).padStart(4, '0')}`,
-    ...(isKey && !/\$\{/.test(newText) ? { command: SUGGEST } : {}),
+    ...(beginning.asksNext ? { command: SUGGEST } : {}),
   };
 }
 
-/** What to write for a key whose value is chosen from what we know better than the schema. */
-const NEXT: Readonly<Record<string, string>> = {
-  method: 'method:\n  type: ',
-  type: 'type: ',
-  target_modules: 'target_modules: ',
-};
+function valueItem(row: SchemaRow, index: number, { replaces }: LocatedCursor, line: LineAround): CompletionItem {
+  const { label, insert, documentation } = row;
+  return {
+    label,
+    kind: CompletionItemKind.Value,
+    ...(documentation === undefined ? {} : { documentation: { kind: 'markdown', value: documentation } }),
+    textEdit: { range: rangeOf(replaces), newText: insert },
+    filterText: `${line.quote}${label}`,
+    sortText: `1 ${String(index).padStart(4, '0')}`,
+  };
+}
+
+/** The braces that keys can stand in. */
+function openingItem({ file }: RunDocument, { path, replaces }: LocatedCursor, line: LineAround): CompletionItem {
+  return {
+    label: '{ }',
+    kind: CompletionItemKind.Struct,
+    insertTextFormat: InsertTextFormat.Snippet,
+    textEdit: { range: rangeOf(replaces), newText: openingOf(path.slice(0, -1), file) },
+    // Whatever is typed there, it is to stand between braces.
+    filterText: line.typed === '' ? '{' : line.typed,
+    command: SUGGEST,
+  };
+}
 
 function rangeOf({ line = 1, column = 1, endLine = line, endColumn = column }: Place): Range {
   return {

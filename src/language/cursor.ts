@@ -57,7 +57,7 @@ export function cursorAt(text: string, file: string, offset: number): LocatedCur
     typed,
     replaces,
     siblings: isBare ? [] : keysAt(document, found.path.slice(0, -1)),
-    ...methodTypeOf(document, found.path),
+    ...methodTypeOf(document, found, whole),
     style: !isFlow ? 'block' : isBare ? 'bare' : 'flow',
   };
 }
@@ -74,11 +74,15 @@ function keysAt(document: Document, path: ConfigPath): readonly string[] {
   return node.items.flatMap(({ key }) => (isScalar(key) && key.value !== HERE ? [String(key.value)] : []));
 }
 
-function methodTypeOf(document: Document, path: ConfigPath): Pick<LocatedCursor, 'methodType'> {
+/** The type may be what the cursor is in itself, as value or by its key. */
+function methodTypeOf(document: Document, { path, part }: Found, word: string): Pick<LocatedCursor, 'methodType'> {
   const [section, second] = path;
   if (section !== 'method') return {};
-  const type = document.getIn([...path.slice(0, typeof second === 'number' ? 2 : 1), 'type']);
-  return typeof type === 'string' && type !== HERE ? { methodType: type } : {};
+  const holder = path.slice(0, typeof second === 'number' ? 2 : 1);
+  const isKey = part === 'key' && word === 'type' && path.length === holder.length + 1;
+  const type = document.getIn([...holder, isKey ? HERE : 'type']);
+  const text = type === HERE ? word : type;
+  return typeof text === 'string' && text !== '' ? { methodType: text } : {};
 }
 
 function nodeIn(document: Document, path: ConfigPath): unknown {

@@ -18,6 +18,7 @@ const IDLE_KEYS: ReadonlySet<string> = new Set([
   'config.unknown-key',
   'config.ignored-key',
   'config.unsupported-key',
+  'config.unread-schedule-key',
 ]);
 
 /** What could be changed in the file to mend a problem, best first. */
@@ -29,39 +30,64 @@ export function fixesOf({ parsed: { tree }, text, file }: RunDocument, problem: 
     const title = `Write ${shorten(replacement)} instead`;
     fixes.push({ title, at: where, text: replacement, preferred: true });
   }
-  const entry = tree && IDLE_KEYS.has(code) ? entryAt(tree, where) : undefined;
-  if (entry !== undefined) {
+  const held = tree && IDLE_KEYS.has(code) ? entryAt(tree, where, text) : undefined;
+  if (held !== undefined) {
     const preferred = fixes.length === 0;
-    fixes.push({ title: `Remove ${shorten(entry.key)}`, at: linesOf(entry, text), text: '', preferred });
+    fixes.push({ title: `Remove ${shorten(held.entry.key)}`, at: extentOf(held, text), text: '', preferred });
   }
   return fixes;
 }
 
+/** An entry, and whether it is in braces. */
+interface Held {
+  readonly entry: Entry;
+  readonly inBraces: boolean;
+}
+
 /** The entry whose key is at a place. */
-function entryAt(map: MapNode, { line, column }: Place): Entry | undefined {
+function entryAt(map: MapNode, { line, column }: Place, text: string): Held | undefined {
   for (const entry of map.entries) {
-    if (entry.keyAt.line === line && entry.keyAt.column === column) return entry;
+    if (entry.keyAt.line === line && entry.keyAt.column === column) {
+      return { entry, inBraces: text[offsetOf(text, map.at.line!, map.at.column!)] === '{' };
+    }
     const nodes = entry.value.kind === 'list' ? entry.value.items : [entry.value];
     for (const node of nodes) {
-      const found = node.kind === 'map' ? entryAt(node, { file: '', line, column }) : undefined;
+      const found = node.kind === 'map' ? entryAt(node, { file: '', line, column }, text) : undefined;
       if (found !== undefined) return found;
     }
   }
   return undefined;
 }
 
-/** The lines of an entry that stands alone on them; in braces, the entry with its comma. */
-function linesOf({ keyAt, value: { at } }: Entry, text: string): Place {
-  const lines = text.split('\n');
-  const [first, last] = [keyAt.line!, at.endLine ?? keyAt.line!];
-  const before = lines[first - 1]!.slice(0, keyAt.column! - 1);
-  const endColumn = at.endColumn ?? keyAt.endColumn!;
+/** What to remove for an entry to be gone: its lines where it stands alone on them, and in braces one comma with it. */
+function extentOf({ entry: { keyAt, value }, inBraces }: Held, text: string): Place {
+  let start = offsetOf(text, keyAt.line!, keyAt.column!);
+  let end = offsetOf(text, value.at.endLine!, value.at.endColumn!);
+  // Where no value is written, its place is that of the key.
+  if (value.at === keyAt) end += /^\s*:/.exec(text.slice(end))?.[0].length ?? 0;
   // A block's value may end where the next line begins.
-  const lastLine = endColumn === 1 && last > first ? last - 1 : last;
-  const behind = lastLine === last ? lines[last - 1]!.slice(endColumn - 1) : '';
-  if (before.trim() === '' && /^\s*(#.*)?$/.test(behind)) {
-    return { file: keyAt.file, line: first, column: 1, endLine: lastLine + 1, endColumn: 1 };
+  if (text[end - 1] === '\n') end -= 1;
+  if (inBraces) {
+    const comma = /^\s*,/.exec(text.slice(end))?.[0].length;
+    if (comma !== undefined) end += comma;
+    else start -= /,\s*$/.exec(text.slice(0, start))?.[0].length ?? 0;
   }
-  const comma = /^\s*,\s*/.exec(behind)?.[0].length ?? 0;
-  return { file: keyAt.file, line: first, column: keyAt.column!, endLine: last, endColumn: endColumn + comma };
+  const lineStart = text.lastIndexOf('\n', start - 1) + 1;
+  const nextLine = text.indexOf('\n', end) + 1 || text.length;
+  const isAlone = text.slice(lineStart, start).trim() === '' && /^\s*(#.*)?$/.test(text.slice(end, nextLine));
+  if (isAlone) [start, end] = [lineStart, nextLine];
+  else if (inBraces) end += /^[ \t]*(?=[^\s}#])/.exec(text.slice(end))?.[0].length ?? 0;
+  const [from, to] = [positionOf(text, start), positionOf(text, end)];
+  return { file: keyAt.file, ...from, endLine: to.line, endColumn: to.column };
+}
+
+function offsetOf(text: string, line: number, column: number): number {
+  let start = 0;
+  for (let at = 1; at < line; at++) start = text.indexOf('\n', start) + 1;
+  return start + column - 1;
+}
+
+function positionOf(text: string, offset: number): { readonly line: number; readonly column: number } {
+  const lines = text.slice(0, offset).split('\n');
+  return { line: lines.length, column: lines.at(-1)!.length + 1 };
 }

@@ -4,6 +4,7 @@ import type { Advice } from '../config/advice.js';
 import { entryOf } from '../config/tree.js';
 import type { ConfigNode, MapNode } from '../config/tree.js';
 import type { RunDocument } from './runDocument.js';
+import { schemaAt } from './schemaAt.js';
 
 /** Numbers in the file that are far from what the field advises. */
 export function hintsOf({ parsed: { tree } }: RunDocument): readonly Problem[] {
@@ -11,7 +12,9 @@ export function hintsOf({ parsed: { tree } }: RunDocument): readonly Problem[] {
   return [
     ...methodsOf(tree).flatMap((method) => {
       const type = entryOf(method, 'type')?.value;
-      return type?.kind === 'scalar' ? sectionHints(method, String(type.value)) : [];
+      if (type?.kind !== 'scalar') return [];
+      const name = String(type.value);
+      return [...sectionHints(method, name), ...(name === 'lora' ? scaleHints(method) : [])];
     }),
     ...tree.entries.flatMap(({ key, value }) => (value.kind === 'map' ? sectionHints(value, key) : [])),
   ];
@@ -39,6 +42,38 @@ function sectionHints(section: MapNode, name: string): readonly Problem[] {
       },
     ];
   });
+}
+
+/** lora_alpha / r scales the update; between these it is a matter of taste. */
+const SCALES = { minimum: 1 / 8, maximum: 8 };
+
+/** A LoRA whose update is scaled by far more or less than is usual. */
+function scaleHints(method: MapNode): readonly Problem[] {
+  const [r, alpha, byRoot] = ['r', 'lora_alpha', 'use_rslora'].map((key) => entryOf(method, key)?.value);
+  const [rank, scale] = [numberOf(r, 'r'), numberOf(alpha, 'lora_alpha')];
+  const place = alpha?.at ?? r?.at;
+  if (rank === undefined || scale === undefined || place === undefined) return [];
+  // With it the scale is lora_alpha / √r, and larger values are the point of it.
+  if (byRoot?.kind === 'scalar' && byRoot.value === true) return [];
+  const usual = outside(scale / rank, SCALES);
+  if (usual === undefined) return [];
+  const advice = ADVICE['lora.lora_alpha']!;
+  return [
+    {
+      code: `${HINT}lora_alpha`,
+      severity: 'warning',
+      message: `\`lora_alpha\` / \`r\` is ${scale} / ${rank}, which is far from what is usual (${usual})`,
+      where: place,
+      mend: `${advice.text} (${advice.source})`,
+    },
+  ];
+}
+
+/** An option of LoRA as written, or else its default; undefined for what is no number above 0, which the checks tell. */
+function numberOf(node: ConfigNode | undefined, option: string): number | undefined {
+  const otherwise: unknown = schemaAt(['method', 0, option], 'lora')?.default;
+  const value = node === undefined ? otherwise : node.kind === 'scalar' ? node.value : undefined;
+  return typeof value === 'number' && value > 0 ? value : undefined;
 }
 
 /** What is usual, when a value is outside of it. */

@@ -13,6 +13,8 @@ import { checkAgainstModelAndData } from './modelChecks.js';
 import { hoverAt } from './modelHover.js';
 import type { ModelPlaces } from './modelSuggestions.js';
 import type { RunDocument } from './runDocument.js';
+import { formatted } from './formatting.js';
+import { schemaHover } from './schemaHover.js';
 import { createSchemaService } from './schemaService.js';
 import { trainableOf } from './trainable.js';
 import type { TrainableCount } from './trainable.js';
@@ -63,10 +65,8 @@ export function createLanguage(): Language {
     complete: (open, offset, places, signal) => completionsAt(read(open), offset, places, service, signal),
     async hover(open, offset, signal) {
       const cursor = cursorAt(open.text, open.file, offset);
-      const parts = await Promise.all([
-        service.hover(open.text, offset),
-        cursor === undefined ? undefined : hoverAt(read(open), cursor, signal),
-      ]);
+      if (cursor === undefined) return undefined;
+      const parts = [schemaHover(cursor), await hoverAt(read(open), cursor, signal)];
       const texts = parts.filter((part) => part !== undefined && part.trim() !== '');
       return texts.length === 0 ? undefined : texts.join('\n\n---\n\n');
     },
@@ -87,8 +87,18 @@ export function createLanguage(): Language {
       const entry = read(open).parsed.tree?.entries.find(({ key }) => key === 'method');
       return entry?.keyAt.line === undefined ? undefined : entry.keyAt.line - 1;
     },
-    symbols: ({ text }) => service.symbols(text),
+    symbols: ({ text }) => service.symbols(text).map(namedByMethod),
     folds: ({ text }) => service.folds(text),
-    format: ({ text }) => service.format(text),
+    format: (open) => formatted(read(open), service),
   };
+}
+
+/** Listed methods are named by their type in the outline, not by their number. */
+function namedByMethod(symbol: DocumentSymbol): DocumentSymbol {
+  if (symbol.name !== 'method' || symbol.children === undefined) return symbol;
+  const children = symbol.children.map((child) => {
+    const type = /^\d+$/.test(child.name) && child.children?.find(({ name }) => name === 'type')?.detail;
+    return type ? { ...child, name: type } : child;
+  });
+  return { ...symbol, children };
 }

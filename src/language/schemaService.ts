@@ -1,15 +1,14 @@
 import { getLanguageService } from 'yaml-language-server';
 import type { LanguageService } from 'yaml-language-server';
 import { TextDocument } from 'vscode-languageserver-textdocument';
-import type { CompletionItem, DocumentSymbol, FoldingRange, TextEdit } from 'vscode-languageserver-types';
+import type { DocumentSymbol, FoldingRange, TextEdit } from 'vscode-languageserver-types';
+import type { SchemaRow } from './schemaRows.js';
 import { serviceSchema } from './serviceSchema.js';
 
 /** What the YAML language service does with a run file and its schema. */
 export interface SchemaService {
-  /** Keys and values that may stand at the offset. */
-  complete(text: string, offset: number): Promise<readonly CompletionItem[]>;
-  /** Markdown about the key or value at the offset. */
-  hover(text: string, offset: number): Promise<string | undefined>;
+  /** Keys and values that may stand at the offset; nothing between braces. */
+  complete(text: string, offset: number): Promise<readonly SchemaRow[]>;
   symbols(text: string): readonly DocumentSymbol[];
   folds(text: string): readonly FoldingRange[];
   /** What makes the text tidy; keeps comments and values. */
@@ -18,7 +17,8 @@ export interface SchemaService {
 
 const SCHEMA_URI = 'peft-studio://run-file';
 
-/** As completion items have it (LSP's CompletionItemKind). */
+/** Kinds of completion items as the protocol counts them: a key, and a section with all its defaults. */
+const KEY = 10;
 const SKELETON = 7;
 
 /** The service fed with our schema. It reads nothing from disk or net, and checks nothing: our own checks say more. */
@@ -29,7 +29,7 @@ export function createSchemaService(): SchemaService {
   });
   service.configure({
     completion: true,
-    hover: true,
+    hover: false,
     validate: false,
     format: true,
     isKubernetes: false,
@@ -47,32 +47,20 @@ export function createSchemaService(): SchemaService {
       const opened = document(text);
       const { items } = await service.doComplete(opened, opened.positionAt(offset), false);
       // Skeletons of whole sections would write every default into the file.
-      return items.filter(({ kind }) => kind !== SKELETON).map(withoutDefaults);
-    },
-    async hover(text, offset) {
-      const opened = document(text);
-      const contents = (await service.doHover(opened, opened.positionAt(offset)))?.contents;
-      const markdown = typeof contents === 'object' && 'value' in contents ? contents.value : undefined;
-      // Where the schema is from says nothing to anybody, nor does the name of the method above its option.
-      return markdown?.replace(/\n*Source: \[.*$/s, '').replace(/^#### .*\n+/, '');
+      return items
+        .filter(({ kind }) => kind !== SKELETON)
+        .map(({ label, kind, documentation, textEdit, insertText }) => {
+          const text = typeof documentation === 'object' ? documentation.value : documentation;
+          return {
+            label,
+            isKey: kind === KEY,
+            insert: textEdit?.newText ?? insertText ?? label,
+            ...(text === undefined || text === '' ? {} : { documentation: text }),
+          };
+        });
     },
     symbols: (text) => service.findDocumentSymbols2(document(text), { resultLimit: Number.MAX_SAFE_INTEGER }),
     folds: (text) => service.getFoldingRanges(document(text), { rangeLimit: Number.MAX_SAFE_INTEGER }) ?? [],
     format: (text) => service.doFormat(document(text), { printWidth: 100 }),
-  };
-}
-
-/** A section is begun, not filled in: its options complete in their turn. */
-function withoutDefaults(item: CompletionItem): CompletionItem {
-  const shortened = (text: string): string => {
-    const [first, ...rest] = text.split('\n');
-    const indent = /^\s*/.exec(rest[0] ?? '')![0];
-    return rest.length === 0 ? text : `${first}\n${indent === '' ? '  ' : indent}`;
-  };
-  const { textEdit, insertText } = item;
-  return {
-    ...item,
-    ...(insertText === undefined ? {} : { insertText: shortened(insertText) }),
-    ...(textEdit === undefined ? {} : { textEdit: { ...textEdit, newText: shortened(textEdit.newText) } }),
   };
 }

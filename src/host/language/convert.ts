@@ -16,8 +16,9 @@ export function toRange({ start, end }: Range): vscode.Range {
 /** Kinds count from 1 in the protocol and from 0 in the editor. */
 export function toCompletion(item: CompletionItem): vscode.CompletionItem {
   const { label, kind, detail, documentation, filterText, sortText, textEdit, command, insertTextFormat } = item;
-  const converted = new vscode.CompletionItem(label, kind === undefined ? undefined : kind - 1);
-  if (detail !== undefined) converted.detail = detail;
+  // A description is shown in every row, a detail only in the one with the focus.
+  const shown = detail === undefined ? label : { label, description: detail };
+  const converted = new vscode.CompletionItem(shown, kind === undefined ? undefined : kind - 1);
   if (documentation !== undefined) converted.documentation = toMarkdown(documentation);
   if (filterText !== undefined) converted.filterText = filterText;
   if (sortText !== undefined) converted.sortText = sortText;

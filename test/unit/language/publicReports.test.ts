@@ -249,7 +249,7 @@ test('53, 57 prompt tuning is as wide as the embedding, also with grouped keys; 
   const width = documentOf(folder, runText('{ type: prompt_tuning, num_virtual_tokens: 5, token_dim: 4 }'));
   assert.deepEqual(
     width.parsed.problems.map(({ code }) => code),
-    ['config.unknown-key'],
+    ['config.unsupported-key'],
   );
 });
 
