@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
-import { attachMethods, prepareMethods } from '../../../src/engines/session.js';
+import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
+import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
-import type { Attached, Prepared } from '../../../src/methods/method.js';
+import { LisaOptions } from '../../../src/methods/lisa.js';
+import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
 import { squaredGradients } from '../../../src/training/squaredGradients.js';
-import { fixture } from '../../support/fixtures.js';
+import { fixture, largestDifference } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
 import { UNEVEN, jobOn, loraMethod, run } from '../training/jobs.js';
@@ -15,8 +17,8 @@ const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const options = Value.Parse(ChildTuningOptions, { type: 'child_tuning', batch_size: 4 });
 const CONFIGS = [loraMethod({ r: 4 }), options];
 
-function prepare(): Promise<(Prepared | undefined)[]> {
-  return prepareMethods(CONFIGS, opened.context, (before: readonly Attached[]) =>
+function prepare(configs = CONFIGS): Promise<(Prepared | undefined)[]> {
+  return prepareMethods(configs, opened.context, (before: readonly Attached[]) =>
     squaredGradients({
       ...jobOn(opened),
       methods: before,
@@ -31,18 +33,36 @@ const hasMessage =
   (error: unknown): boolean =>
     error instanceof ProblemError && pattern.test(error.problem.message);
 
+/** The masks by the trainables' names: 1 where the number trains. */
+function masksOf(child: Attached): Map<string, Uint8Array> {
+  const inputs = Object.entries(child.stepInputs!({ step: 1, totalSteps: 1 }));
+  return new Map(inputs.map(([name, { data }]) => [name.slice(name.indexOf('/') + 1), data as Uint8Array]));
+}
+
+/** How many numbers moved. Those that the masks leave out have to be what they were, bit for bit. */
+function movedOf(masks: ReadonlyMap<string, Uint8Array>, start: Values, values: Values): number {
+  let moved = 0;
+  for (const [name, before] of start) {
+    const after = values.get(name)!;
+    masks.get(name)!.forEach((bit, at) => {
+      if (bit === 0) assert.equal(after[at], before[at], `${name}[${at}]`);
+      else if (after[at] !== before[at]) moved++;
+    });
+  }
+  return moved;
+}
+
+function keptOf(masks: ReadonlyMap<string, Uint8Array>): number {
+  return [...masks.values()].flatMap((mask) => [...mask]).reduce((sum, bit) => sum + bit, 0);
+}
+
 test('over LoRA exactly round(p·N) numbers train; the others keep theirs, in spite of weight decay', async () => {
   const methods = attachMethods(CONFIGS, opened.context, await prepare());
   const [lora, child] = methods;
   const start = await startValues(lora!.trainables);
-  const masks = new Map(
-    Object.entries(child!.stepInputs!({ step: 1, totalSteps: 1 })).map(([name, { data }]) => [
-      name.slice(name.indexOf('/') + 1),
-      data as Uint8Array,
-    ]),
-  );
+  const masks = masksOf(child!);
   const total = [...start.values()].reduce((sum, { length }) => sum + length, 0);
-  const kept = [...masks.values()].flatMap((mask) => [...mask]).reduce((sum, bit) => sum + bit, 0);
+  const kept = keptOf(masks);
   assert.equal(kept, Math.round(0.3 * total));
   assert.match(child!.coverage.warnings[0]!.message, /have no gradient at the start/);
   const density = child!.report!(new Map());
@@ -58,15 +78,59 @@ test('over LoRA exactly round(p·N) numbers train; the others keep theirs, in sp
       max_steps: 4,
     },
   });
-  let moved = 0;
-  for (const [name, before] of start) {
-    const after = values.get(name)!;
-    masks.get(name)!.forEach((bit, at) => {
-      if (bit === 0) assert.equal(after[at], before[at], `${name}[${at}]`);
-      else if (after[at] !== before[at]) moved++;
+  assert.equal(movedOf(masks, start, values), kept);
+});
+
+describe('both factors train from the start', () => {
+  // With numbers in B, A has gradients too: the masks leave out some of each.
+  const configs = [loraMethod({ r: 4, init_lora_weights: false }), options];
+  const STEPS = { learning_rate: 1e-2, weight_decay: 0.1, max_steps: 3 };
+  const started = async (): Promise<{ methods: Attached[]; start: Values; masks: Map<string, Uint8Array> }> => {
+    const methods = attachMethods(configs, opened.context, await prepare(configs));
+    const start = await startValues(methods[0]!.trainables);
+    return { methods, start, masks: masksOf(methods[1]!) };
+  };
+
+  test('sharpness-aware minimization moves what the masks leave, and another way', async () => {
+    const { methods, start, masks } = await started();
+    const plain = await run(opened, { methods, options: { ...STEPS, per_device_train_batch_size: 8 } });
+    const sharp = await run(opened, {
+      methods,
+      options: { ...STEPS, per_device_train_batch_size: 8, sam_rho: 0.5 },
     });
+    assert.equal(movedOf(masks, start, sharp.values), keptOf(masks));
+    assert.ok(farthest(plain.values, sharp.values) > 1e-3);
+  });
+
+  test('accumulated gradients give the step of one large batch', async () => {
+    const { methods, start, masks } = await started();
+    const [large, small] = await Promise.all(
+      [{ per_device_train_batch_size: 8 }, { per_device_train_batch_size: 2, gradient_accumulation_steps: 4 }].map(
+        (batches) => run(opened, { methods, options: { ...STEPS, ...batches } }),
+      ),
+    );
+    for (const { values } of [large!, small!]) assert.equal(movedOf(masks, start, values), keptOf(masks));
+    assert.ok(farthest(start, large!.values) > 1e-2);
+    const difference = farthest(large!.values, small!.values);
+    assert.ok(difference <= 1e-5, `${difference}`);
+  });
+
+  function farthest(a: Values, b: Values): number {
+    return Math.max(...[...a].map(([name, numbers]) => largestDifference(numbers, b.get(name)!)));
   }
-  assert.equal(moved, kept);
+});
+
+test('after a method that chooses for itself what trains, it is refused before anything is prepared', () => {
+  for (const before of [
+    Value.Parse(AdaLoraOptions, { type: 'adalora' }),
+    Value.Parse(LisaOptions, { type: 'lisa' }),
+  ]) {
+    assert.throws(
+      () => checkMethods([before, options], opened.context),
+      hasMessage(new RegExp(`cannot be combined with ${before.type}`)),
+    );
+  }
+  checkMethods(CONFIGS, opened.context);
 });
 
 test('listed alone, or without what was prepared, it says so', () => {
