@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { writeFileWhole } from '../common/files.js';
@@ -39,12 +39,16 @@ export interface LivePlaces {
 
 /** An entry has a few paths. */
 const MAX_ENTRY_BYTES = 64 * 1024;
+/** Longest path of a socket on macOS; elsewhere a few more. */
+const MAX_SOCKET_PATH = 103;
+/** What a process printed is kept so long for whoever started it. */
+const LOG_KEPT_MS = 60_000;
 
 /**
  * The folder of the user's live runs, made when it is missing; nobody else may enter it, so that nobody else can stop
  * runs or read along. It lies where paths are short: a socket's path has at most some hundred characters.
  *
- * @throws ProblemError `run.live-folder` when the folder is not the user's own
+ * @throws ProblemError `run.live-folder` when the folder is not the user's own, or its path is too long for a socket's
  */
 export async function liveFolder(): Promise<string> {
   const given = process.env['PEFT_STUDIO_RUNTIME_DIR'];
@@ -53,6 +57,16 @@ export async function liveFolder(): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   // On Windows the temporary folder is the user's own, and modes say nothing.
   if (process.platform === 'win32') return folder;
+  const longest = livePlaces(folder, '0'.repeat(16)).socket;
+  if (Buffer.byteLength(longest) > MAX_SOCKET_PATH) {
+    fail({
+      code: 'run.live-folder',
+      message: 'the path of the folder for running workers is too long for a socket in it',
+      where: { file: folder },
+      expected: `at most ${MAX_SOCKET_PATH - 22} bytes`,
+      mend: 'Name a folder with a shorter path in PEFT_STUDIO_RUNTIME_DIR.',
+    });
+  }
   const found = await lstat(folder);
   if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return folder;
   return fail({
@@ -87,8 +101,8 @@ export async function writeEntry(folder: string, entry: LiveEntry): Promise<void
 /** The entry in a file; undefined when the file is gone, cut off or none of ours. */
 export async function readEntry(file: string): Promise<LiveEntry | undefined> {
   try {
+    if ((await stat(file)).size > MAX_ENTRY_BYTES) return undefined;
     const text = await readFile(file, 'utf8');
-    if (text.length > MAX_ENTRY_BYTES) return undefined;
     const value = JSON.parse(text) as Json;
     return isJsonObject(value) && isEntry(value) ? value : undefined;
   } catch {
@@ -104,15 +118,32 @@ export async function readEntries(): Promise<readonly LiveEntry[]> {
   return entries.filter((entry) => entry !== undefined);
 }
 
-/** Removes what an entry left. */
+/** Removes an entry and its socket: its run has ended. */
 export async function removeEntry(id: string): Promise<void> {
-  const { entry, socket, log } = livePlaces(await liveFolder(), id);
-  const files = process.platform === 'win32' ? [entry, log] : [entry, socket, log];
-  await Promise.all(files.map((file) => rm(file, { force: true })));
+  const { entry, socket } = livePlaces(await liveFolder(), id);
+  await rm(entry, { force: true });
+  if (process.platform !== 'win32') await rm(socket, { force: true });
+}
+
+/** Removes what a process printed, when it was read. */
+export async function removeLog(id: string): Promise<void> {
+  await rm(livePlaces(await liveFolder(), id).log, { force: true });
+}
+
+/** Removes what processes printed whose runs have ended and that nobody came to read. */
+export async function removeOldLogs(): Promise<void> {
+  const folder = await liveFolder();
+  const kept = new Set((await readEntries()).map(({ id }) => `${id}.log`));
+  for (const name of await readdir(folder)) {
+    if (!/^[0-9a-f]{16}\.log$/.test(name) || kept.has(name)) continue;
+    const file = path.join(folder, name);
+    const found = await stat(file).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > LOG_KEPT_MS) await rm(file, { force: true });
+  }
 }
 
 /** Whether the entry's process is there. Another process may have got its number: connecting tells for sure. */
-export function isProcessThere({ pid }: LiveEntry): boolean {
+export function isProcessThere({ pid }: Pick<LiveEntry, 'pid'>): boolean {
   if (pid === undefined) return false;
   try {
     process.kill(pid, 0);
@@ -140,7 +171,12 @@ function isEntry(value: object): value is LiveEntry {
     overrides.every((each) => typeof each === 'string') &&
     typeof resume === 'boolean' &&
     typeof began === 'number' &&
-    (pid === undefined || typeof pid === 'number') &&
+    (pid === undefined || isPid(pid)) &&
     (runFolder === undefined || typeof runFolder === 'string')
   );
+}
+
+/** The number of one process: 0 and negative ones stand for groups of them. */
+export function isPid(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value > 1;
 }

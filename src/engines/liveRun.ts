@@ -7,10 +7,21 @@ import { messageOf } from '../common/problem.js';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
 import { holdsWeights } from './holdsWeights.js';
-import { createEntry, isProcessThere, liveFolder, livePlaces, readEntries, removeEntry } from './liveEntry.js';
+import {
+  createEntry,
+  isPid,
+  isProcessThere,
+  liveFolder,
+  livePlaces,
+  readEntries,
+  readEntry,
+  removeEntry,
+  removeLog,
+  removeOldLogs,
+} from './liveEntry.js';
 import type { LiveEntry, LiveRequest } from './liveEntry.js';
 import { eachLine } from './liveLines.js';
-import { STOP } from './liveServer.js';
+import { FOLLOW, STOP } from './liveServer.js';
 import type { LiveNote } from './liveServer.js';
 import type { Ending, Happening } from './runState.js';
 import { LAST_WORDS } from './workerRun.js';
@@ -68,19 +79,20 @@ export async function followRun(entry: LiveEntry, follower: Follower): Promise<L
 }
 
 /**
- * The runs that are going, of those whose run file passes; what is left of workers that were killed is removed.
+ * The runs that are going or just begin, of those whose run file passes; what is left of workers that were killed is
+ * removed.
  */
 export async function findLiveRuns(isWanted: (file: string) => boolean): Promise<readonly LiveEntry[]> {
   const live: LiveEntry[] = [];
   for (const entry of await readEntries()) {
-    // One that has no process yet is just being launched, or was given up long ago.
-    const young = entry.pid === undefined && Date.now() - entry.began < LAUNCH_MS;
-    if (entry.pid !== undefined && (await answers(entry))) {
+    const begins = entry.pid === undefined && Date.now() - entry.began < LAUNCH_MS;
+    if (begins || (await answers(entry))) {
       if (isWanted(entry.file)) live.push(entry);
-    } else if (!young) {
+    } else if (!isProcessThere(entry)) {
       await removeEntry(entry.id);
     }
   }
+  await removeOldLogs();
   return live;
 }
 
@@ -139,27 +151,43 @@ async function follow(
     tell({ type: 'event', event: message });
   }
 
-  /** Reads until the worker closes the socket; true when there was one. */
-  async function listen(): Promise<boolean> {
+  /** Connects to the worker, which may only be starting; undefined when there is none (any more). */
+  async function reach(): Promise<net.Socket | undefined> {
     const until = Date.now() + LAUNCH_MS;
-    while (!left && over !== true && launchError === undefined) {
-      socket = await connect(address);
-      if (socket !== undefined || Date.now() > until || child === undefined) break;
+    while (!left || stopping) {
+      const reached = await connect(address);
+      if (reached !== undefined) return reached;
+      const starting =
+        child === undefined ? await isStarting(entry.id) : over !== true && launchError === undefined;
+      if (!starting || Date.now() > until) return undefined;
       await Promise.race([sleep(RETRY_MS), exited]);
     }
-    const connected = socket;
-    if (connected === undefined || left) return false;
-    if (stopping) connected.write(`${STOP}\n`);
-    eachLine(connected, take);
+    return undefined;
+  }
+
+  /** Reads until the worker closes the socket. */
+  async function listen(reached: net.Socket): Promise<void> {
+    socket = reached;
+    eachLine(reached, take);
+    reached.write(`${FOLLOW}\n`);
+    if (stopping) reached.write(`${STOP}\n`);
+    if (left) reached.end();
     await new Promise<void>((resolve) => {
-      connected.on('close', () => resolve());
-      connected.on('error', () => connected.destroy());
+      reached.on('close', () => resolve());
+      reached.on('error', () => reached.destroy());
     });
-    return true;
+    socket = undefined;
   }
 
   async function conclude(): Promise<void> {
-    await listen();
+    let reached = await reach();
+    while (reached !== undefined) {
+      await listen(reached);
+      // A worker that lets go of a window which did not read for long goes on: it tells everything anew.
+      if (left || code !== null || pid === undefined || !isProcessThere({ pid })) break;
+      reached = await connect(address);
+      if (reached !== undefined) tell({ type: 'launched', file: entry.file, time: entry.began });
+    }
     if (left) return;
     if (child !== undefined && launchError === undefined) {
       // Only its exit is still waited for.
@@ -174,7 +202,13 @@ async function follow(
   async function end(lastWords: readonly string[]): Promise<void> {
     const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
     const ending: Ending = { code, signal, launchError, last, adapterFound, killed, lastWords, checkpoint };
-    await removeEntry(entry.id).catch((error: unknown) => print(messageOf(error)));
+    try {
+      if (pid === undefined || !isProcessThere({ pid })) await removeEntry(entry.id);
+      // Others may read along, but who started the process is the one to read what it printed.
+      if (child !== undefined) await removeLog(entry.id);
+    } catch (error) {
+      print(messageOf(error));
+    }
     tell({ type: 'ended', time: Date.now(), ending });
   }
 
@@ -214,6 +248,12 @@ function connect(address: string): Promise<net.Socket | undefined> {
   });
 }
 
+/** Whether an entry is there whose process does not listen yet. */
+async function isStarting(id: string): Promise<boolean> {
+  const entry = await readEntry(livePlaces(await liveFolder(), id).entry);
+  return entry !== undefined && entry.pid === undefined;
+}
+
 /** The last lines, and before them the last that names an error: Node prints where it happened below it. */
 function lastWordsOf(lines: readonly string[]): readonly string[] {
   const last = lines.slice(-LAST_WORDS);
@@ -247,5 +287,5 @@ function parsed(line: string): unknown {
 function isNote(message: unknown): message is LiveNote {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   const { type, pid, code } = message as Record<string, unknown>;
-  return (type === 'live' && typeof pid === 'number') || (type === 'exit' && typeof code === 'number');
+  return (type === 'live' && isPid(pid)) || (type === 'exit' && typeof code === 'number');
 }

@@ -32,15 +32,20 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
 
   const line = (value: RunEvent | LiveNote): string => `${JSON.stringify(value)}\n`;
   const server = net.createServer((client) => {
-    clients.add(client);
     client.on('close', () => clients.delete(client));
     client.on('error', () => client.destroy());
-    eachLine(client, (text) => {
-      if (text === STOP) request({ type: 'stop' });
-    });
+    eachLine(client, (text) => take(client, text), MAX_REQUEST_CHARACTERS);
+  });
+
+  /** Who only looks whether the run is there says nothing, and is nobody who listens. */
+  function take(client: net.Socket, text: string): void {
+    if (text === STOP) request({ type: 'stop' });
+    if (text !== FOLLOW || clients.has(client)) return;
+    clients.add(client);
     client.write([{ type: 'live' as const, pid: process.pid }, ...history.events()].map(line).join(''));
     arrived();
-  });
+  }
+
   // A socket of a run that is gone, should the same id ever come again.
   if (process.platform !== 'win32') await rm(address, { force: true });
   await new Promise<void>((resolve, reject) => {
@@ -81,11 +86,13 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
       );
       server.close();
       await Promise.race([Promise.all(ends), new Promise((resolve) => setTimeout(resolve, 2000).unref())]);
-      // Whoever listened removes it when what the process printed is read.
-      if (ends.length === 0) await removeEntry(entry.id);
+      await removeEntry(entry.id);
     },
   };
 }
 
-/** The one thing that a client says. */
+/** What a client says: that it wants to be told, from the first event on; that the run is to stop. */
+export const FOLLOW = JSON.stringify({ type: 'follow' });
 export const STOP = JSON.stringify({ type: 'stop' });
+
+const MAX_REQUEST_CHARACTERS = 1024;

@@ -77,9 +77,8 @@ export function createRuns(options: RunsOptions): Runs {
 
   const follower: Follower = { tell, print };
 
-  /** Follows a run to its end; one at a time. */
+  /** Follows a run to its end; `busy` is set before. */
   async function follow(begin: () => Promise<LiveRun>): Promise<void> {
-    busy = true;
     try {
       run = await begin();
       await run.done;
@@ -90,18 +89,32 @@ export function createRuns(options: RunsOptions): Runs {
   }
 
   async function launch(request: LiveRequest): Promise<boolean> {
-    if (busy || (await look())) return false;
-    await follow(() => launchRun(worker, request, follower));
-    return true;
+    if (busy) return false;
+    busy = true;
+    try {
+      const [found] = await findLiveRuns(isOurs);
+      if (found === undefined) {
+        await follow(() => launchRun(worker, request, follower));
+        return true;
+      }
+      void follow(() => followRun(found, follower)).catch(report);
+      return false;
+    } catch (error) {
+      busy = false;
+      throw error;
+    }
   }
 
-  /** Whether a run of these folders is going; if so, it is followed. */
-  async function look(): Promise<boolean> {
-    const [found] = await findLiveRuns(isOurs);
-    if (busy || disposed) return busy;
-    if (found === undefined) return false;
-    void follow(() => followRun(found, follower)).catch(report);
-    return true;
+  /** Looks for a run of these folders that is going, and follows it. */
+  async function look(): Promise<void> {
+    if (busy || disposed) return;
+    busy = true;
+    const [found] = await findLiveRuns(isOurs).catch((error: unknown) => {
+      report(error);
+      return [];
+    });
+    if (found === undefined || disposed) busy = false;
+    else await follow(() => followRun(found, follower));
   }
 
   // Another window's run appears as an entry of the folder.

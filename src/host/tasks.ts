@@ -53,8 +53,10 @@ function terminal(file: string, runs: Runs): vscode.Pseudoterminal {
   const written = new vscode.EventEmitter<string>();
   const closed = new vscode.EventEmitter<number>();
   let following: vscode.Disposable | undefined;
+  /** When the run that this terminal started began. */
+  let began: number | undefined;
   const say = (text: string): void => written.fire(`${text.replace(/\r?\n/g, '\r\n')}\r\n`);
-  const isOwn = (state: RunState): boolean => state.kind !== 'idle' && state.file === file;
+  const isOwn = (state: RunState): boolean => state.kind !== 'idle' && state.began === began;
 
   function end(code: number): void {
     following?.dispose();
@@ -63,13 +65,14 @@ function terminal(file: string, runs: Runs): vscode.Pseudoterminal {
   }
 
   async function train(): Promise<void> {
-    following = runs.onDidChange(({ state, event }) => {
+    following = runs.onDidChange(({ state, event, fresh }) => {
+      if (fresh && state.kind === 'starting' && state.file === file) began ??= state.began;
       if (!isOwn(state)) return;
       if (event !== undefined && event.type !== 'failed') describeEvent(event).forEach(({ text }) => say(text));
       if (state.kind === 'failed')
         [state.problem, ...state.others].forEach((problem) => say(describeProblem(problem)));
     });
-    if (!(await runs.start(file))) {
+    if (isGoing(runs.state()) || !(await runs.start(file))) {
       say('Another run is going; one run at a time. Stop it first, or wait for its end.');
       end(EXIT.failed);
       return;
