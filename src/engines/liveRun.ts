@@ -88,7 +88,8 @@ export async function findLiveRuns(isWanted: (file: string) => boolean): Promise
     const begins = entry.pid === undefined && Date.now() - entry.began < LAUNCH_MS;
     if (begins || (await answers(entry))) {
       if (isWanted(entry.file)) live.push(entry);
-    } else if (!isProcessThere(entry)) {
+    } else if (!isProcessThere(entry) || Date.now() - entry.began > LAUNCH_MS) {
+      // A process that does not answer has the number of one that was ours, or is about to end.
       await removeEntry(entry.id);
     }
   }

@@ -117,8 +117,8 @@ test('a run outlives who started it, is found again, followed by two, stopped by
     );
     assert.equal(seen.at(-1), ended.result.steps);
   }
-  assert.equal(await isRunLive(begun.folder), false);
   await gone();
+  assert.equal(await isRunLive(begun.folder), false);
   // What the process printed stays a while for whoever started it.
   assert.deepEqual(await readdir(await liveFolder()), [`${launched.entry.id}.log`]);
 });
@@ -203,7 +203,7 @@ test('a run that begins is found before its process listens, and can be followed
 test('entries of workers that are gone are cleared away; a program that is none is told', async () => {
   const entry = await createEntry(request(path.join(folder, 'x.peft.yaml')));
   // A process that is there, but no worker of ours.
-  await writeEntry(await liveFolder(), { ...entry, pid: process.pid });
+  await writeEntry(await liveFolder(), { ...entry, began: 0, pid: process.pid });
   assert.deepEqual(await findLiveRuns(() => true), []);
   assert.deepEqual(await readEntries(), []);
   await writeFile(livePlaces(await liveFolder(), entry.id).entry, '{"id": "../../evil"');
