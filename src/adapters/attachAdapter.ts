@@ -1,4 +1,4 @@
-import { ProblemError, fail } from '../common/problem.js';
+import { ProblemError, boundedProblem, fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
@@ -38,7 +38,11 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     }
   }
   const told = method.coverage.warnings.map((warning) => ({ where: { file: configFile }, ...warning }));
-  return { method, values: loaded.values, warnings: [...warnings, ...told, ...loaded.warnings] };
+  return {
+    method,
+    values: loaded.values,
+    warnings: [...warnings, ...told, ...loaded.warnings].map(boundedProblem),
+  };
 }
 
 function inFile<T>(file: string, work: () => T): T {

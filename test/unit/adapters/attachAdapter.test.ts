@@ -138,3 +138,13 @@ test('values that no option takes and numbers that are not finite', async () => 
   });
   await assert.rejects(nan, problem('adapter.non-finite', 'NaN at position 5'));
 });
+
+test('a warning about a name that is as long as a book is cut', async () => {
+  const { warnings } = await attachChanged((parts) => {
+    parts.config = { ...parts.config, modules_to_save: ['long '.repeat(10_000)] };
+  });
+  assert.deepEqual(
+    warnings.map(({ code, message }) => [code, message.length < 3000]),
+    [['targets.no-match', true]],
+  );
+});
