@@ -1,9 +1,7 @@
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
-import { fail, isError } from '../common/problem.js';
-import { parseRunFile } from '../config/parseRunFile.js';
-import { checkPaths } from '../config/paths.js';
-import { scaffoldRunFile } from '../config/scaffold.js';
+import { fail } from '../common/problem.js';
+import { RUN_FILE_NAME, newRunText } from '../config/newRunText.js';
 import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import type { Command } from './command.js';
@@ -43,12 +41,11 @@ export const newRunFile: Command = {
     const [model, data] = [args.required('model'), args.all('data')];
     const folder = path.dirname(file);
     const train = data.map((each) => relativeTo(folder, each));
-    const text = scaffoldRunFile({
+    const text = await newRunText(file, {
       model: relativeTo(folder, model),
       train: train.length === 1 ? train[0]! : train,
       method,
     });
-    await checkNamedFiles(text, file);
     if (!args.flag('force') && (await pathKind(file)) !== 'nothing') {
       fail({
         code: 'cli.file-exists',
@@ -69,7 +66,7 @@ export const newRunFile: Command = {
 };
 
 function checkName(file: string): void {
-  if (/[^/\\]\.peft\.ya?ml$/i.test(file)) return;
+  if (RUN_FILE_NAME.test(file)) return;
   fail({
     code: 'cli.run-file-name',
     message: `a run file cannot be called "${path.basename(file)}"`,
@@ -79,13 +76,6 @@ function checkName(file: string): void {
 
 function methodType(name: string): MethodType {
   const found = METHODS.find(({ type }) => type === name);
-  if (found !== undefined && 'guides' in found) {
-    return fail({
-      code: 'cli.method-alone',
-      message: `${name} trains nothing of its own: it guides the methods listed before it`,
-      mend: `Write a run file for another method, then make it a list: method: [{ type: lora }, { type: ${name} }].`,
-    });
-  }
   if (found !== undefined) return found.type;
   const names = METHODS.map(({ type }) => type);
   return unknownName('method', name, names, 'peft-studio methods');
@@ -95,12 +85,4 @@ function methodType(name: string): MethodType {
 function relativeTo(folder: string, target: string): string {
   if (path.isAbsolute(target)) return target;
   return path.relative(folder, path.resolve(target)).split(path.sep).join('/');
-}
-
-/** The file is not there yet, so a problem's place in it would lead nowhere. */
-async function checkNamedFiles(text: string, file: string): Promise<void> {
-  const { tree, problems } = parseRunFile(text, file);
-  const found = [...problems, ...(tree === undefined ? [] : await checkPaths(tree, path.dirname(file)))];
-  const error = found.find(isError);
-  if (error !== undefined) fail({ ...error, where: undefined });
 }

@@ -81,6 +81,10 @@ function guides({ type }: MethodConfig): boolean {
   return METHODS.some((method) => method.type === type && 'guides' in method);
 }
 
+function guidesItself({ type }: MethodConfig): boolean {
+  return METHODS.some((method) => method.type === type && 'guidesItself' in method);
+}
+
 function combinationProblems(methods: readonly MethodConfig[], i: number, placeOf: PlaceOf): Problem[] {
   const type = methods[i]?.type;
   const where = placeOf(['method', i, 'type']);
@@ -116,6 +120,18 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
         where,
         expected: 'a method before it in the list',
         mend: `List it after another method: \`method: [{ type: lora }, { type: ${type} }]\`.`,
+      },
+    ];
+  }
+  const other = methods.slice(0, i).find(guidesItself);
+  if (methods[i] !== undefined && guides(methods[i]) && other !== undefined) {
+    return [
+      {
+        code: 'config.not-guided',
+        message: `\`${type}\` cannot be combined with \`${other.type}\`, which changes for itself what trains`,
+        where,
+        expected: 'only methods such as `lora` or `full` before it',
+        mend: 'Keep one of the two.',
       },
     ];
   }

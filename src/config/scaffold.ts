@@ -1,5 +1,6 @@
 import type { TSchema } from '@sinclair/typebox';
 import { stringify } from 'yaml';
+import type { MethodInfo } from '../methods/info.js';
 import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import { RunFile } from './schema.js';
@@ -11,9 +12,12 @@ const COMMENT_WIDTH = 100;
 /** Learning rates to start from where the schema's default, made for adapters, does not suit the family. */
 const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5 };
 
+/** What methods that guide others are listed after. */
+const GUIDED: MethodType = 'lora';
+
 /**
  * A commented run file: the given model, data and method, every other option at its default (options without a
- * default are commented out). It passes the checks as it stands. `model` and `train` are written as given, so they
+ * default are commented out). A method that guides others comes in a list, behind one to guide. It passes the checks as it stands. `model` and `train` are written as given, so they
  * are to be relative to the new file or absolute.
  */
 export function scaffoldRunFile(choice: {
@@ -21,23 +25,47 @@ export function scaffoldRunFile(choice: {
   readonly train: string | readonly string[];
   readonly method: MethodType;
 }): string {
-  const method = METHODS.find(({ type }) => type === choice.method);
-  if (!method) throw new Error(`No method is called ${choice.method}.`);
-  const { title, summary, paper } = method;
+  const method = infoOf(choice.method);
   const given = new Map<string, unknown>([
     ['model', choice.model],
     ['data.train', choice.train],
-    ['method.type', choice.method],
   ]);
   const rate = LEARNING_RATES[method.family];
   if (rate !== undefined) given.set('training.learning_rate', rate);
-  const arxiv = 'arxiv' in paper ? `, arXiv:${paper.arxiv}` : '';
-  const heading = `${title}: ${summary} ${paper.authors} (${paper.year}), ${paper.title}${arxiv}.`;
   const lines = Object.entries(RunFile.properties).flatMap(([key, schema]) => {
-    const text = key === 'method' ? `${schema.description} ${heading}` : schema.description;
-    return property(key, key === 'method' ? { ...method.options, description: text } : schema, [], given, true);
+    if (key !== 'method') return property(key, schema, [], given, true);
+    if ('guides' in method) return methodList([infoOf(GUIDED), method], schema.description);
+    const described = { ...method.options, description: `${schema.description} ${headingOf(method)}` };
+    return property(key, described, [], new Map([['method.type', method.type]]), true);
   });
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function infoOf(type: MethodType): MethodInfo {
+  const method = METHODS.find((each) => each.type === type);
+  if (!method) throw new Error(`No method is called ${type}.`);
+  return method;
+}
+
+/** What the method does and where it comes from. */
+function headingOf({ title, summary, paper }: MethodInfo): string {
+  const arxiv = paper.arxiv === undefined ? '' : `, arXiv:${paper.arxiv}`;
+  return `${title}: ${summary} ${paper.authors} (${paper.year}), ${paper.title}${arxiv}.`;
+}
+
+/** Several methods as a list in block style. */
+function methodList(methods: readonly MethodInfo[], description: string | undefined): string[] {
+  const items = methods.flatMap((method, at) => {
+    const above = ['method', String(at)];
+    const given = new Map([[[...above, 'type'].join('.'), method.type]]);
+    const { type, ...options } = method.options.properties;
+    const [first = '', ...others] = [
+      ...property('type', { ...type!, description: undefined }, above, given, true),
+      ...Object.entries(options).flatMap(([name, schema]) => property(name, schema, above, given, true)),
+    ];
+    return [...comments(headingOf(method), '  '), first.replace('    ', '  - '), ...others];
+  });
+  return [...comments(description, ''), 'method:', ...items, ''];
 }
 
 function property(

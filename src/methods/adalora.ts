@@ -111,6 +111,7 @@ export const adalora: Method<typeof AdaLoraOptions> = {
     },
     engines: ['embedded'],
     mergeable: true,
+    guidesItself: true,
     options: AdaLoraOptions,
   },
   attach(options, context) {

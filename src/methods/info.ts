@@ -23,6 +23,8 @@ export interface MethodInfo<Options extends TObject = TObject> {
   readonly mergeable: boolean;
   /** It trains nothing of its own but guides the methods listed before it. */
   readonly guides?: true;
+  /** It changes in the course of a run what trains, so that no method can guide it. */
+  readonly guidesItself?: true;
   /** TypeBox schema of the options, `type` included. */
   readonly options: Options;
 }

@@ -49,6 +49,7 @@ export const lisa: Method<typeof LisaOptions> = {
     },
     engines: ['embedded'],
     mergeable: false,
+    guidesItself: true,
     options: LisaOptions,
   },
   attach(options, context) {

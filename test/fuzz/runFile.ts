@@ -49,9 +49,7 @@ export const runFile: FuzzTarget = {
   seeds: () => {
     const texts = [
       FULL,
-      ...METHODS.filter((method) => !('guides' in method)).map(({ type }) =>
-        scaffoldRunFile({ model: 'model.gguf', train: 'rows.jsonl', method: type }),
-      ),
+      ...METHODS.map(({ type }) => scaffoldRunFile({ model: 'model.gguf', train: 'rows.jsonl', method: type })),
       JSON.stringify(parse(FULL.replace('&data', ''))),
       'model: model.gguf\ndata:\n  train: rows.jsonl\nmethod:\n  type: lora\n',
     ];

@@ -106,6 +106,8 @@ describe('new', () => {
     assert.equal(readFileSync(made, 'utf8'), 'mine');
     assert.equal((await run([...args, '--force'])).code, 0);
     assert.match(readFileSync(made, 'utf8'), /^ {2}type: full$/m);
+    assert.equal((await run([...args.slice(0, -1), 'child_tuning', '--force'])).code, 0);
+    assert.match(readFileSync(made, 'utf8'), /^ {2}- type: lora$[^]*^ {2}- type: child_tuning$/m);
   });
 
   test('refuses a model or data that is not there, an unknown method, another file name', async () => {

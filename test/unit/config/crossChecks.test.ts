@@ -87,6 +87,12 @@ describe('methods together', () => {
     assert.deepEqual(brief(methods('lora', 'child_tuning')), []);
     assert.deepEqual(brief(methods('full', 'child_tuning')), []);
   });
+  it('nothing guides a method that changes for itself what trains', () => {
+    for (const type of ['adalora', 'lisa']) {
+      assert.deepEqual(brief(methods(type, 'child_tuning')), ['error config.not-guided 5:11-5:23']);
+    }
+    assert.deepEqual(brief(methods('lora', 'adalora', 'child_tuning')), ['error config.not-guided 6:11-6:23']);
+  });
 });
 
 describe('data and output', () => {

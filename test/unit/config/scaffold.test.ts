@@ -15,6 +15,17 @@ describe('scaffoldRunFile', () => {
     });
   }
 
+  it('a method that guides others comes after one, in a list with the options of both', () => {
+    const text = scaffoldRunFile({ model: './base', train: 'rows.jsonl', method: 'child_tuning' });
+    assert.deepEqual(problemsOf(text), []);
+    const short = 'model: ./base\ndata: { train: rows.jsonl }\nmethod: [{ type: lora }, { type: child_tuning }]\n';
+    assert.deepEqual(configOf(text), configOf(short));
+    assert.match(text, /^method:\n(?: {2}# .*\n)+ {2}- type: lora\n {4}# Rank of the update B·A\.\n {4}r: 8$/m);
+    assert.match(text, /^ {2}# Child-Tuning-D: .*\n(?: {2}# .*\n)+ {2}- type: child_tuning\n/m);
+    assert.match(text, /^ {4}p: 0\.3$/m);
+    assert.match(text, /^ {4}# batches:$/m);
+  });
+
   it('shows every option with its description', () => {
     const text = scaffoldRunFile({ model: 'm', train: ['a', 'b'], method: 'lora' });
     assert.match(text, /^ {2}# Rank of the update B·A\.\n {2}r: 8$/m);
