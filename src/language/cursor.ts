@@ -34,15 +34,10 @@ export function cursorAt(text: string, file: string, offset: number): LocatedCur
   if (text.length > MAX_CHARACTERS) return undefined;
   const word = wordAt(text, offset);
   if (word === undefined) return undefined;
-  const around = `${text.slice(0, word.start)}${HERE}${text.slice(word.end)}`;
-  const document = parseDocument(around, {
-    version: '1.2',
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: 'silent',
-  });
-  const found = find(document.contents, []);
-  if (found === undefined) return undefined;
+  // A key that is begun between others is one only with its colon.
+  const read = locate(text, word, HERE) ?? locate(text, word, `${HERE}:`);
+  if (read === undefined) return undefined;
+  const { document, found } = read;
   const counter = new LineCounter();
   parseLines(text, counter);
   const [from, to] = [counter.linePos(word.start), counter.linePos(word.end)];
@@ -87,6 +82,27 @@ function methodTypeOf(document: Document, { path, part }: Found, word: string): 
 
 function nodeIn(document: Document, path: ConfigPath): unknown {
   return path.length === 0 ? document.contents : document.getIn(path, true);
+}
+
+/** Reads the text with other words in place of the one at the cursor, and finds them in the tree. */
+function locate(
+  text: string,
+  { start, end }: Span,
+  words: string,
+): { readonly document: Document; readonly found: Found } | undefined {
+  const document = parseDocument(`${text.slice(0, start)}${words}${text.slice(end)}`, {
+    version: '1.2',
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'silent',
+  });
+  const found = find(document.contents, []);
+  return found && { document, found };
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
 }
 
 interface Found {
@@ -135,7 +151,7 @@ function wantsKeys(path: ConfigPath): boolean {
 }
 
 /** The key or value around an offset, quotes included. Undefined in a comment. */
-function wordAt(text: string, offset: number): { readonly start: number; readonly end: number } | undefined {
+function wordAt(text: string, offset: number): Span | undefined {
   const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
   const lineEnd = text.indexOf('\n', offset);
   const before = text.slice(lineStart, offset);

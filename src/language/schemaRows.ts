@@ -14,7 +14,7 @@ export interface SchemaRow {
   readonly documentation?: string;
 }
 
-/** What the schema allows at a cursor: keys that are not there yet, or the values to choose from. */
+/** What the schema allows at a cursor: keys that are not there yet, or the values to choose from, or else the default. */
 export function schemaRows(
   { path, part, siblings, methodType }: LocatedCursor,
   file: string,
@@ -25,7 +25,12 @@ export function schemaRows(
       .map((key) => ({ label: key, isKey: true, insert: key }));
   }
   const schema = schemaAt(path, methodType);
-  return schema === undefined ? [] : choicesOf(schema, file);
+  if (schema === undefined) return [];
+  const choices = choicesOf(schema, file);
+  const { default: value } = schema;
+  if (choices.length > 0 || (typeof value !== 'number' && typeof value !== 'string')) return choices;
+  const insert = typeof value === 'string' ? asValue(value, file) : String(value);
+  return [{ label: String(value), isKey: false, insert, documentation: 'The default.' }];
 }
 
 function choicesOf(schema: TSchema, file: string): readonly SchemaRow[] {
