@@ -5,6 +5,7 @@ import { createExplorer } from './host/explorer/explorer.js';
 import { createJobs } from './host/job.js';
 import { languageLoader } from './host/language/load.js';
 import { registerLanguage } from './host/language/providers.js';
+import { registerNewRunFile } from './host/newRunFile.js';
 import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
 import { createPanel } from './host/panel.js';
@@ -38,6 +39,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   });
   const panel = createPanel(context.extensionUri, runs, output, settle);
   const jobs = createJobs(context.extensionUri, output);
+  const load = languageLoader(context.extensionUri);
   context.subscriptions.push(
     output,
     panel,
@@ -47,7 +49,8 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     notifyProgress(runs),
     registerCommands(runs, panel, output),
     registerTasks(runs),
-    registerLanguage(languageLoader(context.extensionUri), output, () => setting('peftStudio.modelFolders')),
+    registerNewRunFile(load, settle),
+    registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
     registerPreviewData(context.extensionUri, jobs, output, settle),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
     runs,

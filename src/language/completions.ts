@@ -8,7 +8,7 @@ import type { LocatedCursor } from './cursor.js';
 import { beginningOf, lineAround, openingOf } from './keyText.js';
 import type { LineAround } from './keyText.js';
 import { suggestAt } from './modelSuggestions.js';
-import type { ModelPlaces } from './modelSuggestions.js';
+import type { ModelPlaces } from './modelFinder.js';
 import type { RunDocument, Suggestion } from './runDocument.js';
 import { isMethodType, optionName, schemaAt } from './schemaAt.js';
 import { methodMarkdown, methodsMarkdown, optionMarkdown } from './schemaHover.js';
@@ -52,13 +52,14 @@ export async function completionsAt(
   const isType = cursor.part === 'value' && isMethodType(cursor.path);
   const [own, schema] = await Promise.all([
     isType ? methodSuggestions(file) : suggestAt(document, cursor, places, signal),
-    cursor.style === 'block' && line.lead === '' ? service.complete(text, offset) : schemaRows(cursor, file),
+    cursor.style === 'block' ? service.complete(text, offset) : [],
   ]);
   const known = new Set(own.map(({ label }) => label));
+  const rows = schema.filter((row) => mayStand(row, cursor));
   return [
     ...own.map((suggestion, index) => ownItem(suggestion, index, cursor, line)),
-    ...schema
-      .filter((row) => !known.has(row.label) && mayStand(row, cursor))
+    ...(rows.length > 0 ? rows : schemaRows(cursor, file))
+      .filter(({ label }) => !known.has(label))
       .map((row, index) =>
         row.isKey ? keyItem(row, index, document, cursor, line) : valueItem(row, index, cursor, line),
       ),

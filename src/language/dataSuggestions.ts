@@ -18,32 +18,50 @@ const MAX_FILES = 200;
 const SETTINGS =
   /^(?:package(?:-lock)?|[jt]sconfig.*|.*config|.*\.peft|.*\.index|tokenizer|trainer_state)\.json$/i;
 
+/** A file with rows. */
+export interface FoundData {
+  /** As a run file would write it. */
+  readonly text: string;
+  /** Its size. */
+  readonly detail?: string;
+}
+
+/** The data files at and below a folder, as a run file in `folder` names them. `signal` ends it with an AbortError. */
+export async function findData(root: string, folder: string, signal?: AbortSignal): Promise<readonly FoundData[]> {
+  const files: FoundData[] = [];
+  for (const walked of await walkFolders(root, signal)) {
+    // What lies beside a model or an adapter belongs to it.
+    if (isModelFolder(walked.names) || walked.names.includes('adapter_config.json')) continue;
+    const names = walked.names.filter((name) => isDataName(name));
+    for (const name of names.sort().slice(0, MAX_FILES - files.length)) {
+      signal?.throwIfAborted();
+      const target = path.join(walked.folder, name);
+      const found = await stat(target).catch(() => undefined);
+      files.push({
+        text: pathAsWritten(target, folder),
+        ...(found && { detail: formatBytes(found.size) }),
+      });
+    }
+  }
+  return files;
+}
+
 /** The data files at and below the run file's folder. */
 export async function dataSuggestions(
   { file, folder }: RunDocument,
   signal?: AbortSignal,
 ): Promise<readonly Suggestion[]> {
-  const suggestions: Suggestion[] = [];
-  for (const walked of await walkFolders(folder, signal)) {
-    // What lies beside a model or an adapter belongs to it.
-    if (isModelFolder(walked.names) || walked.names.includes('adapter_config.json')) continue;
-    const names = walked.names.filter((name) => isDataName(name));
-    for (const name of names.sort().slice(0, MAX_FILES - suggestions.length)) {
-      signal?.throwIfAborted();
-      const target = path.join(walked.folder, name);
-      const label = pathAsWritten(target, folder);
-      const found = await stat(target).catch(() => undefined);
-      const insert = asValue(label, file);
-      suggestions.push({
-        label,
-        kind: 'file',
-        order: `${label.split('/').length}`,
-        ...(found && { detail: formatBytes(found.size) }),
-        ...(insert !== label && { insert }),
-      });
-    }
-  }
-  return suggestions;
+  const found = await findData(folder, folder, signal);
+  return found.map(({ text, detail }) => {
+    const insert = asValue(text, file);
+    return {
+      label: text,
+      kind: 'file' as const,
+      order: `${text.split('/').length}`,
+      ...(detail !== undefined && { detail }),
+      ...(insert !== text && { insert }),
+    };
+  });
 }
 
 /** The columns of the first rows of the training files. */

@@ -11,7 +11,9 @@ import type { Fix } from './fixes.js';
 import { hintsOf } from './hints.js';
 import { checkAgainstModelAndData } from './modelChecks.js';
 import { hoverAt } from './modelHover.js';
-import type { ModelPlaces } from './modelSuggestions.js';
+import type { ModelPlaces } from './modelFinder.js';
+import { newRunFiles } from './newRun.js';
+import type { NewRunFiles } from './newRun.js';
 import type { RunDocument } from './runDocument.js';
 import { formatted } from './formatting.js';
 import { schemaHover } from './schemaHover.js';
@@ -49,6 +51,8 @@ export interface Language {
   symbols(open: OpenText): readonly DocumentSymbol[];
   folds(open: OpenText): readonly FoldingRange[];
   format(open: OpenText): Promise<readonly TextEdit[]>;
+  /** What new run files are made of. */
+  readonly newRunFiles: NewRunFiles;
 }
 
 /** Makes the part of the editor that knows run files; nothing of it needs the editor. */
@@ -90,6 +94,7 @@ export function createLanguage(): Language {
     symbols: ({ text }) => service.symbols(text).map(namedByMethod),
     folds: ({ text }) => service.folds(text),
     format: (open) => formatted(read(open), service),
+    newRunFiles,
   };
 }
 

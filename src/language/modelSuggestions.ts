@@ -1,27 +1,9 @@
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
-import { formatBytes, formatCount } from '../common/format.js';
 import { asValue } from '../config/asValue.js';
-import { isModelFolder, cachedModels } from './modelHub.js';
-import { modelFacts } from './modelFacts.js';
-import { pathAsWritten } from './modelText.js';
-import { walkFolders } from './modelWalk.js';
+import { findModels } from './modelFinder.js';
+import type { ModelPlaces } from './modelFinder.js';
 import { columnSuggestions, dataSuggestions } from './dataSuggestions.js';
 import { layerSuggestions, moduleSuggestions } from './patternsSuggestions.js';
 import type { Cursor, RunDocument, Suggestion } from './runDocument.js';
-
-/** Where models are looked for beside the run file's own folder. */
-export interface ModelPlaces {
-  /** Folders of the workspace, absolute. */
-  readonly folders: readonly string[];
-  /** Further folders: the setting `peftStudio.modelFolders`, absolute. */
-  readonly modelFolders: readonly string[];
-}
-
-/** Longer lists help nobody. */
-const MAX_MODELS = 200;
-/** Headers read for the details of one list; the others are told by their size. */
-const MAX_DESCRIBED = 40;
 
 /** Options whose values, or keys, name modules of the model. */
 const MODULE_VALUES = new Set(['target_modules', 'exclude_modules', 'modules_to_save']);
@@ -61,61 +43,20 @@ export async function suggestAt(
   }
 }
 
-interface Candidate {
-  /** As a run file would write it. */
-  readonly text: string;
-  readonly place: string;
-  readonly order: string;
-}
-
 async function modelSuggestions(
   { file, folder }: RunDocument,
-  { folders, modelFolders }: ModelPlaces,
+  places: ModelPlaces,
   signal?: AbortSignal,
 ): Promise<readonly Suggestion[]> {
-  const candidates = new Map<string, Candidate>();
-  const roots = [folder, ...folders, ...modelFolders];
-  for (const [index, root] of roots.entries()) {
-    for (const walked of await walkFolders(root, signal)) {
-      const ggufs = walked.names.filter((name) => /\.gguf$/i.test(name));
-      const found = [
-        ...(isModelFolder(walked.names) ? [walked.folder] : []),
-        ...ggufs.map((name) => path.join(walked.folder, name)),
-      ];
-      for (const place of found) {
-        const text = pathAsWritten(place, folder);
-        // A folder below is told from an id of the hub at a glance.
-        const shown = /^(\.|\/|\w:)/.test(text) ? text : `./${text}`;
-        if (!candidates.has(place))
-          candidates.set(place, { text: shown, place, order: String(index === 0 ? 0 : 1) });
-      }
-    }
-  }
-  for (const { id, place } of await cachedModels(signal)) candidates.set(place, { text: id, place, order: '2' });
-  const listed = [...candidates.values()].slice(0, MAX_MODELS);
-  const suggestions: Suggestion[] = [];
-  for (const [index, { text, place, order }] of listed.entries()) {
-    signal?.throwIfAborted();
-    const detail = await describePlace(place, index < MAX_DESCRIBED);
+  const found = await findModels(folder, places, signal);
+  return found.map(({ text, order, detail }) => {
     const insert = asValue(text, file);
-    suggestions.push({
+    return {
       label: text,
-      kind: 'model',
+      kind: 'model' as const,
       order,
-      ...(detail && { detail }),
+      ...(detail !== undefined && { detail }),
       ...(insert !== text && { insert }),
-    });
-  }
-  return suggestions;
-}
-
-/** `llama, 134,515,008 parameters, 256 MiB`. A GGUF file is told by its size: its header takes long to read. */
-async function describePlace(place: string, withHeader: boolean): Promise<string | undefined> {
-  const found = await stat(place).catch(() => undefined);
-  if (found?.isFile() === true) return `GGUF, ${formatBytes(found.size)}`;
-  const reading = withHeader ? await modelFacts(place) : undefined;
-  if (reading === undefined) return undefined;
-  if ('problem' in reading) return `cannot be used: ${reading.problem.message}`;
-  const { model, parameters, bytes } = reading.facts;
-  return `${model.modelType}, ${formatCount(parameters)} parameters, ${formatBytes(bytes)}`;
+    };
+  });
 }
