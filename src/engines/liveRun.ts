@@ -122,6 +122,7 @@ async function follow(
   let socket: net.Socket | undefined;
   let stopping = false;
   let killed = false;
+  let greeted = false;
   let left = false;
   let code: number | null = null;
   let signal: string | null = null;
@@ -139,8 +140,13 @@ async function follow(
   function take(line: string): void {
     const message: unknown = parsed(line);
     if (isNote(message)) {
-      if (message.type === 'live') pid = message.pid;
-      else code = message.code;
+      if (message.type === 'exit') code = message.code;
+      else {
+        pid = message.pid;
+        // It tells everything from the first event on, also to one that was told before.
+        if (greeted) tell({ type: 'launched', file: entry.file, time: entry.began });
+        greeted = true;
+      }
       return;
     }
     if (!isRunEvent(message)) {
@@ -184,10 +190,9 @@ async function follow(
     let reached = await reach();
     while (reached !== undefined) {
       await listen(reached);
-      // A worker that lets go of a window which did not read for long goes on: it tells everything anew.
+      // A worker that lets go of a window which did not read for long goes on.
       if (left || code !== null || pid === undefined || !isProcessThere({ pid })) break;
       reached = await connect(address);
-      if (reached !== undefined) tell({ type: 'launched', file: entry.file, time: entry.began });
     }
     if (left) return;
     if (child !== undefined && launchError === undefined) {
