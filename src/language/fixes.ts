@@ -74,7 +74,7 @@ function extentOf({ entry: { keyAt, value }, inBraces }: Held, text: string): Pl
   }
   const lineStart = text.lastIndexOf('\n', start - 1) + 1;
   const nextLine = text.indexOf('\n', end) + 1 || text.length;
-  const isAlone = text.slice(lineStart, start).trim() === '' && /^\s*(#.*)?$/.test(text.slice(end, nextLine));
+  const isAlone = text.slice(lineStart, start).trim() === '' && /^\s*(#.*)?\s*$/.test(text.slice(end, nextLine));
   if (isAlone) [start, end] = [lineStart, nextLine];
   else if (inBraces) end += /^[ \t]*(?=[^\s}#])/.exec(text.slice(end))?.[0].length ?? 0;
   const [from, to] = [positionOf(text, start), positionOf(text, end)];
