@@ -2,9 +2,10 @@ import { isError, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { trainsWhole } from '../methods/loraParameters.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
-import { matchesAny, optionOf, patternValue } from '../methods/targets.js';
+import { optionOf, patternValue } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { ModelFacts } from './modelFacts.js';
 import type { Finding } from './modelFinding.js';
@@ -102,7 +103,7 @@ function withoutIdleModules(
     return { config: text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' }, findings: [] };
   }
   if (!('modules_to_save' in config) || config.modules_to_save === undefined) return { config, findings: [] };
-  const isIdle = (entry: string): boolean => !sites.some((site) => matchesAny([entry], site.path));
+  const isIdle = (entry: string): boolean => !sites.some((site) => trainsWhole([entry], site.path));
   const findings = config.modules_to_save.flatMap((entry, at): Finding[] => {
     if (!isIdle(entry)) return [];
     const near = nearestModule(entry, sites);

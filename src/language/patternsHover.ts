@@ -2,7 +2,8 @@ import { formatCount } from '../common/format.js';
 import { ProblemError } from '../common/problem.js';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigNode, ConfigPath } from '../config/tree.js';
-import { matchTargets, matchesAny, patternValue } from '../methods/targets.js';
+import { trainsWhole } from '../methods/loraParameters.js';
+import { matchTargets, patternValue } from '../methods/targets.js';
 import type { Site } from '../models/site.js';
 import { attachToHeader } from './modelAttach.js';
 import { soundSections } from './modelDraft.js';
@@ -74,7 +75,7 @@ function matching(
     case 'exclude_modules':
       return matchTargets({ target_modules: inList ? [entry] : entry }, sites, () => true, 'gather').sites;
     case 'modules_to_save':
-      return sites.filter((site) => matchesAny([entry], site.path));
+      return sites.filter((site) => trainsWhole([entry], site.path));
     case 'rank_pattern':
     case 'alpha_pattern': {
       const pattern = { [entry]: 1 };

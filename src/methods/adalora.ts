@@ -14,10 +14,11 @@ import { adaLoraConfigFromPeft, inspectAdaLora } from './adaloraConfig.js';
 import { orthogonality, tripletScores, tripletUpdates } from './adaloraTriplets.js';
 import type { Triplets } from './adaloraTriplets.js';
 import { moduleNames } from './loraConfig.js';
-import { PEFT_PREFIX } from './loraParameters.js';
+import { PEFT_PREFIX, ParameterOptions, biasWarnings, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { lowRankPair, mergePair, pairNorm } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, NamedTensor, StepPlace, Trainable, Values } from './method.js';
-import { loadByKey, parameterSize } from './parameters.js';
+import { coveredParameters, loadByKey, parameterSize, readTrained } from './parameters.js';
+import type { TrainedParameter } from './parameters.js';
 import { TargetOptions, matchTargets } from './targets.js';
 
 /** AdaLoRA's options, under the names and with the meaning of HF PEFT's `AdaLoraConfig`. */
@@ -75,7 +76,9 @@ export const AdaLoraOptions = Type.Object(
       default: 0,
       description: 'Share of the inputs of Q that is dropped while training.',
     }),
+    bias: ParameterOptions.bias,
     ...TargetOptions,
+    modules_to_save: ParameterOptions.modules_to_save,
   },
   { additionalProperties: false },
 );
@@ -130,7 +133,20 @@ export const adalora: Method<typeof AdaLoraOptions> = {
       pair: lowRankPair(site, r, adaLoraScale(options), instance),
       e: variable(`${instance}${site.path}.lora_E`, [r, 1]),
     }));
-    return attached(options, context, triplets, { targets: match.entries, warnings: match.warnings });
+    const paths = new Map(match.sites.map((site) => [site.path, site]));
+    const { trained, warnings } = trainedParameters(options, context, paths);
+    return attached(options, context, triplets, trained, {
+      targets: match.entries,
+      warnings: [
+        ...match.warnings,
+        ...warnings,
+        ...tiedWarnings(
+          context.model,
+          trained.map(({ site }) => site),
+        ),
+        ...biasWarnings(options, trained),
+      ],
+    });
   },
   peft: { type: 'ADALORA', options: adaLoraConfigFromPeft, inspect: inspectAdaLora },
 };
@@ -150,11 +166,13 @@ function attached(
   options: AdaLoraOptions,
   context: AttachContext,
   triplets: readonly Triplets[],
+  trained: readonly TrainedParameter[],
   found: Pick<Attached['coverage'], 'targets' | 'warnings'>,
 ): Attached {
   const { instance = '' } = context;
   const byPath = new Map(triplets.map((each) => [each.pair.site.path, each]));
-  const trainables = triplets.flatMap(({ pair: { site, a, b, r }, e }): Trainable[] => {
+  const byParameter = new Map(trained.map((each) => [`${each.site.path}.${each.kind}`, each]));
+  const inTriplets = triplets.flatMap(({ pair: { site, a, b, r }, e }): Trainable[] => {
     const normal = (which: string, size: number): Float32Array => {
       const random = context.random('adalora', site.path, which);
       return Float32Array.from({ length: size }, () => START_DEVIATION * random.normal());
@@ -165,6 +183,7 @@ function attached(
       { variable: b, start: () => normal('B', parameterSize(b.shape)), decays: true },
     ];
   });
+  const trainables = [...inTriplets, ...trained.map((each) => readTrained(each, context))];
   const scores = tripletScores(triplets, instance);
   const budget = input(`${instance}adalora_budget`, 'float32', []);
   const scoring = input(`${instance}adalora_scoring`, 'float32', []);
@@ -173,10 +192,14 @@ function attached(
   // PEFT's config names the length of the run. Until one is known: the shortest that PEFT takes.
   let totalSteps = options.tinit + options.tfinal + 1;
   const allocated = (at: StepPlace): Allocation => allocation(options, initial, target, at);
-  const keyOf = (name: string): string => `${PEFT_PREFIX}${name.slice(instance.length)}`;
+  const keyOf = (name: string): string => {
+    const own = name.slice(instance.length);
+    return byParameter.get(own)?.key ?? `${PEFT_PREFIX}${own}`;
+  };
   return {
     type: 'adalora',
     hooks: {
+      parameter: (site, kind, base) => byParameter.get(`${site.path}.${kind}`)?.variable ?? base,
       output: (site, x, y, phase) => {
         const own = byPath.get(site.path);
         if (own === undefined) return y;
@@ -190,11 +213,14 @@ function attached(
     trainables,
     coverage: {
       ...found,
-      modules: triplets.map(({ pair: { site, a, b }, e }) => ({
-        path: site.path,
-        shape: site.shape,
-        trainable: [a, b, e].reduce((sum, { shape }) => sum + parameterSize(shape), 0),
-      })),
+      modules: [
+        ...triplets.map(({ pair: { site, a, b }, e }) => ({
+          path: site.path,
+          shape: site.shape,
+          trainable: [a, b, e].reduce((sum, { shape }) => sum + parameterSize(shape), 0),
+        })),
+        ...coveredParameters(trained),
+      ],
       layersCovered: new Set(triplets.flatMap(({ pair: { site } }) => site.layer ?? [])).size,
       saves: `adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
     },
@@ -225,13 +251,22 @@ function attached(
         norm: pairNorm(each.pair, folded(each, values)),
       })),
     merge(site, kind, base, values) {
+      const whole = byParameter.get(`${site.path}.${kind}`);
+      if (whole !== undefined) return values.get(whole.variable.name)!;
       const own = byPath.get(site.path);
       return own === undefined || kind === 'bias' ? undefined : mergePair(own.pair, base, folded(own, values));
     },
     save: (values) => ({
       kind: 'adapter',
       config: peftConfig(options, context, triplets, values, totalSteps),
-      tensors: triplets.flatMap((each) => savedTensors(each, values, keyOf)),
+      tensors: [
+        ...triplets.flatMap((each) => savedTensors(each, values, keyOf)),
+        ...trained.map(({ key, variable: { name, shape } }) => ({
+          name: key,
+          shape: shape as readonly number[],
+          data: values.get(name)!,
+        })),
+      ],
     }),
     load: (tensors, source) => loadByKey(trainables, keyOf, fullRank(triplets, tensors, keyOf), source),
   };
@@ -330,7 +365,7 @@ function peftConfig(
     base_model_name_or_path: context.modelName,
     beta1: options.beta1,
     beta2: options.beta2,
-    bias: 'none',
+    bias: options.bias,
     deltaT: options.deltaT,
     exclude_modules: options.exclude_modules ?? null,
     // PEFT sets it by the last module that it adapts, and by each module again when it reads the adapter.
@@ -342,7 +377,7 @@ function peftConfig(
     layers_to_transform: options.layers_to_transform ?? null,
     lora_alpha: options.lora_alpha,
     lora_dropout: options.lora_dropout,
-    modules_to_save: null,
+    modules_to_save: options.modules_to_save ?? null,
     orth_reg_weight: options.orth_reg_weight,
     peft_type: 'ADALORA',
     rank_pattern: Object.fromEntries(pattern),

@@ -5,7 +5,7 @@ import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
-import { PEFT_PREFIX } from './loraParameters.js';
+import { PEFT_PREFIX, isTrained } from './loraParameters.js';
 import { LORA_KNOWN_OFF, optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
@@ -31,7 +31,6 @@ const KNOWN_OFF: ReadonlySet<string> = new Set([
   'corda_config',
   'lora_ga_config',
   'runtime_config',
-  'modules_to_save',
 ]);
 
 /**
@@ -39,16 +38,16 @@ const KNOWN_OFF: ReadonlySet<string> = new Set([
  * @throws ProblemError `adapter.config`
  */
 export function adaLoraConfigFromPeft(
-  { bias, ...config }: JsonObject,
+  config: JsonObject,
   source: string,
 ): { readonly options: AdaLoraOptions; readonly warnings: readonly Problem[] } {
-  return optionsFromPeft(bias === 'none' || bias === undefined ? config : { ...config, bias }, source, {
+  return optionsFromPeft(config, source, {
     schema: AdaLoraOptions,
     type: 'adalora',
     title: 'AdaLoRA',
     silent: SILENT,
     knownOff: KNOWN_OFF,
-    optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern']),
+    optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']),
     mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
   });
 }
@@ -61,6 +60,7 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
   const options = readOptions(adapter, problems);
   const keys = [...adapter.tensors.keys()];
   const paths = new Set(keys.flatMap((key) => PART.exec(key)?.[1] ?? []));
+  const rest = keys.filter((key) => !PART.test(key));
   const modules: InspectedModule[] = [];
   for (const path of paths) {
     const prefix = keys.some((key) => key.startsWith(`${PEFT_PREFIX}${path}.lora_`)) ? PEFT_PREFIX : '';
@@ -98,8 +98,8 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     r: options?.init_r,
     alpha: options?.lora_alpha,
     modules,
-    whole: [],
-    unknown: keys.filter((key) => !PART.test(key)),
+    whole: rest.filter((key) => isTrained(key, options)),
+    unknown: rest.filter((key) => !isTrained(key, options)),
     problems,
   };
 }

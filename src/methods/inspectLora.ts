@@ -5,9 +5,9 @@ import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { LoraOptions } from './lora.js';
 import { loraConfigFromPeft } from './loraConfig.js';
-import { PEFT_PREFIX } from './loraParameters.js';
+import { isTrained } from './loraParameters.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
-import { matchesAny, patternValue } from './targets.js';
+import { patternValue } from './targets.js';
 
 /** What a LoRA adapter's tensors are, without its base model. */
 export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTensors> {
@@ -22,8 +22,8 @@ export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTen
     r: options?.r ?? numberIn(adapter, 'r'),
     alpha: options?.lora_alpha ?? numberIn(adapter, 'lora_alpha'),
     modules,
-    whole: rest.filter((key) => isWhole(key, options)),
-    unknown: rest.filter((key) => !isWhole(key, options) && !isBaseCopy(key)),
+    whole: rest.filter((key) => isTrained(key, options)),
+    unknown: rest.filter((key) => !isTrained(key, options) && !isBaseCopy(key)),
     problems,
   };
 }
@@ -116,13 +116,6 @@ async function inspectPair(
 function scaleOf(options: LoraOptions, modulePath: string, rank: number): number {
   const alpha = patternValue(options.alpha_pattern, modulePath) ?? options.lora_alpha;
   return alpha / (options.use_rslora ? Math.sqrt(rank) : rank);
-}
-
-/** A bias that trains, or a parameter of a module in `modules_to_save`. */
-function isWhole(key: string, options: LoraOptions | undefined): boolean {
-  const modulePath = key.replace(PEFT_PREFIX, '').replace(/\.(weight|bias)$/, '');
-  if (key.endsWith('.bias') && options !== undefined && options.bias !== 'none') return true;
-  return matchesAny(options?.modules_to_save ?? [], modulePath);
 }
 
 /** PEFT stores the base's own matrix beside an adapted embedding or head. */

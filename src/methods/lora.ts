@@ -3,11 +3,11 @@ import type { Static } from '@sinclair/typebox';
 import type { Problem } from '../common/problem.js';
 import { inspectLora } from './inspectLora.js';
 import { loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
-import { biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
+import { ParameterOptions, biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { lowRankOutput, lowRankPair, mergePair, pairNorm, startPair, takesPair } from './lowRankPair.js';
 import type { LowRankPair } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
-import { loadByKey, parameterSize, readTrained } from './parameters.js';
+import { coveredParameters, loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
 import { TargetOptions, idlePattern, idlePatternKeys, matchTargets, patternValue } from './targets.js';
 
@@ -27,11 +27,7 @@ export const LoraOptions = Type.Object(
       default: 0,
       description: 'Share of the inputs of A that is dropped while training.',
     }),
-    bias: Type.Union([Type.Literal('none'), Type.Literal('all'), Type.Literal('lora_only')], {
-      default: 'none',
-      description:
-        'Which bias vectors train: `none`, `all` of the model, or `lora_only` those of adapted modules.',
-    }),
+    bias: ParameterOptions.bias,
     ...TargetOptions,
     rank_pattern: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
       default: {},
@@ -41,11 +37,7 @@ export const LoraOptions = Type.Object(
       default: {},
       description: 'Alphas that differ from `lora_alpha`: from a module name or regular expression to an alpha.',
     }),
-    modules_to_save: Type.Optional(
-      Type.Array(Type.String(), {
-        description: 'Modules trained in full and saved with the adapter, such as `lm_head` or `embed_tokens`.',
-      }),
-    ),
+    modules_to_save: ParameterOptions.modules_to_save,
     use_rslora: Type.Boolean({
       default: false,
       description: 'Scale by lora_alpha / √r (rank-stabilized LoRA, Kalajdzievski 2023).',
@@ -141,11 +133,7 @@ function attached(
       shape: site.shape,
       trainable: parameterSize(a.shape) + parameterSize(b.shape),
     })),
-    ...trained.map(({ site, kind, variable: { shape } }) => ({
-      path: `${site.path}.${kind}`,
-      shape: shape as readonly number[],
-      trainable: parameterSize(shape),
-    })),
+    ...coveredParameters(trained),
   ];
   const keyOf = (name: string): string => {
     const own = name.slice((context.instance ?? '').length);

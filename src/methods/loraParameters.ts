@@ -1,13 +1,40 @@
+import { Type } from '@sinclair/typebox';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
 import { variable } from '../tensor/tensor.js';
-import type { LoraOptions } from './lora.js';
 import type { AttachContext } from './method.js';
 import type { TrainedParameter } from './parameters.js';
-import { idlePattern, matchesAny } from './targets.js';
+import { idlePattern } from './targets.js';
+
+/** Options of what trains beside low-rank pairs. */
+export const ParameterOptions = {
+  bias: Type.Union([Type.Literal('none'), Type.Literal('all'), Type.Literal('lora_only')], {
+    default: 'none',
+    description: 'Which bias vectors train: `none`, `all` of the model, or `lora_only` those of adapted modules.',
+  }),
+  modules_to_save: Type.Optional(
+    Type.Array(Type.String(), {
+      description:
+        'Modules trained in full and saved with the adapter, such as `lm_head` or `embed_tokens`: all whose path ends so.',
+    }),
+  ),
+};
+
+interface ParameterChoice {
+  readonly bias: 'none' | 'all' | 'lora_only';
+  readonly modules_to_save?: readonly string[];
+}
+
+/**
+ * Whether a module trains whole. PEFT takes a name for the ending of a path wherever it begins: `norm` is
+ * `input_layernorm` too, unlike in `target_modules`.
+ */
+export function trainsWhole(modulesToSave: readonly string[], path: string): boolean {
+  return modulesToSave.some((entry) => path.endsWith(entry));
+}
 
 /** What PEFT puts in front of every module path. */
 export const PEFT_PREFIX = 'base_model.model.';
@@ -25,14 +52,14 @@ export function peftKey(name: string): string {
  * @throws ProblemError `targets.no-match` (unless idle patterns are warnings), `lora.twice`
  */
 export function trainedParameters(
-  options: LoraOptions,
+  options: ParameterChoice,
   { model: { sites }, instance = '', idlePatterns }: AttachContext,
   adapted: Pick<ReadonlyMap<string, unknown>, 'has'>,
 ): { readonly trained: TrainedParameter[]; readonly warnings: readonly Problem[] } {
   const whole = options.modules_to_save ?? [];
   const warnings: Problem[] = [];
   for (const entry of whole) {
-    const matched = sites.filter((site) => matchesAny([entry], site.path));
+    const matched = sites.filter((site) => trainsWhole([entry], site.path));
     if (matched.length === 0) {
       const problem = {
         code: 'targets.no-match',
@@ -61,15 +88,22 @@ export function trainedParameters(
     };
   };
   const trained = sites.flatMap((site) => {
-    const trainsWhole = matchesAny(whole, site.path);
+    const isWhole = trainsWhole(whole, site.path);
     const trainsBias =
-      trainsWhole || options.bias === 'all' || (options.bias === 'lora_only' && adapted.has(site.path));
+      isWhole || options.bias === 'all' || (options.bias === 'lora_only' && adapted.has(site.path));
     return [
-      ...(trainsWhole && site.weight !== undefined ? [parameter(site, 'weight')] : []),
+      ...(isWhole && site.weight !== undefined ? [parameter(site, 'weight')] : []),
       ...(trainsBias && site.bias !== undefined ? [parameter(site, 'bias')] : []),
     ];
   });
   return { trained, warnings };
+}
+
+/** Whether a key of an adapter's file is a bias that trained, or a parameter of a module in `modules_to_save`. */
+export function isTrained(key: string, options: ParameterChoice | undefined): boolean {
+  const modulePath = key.replace(PEFT_PREFIX, '').replace(/\.(weight|bias)$/, '');
+  if (key.endsWith('.bias') && options !== undefined && options.bias !== 'none') return true;
+  return trainsWhole(options?.modules_to_save ?? [], modulePath);
 }
 
 /** Says what will no longer be shared by the embedding and a head that is tied to it. */
@@ -88,7 +122,7 @@ export function tiedWarnings({ tiedHead, sites }: LanguageModel, changed: readon
 }
 
 /** Says when `bias` trains nothing. */
-export function biasWarnings(options: LoraOptions, trained: readonly TrainedParameter[]): Problem[] {
+export function biasWarnings(options: ParameterChoice, trained: readonly TrainedParameter[]): Problem[] {
   if (options.bias === 'none' || trained.some((each) => each.kind === 'bias')) return [];
   return [
     {

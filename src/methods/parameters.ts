@@ -2,6 +2,7 @@ import { fixedSize } from '../tensor/dims.js';
 import type { Shape, Variable } from '../tensor/tensor.js';
 import { fail } from '../common/problem.js';
 import type { ParameterKind, Site } from '../models/site.js';
+import type { MethodCoverage } from './coverage.js';
 import type { AttachContext, LoadedValues, NamedTensor, Trainable } from './method.js';
 
 /** A parameter of the base model that trains in full. */
@@ -19,6 +20,15 @@ export function readTrained({ site, kind, variable }: TrainedParameter, context:
   // As Transformers' Trainer has it: no decay on biases and norms.
   const decays = kind === 'weight' && site.kind !== 'norm';
   return { variable, start: () => context.read(name), decays };
+}
+
+/** Parameters as modules that train. */
+export function coveredParameters(trained: readonly TrainedParameter[]): MethodCoverage['modules'] {
+  return trained.map(({ site, kind, variable: { shape } }) => ({
+    path: `${site.path}.${kind}`,
+    shape: shape as readonly number[],
+    trainable: parameterSize(shape),
+  }));
 }
 
 /** Number of elements of a trainable's shape. */

@@ -70,8 +70,9 @@ test('modules to save and to leave out', async () => {
   const method =
     '{ type: lora, target_modules: [q_proj], modules_to_save: [norm], exclude_modules: [layers.0.self_attn.q_proj] }';
   assert.match(
+    // Two norms in each of 12 layers and the last one.
     (await hover(['method', 0, 'modules_to_save', 0], method)) ?? '',
-    /1 module; 8 trainable parameters/,
+    /matches 25 modules in layers 0–11; 200 trainable parameters/,
   );
   assert.match(
     (await hover(['method', 0, 'exclude_modules', 0], method)) ?? '',

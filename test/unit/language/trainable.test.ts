@@ -19,7 +19,9 @@ test('the numbers that each method trains', async () => {
   const q = 8 * 8;
   const counts = {
     '{ type: lora, r: 2, target_modules: [q_proj] }': 12 * 2 * (8 + 8),
-    '{ type: lora, r: 2, target_modules: [q_proj], modules_to_save: [norm] }': 12 * 2 * (8 + 8) + 8,
+    '{ type: lora, r: 2, target_modules: [q_proj], modules_to_save: [norm] }': 12 * 2 * (8 + 8) + 25 * 8,
+    '{ type: adalora, init_r: 3, target_r: 2, target_modules: [q_proj], modules_to_save: [model.norm] }':
+      12 * 3 * (8 + 8 + 1) + 8,
     '{ type: adalora, init_r: 3, target_r: 2, target_modules: [q_proj] }': 12 * 3 * (8 + 8 + 1),
     '{ type: fish_mask, keep_ratio: 0.5, target_modules: [q_proj] }': (12 * q) / 2,
     '{ type: full }': TOTAL,

@@ -56,9 +56,10 @@ async function run(
   start: Values,
   totalSteps: number,
   options: Partial<TrainingOptions>,
+  model = opened,
 ): Promise<Run> {
   const stepper = await createStepper({
-    ...opened,
+    ...model,
     methods: [method],
     start: startSnapshot(start),
     options: Value.Parse(TrainingOptions, options),
@@ -214,4 +215,57 @@ test('a start is that of the base model, with P and Q of deviation 0.02', async 
     const deviation = Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length);
     assert.ok(Math.abs(deviation / 0.02 - 1) < 0.05, `${half}: ${deviation}`);
   }
+});
+
+describe('biases and modules in full', async () => {
+  const tied = await openModel(fixture('lora-reference', 'tiny-llama-tied'));
+  const folder = fixture('adalora', 'whole');
+  const adapter = await attachAdapter(tied, folder);
+  const ids = await readInputIds(`${folder}/logits.safetensors`);
+
+  test("an adapter of PEFT's gives its logits, and is saved with its names", async () => {
+    const { logits } = Object.fromEntries(await readTensors(`${folder}/logits.safetensors`));
+    assert.deepEqual(adapter.warnings, []);
+    assert.ok(largestDifference(await logitsOf(tied, ids, adapter), logits!.data) <= 1e-3);
+    const without = new Map([...adapter.values].map(([name, data]) => [name, data.map(() => 0)] as const));
+    const zeros = await logitsOf(tied, ids, { method: adapter.method, values: without });
+    assert.ok(largestDifference(zeros, logits!.data) > 0.1);
+
+    const saved = adapter.method.save(adapter.values);
+    assert.ok(saved.kind === 'adapter');
+    const theirs = await readTensors(`${folder}/adapter_model.safetensors`);
+    assert.deepEqual(saved.tensors.map(({ name }) => name).sort(), [...theirs.keys()].sort());
+    for (const { name, shape, data } of saved.tensors) {
+      assert.deepEqual(shape, theirs.get(name)!.shape, name);
+      assert.equal(largestDifference(data, theirs.get(name)!.data), 0, name);
+    }
+    assert.deepEqual([saved.config['bias'], saved.config['modules_to_save']], ['all', ['norm']]);
+  });
+
+  test('inspection counts them, merging takes them over', async () => {
+    const read = await readAdapter(folder);
+    const { whole, unknown, problems } = await read.format.inspect(read);
+    assert.deepEqual([unknown, problems], [[], []]);
+    // Seven biases and two norms in each of two layers, and the last norm.
+    assert.equal(whole.length, 2 * (7 + 2) + 1);
+    const site = tied.model.sites.find(({ path }) => path === 'model.norm')!;
+    const merged = adapter.method.merge!(site, 'weight', await tied.context.read(site.weight!), adapter.values);
+    assert.deepEqual(merged, adapter.values.get('model.norm.weight'));
+  });
+
+  test('a run trains them from the numbers of the base, beside a budget of triplets only', async () => {
+    const options = { type: 'adalora', init_r: 4, target_r: 2, bias: 'lora_only', target_modules: ['q_proj'] };
+    const method = adalora.attach(Value.Parse(AdaLoraOptions, options), tied.context);
+    assert.deepEqual(
+      method.trainables.slice(-2).map(({ variable: { name } }) => name),
+      [0, 1].map((layer) => `model.layers.${layer}.self_attn.q_proj.bias`),
+    );
+    const start = await startValues(method.trainables);
+    const { values, ranks } = await run(method, start, 2, { learning_rate: 1e-2, weight_decay: 0 }, tied);
+    assert.equal(total(ranks.at(-1)!), 2 * 2);
+    for (const name of [0, 1].map((layer) => `model.layers.${layer}.self_attn.q_proj.bias`)) {
+      assert.deepEqual(start.get(name), await tied.context.read(name));
+      assert.ok(largestDifference(values.get(name)!, start.get(name)!) > 1e-3);
+    }
+  });
 });

@@ -120,6 +120,16 @@ test('★5 a pattern key that matches nothing stops the run', () => {
   );
 });
 
+test('modules_to_save are endings of paths wherever they begin, as in PEFT; target_modules begin behind a dot', () => {
+  const sites = [...smallSites(), site('norm', 'model.layers.0.input_layernorm', [8])];
+  const method = attachLora({ target_modules: ['q_proj'], modules_to_save: ['layernorm'] }, fakeContext(sites));
+  assert.equal(method.coverage.modules.at(-1)!.path, 'model.layers.0.input_layernorm.weight');
+  assert.throws(
+    () => attachLora({ target_modules: ['_proj'] }, fakeContext(sites)),
+    problem('targets.no-match', '_proj'),
+  );
+});
+
 test('coverage counts what trains', () => {
   const { coverage, trainables } = attachLora({
     r: 2,
