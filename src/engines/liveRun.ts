@@ -162,10 +162,11 @@ async function follow(
   async function reach(): Promise<net.Socket | undefined> {
     const until = Date.now() + LAUNCH_MS;
     while (!left || stopping) {
-      const reached = await connect(address);
-      if (reached !== undefined) return reached;
+      // Asked first: it listens before it says so.
       const starting =
         child === undefined ? await isStarting(entry.id) : over !== true && launchError === undefined;
+      const reached = await connect(address);
+      if (reached !== undefined) return reached;
       if (!starting || Date.now() > until) return undefined;
       await Promise.race([sleep(RETRY_MS), exited]);
     }
@@ -209,7 +210,8 @@ async function follow(
     const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
     const ending: Ending = { code, signal, launchError, last, adapterFound, killed, lastWords, checkpoint };
     try {
-      if (pid === undefined || !isProcessThere({ pid })) await removeEntry(entry.id);
+      const isOver = pid === undefined ? child !== undefined : !isProcessThere({ pid });
+      if (isOver) await removeEntry(entry.id);
       // Others may read along, but who started the process is the one to read what it printed.
       if (child !== undefined) await removeLog(entry.id);
     } catch (error) {
