@@ -1,6 +1,6 @@
 // Runs the end-to-end tests in a real VS Code: `node test/e2e/run.mjs`, after `node build.mjs`.
 // PEFT_STUDIO_VSCODE names the executable (test/e2e/vscodeShim.mjs where no desktop VS Code can be had); without it
-// @vscode/test-electron downloads one.
+// @vscode/test-electron downloads one. E2E_ONLY: a pattern of the names of the tests to run.
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,7 +22,7 @@ cpSync(path.join(root, 'examples'), path.join(workspace, 'examples'), {
 // The tests run in the extension host, which loads CommonJS.
 const tests = path.join(folder, 'tests.cjs');
 await build({
-  entryPoints: [path.join(root, 'test/e2e/tests.ts')],
+  entryPoints: [path.join(root, 'test/e2e/tests/all.ts')],
   outfile: tests,
   bundle: true,
   platform: 'node',
@@ -30,6 +30,8 @@ await build({
   format: 'cjs',
   external: ['vscode'],
   logLevel: 'warning',
+  // The extension host of a server does not get our environment.
+  define: { E2E_ONLY: JSON.stringify(process.env.E2E_ONLY ?? '') },
 });
 
 let failed = true;

@@ -1,32 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
-import type { RunState } from '../../src/engines/runState.js';
-import type { PeftStudioApi } from '../../src/extension.js';
+import type { RunState } from '../../../src/engines/runState.js';
+import { marks, quickstart, studio, train, until } from './support.js';
+import type { EndToEndTest } from './support.js';
 
-/** Generous: a machine that runs other things too trains slowly. */
-const RUN_LIMIT_MS = 200_000;
-
-/** Called by VS Code in its extension host; a rejection makes the run fail. */
-export async function run(): Promise<void> {
-  let failures = 0;
-  for (const [name, test] of tests) {
-    const began = Date.now();
-    try {
-      await test();
-      console.log(`✔ ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
-    } catch (error) {
-      failures += 1;
-      console.error(`✖ ${name}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-    }
-  }
-  if (failures > 0) throw new Error(`${failures} of ${tests.length} end-to-end tests failed`);
-  console.log(`${tests.length} end-to-end tests passed`);
-}
-
-const tests: readonly (readonly [string, () => Promise<void>])[] = [
+/** Runs, from the command to their end. */
+export const RUNS: readonly EndToEndTest[] = [
   ['the quickstart trains to the end and leaves a LoRA adapter', trainsToTheEnd],
   ['the panel draws the run, and draws it again when it is reopened', panelShowsTheRun],
   ['a run that is stopped leaves the adapter of its steps so far', stopLeavesAnAdapter],
@@ -139,11 +120,18 @@ async function mistakeIsShown(): Promise<void> {
   assert.match(found[0]?.message ?? '', /lora_alpa/);
   assert.match(found[0]?.message ?? '', /lora_alpha/, 'the nearest name is suggested');
 
-  // What was said of the text is not said of another text.
+  // What was said of the text is not said of another text: the mark goes with its line, and with the mistake.
   const edit = new vscode.WorkspaceEdit();
   edit.insert(broken, new vscode.Position(0, 0), '# mended\n');
   assert.ok(await vscode.workspace.applyEdit(edit));
-  await until(() => marks(broken).length === 0, 'the mark to go with the text');
+  await until(() => marks(broken)[0]?.range.start.line === line + 1, 'the mark to go with its line');
+  assert.equal(marks(broken).length, 1);
+  const document = await vscode.workspace.openTextDocument(broken);
+  const at = document.getText().indexOf('lora_alpa');
+  const mend = new vscode.WorkspaceEdit();
+  mend.insert(broken, document.positionAt(at + 'lora_alp'.length), 'h');
+  assert.ok(await vscode.workspace.applyEdit(mend));
+  await until(() => marks(broken).length === 0, 'the mark to go with the mistake');
   await vscode.workspace.saveAll();
 }
 
@@ -162,30 +150,6 @@ async function unsavedTextIsSaved(): Promise<void> {
   assert.equal(found?.range.start.line, 0);
 }
 
-/** Our entries of the Problems view for a file. */
-function marks(file: vscode.Uri): vscode.Diagnostic[] {
-  return vscode.languages.getDiagnostics(file).filter(({ source }) => source === 'PEFT Studio');
-}
-
-async function studio(): Promise<PeftStudioApi> {
-  const extension = vscode.extensions.getExtension<PeftStudioApi>('peft-studio.peft-studio');
-  assert.ok(extension, 'the extension is installed');
-  return extension.activate();
-}
-
-function quickstart(): vscode.Uri {
-  const folder = vscode.workspace.workspaceFolders?.[0];
-  assert.ok(folder, 'a folder is open');
-  return vscode.Uri.joinPath(folder.uri, 'examples', 'quickstart', 'quickstart.peft.yaml');
-}
-
-/** Runs the command; it settles when the worker's process has ended. */
-async function train(): Promise<void> {
-  const late = sleep(RUN_LIMIT_MS, 'late', { ref: false });
-  const ended = await Promise.race([vscode.commands.executeCommand('peftStudio.train').then(() => 'ended'), late]);
-  assert.equal(ended, 'ended', `the run did not end within ${RUN_LIMIT_MS / 1000} s`);
-}
-
 function finishedState(state: RunState): Extract<RunState, { kind: 'finished' }> {
   if (state.kind !== 'finished') assert.fail(`the run is ${JSON.stringify(state)}`);
   return state;
@@ -202,13 +166,4 @@ function panelTabs(): vscode.Tab[] {
   return vscode.window.tabGroups.all
     .flatMap(({ tabs }) => tabs)
     .filter(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('peftStudio.panel'));
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  const limit = 20_000;
-  const end = Date.now() + limit;
-  while (!holds()) {
-    if (Date.now() > end) assert.fail(`waited ${limit / 1000} s for ${what}`);
-    await sleep(50);
-  }
 }
