@@ -6,6 +6,7 @@ import { evaluate } from './evaluate.js';
 import { DONE, UNUSABLE_INPUT, exitCodeOf } from './exitCode.js';
 import { generate } from './generate.js';
 import { commandHelp, programHelp } from './help.js';
+import { importCommand } from './import.js';
 import { inspect } from './inspect.js';
 import type { Io } from './io.js';
 import { merge } from './merge.js';
@@ -19,6 +20,7 @@ import { unknownName } from './unknownName.js';
 /** In the order of a user's work. */
 export const COMMANDS: readonly Command[] = [
   newRunFile,
+  importCommand,
   preview,
   train,
   evaluate,

@@ -1,0 +1,169 @@
+import { plainValue } from '../tree.js';
+import { leave, other, result, set, speed, to } from './rules.js';
+import type { Converted, Draft, Rule, Rules } from './rules.js';
+import { TRAINER_RULES, number, optimizer, schedule } from './trainerRules.js';
+
+const finetuningType: Rule = (entry, draft) => {
+  const value = plainValue(entry.value);
+  if (value === 'lora' || value === 'full') set(draft, 'method.type', value, entry);
+  else leave(draft, entry, 'result', 'there is no such method here; LoRA is written');
+};
+
+const stage: Rule = (entry, draft) => {
+  const value = plainValue(entry.value);
+  if (value === 'sft') leave(draft, entry, 'other', 'supervised fine-tuning, as here');
+  else if (value === 'pt') set(draft, 'data.format', 'text', entry);
+  else leave(draft, entry, 'result', 'only supervised fine-tuning is known here');
+};
+
+/** `q_proj,v_proj`, `[q_proj, v_proj]` or `all`. */
+function target(value: unknown): Converted {
+  const names = namesOf(value);
+  if (names.length === 0) return { reason: 'it names no module' };
+  return { value: names.includes('all') ? 'all-linear' : names };
+}
+
+const dataset: Rule = (entry, draft, { datasetFile, all }) => {
+  const names = namesOf(plainValue(entry.value));
+  if (names.length === 0) {
+    leave(draft, entry, 'result', 'it names no data set');
+    return;
+  }
+  const folder = typeof all['dataset_dir'] === 'string' ? all['dataset_dir'] : 'data';
+  const files = names.map((name) => {
+    if (/\.\w+$/.test(name) || name.includes('/')) return name;
+    const found = datasetFile?.(name);
+    if (found !== undefined) return found;
+    draft.notes.push(
+      `The data set '${name}' is a name in ${folder}/dataset_info.json, which was not found: check its file in data.train.`,
+    );
+    return `${folder}/${name}.json`;
+  });
+  set(draft, 'data.train', files.length === 1 ? files[0] : files, entry);
+};
+
+const evalDataset: Rule = (entry, draft, source) => {
+  const [name, ...more] = namesOf(plainValue(entry.value));
+  if (name === undefined || more.length > 0) {
+    leave(draft, entry, 'result', 'one file or data set can be held out');
+    return;
+  }
+  const folder = typeof source.all['dataset_dir'] === 'string' ? source.all['dataset_dir'] : 'data';
+  set(draft, 'data.validation', source.datasetFile?.(name) ?? `${folder}/${name}.json`, entry);
+};
+
+function heldOut(value: unknown): Converted {
+  const found = number(value);
+  return 'value' in found && found.value === 0 ? { reason: 'no rows are held out, as here' } : found;
+}
+
+function namesOf(value: unknown): string[] {
+  const list: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [];
+  return list.flatMap((each) => (typeof each === 'string' && each.trim() !== '' ? [each.trim()] : []));
+}
+
+const packing: Rule = (entry, draft, source) => {
+  // Without `neat_packing` it attends across rows, which is never done here.
+  to('data.packing')(entry, draft, source);
+  if (plainValue(entry.value) === true && source.all['neat_packing'] !== true) {
+    draft.notes.push('Packed rows do not see each other here; in LLaMA-Factory they do without neat_packing.');
+  }
+};
+
+const neatPacking: Rule = (entry, draft) => {
+  if (plainValue(entry.value) === true) set(draft, 'data.packing', true, entry);
+  else leave(draft, entry, 'off', 'off; packed rows never see each other here');
+};
+
+/** LLaMA-Factory's settings, as its `hparams` name them. */
+export const LLAMA_FACTORY_RULES: Rules = {
+  ...TRAINER_RULES,
+  model_name_or_path: to('model'),
+  model_revision: to('model_revision'),
+  adapter_name_or_path: result('a run starts from the base; resume a run of its own instead'),
+  stage,
+  finetuning_type: finetuningType,
+  lora_rank: to('method.r', number),
+  lora_alpha: to('method.lora_alpha', number),
+  lora_dropout: to('method.lora_dropout', number),
+  lora_target: to('method.target_modules', target),
+  additional_target: to('method.modules_to_save', (value) => ({ value: namesOf(value) })),
+  use_rslora: to('method.use_rslora'),
+  use_dora: result('DoRA is not known here: plain LoRA is written'),
+  pissa_init: result('PiSSA is not known here: the usual start is written'),
+  pissa_iter: result('PiSSA is not known here'),
+  pissa_convert: result('PiSSA is not known here'),
+  create_new_adapter: other('every run makes a new adapter'),
+  loraplus_lr_ratio: result('A and B have one learning rate here'),
+  loraplus_lr_embedding: result('A and B have one learning rate here'),
+  freeze_trainable_layers: result('training some layers only is not known here, but see the method lisa'),
+  freeze_trainable_modules: result('training some layers only is not known here, but see the method lisa'),
+  use_galore: result('GaLore is not known here'),
+  use_apollo: result('APOLLO is not known here'),
+  use_badam: result('BAdam is not known here'),
+  use_swanlab: other('the events are written to events.jsonl'),
+  quantization_bit: result('the base keeps its own precision here'),
+  quantization_method: result('the base keeps its own precision here'),
+  quantization_type: result('the base keeps its own precision here'),
+  double_quantization: result('the base keeps its own precision here'),
+  rope_scaling: result('positions are those of the model’s config'),
+  dataset,
+  eval_dataset: evalDataset,
+  dataset_dir: other('data files are named with their folder'),
+  template: result('the template is the model’s own; a base model has none: use prompt and completion'),
+  default_system: result('what the model’s template adds is used'),
+  cutoff_len: to('data.max_length', number),
+  max_samples: to('data.max_rows', number),
+  val_size: to('data.validation_split', heldOut),
+  train_on_prompt: to('data.train_on_prompt'),
+  mask_history: result('all answers of a conversation are supervised here'),
+  packing,
+  neat_packing: neatPacking,
+  mix_strategy: result('data sets are joined one behind the other'),
+  interleave_probs: result('data sets are joined one behind the other'),
+  streaming: speed('rows are read before the first step'),
+  overwrite_cache: other('rows are prepared anew for each run'),
+  preprocessing_num_workers: speed('rows are read in one process'),
+  tokenized_path: other('rows are prepared anew for each run'),
+  per_device_train_batch_size: to('training.per_device_train_batch_size', number),
+  per_device_eval_batch_size: to('training.per_device_eval_batch_size', number),
+  num_train_epochs: to('training.num_train_epochs', number),
+  optim: to('training.optim', optimizer),
+  lr_scheduler_type: to('training.lr_scheduler_type', schedule),
+  lr_scheduler_kwargs: to('training.lr_scheduler_kwargs'),
+  metric_for_best_model: to('training.metric_for_best_model'),
+  output_dir: to('output.dir'),
+  logging_dir: other('the log lies in the folder of the run'),
+  plot_loss: other('the panel draws the loss'),
+  include_num_input_tokens_seen: other('the events have it'),
+  predict_with_generate: result('a run does not generate; see `peft-studio generate`'),
+  compute_accuracy: other('evaluations tell the accuracy of tokens and rows'),
+  flash_attn: speed('another engine computes here'),
+  use_unsloth: speed('another engine computes here'),
+  use_unsloth_gc: speed('another engine computes here'),
+  enable_liger_kernel: speed('another engine computes here'),
+  shift_attn: result('attention is always whole here'),
+  upcast_layernorm: speed('the arithmetic is float32 here'),
+  upcast_lmhead_output: speed('the arithmetic is float32 here'),
+  disable_gradient_checkpointing: speed('it trades memory for time; the result is the same'),
+  low_cpu_mem_usage: speed('another engine computes here'),
+  cache_dir: other('the cache is that of the Hugging Face hub'),
+  hf_hub_token: other('set HF_TOKEN instead; it is never written into a run file'),
+};
+
+/** What LLaMA-Factory does where nothing is written, and we would do otherwise. */
+export function llamaFactoryDefaults(draft: Draft): void {
+  const fallback = (path: string, value: unknown): void => {
+    if (draft.values.has(path)) return;
+    set(draft, path, value);
+    draft.defaults.add(path);
+  };
+  fallback('method.type', 'lora');
+  if (draft.values.get('method.type') === 'lora') {
+    const rank = draft.values.get('method.r');
+    // Its alpha is twice its rank where none is given.
+    fallback('method.lora_alpha', 2 * (typeof rank === 'number' ? rank : 8));
+  }
+  fallback('data.max_length', 2048);
+  fallback('training.learning_rate', 5e-5);
+}

@@ -1,0 +1,69 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { isJsonObject } from '../common/json.js';
+import { importedName } from '../config/import/importedName.js';
+import type { Jobs } from './job.js';
+import type { LoadLanguage } from './language/load.js';
+import { textStep } from './steps.js';
+
+/** Registers Import Config…: another tool's config becomes a run file beside it, which is opened. */
+export function registerImportConfig(load: LoadLanguage, jobs: Jobs): vscode.Disposable {
+  return vscode.commands.registerCommand('peftStudio.importConfig', async (target?: unknown) => {
+    const source = await sourceOf(target);
+    if (source === undefined) return;
+    const folder = folderFor(source);
+    const { newRunFiles } = await load();
+    const name = await textStep(
+      { title: `Import ${path.basename(source)}`, step: 1, total: 1 },
+      `Name of the run file in ${folder}`,
+      importedName(source),
+      (text) => newRunFiles.checkName(text.trim(), folder),
+    );
+    if (name.kind !== 'chosen') return;
+    const file = path.join(folder, name.value);
+    const made = await jobs.run({
+      title: `Importing ${path.basename(source)}`,
+      args: ['import', source, '--out', file],
+    });
+    if (!isJsonObject(made)) return;
+    await vscode.window.showTextDocument(vscode.Uri.file(file));
+    const left = Array.isArray(made['left']) ? made['left'] : [];
+    const matter = left.filter((each) => isJsonObject(each) && each['kind'] === 'result').length;
+    const tail =
+      left.length === 0
+        ? 'Everything was carried over.'
+        : `${left.length} were not, ${matter} of them may change the result; they are listed on top of the file with their line and the reason.`;
+    void vscode.window.showInformationMessage(
+      `${name.value}: ${String(made['carried'])} settings of ${String(made['tool'])} were carried over. ${tail}`,
+    );
+  });
+}
+
+/** The file that the command was called on, the config in front, or one that is chosen. */
+async function sourceOf(target: unknown): Promise<string | undefined> {
+  if (target instanceof vscode.Uri && target.scheme === 'file') return target.fsPath;
+  const active = vscode.window.activeTextEditor?.document;
+  const isConfig =
+    active?.uri.scheme === 'file' &&
+    /(?:\.ya?ml|adapter_config\.json)$/i.test(active.fileName) &&
+    !/\.peft\.ya?ml$/i.test(active.fileName);
+  if (isConfig) return active.fileName;
+  const [root] = vscode.workspace.workspaceFolders ?? [];
+  const picked = await vscode.window.showOpenDialog({
+    title: 'Import the config of Hugging Face PEFT, Axolotl or LLaMA-Factory',
+    openLabel: 'Import',
+    ...(root ? { defaultUri: root.uri } : {}),
+    filters: { Configs: ['yaml', 'yml', 'json'] },
+  });
+  return picked?.[0]?.fsPath;
+}
+
+/** Beside the config; an adapter's folder is not for run files: then in the workspace. */
+function folderFor(source: string): string {
+  const own = path.dirname(source);
+  const inWorkspace = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(source));
+  const isAdapter = path.basename(source) === 'adapter_config.json';
+  const [first] = vscode.workspace.workspaceFolders ?? [];
+  const root = inWorkspace ?? first;
+  return isAdapter && root ? root.uri.fsPath : own;
+}
