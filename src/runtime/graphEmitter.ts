@@ -2,16 +2,16 @@ import { fixedShape } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
 import { ONNX_TYPE } from '../tensor/emitter.js';
-import { rowRange } from '../tensor/ops/shape.js';
-import type { RowRange } from '../tensor/ops/shape.js';
 import type { Constant, DType, Shape, Tensor, TypedData } from '../tensor/tensor.js';
 import { typedData } from '../tensor/tensor.js';
 import { writeAttribute } from './onnxProto.js';
 import type { ProtobufWriter } from './protobuf.js';
 
-/** Where a named length is known from: an axis of an input, or a range of rows of another length. */
-export type Binding =
-  { readonly input: string; readonly axis: number } | { readonly rows: Dim; readonly range: RowRange };
+/** The axis of an input that a named length is known from. */
+export interface Binding {
+  readonly input: string;
+  readonly axis: number;
+}
 
 export function bindLengths(order: readonly Tensor[]): ReadonlyMap<string, Binding> {
   const bindings = new Map<string, Binding>();
@@ -20,10 +20,6 @@ export function bindLengths(order: readonly Tensor[]): ReadonlyMap<string, Bindi
     if (symbol !== undefined && !bindings.has(symbol)) bindings.set(symbol, binding);
   };
   for (const tensor of order) {
-    const range = rowRange(tensor);
-    if (tensor.kind === 'applied' && range !== undefined) {
-      bind(tensor.shape[0]!, { rows: tensor.inputs[0]!.shape[0]!, range });
-    }
     if (tensor.kind !== 'input' && tensor.kind !== 'variable') continue;
     tensor.shape.forEach((length, axis) => bind(length, { input: tensor.name, axis }));
   }
@@ -135,10 +131,7 @@ export class GraphEmitter implements Emitter {
     if (known !== undefined) return known;
     const binding = this.bindings.get(symbol);
     if (binding === undefined) throw new Error(`no input of the graph has an axis of length ${symbol}`);
-    const name =
-      'input' in binding
-        ? this.node('Shape', [binding.input], { start: binding.axis, end: binding.axis + 1 })
-        : this.rangeLength(binding.rows, binding.range);
+    const name = this.node('Shape', [binding.input], { start: binding.axis, end: binding.axis + 1 });
     this.lengths.set(key, name);
     return name;
   }
@@ -158,13 +151,6 @@ export class GraphEmitter implements Emitter {
     this.write(opType, inputs, outputs, attributes, domain);
     this.nodes.set(key, outputs);
     return outputs;
-  }
-
-  /** max(min(rows, end) − start, 0) */
-  private rangeLength(rows: Dim, { start, end }: RowRange): string {
-    const number = (value: number): string => this.constant([value], [1], 'int64');
-    const last = end === undefined ? this.dim(rows) : this.node('Min', [this.dim(rows), number(end)]);
-    return this.node('Max', [this.node('Sub', [last, number(start)]), number(0)]);
   }
 
   private fresh(base: string): string {

@@ -24,12 +24,14 @@ export class ProtobufWriter {
   }
 
   text(field: number, value: string): void {
-    const size = Buffer.byteLength(value);
     this.varint((field << 3) | 2);
-    this.varint(size);
-    this.reserve(size);
-    encoder.encodeInto(value, this.buffer.subarray(this.length));
-    this.length += size;
+    // UTF-8 takes at most three bytes for one of UTF-16's units.
+    this.reserve(10 + 3 * value.length);
+    const start = this.length + 1;
+    this.closeLength(
+      start,
+      this.ascii(value, start) ?? encoder.encodeInto(value, this.buffer.subarray(start)).written,
+    );
   }
 
   bytes(field: number, value: Uint8Array): void {
@@ -48,21 +50,37 @@ export class ProtobufWriter {
   /** A nested message, written by `write`. */
   message(field: number, write: (nested: ProtobufWriter) => void): void {
     this.varint((field << 3) | 2);
-    const start = this.length;
+    this.reserve(1);
+    const start = ++this.length;
     write(this);
-    // The length stands in front and is known only now.
-    const end = this.length;
-    this.varint(end - start);
-    const prefix = this.length - end;
-    this.reserve(prefix);
-    this.buffer.copyWithin(start + prefix, start, end);
-    this.length = start;
-    this.varint(end - start);
-    this.length = end + prefix;
+    this.closeLength(start, this.length - start);
   }
 
   finish(): Uint8Array {
     return this.buffer.slice(0, this.length);
+  }
+
+  /** Writes the length of what stands from `start` on. One byte is left for it in front, and most need no more. */
+  private closeLength(start: number, size: number): void {
+    this.length = start + size;
+    this.reserve(10);
+    let prefix = 1;
+    for (let rest = size; rest > 0x7f; rest = Math.floor(rest / 0x80)) prefix++;
+    if (prefix > 1) this.buffer.copyWithin(start - 1 + prefix, start, start + size);
+    this.length = start - 1;
+    this.varint(size);
+    this.length += size;
+  }
+
+  /** Writes names of ASCII, which nearly all are, without a call out of JavaScript; undefined for others. */
+  private ascii(value: string, start: number): number | undefined {
+    const { buffer } = this;
+    for (let at = 0; at < value.length; at++) {
+      const code = value.charCodeAt(at);
+      if (code > 0x7f) return undefined;
+      buffer[start + at] = code;
+    }
+    return value.length;
   }
 
   private varint(value: number): void {

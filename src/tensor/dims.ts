@@ -23,21 +23,35 @@ export function dim(symbol: string): Dim {
 
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
-  return fromTerms([...termsOf(a), ...termsOf(b)]);
+  if (a === 0) return b;
+  if (b === 0) return a;
+  return once(a, '+', b, () => fromTerms([...termsOf(a), ...termsOf(b)]));
 }
 
 export function multiplyDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
   if (a === 1) return b;
   if (b === 1) return a;
-  return fromTerms(
-    termsOf(a).flatMap((x) =>
-      termsOf(b).map((y) => ({
-        coefficient: x.coefficient * y.coefficient,
-        symbols: [...x.symbols, ...y.symbols].sort(),
-      })),
+  return once(a, '·', b, () =>
+    fromTerms(
+      termsOf(a).flatMap((x) =>
+        termsOf(b).map((y) => ({
+          coefficient: x.coefficient * y.coefficient,
+          symbols: [...x.symbols, ...y.symbols].sort(),
+        })),
+      ),
     ),
   );
+}
+
+/** Every layer asks for the same few sums and products, thousands of times: each is worked out once. */
+const results = new Map<string, Dim>();
+
+function once(a: Dim, operator: string, b: Dim, work: () => Dim): Dim {
+  const key = `${dimText(a)} ${operator} ${dimText(b)}`;
+  const known = results.get(key) ?? work();
+  results.set(key, known);
+  return known;
 }
 
 /** Number of elements of a shape. */

@@ -7,21 +7,32 @@ import type { Tensor } from './tensor.js';
 export function topologicalOrder(outputs: readonly Tensor[], ends?: ReadonlySet<Tensor>): Tensor[] {
   const order: Tensor[] = [];
   const seen = new Set<Tensor>();
-  const pending: { node: Tensor; expanded: boolean }[] = [];
-  for (const output of [...outputs].reverse()) pending.push({ node: output, expanded: false });
-  while (pending.length > 0) {
-    const { node, expanded } = pending.pop()!;
-    if (expanded) {
-      order.push(node);
-      continue;
-    }
-    if (seen.has(node)) continue;
+  // The way from an output down to where the walk is, and at each node which of its inputs comes next.
+  const path: Tensor[] = [];
+  const next: number[] = [];
+  const enter = (node: Tensor): void => {
     seen.add(node);
-    pending.push({ node, expanded: true });
-    if (node.kind !== 'applied' || ends?.has(node)) continue;
-    for (const source of [...node.inputs].reverse()) {
-      if (!seen.has(source)) pending.push({ node: source, expanded: false });
+    path.push(node);
+    next.push(0);
+  };
+  for (const output of outputs) {
+    if (!seen.has(output)) enter(output);
+    while (path.length > 0) {
+      const node = path.at(-1)!;
+      const inputs = node.kind !== 'applied' || ends?.has(node) ? NONE : node.inputs;
+      const at = next.at(-1)!;
+      if (at === inputs.length) {
+        order.push(node);
+        path.pop();
+        next.pop();
+        continue;
+      }
+      next[next.length - 1] = at + 1;
+      const source = inputs[at]!;
+      if (!seen.has(source)) enter(source);
     }
   }
   return order;
 }
+
+const NONE: readonly Tensor[] = [];

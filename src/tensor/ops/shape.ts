@@ -1,4 +1,4 @@
-import { addDims, axisOf, dim, dimText, multiplyDims, sameDim, sameShape, shapeText, sizeOf } from '../dims.js';
+import { addDims, axisOf, dimText, multiplyDims, sameDim, sameShape, shapeText, sizeOf } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
 import { scalar } from '../tensor.js';
@@ -113,40 +113,6 @@ const sliceOp = defineOp<Range>({
 export function slice(x: Tensor, axis: number, start: number, end: Dim): Tensor {
   const at = axisOf(x.shape, axis, 'slice');
   return start === 0 && sameDim(end, x.shape[at]!) ? x : sliceOp([x], { axis: at, start, end });
-}
-
-/** Rows from `start` on, up to `end` or the last. */
-export interface RowRange {
-  readonly start: number;
-  readonly end: number | undefined;
-}
-
-const partOp = defineOp<RowRange>({
-  name: 'partOfRows',
-  infer: ([x], range) => ({ dtype: x!.dtype, shape: [partLength(x!.shape[0]!, range), ...x!.shape.slice(1)] }),
-  lower: (emit, [x], _node, { start, end }) => {
-    // ONNX cuts a slice off at the end of the axis.
-    const bounds = [start, end ?? Number.MAX_SAFE_INTEGER].map((at) => emit.constant([at], [1], 'int64'));
-    return emit.node('Slice', [x!, ...bounds, emit.constant([0], [1], 'int64')]);
-  },
-});
-
-/** A name of its own for how many rows of a range there are: the same for all tensors with as many rows. */
-function partLength(rows: Dim, { start, end }: RowRange): Dim {
-  return dim(`${dimText(rows)}[${start}:${end ?? ''}]`);
-}
-
-/**
- * Rows start … end − 1 (x's first axis), as far as there are any: perhaps none. Without `end`, all from `start` on.
- * How many that is, only the graph's run tells. Not differentiable: for indices.
- */
-export function partOfRows(x: Tensor, start: number, end?: number): Tensor {
-  return partOp([x], { start, end });
-}
-
-/** The range whose length a tensor's first axis has; undefined for other tensors. */
-export function rowRange(tensor: Tensor): RowRange | undefined {
-  return tensor.kind === 'applied' && tensor.op === 'partOfRows' ? (tensor.attributes as RowRange) : undefined;
 }
 
 interface Padding {

@@ -8,7 +8,7 @@ import { add, exp, mul, silu } from '../../../src/tensor/ops/elementwise.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
-import { expand, partOfRows, reshape } from '../../../src/tensor/ops/shape.js';
+import { expand, reshape } from '../../../src/tensor/ops/shape.js';
 import { constant, input, variable, weight } from '../../../src/tensor/tensor.js';
 import type { DType, Tensor } from '../../../src/tensor/tensor.js';
 import { numbers } from '../../support/finiteDifferences.js';
@@ -75,33 +75,4 @@ test('names that clash are errors', () => {
     () => textOf({ y: mul(weight('w', [2]), reshape(weight('w', [2, 1]), [2])) }),
     /w.*\[2\].*\[2, 1\]/,
   );
-});
-
-test('ranges of rows are as long as there are rows, also for tensors that are made before them', async () => {
-  const rows = dim('rows');
-  const x = input('x', 'float32', [rows, 2]);
-  const parts = [partOfRows(x, 0, 2), partOfRows(x, 2, 4), partOfRows(x, 4)];
-  const outputs = Object.fromEntries(
-    parts.flatMap((part, at) => [
-      [`ones ${at}`, expand(constant([1], [1], 'float32'), [part.shape[0]!])],
-      [`part ${at}`, mul(part, 2)],
-    ]),
-  );
-  const program = await (await onnxRuntime({ threads: 1 })).compile(outputs);
-  for (const [length, expected] of [
-    [0, [0, 0, 0]],
-    [1, [1, 0, 0]],
-    [3, [2, 1, 0]],
-    [7, [2, 2, 3]],
-  ] as const) {
-    const data = Float32Array.from({ length: 2 * length }, (_, at) => at);
-    const values = await program.run({ x: { dtype: 'float32', shape: [length, 2], data } });
-    const found = parts.map((_, at) => [values[`ones ${at}`]!.shape[0], values[`part ${at}`]!.shape[0]]);
-    assert.deepEqual(
-      found,
-      expected.map((count) => [count, count]),
-    );
-    const joined = parts.flatMap((_, at) => numbers(values[`part ${at}`]!));
-    assert.deepEqual(joined, [...data.map((value) => 2 * value)]);
-  }
 });

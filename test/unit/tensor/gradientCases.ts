@@ -376,7 +376,6 @@ export const COMPOSITES: readonly Case[] = [
 /** For every op that stops gradient, the op applied to a tensor. */
 export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   argMax: (x) => reduce.argMax(x),
-  partOfRows: (x) => shapes.partOfRows(x, 0, 1),
   descendingRank: (x) => descendingRank(shapes.reshape(x, [sizeOf(x.shape)])),
   stopGradient: (x) => elementwise.stopGradient(x),
   equal: (x) => elementwise.equal(x, 1),
