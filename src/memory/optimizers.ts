@@ -1,0 +1,176 @@
+/** What optimizers keep, and what a step needs beside it. */
+import { formatCount } from '../common/format.js';
+import { placedModules, weightCount } from './modelShape.js';
+import type { ModelShape } from './modelShape.js';
+import { DTYPE_BYTES } from './storage.js';
+import type { Dtype } from './storage.js';
+import { targetsOf, trainedParts } from './trained.js';
+import type { Trained } from './trained.js';
+
+export interface OptimizerPlan {
+  readonly kind: 'adamw' | 'adamw-8bit' | 'adafactor' | 'sgd';
+  /** SGD: whether momentum is kept. */
+  readonly momentum?: boolean;
+  /**
+   * How PyTorch's AdamW goes over its tensors. `foreach` (PyTorch's default on CUDA) holds a temporary copy of all second
+   * moments during a step; `fused` (the Trainer's choice) none.
+   */
+  readonly implementation?: 'fused' | 'foreach';
+  /** Float32 copies of 16-bit weights, as DeepSpeed and Megatron keep them. */
+  readonly masterWeights?: boolean;
+  /** The step is taken within the backward pass, tensor by tensor; not with accumulation. */
+  readonly inBackward?: boolean;
+}
+
+/** Trained values that share a type. */
+export interface TrainedGroup {
+  readonly values: number;
+  readonly dtype: Dtype;
+}
+
+/** One float32 scale per 256 values of an 8-bit state (Dettmers et al. 2021). */
+const EIGHT_BIT_BLOCK = 256;
+
+interface Cost {
+  readonly bytes: number;
+  readonly formula: string;
+}
+
+/** Bytes of the optimizer's state over all trained values. */
+export function optimizerBytes(
+  shape: ModelShape,
+  methods: readonly Trained[],
+  optimizer: OptimizerPlan,
+  groups: readonly TrainedGroup[],
+): Cost {
+  const state = stateBytes(shape, methods, optimizer, groups);
+  const half = groups.filter(({ dtype }) => dtype !== 'fp32').reduce((sum, { values }) => sum + values, 0);
+  if (!optimizer.masterWeights || half === 0) return state;
+  return {
+    bytes: state.bytes + 4 * half,
+    formula: `${state.formula} + float32 copies: 4 × ${formatCount(half)}`,
+  };
+}
+
+function stateBytes(
+  shape: ModelShape,
+  methods: readonly Trained[],
+  optimizer: OptimizerPlan,
+  groups: readonly TrainedGroup[],
+): Cost {
+  const each = (factor: number, words: string): Cost => ({
+    bytes: groups.reduce((sum, { values, dtype }) => sum + values * factor * DTYPE_BYTES[dtype], 0),
+    formula: `${words} × bytes of their type = ${groups
+      .map(({ values, dtype }) => `${factor} × ${formatCount(values)} × ${DTYPE_BYTES[dtype]}`)
+      .join(' + ')}`,
+  });
+  switch (optimizer.kind) {
+    case 'adamw':
+      return each(2, 'two moments per trained value');
+    case 'sgd':
+      return optimizer.momentum
+        ? each(1, 'momentum per trained value')
+        : { bytes: 0, formula: 'SGD keeps nothing' };
+    case 'adamw-8bit': {
+      const values = groups.reduce((sum, group) => sum + group.values, 0);
+      return {
+        bytes: 2 * (values + 4 * Math.ceil(values / EIGHT_BIT_BLOCK)),
+        formula: `two moments of a byte and a float32 scale per ${EIGHT_BIT_BLOCK} = 2 × ${formatCount(values)} × (1 + 4/${EIGHT_BIT_BLOCK})`,
+      };
+    }
+    case 'adafactor': {
+      const values = factoredValues(shape, methods);
+      return {
+        bytes: 4 * values,
+        formula: `float32 second moments of rows and columns (Shazeer & Stern 2018) = 4 × ${formatCount(values)}`,
+      };
+    }
+  }
+}
+
+/** Adafactor's state in values: rows + columns of matrices, every value of vectors. */
+function factoredValues(shape: ModelShape, methods: readonly Trained[]): number {
+  let values = 0;
+  for (const placed of placedModules(shape)) {
+    const { module, layers } = placed;
+    const parts = trainedParts(placed, methods);
+    const weight = parts.weight ? (module.kind === 'norm' ? module.out : module.in + module.out) : 0;
+    const bias = parts.bias && module.bias ? module.out : 0;
+    values += (weight + bias) * module.copies * layers;
+  }
+  for (const method of methods) values += factoredAdded(shape, method);
+  return values;
+}
+
+function factoredAdded(shape: ModelShape, method: Trained): number {
+  const { blocks, hidden } = shape;
+  switch (method.kind) {
+    case 'full':
+    case 'whole':
+    case 'biases':
+      return 0;
+    case 'low-rank':
+      return targetsOf(shape, method.targets).reduce((total, { module, layers }) => {
+        const vectors = (method.magnitude ? module.out : 0) + (method.singular ? method.rank : 0);
+        return total + (module.in + module.out + 2 * method.rank + vectors) * module.copies * layers;
+      }, 0);
+    case 'scales':
+      return targetsOf(shape, method.targets).reduce(
+        (total, { module, layers }) =>
+          total + (method.side === 'in' ? module.in : module.out) * module.copies * layers,
+        0,
+      );
+    case 'virtual-tokens':
+      return method.count === 0 ? 0 : method.count + hidden;
+    case 'prefix':
+      return blocks.reduce(
+        (total, { layers, attention }) =>
+          total + method.count + layers * 2 * attention.keyValueHeads * attention.headDim,
+        0,
+      );
+    case 'adapters':
+      return blocks.reduce(
+        (total, { layers }) => total + layers * method.perLayer * (3 * hidden + 3 * method.size),
+        0,
+      );
+  }
+}
+
+/** What a step needs while it runs, beside state and gradients. */
+export function stepWorkspace(
+  shape: ModelShape,
+  methods: readonly Trained[],
+  optimizer: OptimizerPlan,
+  groups: readonly TrainedGroup[],
+): Cost {
+  if (optimizer.kind === 'adamw' && optimizer.implementation === 'foreach') {
+    return {
+      bytes: groups.reduce((sum, { values, dtype }) => sum + values * DTYPE_BYTES[dtype], 0),
+      formula: `the roots of all second moments at once: ${groups
+        .map(({ values, dtype }) => `${formatCount(values)} × ${DTYPE_BYTES[dtype]}`)
+        .join(' + ')}`,
+    };
+  }
+  const largest = largestTrained(shape, methods);
+  const copies = optimizer.kind === 'adafactor' ? 2 : 0;
+  return {
+    bytes: copies * 4 * largest,
+    formula:
+      copies === 0
+        ? 'a fused step writes in place'
+        : `the update and its square, of the largest tensor: ${copies} × 4 × ${formatCount(largest)}`,
+  };
+}
+
+/** Values of the largest trained tensor of the base, or of the largest target's pair. */
+export function largestTrained(shape: ModelShape, methods: readonly Trained[]): number {
+  const base = placedModules(shape)
+    .filter((placed) => trainedParts(placed, methods).weight)
+    .map(({ module }) => weightCount(module));
+  const added = methods.flatMap((method) =>
+    method.kind === 'low-rank'
+      ? targetsOf(shape, method.targets).map(({ module }) => method.rank * Math.max(module.in, module.out))
+      : [],
+  );
+  return [...base, ...added].reduce((most, values) => Math.max(most, values), 0);
+}

@@ -1,0 +1,351 @@
+import { formatBytes, formatCount } from '../common/format.js';
+import { fail } from '../common/problem.js';
+import { activations, adapterDtype, lengthsOf } from './activations.js';
+import type { Activations } from './activations.js';
+import { parameterCount, placedModules, sum, weightCount } from './modelShape.js';
+import type { ModelShape } from './modelShape.js';
+import { largestTrained, optimizerBytes, stepWorkspace } from './optimizers.js';
+import type { TrainedGroup } from './optimizers.js';
+import type { MemoryRun } from './run.js';
+import { largestLayer, sharesOf } from './sharding.js';
+import { DTYPE_BYTES, largestQuantized, requireWhole, weightBytes } from './storage.js';
+import { countTrained } from './trained.js';
+
+export type PartName =
+  | 'weights'
+  | 'adapter'
+  | 'gradients'
+  | 'optimizer'
+  | 'activations'
+  | 'logits'
+  | 'workspace'
+  | 'dequantization'
+  | 'communication'
+  | 'runtime';
+
+/** A line of the plan. */
+export interface MemoryPart {
+  readonly name: PartName;
+  /** Bytes at the moment of the peak. */
+  readonly bytes: number;
+  /** How it comes about, in words and numbers, for a hover. */
+  readonly formula: string;
+}
+
+/**
+ * When a step needs most: as its backward pass begins (all activations are there, gradients only where earlier passes
+ * left them), as it ends (all gradients, the activations of one layer), or as the optimizer steps.
+ */
+export type MomentName = 'backward begins' | 'backward ends' | 'optimizer steps';
+
+export interface Moment {
+  readonly name: MomentName;
+  readonly bytes: number;
+  readonly parts: readonly MemoryPart[];
+}
+
+export interface MemoryPlan {
+  /** Bytes per device at the peak; the parts add up to it. */
+  readonly total: number;
+  readonly parts: readonly MemoryPart[];
+  /** The moment of the peak, and all of them. */
+  readonly peak: MomentName;
+  readonly moments: readonly Moment[];
+  /** Parameters of the base, and values that are trained. */
+  readonly parameters: number;
+  readonly trainable: number;
+  /** Bytes of the values a method's file on disk holds, without its header. */
+  readonly adapterFileBytes: number;
+  /** What was taken for granted. */
+  readonly assumptions: readonly string[];
+}
+
+/** A CUDA context with PyTorch's kernels, and cuBLAS's workspace; what nvidia-smi shows before the first tensor. */
+const CUDA_RUNTIME_BYTES = 500 * 2 ** 20;
+/** Node with ONNX Runtime, before a graph is built. */
+const EMBEDDED_RUNTIME_BYTES = 150 * 2 ** 20;
+
+/**
+ * What a run will need at its peak, per device, by part. Nothing is measured and no weights are read.
+ * @throws a problem `memory.number`, `memory.targets`, `memory.quantized` or `memory.run` for a run that cannot be
+ */
+export function planMemory(shape: ModelShape, given: MemoryRun): MemoryPlan {
+  const run = normalized(given);
+  checkRun(run);
+  const trained = countTrained(shape, run.methods, run.weights.quantization);
+  const groups: readonly TrainedGroup[] = [
+    { values: trained.base, dtype: run.weights.dtype },
+    { values: trained.added, dtype: adapterDtype(run) },
+  ].filter(({ values }) => values > 0);
+  const fixed = fixedParts(shape, run, trained.added, groups);
+  const gradients = gradientPart(shape, run, groups);
+  const kept = activations(shape, run);
+  const moments = [
+    backwardBegins(shape, run, fixed, gradients, kept),
+    backwardEnds(shape, run, fixed, gradients, kept),
+    optimizerSteps(shape, run, fixed, gradients, groups),
+  ];
+  const peak = moments.reduce((most, moment) => (moment.bytes > most.bytes ? moment : most));
+  return {
+    total: peak.bytes,
+    parts: peak.parts,
+    peak: peak.name,
+    moments,
+    parameters: parameterCount(shape),
+    trainable: trained.base + trained.added,
+    adapterFileBytes:
+      trained.base * DTYPE_BYTES[run.weights.dtype] + trained.added * DTYPE_BYTES[adapterDtype(run)],
+    assumptions: assumptionsOf(shape, given),
+  };
+}
+
+/** The embedded engine computes in float32 on weights mapped as float32, with written-out attention. */
+function normalized(run: MemoryRun): MemoryRun {
+  if (run.engine === 'pytorch') return run;
+  const float32 = { weights: { dtype: 'fp32' }, compute: 'fp32', adapterDtype: 'fp32' } as const;
+  return { ...run, ...float32, attention: 'eager', checkpointing: false };
+}
+
+function checkRun(run: MemoryRun): void {
+  requireWhole('batch', run.batch, 1);
+  requireWhole('length', run.length, 1);
+  requireWhole('targetLength', run.targetLength ?? 1, 1);
+  requireWhole('accumulation', run.accumulation, 1);
+  requireWhole('lossChunks', run.lossChunks ?? 1, 1);
+  requireWhole('devices', run.sharding?.devices ?? 1, 1);
+  requireWhole('runtimeBytes', run.runtimeBytes ?? 0, 0);
+  if (run.optimizer.inBackward && run.accumulation > 1) {
+    fail({
+      code: 'memory.run',
+      message: `the step is taken within the backward pass, and gradients of ${run.accumulation} passes are summed`,
+      expected: 'one of both',
+      mend: 'Set accumulation to 1, or take the step after the backward pass.',
+    });
+  }
+  for (const method of run.methods) {
+    if (method.kind === 'low-rank') requireWhole('rank', method.rank, 1);
+    if (method.kind === 'adapters') requireWhole('size', method.size, 1);
+    if (method.kind === 'virtual-tokens' || method.kind === 'prefix') requireWhole('count', method.count, 1);
+  }
+}
+
+/** What is there at all moments. */
+function fixedParts(
+  shape: ModelShape,
+  run: MemoryRun,
+  added: number,
+  groups: readonly TrainedGroup[],
+): readonly MemoryPart[] {
+  const shares = sharesOf(run.sharding);
+  const weights = weightBytes(shape, run.weights);
+  const optimizer = optimizerBytes(shape, run.methods, run.optimizer, groups);
+  // The embedded engine keeps what a step reads and what it writes apart, and swaps them.
+  const slots = run.engine === 'embedded' ? 2 : 1;
+  const addedBytes = added * DTYPE_BYTES[adapterDtype(run)];
+  return [
+    part('weights', weights.bytes / shares.weights, split(weights.formula, shares.weights)),
+    part(
+      'adapter',
+      (addedBytes * slots) / shares.weights,
+      split(
+        `added values × bytes of ${adapterDtype(run)} = ${formatCount(added)} × ${DTYPE_BYTES[adapterDtype(run)]}${twice(slots)}`,
+        shares.weights,
+      ),
+    ),
+    part(
+      'optimizer',
+      (optimizer.bytes * slots) / shares.optimizer,
+      split(`${optimizer.formula}${twice(slots)}`, shares.optimizer),
+    ),
+    communication(shape, run, groups),
+    part(
+      'runtime',
+      run.runtimeBytes ?? (run.engine === 'embedded' ? EMBEDDED_RUNTIME_BYTES : CUDA_RUNTIME_BYTES),
+      run.engine === 'embedded' ? 'Node with ONNX Runtime' : "the CUDA context and the libraries' workspaces",
+    ),
+  ];
+}
+
+function communication(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGroup[]): MemoryPart {
+  const kind = run.sharding?.kind;
+  if (kind === 'zero-3' || kind === 'fsdp') {
+    const largest = largestLayer(shape);
+    const each = DTYPE_BYTES[run.compute];
+    return part(
+      'communication',
+      2 * largest * each,
+      `the largest layer gathered, and the next fetched ahead = 2 × ${formatCount(largest)} × ${each}`,
+    );
+  }
+  if (kind === 'data-parallel') {
+    return part(
+      'communication',
+      sum(groups, ({ values, dtype }) => values * DTYPE_BYTES[dtype]),
+      'a copy of the gradients in the buckets that are summed over devices',
+    );
+  }
+  return part('communication', 0, kind === undefined ? 'one device' : 'gradients are split as they come');
+}
+
+function gradientPart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGroup[]): MemoryPart {
+  const share = sharesOf(run.sharding).gradients;
+  if (run.optimizer.inBackward) {
+    const largest = largestTrained(shape, run.methods);
+    const each = Math.max(0, ...groups.map(({ dtype }) => DTYPE_BYTES[dtype]));
+    return part(
+      'gradients',
+      largest * each,
+      `of one tensor at a time, as the step is in the backward pass: ${formatCount(largest)} × ${each}`,
+    );
+  }
+  const bytes = sum(groups, ({ values, dtype }) => values * DTYPE_BYTES[dtype]);
+  const products = groups.map(({ values, dtype }) => `${formatCount(values)} × ${DTYPE_BYTES[dtype]}`);
+  return part('gradients', bytes / share, split(`one per trained value = ${products.join(' + ') || '0'}`, share));
+}
+
+function backwardBegins(
+  shape: ModelShape,
+  run: MemoryRun,
+  fixed: readonly MemoryPart[],
+  gradients: MemoryPart,
+  kept: Activations,
+): Moment {
+  const here =
+    run.accumulation > 1
+      ? gradients
+      : part(
+          'gradients',
+          0,
+          `none yet as the backward pass begins: ${formatBytes(gradients.bytes)} come while activations go`,
+        );
+  return moment('backward begins', [
+    ...fixed,
+    here,
+    part('activations', kept.kept, kept.formula),
+    logitsPart(shape, run),
+    workspace(shape, run),
+    dequantization(shape, run),
+  ]);
+}
+
+function backwardEnds(
+  shape: ModelShape,
+  run: MemoryRun,
+  fixed: readonly MemoryPart[],
+  gradients: MemoryPart,
+  kept: Activations,
+): Moment {
+  return moment('backward ends', [
+    ...fixed,
+    gradients,
+    part('activations', kept.oneLayer, 'of the layer that is left when the backward pass ends'),
+    part('logits', 0, 'gone when the backward pass ends'),
+    workspace(shape, run),
+    dequantization(shape, run),
+  ]);
+}
+
+function optimizerSteps(
+  shape: ModelShape,
+  run: MemoryRun,
+  fixed: readonly MemoryPart[],
+  gradients: MemoryPart,
+  groups: readonly TrainedGroup[],
+): Moment {
+  const step = stepWorkspace(shape, run.methods, run.optimizer, groups);
+  const share = sharesOf(run.sharding).optimizer;
+  return moment('optimizer steps', [
+    ...fixed,
+    gradients,
+    part('activations', 0, 'gone when the optimizer steps'),
+    part('logits', 0, 'gone when the optimizer steps'),
+    part('workspace', step.bytes / share, split(step.formula, share)),
+    part('dequantization', 0, 'no product runs as the optimizer steps'),
+  ]);
+}
+
+/**
+ * The logits in the compute type, a float32 copy's log-softmax, and on the way back two gradients in float32: of the
+ * loss with respect to it and to the logits.
+ */
+function logitsPart(shape: ModelShape, run: MemoryRun): MemoryPart {
+  if (!shape.logits) return part('logits', 0, 'the model computes no logits');
+  const share = run.supervisedShare ?? 1;
+  const positions = Math.ceil(run.batch * lengthsOf(shape, run).tokens.decoder * share);
+  const each = DTYPE_BYTES[run.compute];
+  const chunks = run.lossChunks ?? 1;
+  return part(
+    'logits',
+    positions * shape.vocab * (each + 12 / chunks),
+    `positions × vocabulary × bytes = ${formatCount(positions)} × ${formatCount(shape.vocab)} × (${each} + 3 × 4${chunks > 1 ? ` / ${chunks} chunks` : ''}): logits, log-softmax and two gradients in float32`,
+  );
+}
+
+/** Gradients of activations on their way: two of the widest tensors; with eager attention those of a layer's scores. */
+function workspace(shape: ModelShape, run: MemoryRun): MemoryPart {
+  const each = DTYPE_BYTES[run.compute];
+  const { tokens, keys } = lengthsOf(shape, run);
+  const widest = shape.blocks.map(
+    ({ side, feedForward, attention }) =>
+      2 * each * run.batch * tokens[side] * feedForward.width * feedForward.active +
+      (run.attention === 'eager' ? 8 * run.batch * tokens[side] * attention.heads * keys[side] : 0),
+  );
+  const copies = autocastValues(shape, run);
+  return part(
+    'workspace',
+    Math.max(0, ...widest) + copies * each,
+    `gradients on their way: 2 × tokens × feed-forward width × ${each}` +
+      (run.attention === 'eager' ? ', and 8 bytes per score of a layer' : '') +
+      (copies > 0 ? `; autocast's copies of the matrices: ${formatCount(copies)} × ${each}` : ''),
+  );
+}
+
+/** Values of matrices that autocast keeps a narrower copy of until the backward pass has passed them. */
+function autocastValues(shape: ModelShape, run: MemoryRun): number {
+  const { dtype, quantization } = run.weights;
+  if (quantization !== undefined || DTYPE_BYTES[dtype] <= DTYPE_BYTES[run.compute]) return 0;
+  return sum(placedModules(shape), ({ module, layers }) =>
+    module.kind === 'linear' ? weightCount(module) * module.copies * layers : 0,
+  );
+}
+
+function dequantization(shape: ModelShape, run: MemoryRun): MemoryPart {
+  const largest = largestQuantized(shape, run.weights.quantization);
+  const each = DTYPE_BYTES[run.compute];
+  return part(
+    'dequantization',
+    largest * each,
+    largest === 0
+      ? 'nothing is quantized'
+      : `the largest quantized matrix, unpacked for its product = ${formatCount(largest)} × ${each}`,
+  );
+}
+
+function assumptionsOf(shape: ModelShape, run: MemoryRun): readonly string[] {
+  return [
+    ...(run.engine === 'embedded'
+      ? [
+          'weights are mapped as float32 from the file or its converted copy: pages of the file, which the system can drop',
+          'attention is written out, so scores are kept; there is no gradient checkpointing',
+        ]
+      : ["the allocator's gaps between tensors are not counted"]),
+    'every row is as long as the longest',
+    ...shape.leftOut.map((what) => `left out: ${what}`),
+  ];
+}
+
+function moment(name: MomentName, parts: readonly MemoryPart[]): Moment {
+  return { name, parts, bytes: sum(parts, ({ bytes }) => bytes) };
+}
+
+function part(name: PartName, bytes: number, formula: string): MemoryPart {
+  return { name, bytes: Math.ceil(bytes), formula };
+}
+
+function split(formula: string, devices: number): string {
+  return devices === 1 ? formula : `(${formula}) / ${devices} devices`;
+}
+
+function twice(slots: number): string {
+  return slots === 1 ? '' : ', in two buffers that swap';
+}

@@ -1,0 +1,61 @@
+import type { JsonObject } from '../common/json.js';
+import { configReader } from '../models/configReader.js';
+import type { ConfigReader } from '../models/configReader.js';
+import { bert } from './families/encoders.js';
+import { gemma, llama, mistral, mixtral, phi3, qwen2, qwen3 } from './families/gatedDecoders.js';
+import { bloom, falcon, gpt2, gptNeoX, opt, phi } from './families/plainDecoders.js';
+import { t5 } from './families/t5.js';
+import type { ModelShape } from './modelShape.js';
+
+/** How each `model_type` is read. */
+const FAMILIES: ReadonlyMap<string, (config: ConfigReader) => ModelShape> = new Map([
+  ['llama', llama],
+  ['mistral', mistral],
+  ['mixtral', mixtral],
+  ['qwen2', qwen2],
+  ['qwen3', qwen3],
+  ['gemma', (config: ConfigReader) => gemma(config, 1)],
+  ['gemma2', (config: ConfigReader) => gemma(config, 2)],
+  ['gemma3_text', (config: ConfigReader) => gemma(config, 3)],
+  ['gemma3', gemma3WithVision],
+  ['phi', phi],
+  ['phi3', phi3],
+  ['gpt2', gpt2],
+  ['gpt_neox', gptNeoX],
+  ['falcon', falcon],
+  ['bloom', bloom],
+  ['opt', opt],
+  ['bert', (config: ConfigReader) => bert(config, 'bert')],
+  ['roberta', (config: ConfigReader) => bert(config, 'roberta')],
+  ['t5', (config: ConfigReader) => t5(config, 't5')],
+  ['mt5', (config: ConfigReader) => t5(config, 'mt5')],
+]);
+
+/** The `model_type`s that can be planned for; more than can be trained. */
+export const PLANNED_MODEL_TYPES: readonly string[] = [...FAMILIES.keys()];
+
+/**
+ * What a model consists of, out of its `config.json` alone.
+ * @param source the file, for messages
+ * @throws a problem `model.config` for a value that is missing or makes no sense, `model.unsupported` for a
+ * `model_type` that is not among {@link PLANNED_MODEL_TYPES}
+ */
+export function readModelShape(config: JsonObject, source: string): ModelShape {
+  const reader = configReader(config, source);
+  const read = FAMILIES.get(reader.text('model_type', ''));
+  if (read === undefined) {
+    return reader.fail(
+      `memory cannot be planned for model_type ${JSON.stringify(config['model_type'] ?? null)}`,
+      `one of ${PLANNED_MODEL_TYPES.join(', ')}`,
+      'model.unsupported',
+    );
+  }
+  return read(reader);
+}
+
+/** Gemma 3 with its vision tower: the text model is within `text_config`. */
+function gemma3WithVision(config: ConfigReader): ModelShape {
+  const text = config.object('text_config') ?? config;
+  const shape = gemma(text, 3);
+  return config.has('vision_config') ? { ...shape, leftOut: ['the vision tower and its projector'] } : shape;
+}

@@ -1,0 +1,144 @@
+/**
+ * What a method trains, in the few terms that decide memory. Methods describe themselves in these; counts are exact.
+ */
+import { fail } from '../common/problem.js';
+import { biasCount, placedModules, sum, weightCount } from './modelShape.js';
+import type { ModelShape, PlacedModule } from './modelShape.js';
+import { isQuantized } from './storage.js';
+import type { Quantization } from './storage.js';
+
+/** Which modules: by the end of their path (`q_proj`, `self_attn.q_proj`), or every linear but the output layer. */
+export type Targets = 'all-linear' | readonly string[];
+
+export type Trained =
+  /** Every parameter. */
+  | { readonly kind: 'full' }
+  /** Whole modules of the base, weight and bias: `modules_to_save`, layer freezing, LayerNorm tuning. */
+  | { readonly kind: 'whole'; readonly targets: Targets }
+  /** Every bias: BitFit (Ben Zaken et al. 2022). */
+  | { readonly kind: 'biases' }
+  /**
+   * A pair A [r, in], B [out, r] per module: LoRA (Hu et al. 2022); with `magnitude` an [out] vector, too: DoRA (Liu et
+   * al. 2024); with `singular` an [r] vector: AdaLoRA (Zhang et al. 2023).
+   */
+  | {
+      readonly kind: 'low-rank';
+      readonly targets: Targets;
+      readonly rank: number;
+      readonly dropout?: boolean;
+      readonly magnitude?: boolean;
+      readonly singular?: boolean;
+    }
+  /** A vector that scales what a module reads or gives: (IA)³ (Liu et al. 2022). */
+  | { readonly kind: 'scales'; readonly targets: Targets; readonly side: 'in' | 'out' }
+  /** Prompt tuning (Lester et al. 2021): embeddings before the (encoder's) text. */
+  | { readonly kind: 'virtual-tokens'; readonly count: number }
+  /** Keys and values before those of every layer: prefix tuning (Li & Liang 2021), without projection. */
+  | { readonly kind: 'prefix'; readonly count: number }
+  /** Bottleneck adapters (Houlsby et al. 2019): down d·r + r, up r·d + d; one or two a layer. */
+  | { readonly kind: 'adapters'; readonly size: number; readonly perLayer: 1 | 2 };
+
+/** How many values a method trains: inside the base's own tensors, and in tensors that it adds. */
+export interface TrainedCount {
+  readonly base: number;
+  readonly added: number;
+}
+
+/**
+ * @throws a problem `memory.targets` where targets meet no module, `memory.quantized` where a quantized matrix would
+ * be trained
+ */
+export function countTrained(
+  shape: ModelShape,
+  methods: readonly Trained[],
+  quantization?: Quantization,
+): TrainedCount {
+  const places = placedModules(shape);
+  let base = 0;
+  for (const placed of places) {
+    const parts = trainedParts(placed, methods);
+    if (parts.weight && isQuantized(quantization, placed)) refuseQuantized(placed.path);
+    const { module, layers } = placed;
+    const each = (parts.weight ? weightCount(module) : 0) + (parts.bias ? biasCount(module) : 0);
+    base += each * module.copies * layers;
+  }
+  return { base, added: sum(methods, (method) => addedCount(shape, method)) };
+}
+
+/** Which of the base's own tensors of a module are trained. */
+export function trainedParts(
+  placed: PlacedModule,
+  methods: readonly Trained[],
+): { readonly weight: boolean; readonly bias: boolean } {
+  const whole = methods.some(
+    (method) => method.kind === 'full' || (method.kind === 'whole' && isTarget(placed, method.targets)),
+  );
+  return { weight: whole, bias: whole || methods.some(({ kind }) => kind === 'biases') };
+}
+
+/** Whether targets name a module: as PEFT does, by its path or an end of its path after a dot. */
+export function isTarget({ path, module, block }: PlacedModule, targets: Targets): boolean {
+  if (targets === 'all-linear') return module.kind === 'linear' && block !== undefined;
+  return targets.some((target) => path === target || path.endsWith(`.${target}`));
+}
+
+/** The modules that targets name. @throws a problem `memory.targets` where they name none */
+export function targetsOf(shape: ModelShape, targets: Targets): readonly PlacedModule[] {
+  const found = placedModules(shape).filter((placed) => isTarget(placed, targets));
+  if (found.length > 0) return found;
+  return fail({
+    code: 'memory.targets',
+    message: `no module of the model is called ${[targets].flat().join(', ')}`,
+    expected: `ends of ${placedModules(shape)
+      .map(({ path }) => path)
+      .join(', ')}`,
+    mend: "Name modules of this model, or 'all-linear'.",
+  });
+}
+
+function addedCount(shape: ModelShape, method: Trained): number {
+  switch (method.kind) {
+    case 'full':
+    case 'biases':
+      return 0;
+    case 'whole':
+      // Counted where the modules are; here only: there must be some.
+      targetsOf(shape, method.targets);
+      return 0;
+    case 'low-rank':
+      return sum(targetsOf(shape, method.targets), ({ module, layers }) => {
+        const pair = method.rank * (module.in + module.out);
+        const magnitude = method.magnitude ? module.out : 0;
+        const singular = method.singular ? method.rank : 0;
+        return (pair + magnitude + singular) * module.copies * layers;
+      });
+    case 'scales':
+      return sum(
+        targetsOf(shape, method.targets),
+        ({ module, layers }) => (method.side === 'in' ? module.in : module.out) * module.copies * layers,
+      );
+    case 'virtual-tokens':
+      return method.count * shape.hidden;
+    case 'prefix':
+      return sum(
+        shape.blocks,
+        ({ layers, attention }) => method.count * layers * 2 * attention.keyValueHeads * attention.headDim,
+      );
+    case 'adapters':
+      return sum(shape.blocks, ({ layers }) => layers * method.perLayer * adapterCount(shape.hidden, method.size));
+  }
+}
+
+/** Parameters of one bottleneck adapter, biases included: 2dr + d + r (Houlsby et al. 2019, section 2.1). */
+export function adapterCount(width: number, size: number): number {
+  return 2 * width * size + width + size;
+}
+
+function refuseQuantized(path: string): never {
+  return fail({
+    code: 'memory.quantized',
+    message: `${path} is quantized and trained whole`,
+    expected: 'quantized matrices stay as they are',
+    mend: 'Train an adapter beside it (LoRA), or leave quantization off.',
+  });
+}
