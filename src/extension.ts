@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { messageOf } from './common/problem.js';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
+import { registerEstimate } from './host/estimate.js';
 import { registerImportConfig } from './host/importConfig.js';
 import { createJobs } from './host/job.js';
 import { languageLoader } from './host/language/load.js';
@@ -52,6 +53,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerTasks(runs),
     registerNewRunFile(load, settle),
     registerImportConfig(load, jobs),
+    registerEstimate(jobs),
     registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
     registerPreviewData(context.extensionUri, jobs, output, settle),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),

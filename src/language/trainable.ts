@@ -42,7 +42,7 @@ export async function trainableOf(
 }
 
 /** FISH Mask chooses its numbers when the run starts; how many follows from its options. */
-function maskedNumbers(config: MethodConfig, { sites }: LanguageModel): number {
+export function maskedNumbers(config: MethodConfig, { sites }: LanguageModel): number {
   if (config.type !== 'fish_mask') return 0;
   const match = matchTargets(config, sites, ({ weight }) => weight !== undefined);
   const sizes = new Map(

@@ -1,0 +1,28 @@
+import * as vscode from 'vscode';
+import { isJsonObject } from '../common/json.js';
+import { runName } from '../config/runName.js';
+import type { Estimate } from '../engines/estimate.js';
+import { estimateMarkdown } from '../engines/estimateText.js';
+import type { Jobs } from './job.js';
+import { targetRunFile } from './targetRunFile.js';
+
+/** Registers Estimate: what a run trains and needs, as a document beside its file. */
+export function registerEstimate(jobs: Jobs): vscode.Disposable {
+  return vscode.commands.registerCommand('peftStudio.estimate', async (target?: unknown) => {
+    const file = await targetRunFile(target, 'Estimate which run file?');
+    if (file === undefined) return;
+    const name = runName(file);
+    const found = await jobs.run({ title: `Estimating ${name}`, args: ['estimate', file] });
+    if (!isEstimate(found)) return;
+    const document = await vscode.workspace.openTextDocument({
+      language: 'markdown',
+      content: estimateMarkdown(name, found),
+    });
+    await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
+  });
+}
+
+/** The command line is our own program: a part is enough to know the document. */
+function isEstimate(value: unknown): value is Estimate {
+  return isJsonObject(value) && isJsonObject(value['memory']) && Array.isArray(value['results']);
+}
