@@ -120,6 +120,7 @@ async function sizes(): Promise<void> {
     target: 'node20',
     format: 'cjs',
     mainFields: ['module', 'main'],
+    alias: { 'prettier/plugins/estree': './tools/nothing.mjs', 'ajv-i18n': './tools/nothing.mjs' },
     external: ['onnxruntime-node'],
     logLevel: 'error',
     metafile: true,
