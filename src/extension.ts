@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { messageOf } from './common/problem.js';
+import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { registerEstimate } from './host/estimate.js';
@@ -54,6 +55,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerNewRunFile(load, settle),
     registerImportConfig(load, jobs),
     registerEstimate(jobs),
+    registerCollectDiagnostics(context.extensionUri, runs),
     registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
     registerPreviewData(context.extensionUri, jobs, output, settle),
     createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),

@@ -1,0 +1,44 @@
+/** Tokens by their form: of Hugging Face, GitHub, OpenAI and Weights & Biases, and what follows `Bearer`. */
+const TOKENS = [
+  /\bhf_[A-Za-z0-9]{8,}/g,
+  /\b(?:gh[pousr]_|github_pat_)\w{16,}/g,
+  /\bsk-[\w-]{16,}/g,
+  /(?<=\bBearer\s+)[\w.~+/=-]{8,}/gi,
+];
+
+/** Names whose values are secret: `HF_TOKEN=…`, `"api_key": "…"`, `?token=…`. */
+const NAMED =
+  /((?:[\w-]*(?:token|api[_-]?key|secret|password|passwd|signature|credential)["']?)\s*[=:]\s*)(["']?)[^\s"'&,;}]+\2/gi;
+
+/** `https://user:password@host` */
+const IN_ADDRESS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi;
+
+const HIDDEN = '(hidden)';
+
+/**
+ * A text without secrets and without the user's name: tokens, passwords in addresses, values of variables that hold
+ * secrets, and the home folder, which becomes `~`. Words such as `tokens: 128` stay.
+ *
+ * @param secrets values that are known to be secret, whatever their form
+ * @param home the user's folder
+ */
+export function redact(text: string, home: string, secrets: readonly string[] = []): string {
+  let clean = text;
+  for (const secret of secrets) if (secret.length >= 4) clean = clean.replaceAll(secret, HIDDEN);
+  clean = clean.replace(IN_ADDRESS, `$1${HIDDEN}@`);
+  for (const form of TOKENS) clean = clean.replace(form, HIDDEN);
+  clean = clean.replace(NAMED, (whole, name: string, quote: string) =>
+    /^[\d.]+$/.test(whole.slice(name.length)) ? whole : `${name}${quote}${HIDDEN}${quote}`,
+  );
+  if (home.length > 1) clean = clean.replaceAll(home, '~').replaceAll(home.replaceAll('\\', '\\\\'), '~');
+  return clean;
+}
+
+/** Values of the environment that are secret by the names of their variables. */
+export function secretsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(environment).flatMap(([name, value]) =>
+    value !== undefined && /token|api_?key|secret|password|passwd|credential/i.test(name) && value.length >= 8
+      ? [value]
+      : [],
+  );
+}
