@@ -1,4 +1,5 @@
-// Runs the end-to-end tests in a real VS Code: `node test/e2e/run.mjs`, after `node build.mjs`.
+// Runs the end-to-end tests in a real VS Code: `node test/e2e/run.mjs [ENTRY]`, after `node build.mjs`; or another entry
+// that exports `run`, such as bench/editor.ts.
 // PEFT_STUDIO_VSCODE names the executable (test/e2e/vscodeShim.mjs where no desktop VS Code can be had); without it
 // @vscode/test-electron downloads one. E2E_ONLY: a pattern of the names of the tests to run.
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -22,7 +23,7 @@ cpSync(path.join(root, 'examples'), path.join(workspace, 'examples'), {
 // The tests run in the extension host, which loads CommonJS.
 const tests = path.join(folder, 'tests.cjs');
 await build({
-  entryPoints: [path.join(root, 'test/e2e/tests/all.ts')],
+  entryPoints: [path.resolve(process.argv[2] ?? path.join(root, 'test/e2e/tests/all.ts'))],
   outfile: tests,
   bundle: true,
   platform: 'node',

@@ -7,7 +7,7 @@ import { isRunDocument } from './load.js';
 import type { LoadLanguage } from './load.js';
 
 /** A pause in typing, after which the text is checked; and a longer one, after which the disk is. */
-const TEXT_DELAY_MS = 60;
+const TEXT_DELAY_MS = 30;
 const DISK_DELAY_MS = 250;
 
 /** Problems of the open run files, kept up to date while they are typed. */
