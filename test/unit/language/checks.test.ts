@@ -45,3 +45,21 @@ test('a check of the disk that nobody waits for ends', async () => {
     { name: 'AbortError' },
   );
 });
+
+test('options of HF PEFT that change nothing are ignored with a warning, those that would are refused', () => {
+  const found = (method: string): readonly string[] =>
+    language
+      .checkText({ file, text: `model: a\ndata: { train: b }\nmethod: { ${method} }\n` })
+      .map(({ code, severity = 'error' }) => `${severity} ${code}`);
+  for (const [type, peft] of [
+    ['lora', 'LORA'],
+    ['adalora', 'ADALORA'],
+    ['prompt_tuning', 'PROMPT_TUNING'],
+  ]) {
+    const harmless = `type: ${type}, peft_type: ${peft}, task_type: CAUSAL_LM, inference_mode: false`;
+    assert.deepEqual(found(harmless), Array(3).fill('warning config.ignored-key'), type);
+    assert.deepEqual(found(`type: ${type}, task_type: SEQ_CLS`), ['error config.unsupported-key'], type);
+  }
+  assert.deepEqual(found('type: adalora, use_dora: true'), ['error config.unsupported-key']);
+  assert.deepEqual(found('type: prompt_tuning, num_transformer_submodules: 1'), ['warning config.ignored-key']);
+});
