@@ -156,7 +156,9 @@ function inputBytes(block: Block, run: MemoryRun, each: number): number {
     if (module.kind !== 'linear') continue;
     const trained = trainedParts(place(block, module), run.methods).weight;
     const sharesType = DTYPE_BYTES[adapterDtype(run)] <= each;
-    if (!trained && !(sharesType && lowRankOf(block, module, run.methods).length > 0)) continue;
+    // A pair with dropout keeps the dropped input instead, which adapterBytes counts.
+    const shares = sharesType && lowRankOf(block, module, run.methods).some(({ dropout }) => !dropout);
+    if (!trained && !shares) continue;
     if (module.input.endsWith('attention-output') && run.attention !== 'eager') continue;
     seen.set(module.input, module.in * module.active);
   }
@@ -165,7 +167,7 @@ function inputBytes(block: Block, run: MemoryRun, each: number): number {
 
 /**
  * A low-rank pair keeps A's result for B and, where A is wider than the compute type, a copy of its input in A's type
- * (PEFT casts per module); with dropout the dropped input and its mask. A bottleneck adapter keeps its input and, twice,
+ * (PEFT casts per module); with dropout the dropped input and its mask instead. A bottleneck adapter keeps its input and, twice,
  * its bottleneck. A magnitude (DoRA) keeps the unscaled result.
  */
 function adapterBytes(block: Block, run: MemoryRun, each: number): number {
@@ -173,9 +175,9 @@ function adapterBytes(block: Block, run: MemoryRun, each: number): number {
   const pairs = sum(block.modules, (module) =>
     sum(lowRankOf(block, module, run.methods), (method) => {
       const cast = adapter > each ? adapter * module.in : 0;
-      const dropped = method.dropout ? (adapter + 1) * module.in : 0;
+      const read = method.dropout ? (adapter + 1) * module.in : cast;
       const magnitude = method.magnitude ? adapter * module.out : 0;
-      return (cast + dropped + adapter * method.rank + magnitude) * module.active;
+      return (read + adapter * method.rank + magnitude) * module.active;
     }),
   );
   const hidden = widthOf(block.modules);
