@@ -14,7 +14,7 @@ import type { Tokenizer } from '../models/tokenizer.js';
 export interface DataPreview {
   /** The run file, absolute. */
   readonly file: string;
-  /** As the run file names it. */
+  /** The folder or GGUF file, or an id of the hub. */
   readonly model: string;
   /** Most tokens in a row; longer ones are cut. */
   readonly maxLength: number;

@@ -1,8 +1,9 @@
 import * as vscode from 'vscode';
-import { activeRunFile, pickRunFile } from './runFiles.js';
+import { RUN_FILE, activeRunFile, pickRunFile } from './runFiles.js';
 
 /**
- * The run file that a command is about: the one it was called on, else the one in front, else one that is picked. What is
+ * The run file that a command is about: the one it was called on, else the one in front,
+ * else the only one to be seen (a preview may be in front), else one that is picked. What is
  * not saved yet is saved, since commands read from disk. Undefined where there is none: that was told.
  */
 export async function targetRunFile(target: unknown, question: string): Promise<string | undefined> {
@@ -21,4 +22,11 @@ export async function targetRunFile(target: unknown, question: string): Promise<
     `PEFT Studio: ${open.fileName} could not be saved, and it is read from disk.`,
   );
   return undefined;
+}
+
+function onlyVisible(): vscode.Uri | undefined {
+  const [first, ...others] = vscode.window.visibleTextEditors.filter(({ document }) =>
+    RUN_FILE.test(document.uri.path),
+  );
+  return others.length === 0 ? first?.document.uri : undefined;
 }
