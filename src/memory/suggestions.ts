@@ -1,0 +1,204 @@
+import { formatBytes } from '../common/format.js';
+import type { ModelShape } from './modelShape.js';
+import { planMemory } from './planMemory.js';
+import type { MemoryRun } from './run.js';
+
+/** What to write into a run file: a path of keys, and the value. */
+export interface ConfigChange {
+  readonly path: readonly string[];
+  readonly value: string | number | boolean;
+}
+
+/** A change that saves memory. */
+export interface Suggestion {
+  /** What it is and saves, in one sentence: `Gradient checkpointing saves 9.1 GiB: …`. */
+  readonly title: string;
+  readonly changes: readonly ConfigChange[];
+  /** Bytes less at the peak, and the peak that is left. */
+  readonly saved: number;
+  readonly total: number;
+  /** Whether it leads below the limit; undefined without one. */
+  readonly fits?: boolean;
+  /** The run as it would be. */
+  readonly run: MemoryRun;
+}
+
+interface Idea {
+  readonly title: string;
+  /** What it costs beside memory. */
+  readonly cost: string;
+  readonly changes: readonly ConfigChange[];
+  readonly run: MemoryRun;
+}
+
+/** What is worth a line: a hundredth of the peak. */
+const LEAST_SHARE = 0.01;
+/** Rank of the LoRA that is offered instead of training everything. */
+const OFFERED_RANK = 8;
+
+/**
+ * Changes that would save memory, the most first; of equal savings those that leave the result as it is come first.
+ * Every one is planned anew, so a saving that another part takes over counts for what is left of it.
+ * @param limitBytes what a device has, to say which suffice
+ */
+export function suggestSavings(shape: ModelShape, run: MemoryRun, limitBytes?: number): readonly Suggestion[] {
+  const now = planMemory(shape, run).total;
+  return ideas(run)
+    .map((idea): Suggestion => {
+      const { total } = planMemory(shape, idea.run);
+      const saved = now - total;
+      return {
+        title: `${idea.title} saves ${formatBytes(Math.max(saved, 0))}: ${idea.cost}`,
+        changes: idea.changes,
+        saved,
+        total,
+        ...(limitBytes === undefined ? {} : { fits: total <= limitBytes }),
+        run: idea.run,
+      };
+    })
+    .filter(({ saved }) => saved >= LEAST_SHARE * now)
+    .sort((one, other) => other.saved - one.saved);
+}
+
+/** In the order in which equals are shown. */
+function ideas(run: MemoryRun): readonly Idea[] {
+  return [
+    ...(run.engine === 'pytorch' ? torchIdeas(run) : []),
+    ...smallerBatch(run),
+    ...otherMethod(run),
+    ...otherOptimizer(run),
+    ...shorterRows(run),
+  ];
+}
+
+function torchIdeas(run: MemoryRun): readonly Idea[] {
+  const found: Idea[] = [];
+  if (!run.checkpointing) {
+    found.push({
+      title: 'Gradient checkpointing',
+      cost: 'the forward pass is computed twice, about a third more time',
+      changes: [{ path: ['training', 'gradient_checkpointing'], value: true }],
+      run: { ...run, checkpointing: true },
+    });
+  }
+  if (run.attention === 'eager') {
+    found.push({
+      title: 'Fused attention (sdpa)',
+      cost: 'same result, and faster',
+      changes: [{ path: ['model_options', 'attn_implementation'], value: 'sdpa' }],
+      run: { ...run, attention: 'sdpa' },
+    });
+  }
+  if (run.weights.dtype === 'fp32' && run.weights.quantization === undefined) {
+    found.push({
+      title: 'bfloat16',
+      cost: 'numbers of three digits, which is usual',
+      changes: [{ path: ['model_options', 'dtype'], value: 'bfloat16' }],
+      run: { ...run, weights: { dtype: 'bf16' }, compute: 'bf16' },
+    });
+  }
+  return [...found, ...quantized(run)];
+}
+
+/** 4-bit and 8-bit, where nothing of the base is trained. */
+function quantized(run: MemoryRun): readonly Idea[] {
+  const trainsBase = run.methods.some(({ kind }) => kind === 'full' || kind === 'whole');
+  if (trainsBase || run.weights.quantization !== undefined) return [];
+  return [
+    {
+      title: '4-bit weights (QLoRA)',
+      cost: 'a little accuracy, and time to unpack',
+      changes: [
+        { path: ['model_options', 'load_in_4bit'], value: true },
+        { path: ['model_options', 'bnb_4bit_use_double_quant'], value: true },
+      ],
+      run: { ...run, weights: { ...run.weights, quantization: { kind: 'nf4', doubleQuantization: true } } },
+    },
+    {
+      title: '8-bit weights',
+      cost: 'hardly any accuracy, but slower steps',
+      changes: [{ path: ['model_options', 'load_in_8bit'], value: true }],
+      run: { ...run, weights: { ...run.weights, quantization: { kind: 'int8' } } },
+    },
+  ];
+}
+
+/** Half the batch, twice the accumulation: the same step. */
+function smallerBatch(run: MemoryRun): readonly Idea[] {
+  if (run.batch < 2 || run.optimizer.inBackward) return [];
+  const batch = Math.floor(run.batch / 2);
+  const accumulation = run.accumulation * Math.ceil(run.batch / batch);
+  return [
+    {
+      title: `Batch ${batch}, accumulated over ${accumulation} passes,`,
+      cost:
+        batch * accumulation === run.batch * run.accumulation
+          ? 'the same step, a little slower'
+          : 'a step of nearly as many rows',
+      changes: [
+        { path: ['training', 'per_device_train_batch_size'], value: batch },
+        { path: ['training', 'gradient_accumulation_steps'], value: accumulation },
+      ],
+      run: { ...run, batch, accumulation },
+    },
+  ];
+}
+
+function otherMethod(run: MemoryRun): readonly Idea[] {
+  const found: Idea[] = [];
+  if (run.methods.some(({ kind }) => kind === 'full')) {
+    found.push({
+      title: `LoRA (r ${OFFERED_RANK}) instead of training everything`,
+      cost: 'close to it on most tasks',
+      changes: [
+        { path: ['method', 'type'], value: 'lora' },
+        { path: ['method', 'r'], value: OFFERED_RANK },
+      ],
+      run: { ...run, methods: [{ kind: 'low-rank', targets: 'all-linear', rank: OFFERED_RANK }] },
+    });
+  }
+  const ranks = run.methods.flatMap((method) => (method.kind === 'low-rank' ? [method.rank] : []));
+  const highest = Math.max(0, ...ranks);
+  if (ranks.length === 1 && highest > 1) {
+    const rank = Math.floor(highest / 2);
+    found.push({
+      title: `Rank ${rank} instead of ${highest}`,
+      cost: 'an update that can say less',
+      changes: [{ path: ['method', 'r'], value: rank }],
+      run: {
+        ...run,
+        methods: run.methods.map((method) => (method.kind === 'low-rank' ? { ...method, rank } : method)),
+      },
+    });
+  }
+  return found;
+}
+
+function otherOptimizer(run: MemoryRun): readonly Idea[] {
+  if (run.optimizer.kind !== 'adamw') return [];
+  const as = (kind: 'adamw-8bit' | 'adafactor', value: string, title: string, cost: string): Idea => ({
+    title,
+    cost,
+    changes: [{ path: ['training', 'optim'], value }],
+    run: { ...run, optimizer: { ...run.optimizer, kind } },
+  });
+  return [
+    ...(run.engine === 'pytorch'
+      ? [as('adamw-8bit', 'adamw_8bit', '8-bit AdamW', 'as good as AdamW in practice')]
+      : []),
+    as('adafactor', 'adafactor', 'Adafactor', 'moments of rows and columns only'),
+  ];
+}
+
+function shorterRows(run: MemoryRun): readonly Idea[] {
+  if (run.length < 2) return [];
+  const length = Math.floor(run.length / 2);
+  return [
+    {
+      title: `Rows of ${length} tokens`,
+      cost: 'longer ones are cut',
+      changes: [{ path: ['data', 'max_length'], value: length }],
+      run: { ...run, length },
+    },
+  ];
+}
