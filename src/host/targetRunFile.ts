@@ -2,13 +2,13 @@ import * as vscode from 'vscode';
 import { RUN_FILE, activeRunFile, pickRunFile } from './runFiles.js';
 
 /**
- * The run file that a command is about: the one it was called on, else the one in front,
- * else the only one to be seen (a preview may be in front), else one that is picked. What is
- * not saved yet is saved, since commands read from disk. Undefined where there is none: that was told.
+ * The run file that a command is about: the one it was called on, else the one in front, else the only one to be seen (a
+ * preview may be in front), else one that is picked. What is not saved yet is saved, since commands read from disk.
+ * Undefined where there is none: that was told.
  */
 export async function targetRunFile(target: unknown, question: string): Promise<string | undefined> {
-  const uri =
-    (target instanceof vscode.Uri ? target : undefined) ?? activeRunFile() ?? (await pickRunFile(question));
+  const named = target instanceof vscode.Uri ? target : undefined;
+  const uri = named ?? activeRunFile() ?? onlyVisible() ?? (await pickRunFile(question));
   if (uri === undefined) return undefined;
   if (uri.scheme !== 'file') {
     void vscode.window.showErrorMessage(
