@@ -162,8 +162,9 @@ function drawSample(split: SplitPreview): void {
   const sample = samples[at];
   sampleView.draw(sample);
   setShown(openRow, sample !== undefined);
-  const hidden = split.report.kept - split.samples.length;
-  const note = hidden > 0 ? `, of ${formatCount(split.report.kept)} rows` : '';
+  const { kept, truncated } = split.report;
+  const [all, kind] = chosen.onlyTruncated ? [truncated, 'cut rows'] : [kept, 'rows'];
+  const note = all > samples.length ? `, of ${formatCount(all)} ${kind}` : '';
   setText(position, sample ? `${at + 1} of ${formatCount(samples.length)}${note}` : '');
   setText(nothing, chosen.onlyTruncated ? 'No row was cut.' : 'There is no sample.');
   setShown(nothing, sample === undefined);

@@ -36,11 +36,9 @@ export function estimateMarkdown(name: string, estimate: Estimate): string {
   return [
     `# Estimate of ${name}`,
     '',
-    '| | |',
-    '|---|---|',
-    ...estimateRows(estimate).map(([what, value]) => `| ${what} | ${value} |`),
+    ...estimateRows(estimate).map(([what, value]) => `- ${what}: ${value}`),
     '',
-    ...estimate.notes.map((note) => `- ${note}`),
+    ...estimate.notes,
     '',
     'Counted from the run file and the header of the model; no weight was read.',
     '',

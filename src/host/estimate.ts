@@ -18,7 +18,9 @@ export function registerEstimate(jobs: Jobs): vscode.Disposable {
       language: 'markdown',
       content: estimateMarkdown(name, found),
     });
-    await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
+    // A page in front stands beside the run file already.
+    const column = vscode.window.activeTextEditor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
+    await vscode.window.showTextDocument(document, { viewColumn: column, preview: true });
   });
 }
 
