@@ -41,16 +41,19 @@ export function lowRankNorm(b: Float32Array, a: Float32Array, r: number): number
   const rows = b.length / r;
   const columns = a.length / r;
   if (r > Math.min(rows, columns)) return productNorm(b, a, r);
-  let trace = 0;
+  const terms = new Float64Array(r * r);
   for (let k = 0; k < r; k++) {
-    for (let l = 0; l < r; l++) {
+    // Gram matrices are symmetric.
+    for (let l = 0; l <= k; l++) {
       let left = 0;
       for (let i = 0; i < rows; i++) left += b[i * r + k]! * b[i * r + l]!;
       let right = 0;
       for (let j = 0; j < columns; j++) right += a[k * columns + j]! * a[l * columns + j]!;
-      trace += left * right;
+      terms[k * r + l] = left * right;
+      terms[l * r + k] = left * right;
     }
   }
+  const trace = terms.reduce((sum, term) => sum + term, 0);
   return Math.sqrt(Math.max(0, trace));
 }
 

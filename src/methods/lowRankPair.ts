@@ -75,7 +75,12 @@ export function startPair(
   random: Random,
 ): [Float32Array, Float32Array] {
   const { a, b, r, site } = pair;
-  const filled = (size: number, value: () => number): Float32Array => Float32Array.from({ length: size }, value);
+  const filled = (size: number, value: () => number): Float32Array => {
+    const values = new Float32Array(size);
+    // Float32Array.from takes ten times as long, of millions of numbers.
+    for (let at = 0; at < size; at++) values[at] = value();
+    return values;
+  };
   const uniform = (bound: number): number => (2 * random.uniform() - 1) * bound;
   const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
   if (site.kind === 'embedding') {
