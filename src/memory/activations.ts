@@ -102,17 +102,18 @@ export function keptByLayer(block: Block, run: MemoryRun, lengths: Lengths): rea
  * itself is kept. A trained weight needs the normalized value, too. LayerNorm is one operation that keeps its input.
  */
 function normBytes(block: Block, run: MemoryRun, each: number): number {
-  const input = block.norm === 'rms' ? 4 : each;
+  const input = block.norm === 'layer' ? each : 4;
+  const normalized = block.norm === 'rms' ? each : block.norm === 'gemma' ? 4 : 0;
   return sum(block.modules, (module) => {
     if (module.kind !== 'norm') return 0;
-    const trained = block.norm === 'rms' && trainedParts(place(block, module), run.methods).weight;
-    return module.out * module.active * (input + (trained ? each : 0));
+    const trained = trainedParts(place(block, module), run.methods).weight;
+    return module.out * module.active * (input + (trained ? normalized : 0));
   });
 }
 
 /**
  * Queries, keys, values and, fused, the output with a float32 per head and row; eager keeps the scores of every pair
- * after softmax (in float32, and in the compute type for the product with the values) instead. With grouped queries
+ * after softmax instead (where that is in float32, in the compute type, too, for the product with the values). With grouped queries
  * `eager` and `sdpa` repeat keys and values for every head, `flash` does not.
  */
 function attentionBytes(block: Block, run: MemoryRun, lengths: Lengths, each: number): number {
@@ -128,8 +129,8 @@ function attentionBytes(block: Block, run: MemoryRun, lengths: Lengths, each: nu
 
 /** Bytes that one score keeps with eager attention. */
 function scoreBytes(block: Block, each: number): number {
-  const softmax = each < 4 ? 4 + each : 4;
-  return softmax + (block.dropout.attention ? 1 + each : 0);
+  const softmax = each < 4 && block.scores.float32 ? 4 + each : each;
+  return softmax + (block.scores.softCap ? each : 0) + (block.dropout.attention ? 1 + each : 0);
 }
 
 /** Bytes of a decoder layer's keys and values of the encoder's output, for the whole batch. */
@@ -139,11 +140,15 @@ function crossMemory(block: Block, run: MemoryRun, lengths: Lengths): number {
   return DTYPE_BYTES[run.compute] * 2 * heads * headDim * run.batch * lengths.tokens.encoder;
 }
 
-/** A gated network keeps gate, its activation and up; a plain one what goes into its activation. */
-function feedForwardBytes({ feedForward }: Block, each: number): number {
+/**
+ * A gated network keeps gate, its activation and up; a plain one what goes into its activation. Experts keep what they
+ * give, too, for the gradient of their weights.
+ */
+function feedForwardBytes({ feedForward, modules }: Block, each: number): number {
   const { width, gated, activation, active } = feedForward;
   const kept = activation === 'gelu_new' ? 4 : 1;
-  return width * active * each * (kept + (gated ? 2 : 0));
+  const given = modules.some(({ copies }) => copies > 1) ? widthOf(modules) : 0;
+  return active * each * (width * (kept + (gated ? 2 : 0)) + given);
 }
 
 /**
@@ -160,9 +165,15 @@ function inputBytes(block: Block, run: MemoryRun, each: number): number {
     const shares = sharesType && lowRankOf(block, module, run.methods).some(({ dropout }) => !dropout);
     if (!trained && !shares) continue;
     if (module.input.endsWith('attention-output') && run.attention !== 'eager') continue;
+    if (module.input === 'feed-forward-output' && keepsResult(block)) continue;
     seen.set(module.input, module.in * module.active);
   }
   return each * sum([...seen.values()], (width) => width);
+}
+
+/** ReLU keeps what it gives, not what it reads. */
+function keepsResult({ feedForward }: Block): boolean {
+  return feedForward.activation === 'relu' && !feedForward.gated;
 }
 
 /**

@@ -36,8 +36,11 @@ export interface Block {
   readonly side: 'encoder' | 'decoder';
   readonly layers: number;
   readonly modules: readonly ShapeModule[];
-  readonly norm: 'rms' | 'layer';
+  /** `gemma`: RMSNorm that multiplies by its weight in float32. */
+  readonly norm: 'rms' | 'gemma' | 'layer';
   readonly attention: AttentionShape;
+  /** What eager attention does with scores: softmax in float32 whatever the type, and a soft cap before it (Gemma 2). */
+  readonly scores: { readonly float32: boolean; readonly softCap: boolean };
   /** Attention to the encoder's output. */
   readonly crossAttention: boolean;
   readonly feedForward: {

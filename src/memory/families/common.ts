@@ -23,6 +23,3 @@ export function activationOf(name: string): ActivationFunction {
 export function drops(config: ConfigReader, keys: readonly string[], fallback: number): boolean {
   return keys.some((key) => config.number(key, fallback) > 0);
 }
-
-/** Nothing dropped. */
-export const NO_DROPOUT = { hidden: false, attention: false, feedForward: false } as const;

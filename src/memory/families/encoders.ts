@@ -34,6 +34,7 @@ export function bert(config: ConfigReader, modelType: 'bert' | 'roberta'): Model
         ],
         norm: 'layer',
         attention: headsOf(config, hidden),
+        scores: { float32: false, softCap: false },
         crossAttention: false,
         feedForward: {
           width,

@@ -18,6 +18,8 @@ interface Traits {
   /** Norms behind attention and feed-forward, too (Gemma 2 and 3). */
   readonly fourNorms?: boolean;
   readonly fused?: boolean;
+  readonly gemma?: boolean;
+  readonly softCap?: boolean;
   readonly experts?: { readonly count: number; readonly active: number };
   readonly activation?: string;
 }
@@ -87,6 +89,8 @@ export function gemma(config: ConfigReader, generation: 1 | 2 | 3): ModelShape {
     attention: headsOf(config, config.count('hidden_size'), 256),
     queryKeyValueBias: bias,
     outputBias: bias,
+    gemma: true,
+    softCap: generation === 2 && config.raw['attn_logit_softcapping'] !== null,
     fourNorms: generation > 1,
     headNorms: generation === 3,
     activation: 'gelu_pytorch_tanh',
@@ -127,8 +131,9 @@ function gated(config: ConfigReader, traits: Traits): ModelShape {
             : []),
           ...feedForwardModules(hidden, width, traits),
         ],
-        norm: 'rms',
+        norm: traits.gemma ? 'gemma' : 'rms',
         attention,
+        scores: { float32: true, softCap: traits.softCap ?? false },
         crossAttention: false,
         feedForward: {
           width,

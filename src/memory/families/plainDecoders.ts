@@ -37,6 +37,7 @@ export function gpt2(config: ConfigReader): ModelShape {
         activation: config.text('activation_function', 'gelu_new'),
         hiddenDropout: drops(config, ['resid_pdrop'], 0.1),
         attentionDropout: drops(config, ['attn_pdrop'], 0.1),
+        float32Scores: false,
       }),
     ],
     outside: [
@@ -116,10 +117,11 @@ export function falcon(config: ConfigReader): ModelShape {
             bias,
           }),
           linear('self_attention.dense', hidden, hidden, 'attention-output', { bias }),
-          linear('mlp.dense_h_to_4h', hidden, width, 'feed-forward', { bias }),
+          linear('mlp.dense_h_to_4h', hidden, width, twoNorms ? 'feed-forward' : 'attention', { bias }),
           linear('mlp.dense_4h_to_h', width, hidden, 'feed-forward-output', { bias }),
         ],
         attention: { heads, keyValueHeads, headDim },
+        float32Scores: false,
         width,
         activation: config.text('activation', 'gelu'),
         hiddenDropout: drops(config, ['hidden_dropout'], 0),
@@ -290,6 +292,8 @@ function decoder(parts: {
   readonly activation: string;
   readonly hiddenDropout: boolean;
   readonly attentionDropout: boolean;
+  /** False for those whose eager softmax stays in the compute type. */
+  readonly float32Scores?: boolean;
 }): Block {
   const { name, layers, modules, attention, width } = parts;
   return {
@@ -299,6 +303,7 @@ function decoder(parts: {
     modules,
     norm: 'layer',
     attention,
+    scores: { float32: parts.float32Scores ?? true, softCap: false },
     crossAttention: false,
     feedForward: { width, gated: false, activation: activationOf(parts.activation), active: 1 },
     dropout: { hidden: parts.hiddenDropout, attention: parts.attentionDropout, feedForward: false },

@@ -66,6 +66,7 @@ function side(config: ConfigReader, which: 'encoder' | 'decoder', layers: number
     ],
     norm: 'rms',
     attention: { heads, keyValueHeads: heads, headDim },
+    scores: { float32: false, softCap: false },
     crossAttention: which === 'decoder',
     // Transformers' T5 replaces gated-gelu by gelu_new.
     feedForward: {
