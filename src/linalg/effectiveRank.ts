@@ -9,10 +9,12 @@ export const MAX_RANK = 1024;
  *
  * @param b [rows, r]
  * @param a [r, columns]
- * @returns min(r, rows, columns) values; undefined where r is above {@link MAX_RANK}
+ * @returns min(r, rows, columns) values; undefined where r is above {@link MAX_RANK} or a number is not finite
  */
 export function lowRankSingularValues(b: Float32Array, a: Float32Array, r: number): Float64Array | undefined {
   if (r > MAX_RANK) return undefined;
+  // The factorization takes a pivot that is no number for one that vanishes.
+  if (!allFinite(b) || !allFinite(a)) return undefined;
   const [rows, columns] = [b.length / r, a.length / r];
   const factor = choleskyFactor(columnProducts(b, rows, r), r);
   const inner = conjugated(factor, rowProducts(a, columns, r), r);
@@ -44,8 +46,11 @@ export function effectiveRank(singularValues: Float64Array): number {
  */
 export function lowRankEffectiveRank(b: Float32Array, a: Float32Array, r: number): number | undefined {
   const values = lowRankSingularValues(b, a, r);
-  const rank = values === undefined ? NaN : effectiveRank(values);
-  return Number.isFinite(rank) ? rank : undefined;
+  return values && effectiveRank(values);
+}
+
+function allFinite(values: Float32Array): boolean {
+  return values.every((value) => Number.isFinite(value));
 }
 
 /** BᵀB, lower triangle. */

@@ -63,7 +63,8 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
   const rest = keys.filter((key) => !PART.test(key));
   const modules: InspectedModule[] = [];
   for (const path of paths) {
-    const prefix = keys.some((key) => key.startsWith(`${PEFT_PREFIX}${path}.lora_`)) ? PEFT_PREFIX : '';
+    const prefixed = ['A', 'B', 'E'].some((part) => adapter.tensors.has(`${PEFT_PREFIX}${path}.lora_${part}`));
+    const prefix = prefixed ? PEFT_PREFIX : '';
     const keyOf = (part: string): string => `${prefix}${path}.lora_${part}`;
     const shapes = ['A', 'B', 'E'].map((part) => adapter.tensors.get(keyOf(part))?.shape);
     const [a, b, e] = shapes;
@@ -106,7 +107,9 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
 
 function readOptions(adapter: AdapterTensors, problems: Problem[]): AdaLoraOptions | undefined {
   try {
-    return adaLoraConfigFromPeft(adapter.config, adapter.configFile).options;
+    const { options, warnings } = adaLoraConfigFromPeft(adapter.config, adapter.configFile);
+    problems.push(...warnings);
+    return options;
   } catch (error) {
     problems.push(problemOf(error));
     return undefined;

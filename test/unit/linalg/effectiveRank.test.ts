@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { random } from '../../../src/common/random.js';
-import { MAX_RANK, effectiveRank, lowRankSingularValues } from '../../../src/linalg/effectiveRank.js';
+import {
+  MAX_RANK,
+  effectiveRank,
+  lowRankEffectiveRank,
+  lowRankSingularValues,
+} from '../../../src/linalg/effectiveRank.js';
 import { symmetricEigenvalues } from '../../../src/linalg/symmetricEigen.js';
 
 const generator = random(5, 'effective rank');
@@ -69,6 +74,16 @@ describe('singular values of a low-rank product', () => {
     assert.ok(values[1]! > 0.1);
     assert.ok(values[2]! < 1e-6 * values[0]! && values[3]! < 1e-6 * values[0]!);
     assert.ok(effectiveRank(values) < 2 + 1e-4);
+  });
+  test('numbers that are not finite have none, whichever factor they are in', () => {
+    for (const wrong of [NaN, Infinity]) {
+      for (const at of [0, 1]) {
+        const factors = [matrix(5, 2), matrix(2, 5)] as const;
+        factors[at]![3] = wrong;
+        assert.equal(lowRankSingularValues(...factors, 2), undefined, `${wrong} in factor ${at}`);
+        assert.equal(lowRankEffectiveRank(...factors, 2), undefined, `${wrong} in factor ${at}`);
+      }
+    }
   });
   test('a rank that would take long is not looked into', () => {
     const r = MAX_RANK + 1;

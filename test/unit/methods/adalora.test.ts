@@ -253,6 +253,15 @@ describe('biases and modules in full', async () => {
     assert.deepEqual(merged, adapter.values.get('model.norm.weight'));
   });
 
+  test('inspection says which keys of the config it passed over', async () => {
+    const read = await readAdapter(folder);
+    const { problems } = await read.format.inspect({ ...read, config: { ...read.config, use_later: false } });
+    assert.deepEqual(
+      problems.map(({ code, severity }) => [code, severity]),
+      [['adapter.unknown-key', 'warning']],
+    );
+  });
+
   test('a run trains them from the numbers of the base, beside a budget of triplets only', async () => {
     const options = { type: 'adalora', init_r: 4, target_r: 2, bias: 'lora_only', target_modules: ['q_proj'] };
     const method = adalora.attach(Value.Parse(AdaLoraOptions, options), tied.context);
