@@ -1,5 +1,5 @@
 import { formatCount } from '../src/common/format.js';
-import type { LengthCounts } from '../src/engines/previewData.js';
+import type { LengthCounts } from '../src/engines/dataPreview.js';
 import { make, makeSvg } from './dom.js';
 
 const WIDTH = 600;

@@ -1,6 +1,6 @@
 import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatPercent } from '../src/common/format.js';
-import type { DataPreview, PreviewSample, SplitPreview } from '../src/engines/previewData.js';
+import type { DataPreview, PreviewSample, SplitPreview } from '../src/engines/dataPreview.js';
 import type { FromPreview, ToPreview } from '../src/host/previewProtocol.js';
 import { button, make, setShown, setText, tile } from './dom.js';
 import { createHistogram } from './histogram.js';

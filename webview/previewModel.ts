@@ -1,4 +1,4 @@
-import type { DataPreview, PreviewSample, PreviewToken, SplitPreview } from '../src/engines/previewData.js';
+import type { DataPreview, PreviewSample, PreviewToken, SplitPreview } from '../src/engines/dataPreview.js';
 
 /** What the page of a data preview shows of it. */
 export interface Chosen {

@@ -1,6 +1,6 @@
 import { fileName } from '../src/common/fileName.js';
 import { formatCount } from '../src/common/format.js';
-import type { PreviewSample } from '../src/engines/previewData.js';
+import type { PreviewSample } from '../src/engines/dataPreview.js';
 import { make, setText } from './dom.js';
 import { describeToken, drawnText } from './previewModel.js';
 

@@ -2,7 +2,7 @@ import { fail } from '../common/problem.js';
 import { formatCount } from '../common/format.js';
 import { fileName } from '../common/fileName.js';
 import { DEFAULT_SAMPLES, previewData } from '../engines/previewData.js';
-import type { PreviewSample, SplitPreview } from '../engines/previewData.js';
+import type { PreviewSample, SplitPreview } from '../engines/dataPreview.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
-import type { DataPreview } from '../engines/previewData.js';
+import type { DataPreview } from '../engines/dataPreview.js';
 import type { Jobs } from './job.js';
 import { pageHtml, pageOptions } from './pageHtml.js';
 import { showPlace } from './places.js';

@@ -1,5 +1,5 @@
 import type { Place } from '../common/problem.js';
-import type { DataPreview } from '../engines/previewData.js';
+import type { DataPreview } from '../engines/dataPreview.js';
 
 /** What the editor sends to the page of a data preview. Nothing is sent before the page said `ready`. */
 export type ToPreview =

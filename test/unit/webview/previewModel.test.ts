@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DataPreview, SplitPreview } from '../../../src/engines/previewData.js';
+import type { DataPreview, SplitPreview } from '../../../src/engines/dataPreview.js';
 import { describeToken, drawnText, samplesListed, splitShown, within } from '../../../webview/previewModel.js';
 
 const sample = (number: number, truncated: boolean): SplitPreview['samples'][number] => ({
