@@ -3,7 +3,7 @@ import { formatBytes, formatCount } from '../common/format.js';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigNode, ConfigPath } from '../config/tree.js';
 import { columnsOf, firstRows } from './dataRows.js';
-import { code, codeBlock } from './modelText.js';
+import { code, codeBlock, plain } from './modelText.js';
 import { modelOf } from './modelSource.js';
 import { patternHover } from './patternsHover.js';
 import type { Cursor, RunDocument } from './runDocument.js';
@@ -34,10 +34,13 @@ export async function hoverAt(
 async function modelHover(document: RunDocument, signal?: AbortSignal): Promise<string | undefined> {
   const reading = await modelOf(document, signal);
   if (reading === undefined) return undefined;
-  if ('problem' in reading) return `This model cannot be used: ${reading.problem.message}.`;
+  if ('problem' in reading) return `This model cannot be used: ${plain(reading.problem.message)}.`;
   const { model, checkpoint, parameters, dtypes, bytes, task } = reading.facts;
   const rows = [
-    ['Architecture', task === undefined ? code(model.modelType) : `${code(model.modelType)} (${code(task)})`],
+    [
+      'Architecture',
+      task === undefined ? code(model.modelType) : `${code(model.modelType)} (${code(shortened(task))})`,
+    ],
     ['Layers', String(model.layers)],
     ['Hidden size', String(model.hiddenSize)],
     ['Vocabulary', formatCount(model.vocabSize)],
@@ -45,7 +48,11 @@ async function modelHover(document: RunDocument, signal?: AbortSignal): Promise<
     ['Parameters', `${formatCount(parameters)}${model.tiedHead ? ' (output layer tied to the embedding)' : ''}`],
     ['Weights', `${dtypes.join(', ')}, ${formatBytes(bytes)}${checkpoint.format === 'gguf' ? ' (GGUF)' : ''}`],
   ];
-  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`)].join('\n');
+  return [
+    '| | |',
+    '|---|---|',
+    ...rows.map(([name = '', value = '']) => `| ${name} | ${value.replaceAll('|', '\\|')} |`),
+  ].join('\n');
 }
 
 async function dataHover(
@@ -59,12 +66,15 @@ async function dataHover(
   if (first === undefined) return undefined;
   const size = formatBytes(first.bytes);
   const rows = first.count === undefined ? size : `${formatCount(first.count)} rows, ${size}`;
-  if (first.problem !== undefined) return `${rows}. ${first.problem.message}.`;
+  if (first.problem !== undefined) return `${rows}. ${plain(first.problem.message)}.`;
   const [row] = first.rows;
   if (row === undefined) return `${rows}.`;
   if (typeof row.value === 'string') return `${rows}, plain text.\n\n${codeBlock(shortened(row.value), 'text')}`;
   const columns = columnsOf(first.rows);
-  const names = columns.slice(0, SHOWN_COLUMNS).map(code).join(', ');
+  const names = columns
+    .slice(0, SHOWN_COLUMNS)
+    .map((name) => code(shortened(name)))
+    .join(', ');
   const more = columns.length > SHOWN_COLUMNS ? ` and ${columns.length - SHOWN_COLUMNS} more` : '';
   const shown = Object.entries(row.value)
     .slice(0, SHOWN_COLUMNS)

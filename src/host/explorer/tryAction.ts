@@ -1,6 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../../common/json.js';
+import { codeBlock } from '../../language/modelText.js';
 import type { Jobs } from '../job.js';
 import { baseArgument } from './baseArgument.js';
 import type { Documents } from './documents.js';
@@ -45,22 +46,15 @@ export async function tryIt(
   const entry = [
     '## Prompt',
     '',
-    quoted(prompt.replaceAll('\\n', '\n')),
+    codeBlock(prompt.replaceAll('\\n', '\n'), 'text'),
     '',
     `## Answer (${facts.join(', ')})`,
     '',
-    quoted(text),
+    codeBlock(text, 'text'),
     '',
   ].join('\n');
   const before = documents.text(name);
   await documents.show(name, before === undefined ? `# ${title}\n\n${entry}` : `${before}\n---\n\n${entry}`);
-}
-
-/** Within a fence longer than any in the text, so that nothing of it is read as Markdown. */
-function quoted(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
-  const fence = '`'.repeat(longest + 1);
-  return `${fence}text\n${text}\n${fence}`;
 }
 
 /** A run's adapter by its run's name. */

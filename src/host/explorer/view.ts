@@ -7,6 +7,7 @@ import { lookOf, lookOfBase } from './present.js';
 import type { Details, Look } from './present.js';
 import { findSuspects, watchSuspects } from './watch.js';
 import type { Liveness } from '../../engines/findRuns.js';
+import { plain } from '../../language/modelText.js';
 
 /** Read so many at once before the tree is drawn anew, so that the first rows come soon. */
 const CHUNK = 200;
@@ -183,14 +184,10 @@ function icon({ icon: { name, color } }: Look): vscode.ThemeIcon {
   return new vscode.ThemeIcon(name, color === undefined ? undefined : new vscode.ThemeColor(color));
 }
 
+/** Names and messages come out of files. */
 function tooltip({ title, rows, notes }: Details): vscode.MarkdownString {
   const lines = rows.map(([name, value]) => `${plain(name)}: ${plain(value)}`);
   return new vscode.MarkdownString(
     [`**${plain(title)}**`, lines.join('  \n'), ...notes.map((note) => `---\n${plain(note)}`)].join('\n\n'),
   );
-}
-
-/** Names and messages come out of files: with every sign escaped, nothing in them is markup. */
-function plain(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/[!-/:-@[-`{-~]/g, '\\$&');
 }

@@ -97,3 +97,22 @@ test('a data file: rows, columns, and the first row shortened; backticks do not 
   assert.ok(text.length < 300);
   assert.equal(await hover(['data', 'train'], undefined, 'value', 'train: none.jsonl'), undefined);
 });
+
+test('nothing that files hold is markup in a hover', async () => {
+  const picture = '![x](https://example.com/x.png)';
+  const runOf = (model: string): string => runText('{ type: lora }').replace('./base', model);
+  await writeLlama(path.join(folder, 'strange'), { config: { model_type: picture } });
+  const refused = (await hoverAt(documentOf(folder, runOf('./strange')), cursorAt(['model']))) ?? '';
+  assert.match(refused, /cannot be used/);
+  assert.ok(refused.includes('\\!\\[x\\]\\(') && !refused.includes('!['), refused);
+
+  await writeLlama(path.join(folder, 'piped'), { config: { architectures: ['A|B'] } });
+  const piped = (await hoverAt(documentOf(folder, runOf('./piped')), cursorAt(['model']))) ?? '';
+  assert.ok(piped.includes('(`A\\|B`)'), piped);
+
+  // So many fences that they could not all be arguments of one call, in the name of a column.
+  await writeFile(path.join(folder, 'ticks.jsonl'), `${JSON.stringify({ ['` '.repeat(200_000)]: 'a' })}\n`);
+  const ticks = (await hover(['data', 'train'], '{ type: lora }', 'value', 'train: ticks.jsonl')) ?? '';
+  assert.match(ticks, /^1 rows/);
+  assert.ok(ticks.length < 2000, String(ticks.length));
+});
