@@ -1,8 +1,8 @@
 import { entryOf, plainValue } from '../tree.js';
 import type { Entry, MapNode } from '../tree.js';
-import { leave, other, result, set, speed, to } from './rules.js';
-import type { Converted, Draft, Rule, Rules } from './rules.js';
-import { TRAINER_RULES, number, optimizer, schedule, steps } from './trainerRules.js';
+import { fallback, leave, other, result, set, speed, to } from './rules.js';
+import type { Draft, Rule, Rules } from './rules.js';
+import { TRAINER_RULES, heldOut, number, optimizer, schedule, steps } from './trainerRules.js';
 
 /** Which of our formats a `type` of a data set is. */
 const FORMATS: Readonly<Record<string, string>> = {
@@ -51,13 +51,14 @@ function dataset(node: MapNode, draft: Draft, formats: Set<string>, under: Entry
     const value = plainValue(each.value);
     if (key === 'path' || key === 'split' || value === null) continue;
     if (key === 'type' && typeof value === 'string') {
-      const format = FORMATS[value.split('.')[0]!];
+      const name = value.split('.')[0]!;
+      const format = Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
       if (format !== undefined) formats.add(format);
       else leave(draft, named, 'result', 'there is no such prompt format here; it is taken from the columns');
     } else if (key === 'data_files' && Array.isArray(value)) continue;
     else if (key === 'data_files' && typeof value === 'string') continue;
     else if (key === 'ds_type') leave(draft, named, 'other', 'the kind of a file is told by its name');
-    else if (DATASET_COLUMNS[key] !== undefined) set(draft, `data.columns.${DATASET_COLUMNS[key]}`, value, each);
+    else if (Object.hasOwn(DATASET_COLUMNS, key)) set(draft, `data.columns.${DATASET_COLUMNS[key]}`, value, each);
     else if (/^(message_|message_field)|^roles|^train_on_eos|^chat_template|^conversation/.test(key)) {
       leave(draft, named, 'result', 'roles, turns and the template are those of the rows and of the model');
     } else leave(draft, named, 'result', 'this option of a data set is not known here');
@@ -101,12 +102,6 @@ const targetModules: Rule = (entry, draft, source) => {
     leave(draft, entry, 'other', 'lora_target_linear takes all linear layers');
   } else to('method.target_modules')(entry, draft, source);
 };
-
-/** As in Axolotl: a share of the rows, or a number of them. */
-function heldOut(value: unknown): Converted {
-  const found = number(value);
-  return 'value' in found && found.value === 0 ? { reason: 'no rows are held out, as here' } : found;
-}
 
 const lisa =
   (option: string): Rule =>
@@ -218,15 +213,10 @@ export const AXOLOTL_RULES: Rules = {
 
 /** What Axolotl does where nothing is written, and we would do otherwise. */
 export function axolotlDefaults(draft: Draft): void {
-  const fallback = (path: string, value: unknown): void => {
-    if (draft.values.has(path)) return;
-    set(draft, path, value);
-    draft.defaults.add(path);
-  };
-  fallback('method.type', 'full');
-  fallback('data.max_length', 512);
-  fallback('training.num_train_epochs', 1);
-  fallback('training.per_device_train_batch_size', 1);
-  fallback('training.lr_scheduler_type', 'cosine');
-  if (!draft.values.has('training.warmup_steps')) fallback('training.warmup_ratio', 0.03);
+  fallback(draft, 'method.type', 'full');
+  fallback(draft, 'data.max_length', 512);
+  fallback(draft, 'training.num_train_epochs', 1);
+  fallback(draft, 'training.per_device_train_batch_size', 1);
+  fallback(draft, 'training.lr_scheduler_type', 'cosine');
+  if (!draft.values.has('training.warmup_steps')) fallback(draft, 'training.warmup_ratio', 0.03);
 }

@@ -1,7 +1,7 @@
 import { plainValue } from '../tree.js';
-import { leave, other, result, set, speed, to } from './rules.js';
-import type { Converted, Draft, Rule, Rules } from './rules.js';
-import { TRAINER_RULES, number, optimizer, schedule } from './trainerRules.js';
+import { fallback, leave, other, result, set, speed, to } from './rules.js';
+import type { Converted, Draft, Rule, Rules, Source } from './rules.js';
+import { TRAINER_RULES, heldOut, number, optimizer, schedule } from './trainerRules.js';
 
 const finetuningType: Rule = (entry, draft) => {
   const value = plainValue(entry.value);
@@ -23,22 +23,13 @@ function target(value: unknown): Converted {
   return { value: names.includes('all') ? 'all-linear' : names };
 }
 
-const dataset: Rule = (entry, draft, { datasetFile, all }) => {
+const dataset: Rule = (entry, draft, source) => {
   const names = namesOf(plainValue(entry.value));
   if (names.length === 0) {
     leave(draft, entry, 'result', 'it names no data set');
     return;
   }
-  const folder = typeof all['dataset_dir'] === 'string' ? all['dataset_dir'] : 'data';
-  const files = names.map((name) => {
-    if (/\.\w+$/.test(name) || name.includes('/')) return name;
-    const found = datasetFile?.(name);
-    if (found !== undefined) return found;
-    draft.notes.push(
-      `The data set '${name}' is a name in ${folder}/dataset_info.json, which was not found: check its file in data.train.`,
-    );
-    return `${folder}/${name}.json`;
-  });
+  const files = names.map((name) => fileOf(name, 'data.train', draft, source));
   set(draft, 'data.train', files.length === 1 ? files[0] : files, entry);
 };
 
@@ -48,13 +39,19 @@ const evalDataset: Rule = (entry, draft, source) => {
     leave(draft, entry, 'result', 'one file or data set can be held out');
     return;
   }
-  const folder = typeof source.all['dataset_dir'] === 'string' ? source.all['dataset_dir'] : 'data';
-  set(draft, 'data.validation', source.datasetFile?.(name) ?? `${folder}/${name}.json`, entry);
+  set(draft, 'data.validation', fileOf(name, 'data.validation', draft, source), entry);
 };
 
-function heldOut(value: unknown): Converted {
-  const found = number(value);
-  return 'value' in found && found.value === 0 ? { reason: 'no rows are held out, as here' } : found;
+/** The file of a data set: it is one, is known by this name, or has to be looked for by the user. */
+function fileOf(name: string, path: string, draft: Draft, { all, datasetFile }: Source): string {
+  if (/\.\w+$/.test(name) || name.includes('/')) return name;
+  const found = datasetFile?.(name);
+  if (found !== undefined) return found;
+  const folder = typeof all['dataset_dir'] === 'string' ? all['dataset_dir'] : 'data';
+  draft.notes.push(
+    `The data set '${name}' is a name in ${folder}/dataset_info.json, where it was not found: check its file in ${path}.`,
+  );
+  return `${folder}/${name}.json`;
 }
 
 function namesOf(value: unknown): string[] {
@@ -153,17 +150,12 @@ export const LLAMA_FACTORY_RULES: Rules = {
 
 /** What LLaMA-Factory does where nothing is written, and we would do otherwise. */
 export function llamaFactoryDefaults(draft: Draft): void {
-  const fallback = (path: string, value: unknown): void => {
-    if (draft.values.has(path)) return;
-    set(draft, path, value);
-    draft.defaults.add(path);
-  };
-  fallback('method.type', 'lora');
+  fallback(draft, 'method.type', 'lora');
   if (draft.values.get('method.type') === 'lora') {
     const rank = draft.values.get('method.r');
     // Its alpha is twice its rank where none is given.
-    fallback('method.lora_alpha', 2 * (typeof rank === 'number' ? rank : 8));
+    fallback(draft, 'method.lora_alpha', 2 * (typeof rank === 'number' ? rank : 8));
   }
-  fallback('data.max_length', 2048);
-  fallback('training.learning_rate', 5e-5);
+  fallback(draft, 'data.max_length', 2048);
+  fallback(draft, 'training.learning_rate', 5e-5);
 }

@@ -116,6 +116,13 @@ export function leave(draft: Draft, entry: Entry, kind: LeftKind, reason: string
   draft.left.push({ key, line: keyAt.line, value: text, kind, reason });
 }
 
+/** Writes what a tool does where nothing is written, and we would do otherwise. */
+export function fallback(draft: Draft, path: string, value: unknown): void {
+  if (draft.values.has(path)) return;
+  set(draft, path, value);
+  draft.defaults.add(path);
+}
+
 function same(value: unknown): Converted {
   return { value };
 }

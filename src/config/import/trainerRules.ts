@@ -52,6 +52,12 @@ export function steps(value: unknown): Converted {
     : { reason: 'it is no number of steps from 1 up; the end of each epoch is used' };
 }
 
+/** A share of the rows, or a number of them. */
+export function heldOut(value: unknown): Converted {
+  const found = number(value);
+  return 'value' in found && found.value === 0 ? { reason: 'no rows are held out, as here' } : found;
+}
+
 /** Zero and below stand for no limit. */
 function stepLimit(value: unknown): Converted {
   const found = number(value);

@@ -97,7 +97,7 @@ test('LLaMA-Factory: settings, its own defaults, and names of data sets', () => 
   assert.ok(method?.type === 'lora');
   assert.deepEqual([method.r, method.lora_alpha, method.target_modules], [16, 32, ['q_proj', 'v_proj']]);
   assert.deepEqual(config.data.train, ['data/tickets.json', 'data/identity.json']);
-  assert.match(notes.join('\n'), /'identity' is a name in data\/dataset_info\.json, which was not found/);
+  assert.match(notes.join('\n'), /'identity' is a name in data\/dataset_info\.json, where it was not found/);
   assert.deepEqual(
     [config.data.max_length, config.data.max_rows, config.data.validation_split],
     [1024, 1000, 0.1],
@@ -197,6 +197,36 @@ test('secrets are not repeated', () => {
   const found = ofText('model_name_or_path: org/name\nhf_hub_token: hf_abc\nwandb_api_key: xyz\n');
   assert.equal(leftOf(found, 'hf_hub_token')?.[0], 2);
   assert.ok(!/hf_abc|xyz/.test(found.text + JSON.stringify(found.left)));
+});
+
+test('names that every object has are names like others', () => {
+  const { left, config } = ofText(
+    'base_model: org/name\nlearning_rate: 1e-4\ndatasets:\n  - path: rows.jsonl\n    type: constructor\n    toString: a\n',
+  );
+  assert.equal(config.data.train, 'rows.jsonl');
+  assert.equal(config.data.format, 'auto');
+  assert.deepEqual(
+    left.map(({ key, kind }) => [key, kind]),
+    [
+      ['datasets.type', 'result'],
+      ['datasets.toString', 'result'],
+    ],
+  );
+});
+
+test('LLaMA-Factory: held-out data are a file, a known name or a name to be looked for', () => {
+  const config = (name: string): string =>
+    `model_name_or_path: org/name\nfinetuning_type: lora\ndataset: a.json\neval_dataset: ${name}\n`;
+  const named = checked(
+    importConfig(config('known'), '/work/c.yaml', {
+      datasetFile: (name) => (name === 'known' ? 'data/known.jsonl' : undefined),
+    }),
+  );
+  assert.equal(named.config.data.validation, 'data/known.jsonl');
+  assert.equal(ofText(config('eval/rows.jsonl')).config.data.validation, 'eval/rows.jsonl');
+  const unknown = ofText(config('mine'));
+  assert.equal(unknown.config.data.validation, 'data/mine.json');
+  assert.match(unknown.notes.join('\n'), /'mine' .* check its file in data\.validation/);
 });
 
 test('what is of no tool is refused with what is expected', () => {
