@@ -36,10 +36,12 @@ export interface Machine {
 /** Lines of the run's log that are shown: its end says why it ended. */
 const TAIL = 60;
 const MOST_PROBLEMS = 50;
+/** Of a line of the log: a library may print megabytes in one. */
+const MOST_CHARACTERS = 2000;
 
 /**
  * One readable document of Markdown to be sent with a report: versions, machine, settings, the last run's events and
- * problems. Secrets and the user's name are taken out of all of it; rows of the data are not in it.
+ * problems. Secrets and the user's folder are taken out of all of it; rows of the data are not in it.
  */
 export function diagnosticsText(parts: DiagnosticsParts): string {
   const { machine, settings, problems } = parts;
@@ -81,7 +83,7 @@ function runLines({ run, events }: DiagnosticsParts): string[] {
     // Samples are the user's data.
     .filter(({ type }) => type !== 'sample')
     .flatMap(describeEvent)
-    .map(({ level, text }) => `${level.padEnd(7)} ${text}`)
+    .map(({ level, text }) => `${level.padEnd(7)} ${text.slice(0, MOST_CHARACTERS)}`)
     .slice(-TAIL);
   const ended = run.kind === 'failed' ? [run.problem, ...run.others].map(problemLine) : [];
   return [

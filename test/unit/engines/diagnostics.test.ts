@@ -61,7 +61,26 @@ test('secrets are known by their form and by their names; counts of tokens stay'
   assert.equal(clean('https://h/f?X-Amz-Signature=00ff&x=1'), 'https://h/f?X-Amz-Signature=(hidden)&x=1');
   assert.equal(clean('https://anna:pass@h/f'), 'https://(hidden)@h/f');
   assert.equal(clean('12 supervised of 40 tokens; token: 5'), '12 supervised of 40 tokens; token: 5');
-  assert.equal(redact('C:\\Users\\anna\\a', 'C:\\Users\\anna'), '~\\a');
+  assert.equal(clean("password: 'two words', x: 1"), "password: '(hidden)', x: 1");
+});
+
+test('the home folder is known however it is written, and no other is taken for it', () => {
+  const windows = (text: string): string => redact(text, 'C:\\Users\\anna');
+  assert.equal(windows('C:\\Users\\anna\\a'), '~\\a');
+  assert.equal(windows('c:\\users\\anna\\a'), '~\\a');
+  assert.equal(windows('"c:\\\\Users\\\\anna\\\\a"'), '"~\\\\a"');
+  assert.equal(windows('c:/Users/anna/a'), '~/a');
+  assert.equal(redact(`${HOME}/a, ${HOME}.`, HOME), '~/a, ~.');
+  assert.equal(redact(`${HOME}lena/a`, HOME), `${HOME}lena/a`);
+  assert.equal(redact('/HOME/anna/a', HOME), '/HOME/anna/a');
+});
+
+test('a long line of the log is cut', () => {
+  const text = diagnosticsText({
+    ...parts,
+    events: [{ type: 'log', level: 'info', message: 'x'.repeat(100_000) }],
+  });
+  assert.ok(text.length < 5000);
 });
 
 test('secrets of the environment are those of variables with such names', () => {
