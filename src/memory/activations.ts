@@ -12,6 +12,9 @@ import { DTYPE_BYTES } from './storage.js';
 import { isTarget, trainedParts } from './trained.js';
 import type { Trained } from './trained.js';
 
+/** What a decoder's cross-attention reads keys and values from. */
+const ENCODER_OUTPUT = 'encoder-output';
+
 /** Lengths a run's sequences have, with virtual tokens. */
 export interface Lengths {
   /** Tokens of a row at a block's side. */
@@ -100,15 +103,24 @@ export function keptByLayer(block: Block, run: MemoryRun, lengths: Lengths): rea
 /**
  * RMSNorm in Transformers squares a float32 copy, which is kept; in float32 there is no copy, and the residual stream
  * itself is kept. A trained weight needs the normalized value, too. LayerNorm is one operation that keeps its input.
+ * Norms that read the same keep it once.
  */
 function normBytes(block: Block, run: MemoryRun, each: number): number {
-  const input = block.norm === 'layer' ? each : 4;
-  const normalized = block.norm === 'rms' ? each : block.norm === 'gemma' ? 4 : 0;
-  return sum(block.modules, (module) => {
-    if (module.kind !== 'norm') return 0;
-    const trained = trainedParts(place(block, module), run.methods).weight;
-    return module.out * module.active * (input + (trained ? normalized : 0));
-  });
+  const inputs = new Map<string, number>();
+  let normalized = 0;
+  for (const module of block.modules) {
+    if (module.kind !== 'norm') continue;
+    const width = module.out * module.active;
+    inputs.set(module.input, width * normInputBytes(block.norm, each));
+    if (!trainedParts(place(block, module), run.methods).weight || block.norm === 'layer') continue;
+    normalized += width * (block.norm === 'gemma' ? 4 : each);
+  }
+  return normalized + sum([...inputs.values()], (bytes) => bytes);
+}
+
+function normInputBytes(norm: Block['norm'], each: number): number {
+  if (norm === 'layer') return each;
+  return norm === 't5' && each < 4 ? 4 + each : 4;
 }
 
 /**
@@ -117,14 +129,15 @@ function normBytes(block: Block, run: MemoryRun, each: number): number {
  * `eager` and `sdpa` repeat keys and values for every head, `flash` does not.
  */
 function attentionBytes(block: Block, run: MemoryRun, lengths: Lengths, each: number): number {
-  const { heads, keyValueHeads, headDim } = block.attention;
+  const { heads, keyValueHeads, headDim, fused } = block.attention;
+  const slices = fused && run.attention !== 'eager' ? each * headDim * (heads + keyValueHeads) : 0;
   const own = lengths.keys[block.side];
   const repeated = run.attention === 'flash' ? keyValueHeads : heads;
   const once = (keys: number, keyValues: number): number =>
     each * headDim * (heads + 2 * keyValues) +
     (run.attention === 'eager' ? scoreBytes(block, each) * heads * keys : each * heads * headDim + 4 * heads);
   // Keys and values of the encoder's output are per token of the encoder: crossMemory counts them.
-  return once(own, repeated) + (block.crossAttention ? once(lengths.tokens.encoder, 0) : 0);
+  return once(own, repeated) + slices + (block.crossAttention ? once(lengths.tokens.encoder, 0) : 0);
 }
 
 /** Bytes that one score keeps with eager attention. */
@@ -133,11 +146,15 @@ function scoreBytes(block: Block, each: number): number {
   return softmax + (block.scores.softCap ? each : 0) + (block.dropout.attention ? 1 + each : 0);
 }
 
-/** Bytes of a decoder layer's keys and values of the encoder's output, for the whole batch. */
+/** Of the encoder's output a decoder layer keeps keys, values and what their pairs keep: bytes for the whole batch. */
 function crossMemory(block: Block, run: MemoryRun, lengths: Lengths): number {
   if (!block.crossAttention) return 0;
   const { heads, headDim } = block.attention;
-  return DTYPE_BYTES[run.compute] * 2 * heads * headDim * run.batch * lengths.tokens.encoder;
+  const each = DTYPE_BYTES[run.compute];
+  const pairs = sum(block.modules, (module) =>
+    module.input === ENCODER_OUTPUT ? pairBytes(block, module, run, each) : 0,
+  );
+  return (each * 2 * heads * headDim + pairs) * run.batch * lengths.tokens.encoder;
 }
 
 /**
@@ -158,7 +175,8 @@ function feedForwardBytes({ feedForward, modules }: Block, each: number): number
 function inputBytes(block: Block, run: MemoryRun, each: number): number {
   const seen = new Map<string, number>();
   for (const module of block.modules) {
-    if (module.kind !== 'linear') continue;
+    // The encoder's output is one for all layers.
+    if (module.kind !== 'linear' || module.input === ENCODER_OUTPUT) continue;
     const trained = trainedParts(place(block, module), run.methods).weight;
     const sharesType = DTYPE_BYTES[adapterDtype(run)] <= each;
     // A pair with dropout keeps the dropped input instead, which adapterBytes counts.
@@ -178,18 +196,24 @@ function keepsResult({ feedForward }: Block): boolean {
 
 /**
  * A low-rank pair keeps A's result for B and, where A is wider than the compute type, a copy of its input in A's type
- * (PEFT casts per module); with dropout the dropped input and its mask instead. A bottleneck adapter keeps its input and, twice,
- * its bottleneck. A magnitude (DoRA) keeps the unscaled result.
+ * (PEFT casts per module); with dropout the dropped input and its mask instead. A magnitude (DoRA) keeps the unscaled
+ * result.
  */
+function pairBytes(block: Block, module: ShapeModule, run: MemoryRun, each: number): number {
+  const adapter = DTYPE_BYTES[adapterDtype(run)];
+  return sum(lowRankOf(block, module, run.methods), (method) => {
+    const cast = adapter > each ? adapter * module.in : 0;
+    const read = method.dropout ? (adapter + 1) * module.in : cast;
+    const magnitude = method.magnitude ? adapter * module.out : 0;
+    return (read + adapter * method.rank + magnitude) * module.active;
+  });
+}
+
+/** What pairs keep; a bottleneck adapter its input and, twice, its bottleneck; scales what they scale. */
 function adapterBytes(block: Block, run: MemoryRun, each: number): number {
   const adapter = DTYPE_BYTES[adapterDtype(run)];
   const pairs = sum(block.modules, (module) =>
-    sum(lowRankOf(block, module, run.methods), (method) => {
-      const cast = adapter > each ? adapter * module.in : 0;
-      const read = method.dropout ? (adapter + 1) * module.in : cast;
-      const magnitude = method.magnitude ? adapter * module.out : 0;
-      return (read + adapter * method.rank + magnitude) * module.active;
-    }),
+    module.input === ENCODER_OUTPUT ? 0 : pairBytes(block, module, run, each),
   );
   const hidden = widthOf(block.modules);
   const others = sum(run.methods, (method) => {

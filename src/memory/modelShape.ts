@@ -24,6 +24,8 @@ export interface AttentionShape {
   readonly heads: number;
   readonly keyValueHeads: number;
   readonly headDim: number;
+  /** Values are a slice of one matrix's result, which they keep whole while queries and keys are made anew of theirs. */
+  readonly fused?: boolean;
 }
 
 /** `gelu_new` is written out in several operations in Transformers, which each keep their inputs; others are one. */
@@ -36,8 +38,8 @@ export interface Block {
   readonly side: 'encoder' | 'decoder';
   readonly layers: number;
   readonly modules: readonly ShapeModule[];
-  /** `gemma`: RMSNorm that multiplies by its weight in float32. */
-  readonly norm: 'rms' | 'gemma' | 'layer';
+  /** `gemma`: RMSNorm that multiplies by its weight in float32; `t5`: one that keeps its input in both types. */
+  readonly norm: 'rms' | 'gemma' | 't5' | 'layer';
   readonly attention: AttentionShape;
   /** What eager attention does with scores: softmax in float32 whatever the type, and a soft cap before it (Gemma 2). */
   readonly scores: { readonly float32: boolean; readonly softCap: boolean };
@@ -95,9 +97,12 @@ export function embedding(name: string, rows: number, width: number): ShapeModul
   return { name, kind: 'embedding', in: rows, out: width, bias: false, copies: 1, active: 1, input: 'ids' };
 }
 
-/** @param heads for a norm over each head: how many there are */
-export function norm(name: string, width: number, bias = false, heads = 1): ShapeModule {
-  return { name, kind: 'norm', in: width, out: width, bias, copies: 1, active: heads, input: name };
+/**
+ * @param heads for a norm over each head: how many there are
+ * @param input the activation it reads, where it shares that with another norm
+ */
+export function norm(name: string, width: number, bias = false, heads = 1, input = name): ShapeModule {
+  return { name, kind: 'norm', in: width, out: width, bias, copies: 1, active: heads, input };
 }
 
 /** Values of the weight of one copy: out × in; of a norm its width. */

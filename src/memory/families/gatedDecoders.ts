@@ -132,7 +132,7 @@ function gated(config: ConfigReader, traits: Traits): ModelShape {
           ...feedForwardModules(hidden, width, traits),
         ],
         norm: traits.gemma ? 'gemma' : 'rms',
-        attention,
+        attention: { ...attention, fused: traits.fused ?? false },
         scores: { float32: true, softCap: traits.softCap ?? false },
         crossAttention: false,
         feedForward: {

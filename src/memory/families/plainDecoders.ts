@@ -56,7 +56,8 @@ export function gptNeoX(config: ConfigReader): ModelShape {
   const vocab = config.count('vocab_size');
   const width = config.count('intermediate_size');
   const bias = config.flag('attention_bias', true);
-  const attention = headsOf(config, hidden);
+  const parallel = config.flag('use_parallel_residual', true);
+  const attention = { ...headsOf(config, hidden), fused: true };
   return {
     modelType: 'gpt_neox',
     hidden,
@@ -66,8 +67,8 @@ export function gptNeoX(config: ConfigReader): ModelShape {
         name: 'gpt_neox.layers',
         layers: config.count('num_hidden_layers'),
         modules: [
-          norm('input_layernorm', hidden, true),
-          norm('post_attention_layernorm', hidden, true),
+          norm('input_layernorm', hidden, true, 1, 'residual'),
+          norm('post_attention_layernorm', hidden, true, 1, parallel ? 'residual' : 'between'),
           linear('attention.query_key_value', hidden, 3 * hidden, 'attention', { bias }),
           linear('attention.dense', hidden, hidden, 'attention-output', { bias }),
           linear('mlp.dense_h_to_4h', hidden, width, 'feed-forward', { bias: true }),
@@ -111,8 +112,14 @@ export function falcon(config: ConfigReader): ModelShape {
         name: 'transformer.h',
         layers: config.count('num_hidden_layers'),
         modules: [
-          norm(fresh && twoNorms ? 'ln_attn' : 'input_layernorm', hidden, true),
-          ...(twoNorms ? [norm(fresh ? 'ln_mlp' : 'post_attention_layernorm', hidden, true)] : []),
+          norm(fresh && twoNorms ? 'ln_attn' : 'input_layernorm', hidden, true, 1, 'residual'),
+          ...(twoNorms
+            ? [
+                fresh
+                  ? norm('ln_mlp', hidden, true, 1, 'residual')
+                  : norm('post_attention_layernorm', hidden, true),
+              ]
+            : []),
           linear('self_attention.query_key_value', hidden, (heads + 2 * keyValueHeads) * headDim, 'attention', {
             bias,
           }),

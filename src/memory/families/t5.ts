@@ -64,7 +64,7 @@ function side(config: ConfigReader, which: 'encoder' | 'decoder', layers: number
       linear(`layer.${last}.DenseReluDense.wo`, width, hidden, 'feed-forward-output'),
       norm(`layer.${last}.layer_norm`, hidden),
     ],
-    norm: 'rms',
+    norm: 't5',
     attention: { heads, keyValueHeads: heads, headDim },
     scores: { float32: false, softCap: false },
     crossAttention: which === 'decoder',
