@@ -21,7 +21,7 @@ export interface FoundBase {
 }
 
 /** What no base is named by. */
-export const UNNAMED_BASE: FoundBase = { key: '', label: 'Base model not named', place: undefined, remote: false };
+const UNNAMED_BASE: FoundBase = { key: '', label: 'Base model not named', place: undefined, remote: false };
 
 /**
  * The base model behind a name: a path as it is or seen from one of the folders, an id of the hub, or a path into

@@ -47,12 +47,16 @@ function gaps(modules: readonly FoundModule[]): string[] {
     const kind = path.slice(layer.index + layer[0].length);
     kinds.set(kind, (kinds.get(kind) ?? new Set()).add(layer[1]!));
   }
-  return [...kinds]
-    .filter(([, having]) => having.size < layers.size)
-    .map(([kind, having]) => {
-      const missing = [...layers].filter((layer) => !having.has(layer)).map(Number);
-      return `${kind} in ${having.size} of ${layers.size} layers (not in ${some(missing.sort((a, b) => a - b).map(String))})`;
-    });
+  return (
+    [...kinds]
+      .filter(([, having]) => having.size < layers.size)
+      // A file may name as many kinds as layers: the rest is not shown, so it is not worked out.
+      .slice(0, MAX_SENTENCES)
+      .map(([kind, having]) => {
+        const missing = [...layers].filter((layer) => !having.has(layer)).map(Number);
+        return `${kind} in ${having.size} of ${layers.size} layers (not in ${some(missing.sort((a, b) => a - b).map(String))})`;
+      })
+  );
 }
 
 /** Ranks that the config's `r` does not say; with a `rank_pattern`, or a method that moves ranks, any is right. */

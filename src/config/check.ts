@@ -6,7 +6,7 @@ import type { Place, Problem } from '../common/problem.js';
 import { asValue } from './asValue.js';
 import { choiceWords, describeSchema, describeShape, listWords, shapeOf } from './shape.js';
 import type { Range, Shape } from './shape.js';
-import { describeNode, entryOf, pathText, shorten } from './tree.js';
+import { describeNode, entryOf, pathText, plainValue, shorten } from './tree.js';
 import type { ConfigNode, ConfigPath, Entry, MapNode, ScalarNode } from './tree.js';
 import { foreignKey, usualName, usualValue } from './unknownKeys.js';
 
@@ -256,7 +256,7 @@ function unknownKey({ key, value }: Entry, node: MapNode, known: readonly string
   const name = pathText([...at.path, shorten(key)]);
   const foreign = foreignKey(at.section, key);
   if (foreign) {
-    const off = foreign.off.some((harmless) => isDeepStrictEqual(harmless, plain(value)));
+    const off = foreign.off.some((harmless) => isDeepStrictEqual(harmless, plainValue(value)));
     return {
       code: off ? 'config.ignored-key' : 'config.unsupported-key',
       severity: off ? 'warning' : 'error',
@@ -314,10 +314,4 @@ function missingKey(key: string, schema: TSchema, at: Checking): Problem {
     expected: describeSchema(schema),
     mend: `Add the key \`${key}\`.${description}`,
   };
-}
-
-function plain(node: ConfigNode): unknown {
-  if (node.kind === 'scalar') return node.value;
-  if (node.kind === 'list') return node.items.map(plain);
-  return Object.fromEntries(node.entries.map(({ key, value }) => [key, plain(value)]));
 }

@@ -1,7 +1,5 @@
 import { formatCount } from '../common/format.js';
 import { ProblemError } from '../common/problem.js';
-import { nodeAt } from '../config/tree.js';
-import type { ConfigNode, ConfigPath } from '../config/tree.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { matchTargets, patternValue } from '../methods/targets.js';
 import type { Site } from '../models/site.js';
@@ -9,7 +7,7 @@ import { attachToHeader } from './modelAttach.js';
 import { soundSections } from './modelDraft.js';
 import { modelOf } from './modelSource.js';
 import { code } from './modelText.js';
-import { layerRanges } from './patternsNames.js';
+import { layerRanges, methodNode } from './patternsNames.js';
 import type { Cursor, RunDocument } from './runDocument.js';
 
 /** The options that name modules. */
@@ -36,7 +34,7 @@ export async function patternHover(
   const [, index, option, below] = typeof path[1] === 'number' ? path : ['method', 0, ...path.slice(1)];
   if (typeof index !== 'number' || typeof option !== 'string') return undefined;
   const { tree } = document.parsed;
-  const node = tree && methodNode(tree, index, below === undefined ? [option] : [option, below]);
+  const node = tree && methodNode(tree, ['method', index, option, ...(below === undefined ? [] : [below])]);
   const written = node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
   const isKey = (option === 'rank_pattern' || option === 'alpha_pattern') && typeof below === 'string';
   const entry = isKey ? below : part === 'value' ? written : undefined;
@@ -102,9 +100,4 @@ function describe(entry: string, sites: readonly Site[], trainable: number | und
   const lines = sites.slice(0, LISTED).map(({ path, shape }) => `- ${code(path)} [${shape.join(', ')}]`);
   const more = sites.length > LISTED ? [`- and ${sites.length - LISTED} more`] : [];
   return [head, '', ...lines, ...more].join('\n');
-}
-
-/** A single method counts as a list of one. */
-function methodNode(tree: ConfigNode, index: number, rest: ConfigPath): ConfigNode | undefined {
-  return nodeAt(tree, ['method', index, ...rest]) ?? (index === 0 ? nodeAt(tree, ['method', ...rest]) : undefined);
 }

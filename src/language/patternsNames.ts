@@ -1,4 +1,6 @@
 import { nearestName } from '../common/nearest.js';
+import { nodeAt } from '../config/tree.js';
+import type { ConfigNode, ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
 
 /** Modules of one name, over the layers. */
@@ -23,6 +25,12 @@ export function modulesByName(sites: readonly Site[]): readonly NamedModules[] {
 /** The name or path ending that an entry was probably meant to be. */
 export function nearestModule(entry: string, sites: readonly Site[]): string | undefined {
   return nearestName(entry, new Set(sites.flatMap(({ path }) => endings(path))));
+}
+
+/** The node at a path below `method`; a single method counts as a list of one. */
+export function methodNode(tree: ConfigNode, path: ConfigPath): ConfigNode | undefined {
+  const [section, index, ...rest] = path;
+  return nodeAt(tree, path) ?? (index === 0 ? nodeAt(tree, [section!, ...rest]) : undefined);
 }
 
 /** `[576, 576], 30 layers`: the shapes of some modules and where they are. */

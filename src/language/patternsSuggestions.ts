@@ -1,10 +1,9 @@
 import { asValue } from '../config/asValue.js';
-import { nodeAt } from '../config/tree.js';
 import type { ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
 import { modelOf } from './modelSource.js';
 import { code } from './modelText.js';
-import { describeModules, layerRanges, modulesByName } from './patternsNames.js';
+import { describeModules, layerRanges, methodNode, modulesByName } from './patternsNames.js';
 import type { NamedModules } from './patternsNames.js';
 import type { Cursor, RunDocument, Suggestion } from './runDocument.js';
 
@@ -111,7 +110,7 @@ function listedAt(
   holder: ConfigPath,
   own: string | number | undefined,
 ): ReadonlySet<string> {
-  const node = tree && nodeAtMethod(tree, holder);
+  const node = tree && methodNode(tree, holder);
   if (node?.kind === 'map') return new Set(node.entries.flatMap(({ key }) => (key === own ? [] : key)));
   const items = node?.kind === 'list' ? node.items : [];
   return new Set(
@@ -120,14 +119,8 @@ function listedAt(
 }
 
 function methodType({ parsed: { tree } }: RunDocument, path: ConfigPath): string {
-  const node = tree && nodeAtMethod(tree, [...path.slice(0, typeof path[1] === 'number' ? 2 : 1), 'type']);
+  const node = tree && methodNode(tree, [...path.slice(0, typeof path[1] === 'number' ? 2 : 1), 'type']);
   return node?.kind === 'scalar' ? String(node.value) : '';
-}
-
-/** A single method counts as a list of one. */
-function nodeAtMethod(tree: Parameters<typeof nodeAt>[0], path: ConfigPath): ReturnType<typeof nodeAt> {
-  const [section, index, ...rest] = path;
-  return nodeAt(tree, path) ?? (index === 0 ? nodeAt(tree, [section!, ...rest]) : undefined);
 }
 
 function pad(index: number): string {

@@ -86,10 +86,11 @@ function shape(sizes: readonly number[]): string {
 /** Columns as wide as their widest cell, two spaces between them. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const cells = rows.map((row) => row.map((cell) => cell.replaceAll('\n', ' ')));
-  const columns = Math.max(...cells.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(...cells.map((row) => [...(row[column] ?? '')].length)),
-  );
+  // A file may hold more modules than a call takes arguments.
+  const widths: number[] = [];
+  for (const row of cells) {
+    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, [...cell].length)));
+  }
   return cells.map((row) =>
     row
       .map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length))

@@ -10,6 +10,7 @@ import type { FoundMerged } from '../../adapters/mergeRecord.js';
 import { findRun } from '../../engines/findRuns.js';
 import type { FoundRun, Liveness } from '../../engines/findRuns.js';
 import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFiles.js';
+import { keptByVersion } from '../../language/modelCache.js';
 
 /** What a folder can hold. */
 export type Found = FoundAdapter | FoundRun | FoundMerged;
@@ -44,6 +45,9 @@ export interface Library {
 /** Folders read at once: more would only wait for the disk, and hold the files open. */
 const AT_ONCE = 16;
 
+/** Base models whose modules are remembered: adapters of one base are read one after the other. */
+const KEPT_BASES = 32;
+
 /**
  * Makes a library that has read nothing yet.
  * @param roots folders that relative paths of base models may start at
@@ -53,15 +57,11 @@ export function createLibrary(options: {
   readonly isAlive: Liveness;
 }): Library {
   const known = new Map<string, { readonly stamp: string; readonly entry: Entry }>();
-  const bases = new Map<string, { readonly stamp: string; readonly modules: BaseModules | undefined }>();
+  const bases = keptByVersion<BaseModules | undefined>(KEPT_BASES);
 
   async function modulesOf(place: string): Promise<BaseModules | undefined> {
     const stamp = await stampOf(place, ['config.json', 'model.safetensors', 'model.safetensors.index.json']);
-    const before = bases.get(place);
-    if (before?.stamp === stamp) return before.modules;
-    const modules = await readBaseModules(place);
-    bases.set(place, { stamp, modules });
-    return modules;
+    return bases(place, stamp, () => readBaseModules(place));
   }
 
   async function describe(item: Found): Promise<Entry> {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Problem } from '../../common/problem.js';
+import { readLines } from '../../data/lines.js';
 import type { FoundRun } from '../../engines/findRuns.js';
 import { RESOLVED_CONFIG, RUN_EVENTS } from '../../engines/runFiles.js';
 import type { RunState } from '../../engines/runState.js';
@@ -17,15 +17,17 @@ export interface ReadRun {
 
 /**
  * Reads all events of a run. Lines that are no events are passed over: a kill leaves half a line.
- * Rejects where `events.jsonl` cannot be read.
+ * Rejects where `events.jsonl` cannot be read; with `data.line-too-long` for a file without lines.
  */
 export async function readPastRun(found: FoundRun): Promise<ReadRun> {
   const history = createHistory();
-  const lines = createInterface({ input: createReadStream(path.join(found.folder, RUN_EVENTS)) });
+  const file = path.join(found.folder, RUN_EVENTS);
+  // Events may come from elsewhere: no line is held whatever its length.
+  const bytes: AsyncIterable<Uint8Array> = createReadStream(file);
   let first: RunEvent | undefined;
   let last: RunEvent | undefined;
-  for await (const line of lines) {
-    const event = eventOf(line);
+  for await (const line of readLines(bytes, file)) {
+    const event = 'text' in line ? eventOf(line.text) : undefined;
     if (event === undefined) continue;
     history.add(event);
     first ??= event;

@@ -53,7 +53,7 @@ function choiceText({ item }: Entry, { label, description, icon }: Look): vscode
 }
 
 /** A row that stands for an entry. */
-export function rowOf({ item }: Entry): ItemRow {
+function rowOf({ item }: Entry): ItemRow {
   return { kind: 'item', folder: item.folder };
 }
 

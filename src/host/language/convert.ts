@@ -9,7 +9,7 @@ import type {
 } from 'vscode-languageserver-types';
 
 /** What the language server protocol says, in the editor's own terms. */
-export function toRange({ start, end }: Range): vscode.Range {
+function toRange({ start, end }: Range): vscode.Range {
   return new vscode.Range(start.line, start.character, end.line, end.character);
 }
 

@@ -78,6 +78,14 @@ describe('an inspection as a document', () => {
     assert.ok(rows.every((line) => /^\d\.\d\d /.test(line.slice(at))));
     assert.equal(lines[head + 15], '');
   });
+  test('more tensors than a call takes arguments', async () => {
+    const folder = fixture('lora-reference/peft-adapter');
+    const item = (await findAdapter(folder))!;
+    const found = await inspectAdapter(folder);
+    const whole = Array.from({ length: 200_000 }, (_, at) => ({ key: `t${at}`, shape: [1], trainable: 1 }));
+    const text = inspectionText({ ...found, whole }, { item, base, unmatched: [] });
+    assert.match(text, /^t199999 {2}\[1\] +1$/m);
+  });
   test('numbers that JSON could not carry are question marks', async () => {
     const folder = fixture('lora-reference/peft-adapter');
     const found = await inspectAdapter(folder);
