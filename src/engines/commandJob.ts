@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline';
 import type { Json } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
+import { loaderOf } from './loaderOf.js';
+import { LAST_WORDS } from './workerRun.js';
 
 /** The variable that makes the command line tell its progress as lines of JSON. */
 const PROGRESS_VARIABLE = 'PEFT_STUDIO_PROGRESS';
@@ -12,9 +14,6 @@ const MAX_DOCUMENT_BYTES = 256 * 1024 * 1024;
 
 /** How long a command that was asked to end may take before it is ended by force. */
 const LINGER_MS = 5000;
-
-/** Lines of standard error quoted when a command ends without a word. */
-const LAST_WORDS = 3;
 
 /** One command of `peft-studio`, run in a process of its own. */
 export interface CommandJob {
@@ -57,7 +56,7 @@ export async function runCommandJob(job: CommandJob): Promise<CommandOutcome> {
   const { cli, args, signal, onProgress, print } = job;
   const isCancelled = (): boolean => signal?.aborted === true;
   if (isCancelled()) return { kind: 'cancelled' };
-  const child = spawn(process.execPath, [...loaderFor(cli), cli, ...args, '--json'], {
+  const child = spawn(process.execPath, [...loaderOf(cli), cli, ...args, '--json'], {
     cwd: job.cwd,
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', [PROGRESS_VARIABLE]: 'json' },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -107,11 +106,6 @@ export async function runCommandJob(job: CommandJob): Promise<CommandOutcome> {
 interface ProcessEnd {
   /** `exited with code 1` */
   readonly how: string;
-}
-
-/** A program in TypeScript needs the loader that this process was started with; a bundle needs none. */
-function loaderFor(cli: string): readonly string[] {
-  return cli.endsWith('.ts') ? process.execArgv : [];
 }
 
 /** A line of progress; undefined: an ordinary line. */

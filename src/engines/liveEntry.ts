@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { writeFileWhole } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
@@ -52,8 +52,11 @@ const LOG_KEPT_MS = 60_000;
  */
 export async function liveFolder(): Promise<string> {
   const given = process.env['PEFT_STUDIO_RUNTIME_DIR'];
-  const { uid } = userInfo();
-  const folder = given ?? path.join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `peft-studio-${uid}`);
+  // Not userInfo(): a container's user often has no name, and that throws.
+  const uid = process.getuid?.();
+  const folder =
+    given ??
+    path.join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `peft-studio${uid === undefined ? '' : `-${uid}`}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   // On Windows the temporary folder is the user's own, and modes say nothing.
   if (process.platform === 'win32') return folder;

@@ -23,6 +23,7 @@ import type { LiveEntry, LiveRequest } from './liveEntry.js';
 import { eachLine } from './liveLines.js';
 import { FOLLOW, STOP } from './liveServer.js';
 import type { LiveNote } from './liveServer.js';
+import { loaderOf } from './loaderOf.js';
 import type { Ending, Happening } from './runState.js';
 import { LAST_WORDS } from './workerRun.js';
 import type { WorkerRun } from './workerRun.js';
@@ -95,11 +96,6 @@ export async function findLiveRuns(isWanted: (file: string) => boolean): Promise
   }
   await removeOldLogs();
   return live;
-}
-
-/** A loader of TypeScript is passed on; a bundle needs none, and must not take over an inspector's port. */
-function loaderOf(worker: string): readonly string[] {
-  return worker.endsWith('.ts') ? process.execArgv : [];
 }
 
 async function answers(entry: LiveEntry): Promise<boolean> {

@@ -12,8 +12,14 @@ import { pastCurves } from './pastCurves.js';
 export type LiveNote =
   { readonly type: 'live'; readonly pid: number } | { readonly type: 'exit'; readonly code: number };
 
-/** A window that does not read, as one that is stopped in a debugger, is let go rather than waited for. */
+/**
+ * A window that does not read, as one that is stopped in a debugger, is let go rather than waited for. What was told before
+ * it came does not count: of a long run that alone is more.
+ */
 const MOST_UNREAD_BYTES = 32 * 2 ** 20;
+
+/** Events of a long run in one text would be longer than a text can be. */
+const BATCH = 1000;
 
 /** How long an end waits for somebody who listens: a window that loads anew is back in a few seconds. */
 const LINGER_MS = 30_000;
@@ -26,7 +32,8 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
   const folder = await liveFolder();
   const { socket: address } = livePlaces(folder, entry.id);
   const history = createHistory();
-  const clients = new Set<net.Socket>();
+  /** With the bytes that each may leave unread. */
+  const clients = new Map<net.Socket, number>();
   let present = { ...entry, pid: process.pid };
   let arrived = (): void => undefined;
 
@@ -41,8 +48,16 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
   function take(client: net.Socket, text: string): void {
     if (text === STOP) request({ type: 'stop' });
     if (text !== FOLLOW || clients.has(client)) return;
-    clients.add(client);
-    client.write([{ type: 'live' as const, pid: process.pid }, ...history.events()].map(line).join(''));
+    const before = [{ type: 'live' as const, pid: process.pid }, ...history.events()];
+    for (let at = 0; at < before.length; at += BATCH) {
+      client.write(
+        before
+          .slice(at, at + BATCH)
+          .map(line)
+          .join(''),
+      );
+    }
+    clients.set(client, client.writableLength + MOST_UNREAD_BYTES);
     arrived();
   }
 
@@ -58,8 +73,8 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
     history.add(event);
     if (clients.size === 0) return;
     const text = line(event);
-    for (const client of clients) {
-      if (client.writableLength > MOST_UNREAD_BYTES) client.destroy();
+    for (const [client, most] of clients) {
+      if (client.writableLength > most) client.destroy();
       else client.write(text);
     }
   }
@@ -80,7 +95,7 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
           setTimeout(resolve, lingerMs).unref();
         });
       }
-      const ends = [...clients].map(
+      const ends = [...clients.keys()].map(
         (client) =>
           new Promise<void>((resolve) => client.once('close', () => resolve()).end(line({ type: 'exit', code }))),
       );

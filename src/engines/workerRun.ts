@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
 import { holdsWeights } from './holdsWeights.js';
+import { loaderOf } from './loaderOf.js';
 import type { Happening } from './runState.js';
 import type { WorkerRequest } from './workerProtocol.js';
 
@@ -52,8 +53,7 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
 
   const child = fork(worker, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // A loader of TypeScript is passed on; a bundle needs none, and must not take over an inspector's port.
-    execArgv: worker.endsWith('.ts') ? process.execArgv : [],
+    execArgv: [...loaderOf(worker)],
   });
   eachLine(child.stdout, print);
   eachLine(child.stderr, (line) => {
