@@ -15,6 +15,7 @@ import { createPanel } from './host/panel.js';
 import type { Panel } from './host/panel.js';
 import { registerPreviewData } from './host/previewData.js';
 import { createProblems } from './host/problems.js';
+import { isOfWindow } from './host/runFiles.js';
 import { createRuns } from './host/runs.js';
 import type { Runs } from './host/runs.js';
 import { setting } from './host/settings.js';
@@ -37,7 +38,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     worker,
     print: (line) => output.info(`worker: ${line}`),
     report: (error) => output.error(`Runs: ${messageOf(error)}`),
-    isOurs: (file) => vscode.workspace.getWorkspaceFolder(vscode.Uri.file(file)) !== undefined,
+    isOurs: isOfWindow,
     endsWithWindow: () => setting('peftStudio.run.endsWithWindow'),
   });
   const panel = createPanel(context.extensionUri, runs, output, settle);

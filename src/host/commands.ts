@@ -2,8 +2,9 @@ import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
 import type { Panel } from './panel.js';
-import { RUN_FILE, activeRunFile, pickRunFile } from './runFiles.js';
+import { RUN_FILE } from './runFiles.js';
 import type { Runs } from './runs.js';
+import { targetRunFile } from './targetRunFile.js';
 
 /** Registers the commands that the manifest contributes. */
 export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOutputChannel): vscode.Disposable {
@@ -18,11 +19,11 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
   return vscode.Disposable.from(
     following,
     vscode.commands.registerCommand('peftStudio.train', async (target?: unknown) =>
-      begin(runs, panel, 'Train which run file?', uriOf(target), (uri) => runs.start(uri.fsPath)),
+      begin(runs, panel, 'Train which run file?', target, (file) => runs.start(file)),
     ),
     vscode.commands.registerCommand('peftStudio.resume', async (target?: unknown) =>
-      begin(runs, panel, 'Resume the newest unfinished run of which run file?', uriOf(target), (uri) =>
-        runs.resume(RUN_FILE.test(uri.path) ? { file: uri.fsPath } : { folder: uri.fsPath }),
+      begin(runs, panel, 'Resume the newest unfinished run of which run file?', target, (file) =>
+        runs.resume(RUN_FILE.test(file) ? { file } : { folder: file }),
       ),
     ),
     vscode.commands.registerCommand('peftStudio.stop', async () => stop(runs)),
@@ -31,17 +32,13 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
   );
 }
 
-function uriOf(target: unknown): vscode.Uri | undefined {
-  return target instanceof vscode.Uri ? target : undefined;
-}
-
 /** Starts or resumes a run, after what stands against it is out of the way. */
 async function begin(
   runs: Runs,
   panel: Panel,
   question: string,
-  target: vscode.Uri | undefined,
-  start: (uri: vscode.Uri) => Promise<boolean>,
+  target: unknown,
+  start: (file: string) => Promise<boolean>,
 ): Promise<void> {
   const state = runs.state();
   if (isGoing(state)) {
@@ -57,29 +54,10 @@ async function begin(
     }
     return;
   }
-  if (!vscode.workspace.isTrusted) {
-    void vscode.window.showErrorMessage(
-      'PEFT Studio: trust this workspace first; its run files name what is read and written.',
-    );
-    return;
-  }
-  const uri = target ?? activeRunFile() ?? (await pickRunFile(question));
-  if (!uri) return;
-  if (uri.scheme !== 'file') {
-    void vscode.window.showErrorMessage(
-      `PEFT Studio: ${uri.toString()} is not on this machine’s disk; save it there and train again.`,
-    );
-    return;
-  }
-  const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
-  if (open?.isDirty && !(await open.save())) {
-    void vscode.window.showErrorMessage(
-      `PEFT Studio: ${open.fileName} could not be saved, and the run reads it from disk. Save it and train again.`,
-    );
-    return;
-  }
+  const file = await targetRunFile(target, question);
+  if (file === undefined) return;
   panel.open();
-  if (!(await start(uri))) {
+  if (!(await start(file))) {
     void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');
   }
 }

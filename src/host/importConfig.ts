@@ -4,12 +4,16 @@ import { isJsonObject } from '../common/json.js';
 import { importedName } from '../config/import/importedName.js';
 import type { Jobs } from './job.js';
 import type { LoadLanguage } from './language/load.js';
+import { savedFile } from './savedFile.js';
 import { textStep } from './steps.js';
+import { isTrusted } from './trust.js';
 
 /** Registers Import Config…: another tool's config becomes a run file beside it, which is opened. */
 export function registerImportConfig(load: LoadLanguage, jobs: Jobs): vscode.Disposable {
   return vscode.commands.registerCommand('peftStudio.importConfig', async (target?: unknown) => {
-    const source = await sourceOf(target);
+    if (!isTrusted()) return;
+    const chosen = await sourceOf(target);
+    const source = chosen && (await savedFile(chosen));
     if (source === undefined) return;
     const folder = folderFor(source);
     const { newRunFiles } = await load();
@@ -32,22 +36,22 @@ export function registerImportConfig(load: LoadLanguage, jobs: Jobs): vscode.Dis
     const tail =
       left.length === 0
         ? 'Everything was carried over.'
-        : `${left.length} were not, ${matter} of them may change the result; they are listed on top of the file with their line and the reason.`;
+        : `Not carried over: ${left.length}, of which ${matter} may change the result. The top of the file lists each with its line and the reason.`;
     void vscode.window.showInformationMessage(
-      `${name.value}: ${String(made['carried'])} settings of ${String(made['tool'])} were carried over. ${tail}`,
+      `${name.value}: carried over ${String(made['carried'])} settings of ${String(made['tool'])}. ${tail}`,
     );
   });
 }
 
 /** The file that the command was called on, the config in front, or one that is chosen. */
-async function sourceOf(target: unknown): Promise<string | undefined> {
-  if (target instanceof vscode.Uri && target.scheme === 'file') return target.fsPath;
+async function sourceOf(target: unknown): Promise<vscode.Uri | undefined> {
+  if (target instanceof vscode.Uri) return target;
   const active = vscode.window.activeTextEditor?.document;
   const isConfig =
     active?.uri.scheme === 'file' &&
     /(?:\.ya?ml|adapter_config\.json)$/i.test(active.fileName) &&
     !/\.peft\.ya?ml$/i.test(active.fileName);
-  if (isConfig) return active.fileName;
+  if (isConfig) return active.uri;
   const [root] = vscode.workspace.workspaceFolders ?? [];
   const picked = await vscode.window.showOpenDialog({
     title: 'Import the config of Hugging Face PEFT, Axolotl or LLaMA-Factory',
@@ -55,7 +59,7 @@ async function sourceOf(target: unknown): Promise<string | undefined> {
     ...(root ? { defaultUri: root.uri } : {}),
     filters: { Configs: ['yaml', 'yml', 'json'] },
   });
-  return picked?.[0]?.fsPath;
+  return picked?.[0];
 }
 
 /** Beside the config; an adapter's folder is not for run files: then in the workspace. */

@@ -9,6 +9,7 @@ import { setting } from './settings.js';
 import type { Settle } from './settle.js';
 import { pickStep, textStep } from './steps.js';
 import type { Choice, StepEnd, StepPlace } from './steps.js';
+import { isTrusted } from './trust.js';
 
 const TITLE = 'New Run File';
 
@@ -25,6 +26,7 @@ type Step = (draft: Draft, place: StepPlace) => Promise<StepEnd<Draft>>;
 /** Registers New Run File: model, data, method, name; then the file is written and opened. Cancelled: nothing is. */
 export function registerNewRunFile(load: LoadLanguage, settle: Settle): vscode.Disposable {
   return vscode.commands.registerCommand('peftStudio.newRunFile', async (target?: unknown) => {
+    if (!isTrusted()) return;
     const folder = await folderFor(target);
     if (folder === undefined) return;
     const { newRunFiles } = await load();

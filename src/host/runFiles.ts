@@ -21,6 +21,15 @@ export function activeRunFile(): vscode.Uri | undefined {
   return uri && RUN_FILE.test(uri.path) ? uri : undefined;
 }
 
+/** Whether a run file is this window's: in one of its folders, or opened in it alone. */
+export function isOfWindow(file: string): boolean {
+  const uri = vscode.Uri.file(file);
+  if (vscode.workspace.getWorkspaceFolder(uri) !== undefined) return true;
+  return vscode.window.tabGroups.all.some(({ tabs }) =>
+    tabs.some(({ input }) => input instanceof vscode.TabInputText && input.uri.fsPath === uri.fsPath),
+  );
+}
+
 /** Asks for one of the workspace's run files; says so when there is none. */
 export async function pickRunFile(title: string): Promise<vscode.Uri | undefined> {
   const found = await findRunFiles();

@@ -45,7 +45,7 @@ export interface RunsOptions {
   readonly print: (line: string) => void;
   /** Told of what goes wrong while nobody waits. */
   readonly report: (error: unknown) => void;
-  /** Whether a run file belongs to this window's folders. */
+  /** Whether a run file belongs to this window. */
   readonly isOurs: (file: string) => boolean;
   /** Whether a run ends with the window that follows it. */
   readonly endsWithWindow: () => boolean;
@@ -149,7 +149,11 @@ export function createRuns(options: RunsOptions): Runs {
       disposed = true;
       run?.leave();
       clearTimeout(timer);
-      void watching.then((watcher) => watcher.close());
+      // That there is none was reported.
+      watching.then(
+        (watcher) => watcher.close(),
+        () => undefined,
+      );
       emitter.dispose();
     },
   };

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { messageOf } from '../common/problem.js';
 
 /** How a step of several ended. */
 export type StepEnd<Value> =
@@ -78,7 +79,7 @@ export async function textStep(
   if (stem > 0) input.valueSelection = [0, stem];
   const check = async (): Promise<boolean> => {
     const text = input.value;
-    const found = await wrong(text);
+    const found = await wrong(text).catch(messageOf);
     if (input.value === text) input.validationMessage = found;
     return found === undefined;
   };
