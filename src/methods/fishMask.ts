@@ -77,7 +77,8 @@ export const fishMask: Method<typeof FishMaskOptions> = {
     // The mean over the rows would have the same order as their sum.
     return chosen(weights, checkedFisher(names, squares).parts, options, batches);
   },
-  check: (options, context) => void targetsOf(options, context),
+  check: (options, context) =>
+    void countOf(options, [...targetsOf(options, context).weights.values()].map(sizeOf)),
   attach(options, context) {
     const { prepared } = context;
     if (prepared === undefined) {
@@ -221,14 +222,9 @@ function isWeight(sites: readonly Site[], name: string): boolean {
   return sites.some(({ weight }) => weight !== undefined && name.endsWith(weight));
 }
 
-/** The int(keep_ratio · N) places with the largest Fisher information, of equal ones the first. */
-function chosen(
-  weights: ReadonlyMap<string, Site>,
-  fisher: readonly Float32Array[],
-  { keep_ratio: ratio }: FishMaskOptions,
-  rows: number,
-): Prepared {
-  const total = fisher.reduce((sum, { length }) => sum + length, 0);
+/** int(keep_ratio · N) for N numbers in weights of these sizes. */
+function countOf({ keep_ratio: ratio }: FishMaskOptions, sizes: readonly number[]): number {
+  const total = sizes.reduce((sum, size) => sum + size, 0);
   const count = Math.floor(ratio * total);
   if (count === 0) {
     fail({
@@ -238,6 +234,20 @@ function chosen(
       mend: 'Raise keep_ratio, or target more modules.',
     });
   }
+  return count;
+}
+
+/** The places with the largest Fisher information, of equal ones the first. */
+function chosen(
+  weights: ReadonlyMap<string, Site>,
+  fisher: readonly Float32Array[],
+  options: FishMaskOptions,
+  rows: number,
+): Prepared {
+  const count = countOf(
+    options,
+    fisher.map(({ length }) => length),
+  );
   const prepared = new Map<string, Int32Array>([[ROWS, Int32Array.of(rows)]]);
   const marks = markLargest(fisher, count);
   [...weights.values()].forEach((site, at) => {

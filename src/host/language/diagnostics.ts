@@ -3,6 +3,7 @@ import type { Problem } from '../../common/problem.js';
 import { HINT } from '../../config/advice.js';
 import { rangeOf } from '../places.js';
 import { sentences } from '../sentences.js';
+import { openText } from './documents.js';
 import { isRunDocument } from './load.js';
 import type { LoadLanguage } from './load.js';
 
@@ -12,16 +13,23 @@ const DISK_DELAY_MS = 250;
 
 /** Problems of the open run files, kept up to date while they are typed. */
 export interface Diagnostics extends vscode.Disposable {
-  /** The problem that a diagnostic shows, if it is one of ours. */
-  problemOf(uri: vscode.Uri, diagnostic: vscode.Diagnostic): Problem | undefined;
+  /** The problem that a diagnostic shows, if it is one of ours and was found in the text as it is now. */
+  problemOf(document: vscode.TextDocument, diagnostic: vscode.Diagnostic): Problem | undefined;
 }
 
 /** What is told of a document. */
 interface Told {
   readonly problems: readonly Problem[];
   readonly diagnostics: readonly vscode.Diagnostic[];
-  /** Those among the problems that come from the disk. */
-  readonly fromDisk: readonly Problem[];
+  /** The version of the text that was checked. */
+  readonly version: number;
+  readonly fromDisk: FromDisk;
+}
+
+/** Those among the problems that come from the disk, and the version of the text that they are about. */
+interface FromDisk {
+  readonly problems: readonly Problem[];
+  readonly version: number;
 }
 
 /** Checks run files when they are opened, typed in or saved, and when files that they may name change. */
@@ -48,25 +56,32 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
   async function check(document: vscode.TextDocument, signal: AbortSignal): Promise<void> {
     const language = await load();
     if (signal.aborted) return;
-    const open = { file: document.uri.fsPath, text: document.getText() };
+    const open = openText(document);
+    const { version } = document;
     const fast = [...language.checkText(open), ...language.hints(open)];
     // What the disk said of the version before stays until the new answer is there, lest marks flicker.
-    show(document, fast, told.get(document.uri.toString())?.fromDisk ?? []);
+    const before = told.get(document.uri.toString())?.fromDisk ?? { problems: [], version };
+    show(document, version, fast, before);
     await wait(DISK_DELAY_MS, signal);
     if (signal.aborted) return;
     try {
-      const fromDisk = await language.checkPlaces(open, signal);
-      if (!signal.aborted) show(document, fast, fromDisk);
+      const problems = await language.checkPlaces(open, signal);
+      if (!signal.aborted) show(document, version, fast, { problems, version });
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   }
 
-  function show(document: vscode.TextDocument, fast: readonly Problem[], fromDisk: readonly Problem[]): void {
+  function show(
+    document: vscode.TextDocument,
+    version: number,
+    fast: readonly Problem[],
+    fromDisk: FromDisk,
+  ): void {
     if (document.isClosed) return;
-    const problems = [...fast, ...fromDisk].filter(({ where }) => where?.file === document.uri.fsPath);
+    const problems = [...fast, ...fromDisk.problems].filter(({ where }) => where?.file === document.uri.fsPath);
     const diagnostics = problems.map(toDiagnostic);
-    told.set(document.uri.toString(), { problems, diagnostics, fromDisk });
+    told.set(document.uri.toString(), { problems, diagnostics, version, fromDisk });
     collection.set(document.uri, diagnostics);
   }
 
@@ -88,14 +103,19 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
   );
   all();
   return {
-    problemOf(uri, diagnostic) {
-      const { problems = [], diagnostics = [] } = told.get(uri.toString()) ?? {};
+    problemOf(document, diagnostic) {
+      const known = told.get(document.uri.toString());
+      if (known === undefined) return undefined;
       // The editor hands out copies.
-      const at = diagnostics.findIndex(
+      const at = known.diagnostics.findIndex(
         ({ code, message, range }) =>
           code === diagnostic.code && message === diagnostic.message && range.isEqual(diagnostic.range),
       );
-      return problems[at];
+      const problem = known.problems[at];
+      if (problem === undefined) return undefined;
+      // In a newer text its place may be that of something else, which a fix would overwrite.
+      const { version } = known.fromDisk.problems.includes(problem) ? known.fromDisk : known;
+      return version === document.version ? problem : undefined;
     },
     dispose() {
       vscode.workspace.textDocuments.forEach(forget);

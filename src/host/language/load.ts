@@ -2,8 +2,15 @@ import { pathToFileURL } from 'node:url';
 import * as vscode from 'vscode';
 import type { Language } from '../../language/language.js';
 
+/** Run files that what knows them can read: on this machine's disk or not saved yet, not an older version in Git. */
+const selector = (language: string): vscode.DocumentFilter[] =>
+  ['file', 'untitled'].map((scheme) => ({ language, scheme }));
+
+/** Run files in YAML. */
+export const YAML_RUN_FILES: vscode.DocumentSelector = selector('peft-run');
+
 /** Run files, whether YAML or JSON. */
-export const RUN_FILES: vscode.DocumentSelector = [{ language: 'peft-run' }, { language: 'peft-run-json' }];
+export const RUN_FILES: vscode.DocumentSelector = [...selector('peft-run'), ...selector('peft-run-json')];
 
 /** Gives what knows run files; loads it when it is asked for the first time, so that activation stays short. */
 export type LoadLanguage = () => Promise<Language>;
@@ -20,7 +27,7 @@ export function languageLoader(extensionUri: vscode.Uri): LoadLanguage {
   };
 }
 
-/** Whether what knows run files can read a document: it lies on this machine's disk, or is not saved yet. */
+/** Whether a document is one of {@link RUN_FILES}. */
 export function isRunDocument(document: vscode.TextDocument): boolean {
   return vscode.languages.match(RUN_FILES, document) > 0;
 }

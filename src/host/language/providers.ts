@@ -6,7 +6,7 @@ import { createDiagnostics } from './diagnostics.js';
 import type { Diagnostics } from './diagnostics.js';
 import { openText, unlessCancelled } from './documents.js';
 import { createLenses } from './lenses.js';
-import { RUN_FILES } from './load.js';
+import { RUN_FILES, YAML_RUN_FILES } from './load.js';
 import type { LoadLanguage } from './load.js';
 
 /** Characters after which suggestions are worth showing without being asked for. */
@@ -47,13 +47,10 @@ export function registerLanguage(
     vscode.languages.registerFoldingRangeProvider(RUN_FILES, {
       provideFoldingRanges: async (document) => (await load()).folds(openText(document)).map(toFold),
     }),
-    vscode.languages.registerDocumentFormattingEditProvider(
-      { language: 'peft-run' },
-      {
-        provideDocumentFormattingEdits: async (document) =>
-          (await (await load()).format(openText(document))).map(toEdit),
-      },
-    ),
+    vscode.languages.registerDocumentFormattingEditProvider(YAML_RUN_FILES, {
+      provideDocumentFormattingEdits: async (document) =>
+        (await (await load()).format(openText(document))).map(toEdit),
+    }),
   );
 }
 
@@ -76,7 +73,7 @@ function fixes(load: LoadLanguage, diagnostics: Diagnostics): vscode.CodeActionP
     async provideCodeActions(document, _range, { diagnostics: asked }) {
       const language = await load();
       return asked.flatMap((diagnostic) => {
-        const problem = diagnostics.problemOf(document.uri, diagnostic);
+        const problem = diagnostics.problemOf(document, diagnostic);
         if (problem === undefined) return [];
         return language.fixes(openText(document), problem).map(({ title, at, text, preferred }) => {
           const action = new vscode.CodeAction(title, vscode.CodeActionKind.QuickFix);

@@ -34,6 +34,11 @@ test('what is right in itself is checked while another section is wrong', async 
   assert.equal((await problemAt(folder, text, 'targets.no-match')).at, 'q_porj');
 });
 
+test('a FISH mask of less than one number, at its keep_ratio', async () => {
+  const found = await problemAt(folder, runText('{ type: fish_mask, keep_ratio: 1e-9 }'), 'fish-mask.nothing');
+  assert.equal(found.at, '1e-9');
+});
+
 test('several methods: each problem at its own; what follows a refused one is not judged', async () => {
   const lora = '{ type: lora, target_modules: [q_porj] }';
   const text = runText(`[${lora}, { type: child_tuning }]`);

@@ -199,6 +199,7 @@ test('fewer rows than asked for are told, and so is a ratio that keeps nothing',
 test('what cannot be is refused before anything is prepared', () => {
   const check = (...configs: MethodConfig[]) => checkMethods(configs, opened.context);
   assert.throws(() => check(fish({ target_modules: ['q_porj'] })), problem('targets.no-match', 'q_porj'));
+  assert.throws(() => check(fish({ keep_ratio: 1e-9 })), problem('fish-mask.nothing', '1e-9'));
   assert.throws(() => check({ type: 'full' }, fish()), problem('method.combination', 'full'));
   check(loraMethod({ r: 4 }), fish());
   assert.throws(() => attachMethods([fish()], opened.context), problem('method.not-prepared'));
