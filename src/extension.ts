@@ -47,6 +47,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   context.subscriptions.push(
     output,
     panel,
+    jobs,
     logRuns(output, runs),
     createStatus(runs),
     createProblems(runs, settle),

@@ -19,6 +19,14 @@ export const Settings = Type.Object({
 });
 export type Settings = Static<typeof Settings>;
 
+/** A setting as the user's files have it; the default stands for what is of another type. */
+export function settingValue<Name extends keyof Settings>(name: Name, value: unknown): Settings[Name];
+export function settingValue(name: keyof Settings, value: unknown): unknown {
+  const { type, default: fallback } = Settings.properties[name];
+  if (type === 'boolean') return typeof value === 'boolean' ? value : fallback;
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : fallback;
+}
+
 /** `contributes.configuration` of package.json. */
 export function settingsContribution(): Record<string, unknown> {
   const properties = Object.entries(Settings.properties).map(([name, schema]) => {

@@ -30,12 +30,16 @@ export interface Jobs {
    * @returns the document that the command prints; undefined when it failed (that was told) or was cancelled
    */
   run(job: Job): Promise<Json | undefined>;
+  /** Interrupts what is at work: its window closes, and nobody would see the result. */
+  dispose(): void;
 }
 
 /** Makes the jobs of a window. */
 export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputChannel): Jobs {
   const cli = vscode.Uri.joinPath(extensionUri, 'dist', 'cli.js').fsPath;
+  const closing = new AbortController();
   return {
+    dispose: () => closing.abort(),
     async run({ title, args, cwd, input, print, onFailure, signal }) {
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
@@ -58,7 +62,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
               args,
               cwd,
               input,
-              signal: signal ? AbortSignal.any([abort.signal, signal]) : abort.signal,
+              signal: AbortSignal.any([abort.signal, closing.signal, ...(signal ? [signal] : [])]),
               onProgress({ activity, done, total }) {
                 // Each activity counts from its own beginning; the bar only grows.
                 const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;

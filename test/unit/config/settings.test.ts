@@ -1,10 +1,28 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { settingsContribution } from '../../../src/config/settings.js';
+import { settingValue, settingsContribution } from '../../../src/config/settings.js';
+
+const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  capabilities: { untrustedWorkspaces: { restrictedConfigurations: string[] } };
+  contributes: { configuration: unknown };
+};
 
 test('the settings in package.json are those of the definition (else run `npm run generate`)', () => {
-  const file = new URL('../../../package.json', import.meta.url);
-  const manifest = JSON.parse(readFileSync(file, 'utf8')) as { contributes: { configuration: unknown } };
   assert.deepEqual(manifest.contributes.configuration, settingsContribution());
+});
+
+test('a workspace that is not trusted cannot name folders to look in', () => {
+  assert.deepEqual(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations, [
+    'peftStudio.modelFolders',
+  ]);
+});
+
+test('a value of another type than the setting’s is not taken', () => {
+  assert.equal(settingValue('peftStudio.run.endsWithWindow', true), true);
+  assert.equal(settingValue('peftStudio.run.endsWithWindow', 'true'), false);
+  assert.deepEqual(settingValue('peftStudio.modelFolders', ['/models', 3, null]), ['/models']);
+  for (const wrong of [undefined, '/models', { 0: '/models' }]) {
+    assert.deepEqual(settingValue('peftStudio.modelFolders', wrong), []);
+  }
 });
