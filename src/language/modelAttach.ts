@@ -2,14 +2,12 @@ import { isError, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
-import { trainsWhole } from '../methods/loraParameters.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
 import { optionOf, patternValue } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { ModelFacts } from './modelFacts.js';
 import type { Finding } from './modelFinding.js';
-import { nearestModule } from './patternsNames.js';
 
 /** A run file's methods on a model of which only config and header are read. */
 export interface Attachment {
@@ -40,8 +38,7 @@ function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFact
   const methods: (Attached | undefined)[] = [];
   const findings: Finding[] = [];
   for (const [index, config] of configs.entries()) {
-    const { config: attachable, findings: idle } = withoutIdleModules(config, index, model);
-    findings.push(...idle);
+    const attachable = withoutText(config);
     const context: AttachContext = {
       model,
       modelName: place,
@@ -89,35 +86,11 @@ function notRead(name: string): Promise<Float32Array> {
   return Promise.reject(new Error(`The editor reads no weights: ${name}`));
 }
 
-/**
- * The method without what would need more than a header: a start from a text asks for the tokenizer, which takes long to
- * load. Modules to save that match nothing are found here, all of them.
- */
-function withoutIdleModules(
-  config: MethodConfig,
-  index: number,
-  { sites }: LanguageModel,
-): { config: MethodConfig; findings: Finding[] } {
-  if (config.type === 'prompt_tuning' && config.prompt_tuning_init === 'TEXT') {
-    const { prompt_tuning_init_text: text, ...rest } = config;
-    return { config: text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' }, findings: [] };
-  }
-  if (!('modules_to_save' in config) || config.modules_to_save === undefined) return { config, findings: [] };
-  const isIdle = (entry: string): boolean => !sites.some((site) => trainsWhole([entry], site.path));
-  const findings = config.modules_to_save.flatMap((entry, at): Finding[] => {
-    if (!isIdle(entry)) return [];
-    const near = nearestModule(entry, sites);
-    const problem: Problem = {
-      code: 'targets.no-match',
-      message: `'${entry}' of modules_to_save matches no module of the model`,
-      expected: `names such as ${[...new Set(sites.map(({ path }) => path.split('.').at(-1)!))].join(', ')}`,
-      mend: near === undefined ? 'Use one of the names above.' : `Did you mean '${near}'?`,
-      ...(near === undefined ? {} : { replacement: near }),
-    };
-    return [{ problem, path: ['method', index, 'modules_to_save', at] }];
-  });
-  const found = config.modules_to_save.filter((entry) => !isIdle(entry));
-  return { config: { ...config, modules_to_save: found }, findings };
+/** The method without a start from a text, which asks for the tokenizer: that takes long to load. */
+function withoutText(config: MethodConfig): MethodConfig {
+  if (config.type !== 'prompt_tuning' || config.prompt_tuning_init !== 'TEXT') return config;
+  const { prompt_tuning_init_text: text, ...rest } = config;
+  return text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' };
 }
 
 /** The options that problems are about which do not say so themselves. */

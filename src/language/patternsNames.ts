@@ -1,4 +1,3 @@
-import { nearestName } from '../common/nearest.js';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigNode, ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
@@ -20,11 +19,6 @@ export function modulesByName(sites: readonly Site[]): readonly NamedModules[] {
     else group.push(site);
   }
   return [...groups].map(([name, found]) => ({ name, kind: found[0]!.kind, sites: found }));
-}
-
-/** The name or path ending that an entry was probably meant to be. */
-export function nearestModule(entry: string, sites: readonly Site[]): string | undefined {
-  return nearestName(entry, new Set(sites.flatMap(({ path }) => endings(path))));
 }
 
 /** The node at a path below `method`; a single method counts as a list of one. */
@@ -55,10 +49,4 @@ export function layerRanges(layers: readonly number[]): string {
 
 function lastPart(path: string): string {
   return path.slice(path.lastIndexOf('.') + 1);
-}
-
-/** `a.b.c` → `a.b.c`, `b.c`, `c` */
-function endings(path: string): string[] {
-  const parts = path.split('.');
-  return parts.map((_, index) => parts.slice(index).join('.'));
 }

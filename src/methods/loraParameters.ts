@@ -7,7 +7,8 @@ import type { ParameterKind, Site } from '../models/site.js';
 import { variable } from '../tensor/tensor.js';
 import type { AttachContext } from './method.js';
 import type { TrainedParameter } from './parameters.js';
-import { idlePattern } from './targets.js';
+import { idlePattern, nearestModule } from './targets.js';
+import type { OptionProblem } from './targets.js';
 
 /** Options of what trains beside low-rank pairs. */
 export const ParameterOptions = {
@@ -58,13 +59,17 @@ export function trainedParameters(
 ): { readonly trained: TrainedParameter[]; readonly warnings: readonly Problem[] } {
   const whole = options.modules_to_save ?? [];
   const warnings: Problem[] = [];
-  for (const entry of whole) {
+  for (const [index, entry] of whole.entries()) {
     const matched = sites.filter((site) => trainsWhole([entry], site.path));
     if (matched.length === 0) {
-      const problem = {
+      const near = nearestModule(entry, sites);
+      const problem: OptionProblem = {
         code: 'targets.no-match',
         message: `'${entry}' of modules_to_save matches no module of the model`,
         expected: `names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
+        mend: near === undefined ? 'Use one of the names above.' : `Did you mean '${near}'?`,
+        option: ['modules_to_save', index],
+        ...(near === undefined ? {} : { replacement: near }),
       };
       warnings.push(idlePattern(problem, idlePatterns));
     }

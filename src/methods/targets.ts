@@ -296,7 +296,7 @@ function idleExclusions(excluded: string | readonly string[], sites: readonly Ma
     .map((entry, index) => ({ entry, option: entryOption('exclude_modules', excluded, index) }))
     .filter(({ entry }) => matched(entry, inList, sites).length === 0)
     .map(({ entry, option }) => {
-      const near = nearestName(entry, new Set(sites.flatMap((site) => endings(site.path))));
+      const near = nearestModule(entry, sites);
       return {
         code: 'targets.idle-exclude',
         severity: 'warning',
@@ -344,7 +344,7 @@ function meantTarget(
   inList: boolean,
   candidates: readonly Matchable[],
 ): Pick<Problem, 'mend' | 'replacement'> {
-  const near = nearestName(entry, new Set(candidates.flatMap((site) => endings(site.path))));
+  const near = nearestModule(entry, candidates);
   if (inList) {
     if (entry === ALL_LINEAR) return { mend: `Write target_modules: ${ALL_LINEAR}, without a list.` };
     if (/[*+?^$|()[\]\\]/.test(entry)) {
@@ -384,6 +384,11 @@ function unevenCoverage<S extends Matchable>(
       },
     ];
   });
+}
+
+/** The name or path ending that an entry was probably meant to be. */
+export function nearestModule(entry: string, sites: readonly Matchable[]): string | undefined {
+  return nearestName(entry, new Set(sites.flatMap(({ path }) => endings(path))));
 }
 
 /** `a.b.c` → `a.b.c`, `b.c`, `c` */
