@@ -82,6 +82,15 @@ document
     body,
   );
 
+/** Another run file is read: its data may not come, and these are not its. */
+function forget(): void {
+  preview = undefined;
+  setText(title, 'Data');
+  setText(subject, '');
+  warnings.replaceChildren();
+  choose({ split: 'train', onlyTruncated: false, at: 0 });
+}
+
 function choose(change: Partial<Chosen>): void {
   Object.assign(chosen, change);
   editor.setState(chosen);
@@ -194,6 +203,7 @@ window.addEventListener('message', ({ data: message }: MessageEvent<ToPreview>) 
   setText(status, message.type === 'reading' ? 'Reading the data…' : '');
   setShown(status, message.type === 'reading');
   if (message.type !== 'reading') setText(failure, message.type === 'failed' ? message.message : '');
+  if (message.type === 'reading' && preview && preview.file !== message.file) forget();
   if (message.type !== 'preview') return;
   preview = message.preview;
   draw();

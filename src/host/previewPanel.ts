@@ -26,7 +26,7 @@ export function createPreviewPanel(
   let view: vscode.WebviewPanel | undefined;
   let file = '';
   let ready = false;
-  let latest: ToPreview = { type: 'reading' };
+  let latest: ToPreview = { type: 'reading', file };
   let reading: AbortController | undefined;
   let dataFiles: readonly string[] = [];
 
@@ -39,7 +39,7 @@ export function createPreviewPanel(
     reading?.abort();
     const own = new AbortController();
     reading = own;
-    tell({ type: 'reading' });
+    tell({ type: 'reading', file });
     const name = runName(file);
     const document = await jobs.run({
       title: `Reading the data of ${name}`,

@@ -3,9 +3,10 @@ import type { DataPreview } from '../engines/dataPreview.js';
 
 /** What the editor sends to the page of a data preview. Nothing is sent before the page said `ready`. */
 export type ToPreview =
-  | { readonly type: 'reading' }
+  /** With the run file, absolute: what was shown of another goes. */
+  | { readonly type: 'reading'; readonly file: string }
   | { readonly type: 'preview'; readonly preview: DataPreview }
-  /** Why there is none; what was shown before stays. */
+  /** Why there is none; what was shown of the same file before stays. */
   | { readonly type: 'failed'; readonly message: string };
 
 /** What the page sends to the editor. */

@@ -88,7 +88,7 @@ export function word(table: Readonly<Record<string, string>>, what: string): (va
 }
 
 /** A setting that only matters while it is on. */
-export function unlessOff(kind: LeftKind, reason: string): Rule {
+function unlessOff(kind: LeftKind, reason: string): Rule {
   return (entry, draft) => {
     if (isOff(entry.value)) leave(draft, entry, 'off', 'off, as here');
     else leave(draft, entry, kind, reason);
