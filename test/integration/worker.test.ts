@@ -45,7 +45,8 @@ function train(file: string, onEvent: (event: RunEvent, child: ChildProcess) => 
   const child = fork(WORKER, [], { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   child.on('message', (event: RunEvent) => onEvent(event, child));
   child.send({ type: 'train', file });
-  return new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  // 'exit' may come before the last message.
+  return new Promise((resolve) => child.on('close', (code) => resolve(code)));
 }
 
 test('its parent is killed during a step: the step is finished and the adapter written', async () => {
