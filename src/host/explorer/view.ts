@@ -47,7 +47,15 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
     else if (what.length > 0) drawing.fire([...what]);
   }
 
-  async function refresh(suspects: readonly Suspect[]): Promise<void> {
+  let reading = Promise.resolve();
+  /** One after the other: what was read first never takes the place of what was read later. */
+  function refresh(suspects: readonly Suspect[]): Promise<void> {
+    const read = reading.then(() => readAll(suspects));
+    reading = read.catch(() => undefined);
+    return read;
+  }
+
+  async function readAll(suspects: readonly Suspect[]): Promise<void> {
     for (let at = 0; at < suspects.length; at += CHUNK) {
       const findings: Findings = await library.look(suspects.slice(at, at + CHUNK));
       redraw(model.apply(findings));

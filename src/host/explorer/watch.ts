@@ -7,6 +7,8 @@ import type { Suspect } from './library.js';
 const EXCLUDED = '**/{node_modules,.git,.venv,venv,site-packages,__pycache__}/**';
 /** More than anybody has; a pattern that finds more found something else. */
 const MAX_FOUND = 20_000;
+/** Names with an ending, which are files' as a rule; `Llama-3.2-1B` has none. */
+const FILE = /\.[A-Za-z]\w*$/;
 /** What changes within this is read once. */
 const GATHER_MS = 400;
 /** A run of another window, or one whose files are not watched, is looked at this often while it runs. */
@@ -72,8 +74,7 @@ export function watchSuspects(on: {
     if (isOnDisk(uri)) on.deleted(uri.fsPath);
   });
   folders.onDidCreate((uri) => {
-    if (!isOnDisk(uri) || path.extname(uri.fsPath) !== '' || /[\\/](?:node_modules|\.git)[\\/]/.test(uri.fsPath))
-      return;
+    if (!isOnDisk(uri) || FILE.test(uri.fsPath) || /[\\/](?:node_modules|\.git)[\\/]/.test(uri.fsPath)) return;
     suspect('adapter', uri.fsPath);
     suspect('run', uri.fsPath);
     suspect('merged', uri.fsPath);
