@@ -35,6 +35,8 @@ export interface Machine {
 
 /** Lines of the run's log that are shown: its end says why it ended. */
 const TAIL = 60;
+/** Node quotes what is around a mistake in JSON: of a row, that is the user's data. */
+const QUOTED_ROW = /, (?:\.\.\.)?"[^]{0,200}?"(?:\.\.\.)? is not valid JSON/g;
 const MOST_PROBLEMS = 50;
 /** Of a line of the log: a library may print megabytes in one. */
 const MOST_CHARACTERS = 2000;
@@ -74,7 +76,7 @@ export function diagnosticsText(parts: DiagnosticsParts): string {
     ...(problems.length > MOST_PROBLEMS ? [`- and ${problems.length - MOST_PROBLEMS} more`] : []),
     '',
   ];
-  return redact(lines.join('\n'), parts.home, parts.secrets);
+  return redact(lines.join('\n').replace(QUOTED_ROW, ''), parts.home, parts.secrets);
 }
 
 function runLines({ run, events }: DiagnosticsParts): string[] {

@@ -189,6 +189,7 @@ async function follow(
       await listen(reached);
       // A worker that lets go of a window which did not read for long goes on.
       if (left || code !== null || pid === undefined || !isProcessThere({ pid })) break;
+      await sleep(RETRY_MS);
       reached = await connect(address);
     }
     if (left) return;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { describeProblem } from '../common/problem.js';
-import { isGoing } from '../engines/runState.js';
+import { isGoing, wasStoppedEarly } from '../engines/runState.js';
 import type { RunState } from '../engines/runState.js';
 import { describeEvent } from '../training/describeEvent.js';
 import { findRunFiles } from './runFiles.js';
@@ -78,8 +78,8 @@ function terminal(file: string, runs: Runs): vscode.Pseudoterminal {
       return;
     }
     const state = runs.state();
-    if (state.kind !== 'finished') end(EXIT.failed);
-    else end(state.result.reason === 'stopped' ? EXIT.stopped : EXIT.done);
+    if (state.kind === 'finished') end(state.result.reason === 'stopped' ? EXIT.stopped : EXIT.done);
+    else end(wasStoppedEarly(state) ? EXIT.stopped : EXIT.failed);
   }
 
   const stop = (): void => {

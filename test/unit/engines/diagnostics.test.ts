@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseJsonRow } from '../../../src/data/jsonText.js';
 import { diagnosticsText } from '../../../src/engines/diagnostics.js';
 import type { DiagnosticsParts } from '../../../src/engines/diagnostics.js';
 import { redact, secretsOf } from '../../../src/engines/redact.js';
@@ -73,6 +74,16 @@ test('the home folder is known however it is written, and no other is taken for 
   assert.equal(redact(`${HOME}/a, ${HOME}.`, HOME), '~/a, ~.');
   assert.equal(redact(`${HOME}lena/a`, HOME), `${HOME}lena/a`);
   assert.equal(redact('/HOME/anna/a', HOME), '/HOME/anna/a');
+});
+
+test('what Node quotes of a row that is no JSON is not in it', () => {
+  const rows = ['{"text": "private words" x}', '{"a": private words}', 'private words'];
+  const message = rows.map((row) => parseJsonRow(row)).map((found) => ('reason' in found ? found.reason : 'none'));
+  const problem = { code: 'data.broken-rows', message: message.join('; ') };
+  assert.match(problem.message, /private wor/);
+  const text = diagnosticsText({ ...parts, events: [], problems: [problem] });
+  assert.match(text, /not valid JSON/);
+  assert.doesNotMatch(text, /private/);
 });
 
 test('a long line of the log is cut', () => {
