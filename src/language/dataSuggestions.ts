@@ -14,6 +14,9 @@ import type { RunDocument, Suggestion } from './runDocument.js';
 /** Longer lists help nobody. */
 const MAX_FILES = 200;
 
+/** Columns offered; a row may have as many as it has letters. */
+const MAX_COLUMNS = 200;
+
 /** JSON files that hold settings, not rows. */
 const SETTINGS =
   /^(?:package(?:-lock)?|[jt]sconfig.*|.*config|.*\.peft|.*\.index|tokenizer|trainer_state)\.json$/i;
@@ -74,7 +77,7 @@ export async function columnSuggestions(
     const first = await firstRows(path.resolve(document.folder, text), signal);
     for (const name of columnsOf(first?.rows ?? [])) if (!columns.has(name)) columns.set(name, text);
   }
-  return [...columns].map(([label, text], index) => {
+  return [...columns].slice(0, MAX_COLUMNS).map(([label, text], index) => {
     const insert = asValue(label, document.file);
     return {
       label,

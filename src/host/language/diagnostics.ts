@@ -68,7 +68,10 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
       const problems = await language.checkPlaces(open, signal);
       if (!signal.aborted) show(document, version, fast, { problems, version });
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (signal.aborted) return;
+      // What was said of an older text may no longer hold.
+      show(document, version, fast, { problems: [], version });
+      throw error;
     }
   }
 

@@ -73,6 +73,14 @@ test('columns: those of the first rows', async () => {
   assert.deepEqual(await suggested(['data', 'columns', 'text'], { part: 'key', text }), []);
 });
 
+test('columns: no more of a wide row than anybody reads', async () => {
+  const row = Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`c${at}`, 'x']));
+  await writeFile(path.join(work, 'data', 'wide.jsonl'), `${JSON.stringify(row)}\n`);
+  const text = runText('{ type: lora }', '', 'train: data/wide.jsonl');
+  const found = labels(await suggested(['data', 'columns', 'text'], { text }));
+  assert.deepEqual([found.length, found[0], found.at(-1)], [200, 'c0', 'c199']);
+});
+
 test('target_modules: names of the checkpoint, with shape and layers; all-linear where a text stands', async () => {
   const found = await suggested(['method', 0, 'target_modules']);
   assert.deepEqual(labels(found).slice(0, 4), ['all-linear', 'q_proj', 'k_proj', 'v_proj']);
