@@ -4,6 +4,10 @@ import { describeProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { runCommandJob } from '../engines/commandJob.js';
 import { sentences } from './sentences.js';
+import { isTrusted } from './trust.js';
+
+/** Commands that read the named folder and nothing else; all others need a trusted workspace. */
+const ONLY_READING: ReadonlySet<string | undefined> = new Set(['inspect']);
 
 /** One heavy piece of work, as a command of `peft-studio`. */
 export interface Job {
@@ -27,7 +31,8 @@ export interface Job {
 export interface Jobs {
   /**
    * Runs a job with a progress notification; its Cancel button interrupts the process.
-   * @returns the document that the command prints; undefined when it failed (that was told) or was cancelled
+   * @returns the document that the command prints; undefined when it failed or may not run
+   *   (that was told), or was cancelled
    */
   run(job: Job): Promise<Json | undefined>;
   /** Interrupts what is at work: its window closes, and nobody would see the result. */
@@ -41,6 +46,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
   return {
     dispose: () => closing.abort(),
     async run({ title, args, cwd, input, print, onFailure, signal }) {
+      if (!ONLY_READING.has(args[0]) && !isTrusted()) return undefined;
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
         {
