@@ -17,8 +17,8 @@ const GUIDED: MethodType = 'lora';
 
 /**
  * A commented run file: the given model, data and method, every other option at its default (options without a
- * default are commented out). A method that guides others comes in a list, behind one to guide. It passes the checks as it stands. `model` and `train` are written as given, so they
- * are to be relative to the new file or absolute.
+ * default are commented out). A method that guides others comes in a list, behind one to guide. It passes the checks as
+ * it stands. `model` and `train` are written as given, so they are to be relative to the new file or absolute.
  */
 export function scaffoldRunFile(choice: {
   readonly model: string;

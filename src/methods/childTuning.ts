@@ -53,9 +53,9 @@ const ZEROS = '#zeros';
 const MANY_ZEROS = 0.1;
 
 /**
- * Child-Tuning-D (Xu et al. 2021, section 3.2): of the numbers that the methods listed before train, only the share `p`
- * with the largest Fisher information (mean squared gradient of a batch's loss on the training data) does so; the mask is
- * fixed, ties go to the first. Where the mask is 0 neither a gradient nor weight decay moves a number.
+ * Child-Tuning-D (Xu et al. 2021, the task-driven variant): of the numbers that the methods listed before train, only the
+ * share `p` with the largest Fisher information (mean squared gradient of a batch's loss on the training data) does so; the
+ * mask is fixed, ties go to the first. Where the mask is 0 neither a gradient nor weight decay moves a number.
  *
  * Over LoRA the mask is taken at its start, where B = 0 leaves A without any gradient: A's Fisher values are exactly zero,
  * so that A trains only as far as `p` exceeds the share of B.
