@@ -107,12 +107,14 @@ export function set(draft: Draft, path: string, value: unknown, entry?: Entry): 
   if (entry) draft.sources.set(path, entry);
 }
 
-/** Settings whose values must not be repeated anywhere. */
-const SECRET = /(?:_token|api_key|secret|password)$/i;
+/** Settings whose values must not be repeated anywhere; `pad_token` and its like are words of the tokenizer. */
+const SECRET =
+  /(?:^token|(?<!\b(?:pad|eos|bos|unk|mask|sep|cls))_token|api_?key|secret|passw(?:or)?d|credentials?)$/i;
+const HIDDEN = '(hidden)';
 
 export function leave(draft: Draft, entry: Entry, kind: LeftKind, reason: string): void {
   const { key, keyAt, value } = entry;
-  const text = SECRET.test(key) && value.kind === 'scalar' && value.value !== null ? '(hidden)' : shown(value);
+  const text = SECRET.test(key) && value.kind === 'scalar' && value.value !== null ? HIDDEN : shown(value);
   draft.left.push({ key, line: keyAt.line, value: text, kind, reason });
 }
 
@@ -130,7 +132,9 @@ function same(value: unknown): Converted {
 function shown(node: ConfigNode): string {
   if (node.kind === 'scalar')
     return node.value === null ? '' : String(node.value).replace(/\s+/g, ' ').slice(0, 60);
-  const text = JSON.stringify(plainValue(node));
+  const text = JSON.stringify(plainValue(node), (key, value: unknown) =>
+    SECRET.test(key) && typeof value === 'string' ? HIDDEN : value,
+  );
   return text.length > 60 ? describeNode(node) : text;
 }
 

@@ -199,6 +199,15 @@ test('secrets are not repeated', () => {
   assert.ok(!/hf_abc|xyz/.test(found.text + JSON.stringify(found.left)));
 });
 
+test('secrets within settings are not repeated, words of the tokenizer are', () => {
+  const { text } = ofText(
+    'base_model: org/name\nlearning_rate: 1e-4\ntoken: hf_one\nhub: {token: hf_two}\nspecial_tokens: {pad_token: <pad>}\n',
+  );
+  assert.doesNotMatch(text, /hf_one|hf_two/);
+  assert.match(text, /token: \(hidden\)/);
+  assert.match(text, /"pad_token":"<pad>"/);
+});
+
 test('names that every object has are names like others', () => {
   const { left, config } = ofText(
     'base_model: org/name\nlearning_rate: 1e-4\ndatasets:\n  - path: rows.jsonl\n    type: constructor\n    toString: a\n',
