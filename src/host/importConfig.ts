@@ -4,6 +4,7 @@ import { isJsonObject } from '../common/json.js';
 import { importedName } from '../config/import/importedName.js';
 import type { Jobs } from './job.js';
 import type { LoadLanguage } from './language/load.js';
+import { RUN_FILE } from './runFiles.js';
 import { savedFile } from './savedFile.js';
 import { textStep } from './steps.js';
 import { isTrusted } from './trust.js';
@@ -50,7 +51,7 @@ async function sourceOf(target: unknown): Promise<vscode.Uri | undefined> {
   const isConfig =
     active?.uri.scheme === 'file' &&
     /(?:\.ya?ml|adapter_config\.json)$/i.test(active.fileName) &&
-    !/\.peft\.ya?ml$/i.test(active.fileName);
+    !RUN_FILE.test(active.fileName);
   if (isConfig) return active.uri;
   const [root] = vscode.workspace.workspaceFolders ?? [];
   const picked = await vscode.window.showOpenDialog({
