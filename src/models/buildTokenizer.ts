@@ -168,6 +168,7 @@ function makeTokenizer(
       expected: 'a tokenizer.json of Hugging Face tokenizers',
     });
   }
+  checkTexts(tokenizer, file);
   const added = collectAddedTokens(tokenizer, config, Object.values(specialTokens));
   checkTokenIds(model, added, file);
   const complete: JsonObject = {
@@ -191,6 +192,36 @@ function makeTokenizer(
       error,
     );
   }
+}
+
+/** Parts that act on each text. The tables of a `Precompiled` normalizer are long, and are no text. */
+const ACTING = ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'];
+const TABLES = 'precompiled_charsmap';
+
+/** The longest pattern of a known tokenizer has some 300 characters. What is put before each text makes it so long. */
+const MAX_PART_CHARACTERS = 4096;
+
+/**
+ * @throws ProblemError `tokenizer.form` where a part would put a long text into every text, which some kinds of model
+ *   take a time for that grows with its square
+ */
+function checkTexts(tokenizer: JsonObject, file: string): void {
+  const check = (value: Json | undefined, part: string): void => {
+    if (typeof value === 'string' && value.length > MAX_PART_CHARACTERS) {
+      fail({
+        code: 'tokenizer.form',
+        message: `the ${part} holds a text of ${value.length} characters`,
+        where: { file },
+        expected: `patterns and texts of at most ${MAX_PART_CHARACTERS}`,
+        mend: 'The file is damaged or made to do harm: get it again from where it came from.',
+      });
+    }
+    if (Array.isArray(value)) for (const each of value as readonly Json[]) check(each, part);
+    else if (isJsonObject(value)) {
+      for (const [key, each] of Object.entries(value)) if (key !== TABLES) check(each, part);
+    }
+  };
+  for (const part of ACTING) check(tokenizer[part], part);
 }
 
 /** Only what the library may act on: the rest of tokenizer_config.json is for Python's slow tokenizers. */

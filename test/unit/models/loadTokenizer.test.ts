@@ -300,3 +300,14 @@ test('what the library stumbles over with a text is a problem with the file, an 
   assert.throws(() => endless.encode('a'.repeat(60)), problem('tokenizer.time', 'tokenizer.json', 'stopped'));
   assert.doesNotThrow(() => endless.encode('ab'));
 });
+
+test('a part that would put a long text into every text is refused; tables of a normalizer may be long', async () => {
+  const normalizer = { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: 'long '.repeat(2000) }] };
+  await assert.rejects(
+    loadTokenizer(await saveFolder({ tokenizer: { normalizer } })),
+    problem('tokenizer.form', 'tokenizer.json', 'the normalizer holds a text of 10000 characters', 'at most 4096'),
+  );
+  const tables = { type: 'Precompiled', precompiled_charsmap: 'A'.repeat(10_000) };
+  const loaded = await loadTokenizer(await saveFolder({ tokenizer: { normalizer: tables } }));
+  assert.ok(loaded.vocabSize > 0);
+});
