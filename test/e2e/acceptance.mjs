@@ -35,7 +35,8 @@ process.env.PEFT_STUDIO_RUNTIME_DIR = live;
 const workbench = await startWorkbench({
   pictures,
   vsix: values.vsix,
-  settings: {},
+  // What is typed is what stands there.
+  settings: { 'editor.autoClosingBrackets': 'never' },
   fill(workspace) {
     cpSync(path.join(examples, 'base-model/peft-studio-tiny'), path.join(workspace, 'tiny'), { recursive: true });
     mkdirSync(path.join(workspace, 'data'));
@@ -137,6 +138,7 @@ async function writeWithCompletions(window) {
   await shoot('modules');
   await page.keyboard.type('[');
   await complete(window, 'q_', 'q_proj');
+  await page.keyboard.type(']');
   await line(window, 0);
   await complete(window, 'training', 'training');
   await complete(window, 'max_s', 'max_steps');
@@ -191,6 +193,8 @@ async function trainAndReload({ page, shoot, panel }) {
   await shoot('training');
   await checkpointed();
   done('it trains from the lens');
+  // In a browser the workbench keeps what is open every five seconds only, and not when it is left.
+  await page.waitForTimeout(6500);
   await page.reload();
   await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
   await page.locator('.statusbar-item', { hasText: 'sql: step' }).waitFor({ timeout: 60_000 });
