@@ -1,41 +1,59 @@
-import { Type } from '@sinclair/typebox';
-import type { Static } from '@sinclair/typebox';
+/** What a setting is; without a library for schemas, since it is read when the extension activates. */
+type Definition =
+  | { readonly type: 'boolean'; readonly default: boolean; readonly scope: Scope; readonly description: string }
+  | {
+      readonly type: 'texts';
+      readonly default: readonly string[];
+      readonly scope: Scope;
+      readonly description: string;
+    };
+
+type Scope = 'window' | 'machine-overridable';
 
 /**
  * The editor's settings: the one definition that `contributes.configuration` of package.json (`npm run generate`), the
  * types and the defaults come from.
  */
-export const Settings = Type.Object({
-  'peftStudio.run.endsWithWindow': Type.Boolean({
+const SETTINGS = {
+  'peftStudio.run.endsWithWindow': {
+    type: 'boolean',
     default: false,
+    scope: 'window',
     description:
       'Whether closing or reloading the window stops its run, as Stop does. Otherwise the run goes on and is found again by the next window on its folder.',
-  }),
-  'peftStudio.modelFolders': Type.Array(Type.String(), {
+  },
+  'peftStudio.modelFolders': {
+    type: 'texts',
     default: [],
+    scope: 'machine-overridable',
     description:
       'Further folders in which base models are looked for, beside the workspace and the Hugging Face cache. Absolute paths.',
-  }),
-});
-export type Settings = Static<typeof Settings>;
+  },
+} as const satisfies Readonly<Record<string, Definition>>;
+
+/** The settings' values by name. */
+export type Settings = {
+  readonly [Name in keyof typeof SETTINGS]: (typeof SETTINGS)[Name]['type'] extends 'boolean'
+    ? boolean
+    : readonly string[];
+};
+
+/** Every setting, in the order of the definition. */
+export const SETTING_NAMES = Object.keys(SETTINGS) as readonly (keyof Settings)[];
 
 /** A setting as the user's files have it; the default stands for what is of another type. */
 export function settingValue<Name extends keyof Settings>(name: Name, value: unknown): Settings[Name];
 export function settingValue(name: keyof Settings, value: unknown): unknown {
-  const { type, default: fallback } = Settings.properties[name];
+  const { type, default: fallback } = SETTINGS[name];
   if (type === 'boolean') return typeof value === 'boolean' ? value : fallback;
   return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : fallback;
 }
 
 /** `contributes.configuration` of package.json. */
 export function settingsContribution(): Record<string, unknown> {
-  const properties = Object.entries(Settings.properties).map(([name, schema]) => {
-    const { type, default: value, description } = schema;
-    const scope = name === 'peftStudio.modelFolders' ? 'machine-overridable' : 'window';
-    return [
-      name,
-      { type, default: value, description, scope, ...('items' in schema ? { items: { type: 'string' } } : {}) },
-    ];
+  const properties = Object.entries(SETTINGS).map(([name, { type, default: value, scope, description }]) => {
+    const form = type === 'texts' ? { items: { type: 'string' } } : {};
+    return [name, { type: type === 'texts' ? 'array' : type, default: value, description, scope, ...form }];
   });
   return { title: 'PEFT Studio', properties: Object.fromEntries(properties) as Record<string, unknown> };
 }

@@ -5,7 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { isJsonObject } from '../common/json.js';
 import type { Json } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
-import { Settings } from '../config/settings.js';
+import { SETTING_NAMES } from '../config/settings.js';
 import { diagnosticsText } from '../engines/diagnostics.js';
 import { secretsOf } from '../engines/redact.js';
 import { RUN_FILE } from './runFiles.js';
@@ -34,9 +34,7 @@ export function registerCollectDiagnostics(extensionUri: vscode.Uri, runs: Runs)
         memory: os.totalmem(),
         free: os.freemem(),
       },
-      settings: Object.fromEntries(
-        Object.keys(Settings.properties).map((name) => [name, configuration.get<unknown>(name)]),
-      ),
+      settings: Object.fromEntries(SETTING_NAMES.map((name) => [name, configuration.get<unknown>(name)])),
       run: runs.state(),
       events: runs.events(),
       problems: problemsShown(),
