@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { copyExamples, startWorkbench } from './workbench.mjs';
+import { copyExamples, walkThrough } from './workbench.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -12,28 +12,19 @@ const { values, positionals } = parseArgs({
 const [pictures] = positionals;
 if (!pictures) throw new Error('usage: node test/e2e/walk.mjs FOLDER [--theme NAME]');
 
-const workbench = await startWorkbench({
-  pictures,
-  settings: { 'workbench.colorTheme': values.theme },
-  fill(workspace) {
-    copyExamples(workspace);
-    const file = path.join(workspace, 'examples/quickstart/quickstart.peft.yaml');
-    const broken = readFileSync(file, 'utf8').replace('lora_alpha:', 'lora_alpa:');
-    writeFileSync(path.join(path.dirname(file), 'broken.peft.yaml'), broken);
+await walkThrough(
+  {
+    pictures,
+    settings: { 'workbench.colorTheme': values.theme },
+    fill(workspace) {
+      copyExamples(workspace);
+      const file = path.join(workspace, 'examples/quickstart/quickstart.peft.yaml');
+      const broken = readFileSync(file, 'utf8').replace('lora_alpha:', 'lora_alpa:');
+      writeFileSync(path.join(path.dirname(file), 'broken.peft.yaml'), broken);
+    },
   },
-});
-let window;
-let failed = true;
-try {
-  window = await workbench.open();
-  await walk(window);
-  console.log(`The pictures are in ${pictures}`);
-  failed = false;
-} catch (error) {
-  console.error(error);
-  await window?.shoot('stuck');
-}
-if (!(await workbench.close(failed)) || failed) process.exitCode = 1;
+  walk,
+);
 
 async function walk({ page, shoot, openFile, command, panel: panelOf }) {
   const panel = panelOf();

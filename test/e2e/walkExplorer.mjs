@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } fr
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { copyExamples, startWorkbench } from './workbench.mjs';
+import { copyExamples, walkThrough } from './workbench.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -14,19 +14,7 @@ const [pictures] = positionals;
 if (!pictures) throw new Error('usage: node test/e2e/walkExplorer.mjs FOLDER [--theme NAME]');
 const foreign = fileURLToPath(new URL('../fixtures/lora-reference/peft-adapter', import.meta.url));
 
-const workbench = await startWorkbench({ pictures, settings: { 'workbench.colorTheme': values.theme }, fill });
-let window;
-let failed = true;
-try {
-  window = await workbench.open();
-  await walk(window);
-  console.log(`The pictures are in ${pictures}`);
-  failed = false;
-} catch (error) {
-  console.error(error);
-  await window?.shoot('stuck');
-}
-if (!(await workbench.close(failed)) || failed) process.exitCode = 1;
+await walkThrough({ pictures, settings: { 'workbench.colorTheme': values.theme }, fill }, walk);
 
 /** The examples, an adapter of another tool, one whose config is broken, one of pickles, and a run that was killed. */
 function fill(workspace) {
@@ -62,7 +50,7 @@ function step(at) {
   return { type: 'step', step: at, epoch: 0, ...measures, rows: 2, seconds: 0.1 };
 }
 
-async function walk({ page, shoot, openFile, command, quickInput, panel: panelOf }) {
+async function walk({ page, shoot, openFile, command, quickInput, panel: panelOf }, { workspace }) {
   const panel = panelOf();
   const row = (text) => page.locator('.pane-body .monaco-list-row', { hasText: text }).first();
   const settled = () => page.waitForTimeout(800);
@@ -120,7 +108,7 @@ async function walk({ page, shoot, openFile, command, quickInput, panel: panelOf
   await settled();
   await shoot('past-run');
 
-  rmSync(path.join(workbench.workspace, 'downloads/pickled'), { recursive: true });
+  rmSync(path.join(workspace, 'downloads/pickled'), { recursive: true });
   await row('pickled').waitFor({ state: 'detached', timeout: 20_000 });
   await row('broken').click();
   await page.keyboard.press('Delete');

@@ -55,6 +55,23 @@ export async function startWorkbench({ pictures, vsix, settings, fill }) {
   return { folder, workspace, close, open: () => openWindow({ server, browser, workspace, pictures, messages }) };
 }
 
+/** Walks through a workbench of its own; a walk that fails leaves a picture of where it was, and the exit code 1. */
+export async function walkThrough(options, walk) {
+  const workbench = await startWorkbench(options);
+  let window;
+  let failed = true;
+  try {
+    window = await workbench.open();
+    await walk(window, workbench);
+    console.log(`The pictures are in ${options.pictures}`);
+    failed = false;
+  } catch (error) {
+    console.error(error);
+    await window?.shoot('stuck');
+  }
+  if (!(await workbench.close(failed)) || failed) process.exitCode = 1;
+}
+
 /** Puts the examples into a workspace, without the runs of whoever works here. */
 export function copyExamples(workspace) {
   cpSync(path.join(root, 'examples'), path.join(workspace, 'examples'), {
