@@ -6,59 +6,11 @@ import { parameterCount, placedModules, sum, weightCount } from './modelShape.js
 import type { ModelShape } from './modelShape.js';
 import { largestTrained, optimizerBytes, stepWorkspace } from './optimizers.js';
 import type { TrainedGroup } from './optimizers.js';
+import type { MemoryPart, MemoryPlan, Moment, MomentName, PartName } from './plan.js';
 import type { MemoryRun } from './run.js';
 import { largestLayer, sharesOf } from './sharding.js';
 import { DTYPE_BYTES, largestQuantized, requireWhole, weightBytes } from './storage.js';
 import { countTrained } from './trained.js';
-
-export type PartName =
-  | 'weights'
-  | 'adapter'
-  | 'gradients'
-  | 'optimizer'
-  | 'activations'
-  | 'logits'
-  | 'workspace'
-  | 'dequantization'
-  | 'communication'
-  | 'runtime';
-
-/** A line of the plan. */
-export interface MemoryPart {
-  readonly name: PartName;
-  /** Bytes at the moment of the peak. */
-  readonly bytes: number;
-  /** How it comes about, in words and numbers, for a hover. */
-  readonly formula: string;
-}
-
-/**
- * When a step needs most: as its backward pass begins (all activations are there, gradients only where earlier passes
- * left them), as it ends (all gradients, the activations of one layer), or as the optimizer steps.
- */
-export type MomentName = 'backward begins' | 'backward ends' | 'optimizer steps';
-
-export interface Moment {
-  readonly name: MomentName;
-  readonly bytes: number;
-  readonly parts: readonly MemoryPart[];
-}
-
-export interface MemoryPlan {
-  /** Bytes per device at the peak; the parts add up to it. */
-  readonly total: number;
-  readonly parts: readonly MemoryPart[];
-  /** The moment of the peak, and all of them. */
-  readonly peak: MomentName;
-  readonly moments: readonly Moment[];
-  /** Parameters of the base, and values that are trained. */
-  readonly parameters: number;
-  readonly trainable: number;
-  /** Bytes of the values a method's file on disk holds, without its header. */
-  readonly adapterFileBytes: number;
-  /** What was taken for granted. */
-  readonly assumptions: readonly string[];
-}
 
 /** A CUDA context with PyTorch's kernels, and cuBLAS's workspace; what nvidia-smi shows before the first tensor. */
 const CUDA_RUNTIME_BYTES = 500 * 2 ** 20;

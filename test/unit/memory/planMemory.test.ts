@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planMemory } from '../../../src/memory/planMemory.js';
-import type { MemoryPlan, MomentName, PartName } from '../../../src/memory/planMemory.js';
+import type { MemoryPlan, MomentName, PartName } from '../../../src/memory/plan.js';
 import type { MemoryRun } from '../../../src/memory/run.js';
 import type { ShardingPlan } from '../../../src/memory/sharding.js';
 import type { WeightStorage } from '../../../src/memory/storage.js';
