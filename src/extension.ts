@@ -4,6 +4,7 @@ import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { registerEstimate } from './host/estimate.js';
+import { registerExamples } from './host/examples.js';
 import { registerImportConfig } from './host/importConfig.js';
 import { createJobs } from './host/job.js';
 import { languageLoader } from './host/language/load.js';
@@ -55,6 +56,9 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerCommands(runs, panel, output),
     registerTasks(runs),
     registerNewRunFile(load, settle),
+    registerExamples(context.extensionUri, context.globalState, (error) =>
+      output.error(`Examples: ${messageOf(error)}`),
+    ),
     registerImportConfig(load, jobs),
     registerEstimate(jobs),
     registerCollectDiagnostics(context.extensionUri, runs),
