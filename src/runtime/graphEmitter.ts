@@ -1,11 +1,8 @@
 import { fixedShape } from '../tensor/dims.js';
 import type { Dim } from '../tensor/dims.js';
 import type { Emitter, OnnxAttribute } from '../tensor/emitter.js';
-import { ONNX_TYPE } from '../tensor/emitter.js';
 import type { Constant, DType, Shape, Tensor, TypedData } from '../tensor/tensor.js';
 import { typedData } from '../tensor/tensor.js';
-import { writeAttribute } from './onnxProto.js';
-import type { ProtobufWriter } from './protobuf.js';
 
 /** The axis of an input that a named length is known from. */
 export interface Binding {
@@ -32,7 +29,19 @@ function bareSymbol(length: Dim): string | undefined {
   return term!.coefficient === 1 && term!.symbols.length === 1 ? term!.symbols[0] : undefined;
 }
 
-/** Writes the nodes and constants of one graph. */
+/** Takes the nodes and constants of a graph in their order. */
+export interface NodeSink {
+  node(node: {
+    readonly opType: string;
+    readonly inputs: readonly string[];
+    readonly outputs: readonly string[];
+    readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+    readonly domain?: string;
+  }): void;
+  constant(name: string, values: TypedData, shape: readonly number[], dtype: DType): void;
+}
+
+/** Hands the nodes and constants of one graph to a sink. */
 export class GraphEmitter implements Emitter {
   private counter = 0;
   private readonly lengths = new Map<string, string>();
@@ -40,7 +49,7 @@ export class GraphEmitter implements Emitter {
   private readonly nodes = new Map<string, readonly string[]>();
 
   constructor(
-    private readonly graph: ProtobufWriter,
+    private readonly sink: NodeSink,
     private readonly bindings: ReadonlyMap<string, Binding>,
     private readonly prefix: string,
   ) {}
@@ -111,12 +120,7 @@ export class GraphEmitter implements Emitter {
 
   private data(values: TypedData, shape: readonly number[], dtype: DType): string {
     const name = this.fresh('constant');
-    this.graph.message(5, (proto) => {
-      for (const length of shape) proto.integer(1, length);
-      proto.integer(2, ONNX_TYPE[dtype]);
-      proto.text(8, name);
-      proto.bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-    });
+    this.sink.constant(name, values, shape, dtype);
     return name;
   }
 
@@ -164,15 +168,6 @@ export class GraphEmitter implements Emitter {
     attributes: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void {
-    this.graph.message(1, (node) => {
-      for (const name of inputs) node.text(1, name);
-      for (const name of outputs) node.text(2, name);
-      node.text(3, outputs[0]!);
-      node.text(4, opType);
-      for (const [name, value] of Object.entries(attributes)) {
-        node.message(5, (attribute) => writeAttribute(attribute, name, value));
-      }
-      if (domain !== undefined) node.text(7, domain);
-    });
+    this.sink.node({ opType, inputs, outputs, attributes, ...(domain === undefined ? {} : { domain }) });
   }
 }

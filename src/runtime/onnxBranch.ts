@@ -2,7 +2,7 @@ import { ONNX_TYPE } from '../tensor/emitter.js';
 import { topologicalOrder } from '../tensor/order.js';
 import type { DType, Tensor, TensorType } from '../tensor/tensor.js';
 import { GraphEmitter, bindLengths } from './graphEmitter.js';
-import { ATTRIBUTE, writeValueInfo } from './onnxProto.js';
+import { ATTRIBUTE, protobufSink, writeValueInfo } from './onnxProto.js';
 import { ProtobufWriter } from './protobuf.js';
 import { weightName } from './sharedLeaves.js';
 import type { SharedLeaves } from './sharedLeaves.js';
@@ -31,7 +31,7 @@ export function writeBranch(
 ): Branch {
   const order = topologicalOrder(Object.values(outputs));
   const body = new ProtobufWriter();
-  const emitter = new GraphEmitter(body, bindLengths(order), prefix);
+  const emitter = new GraphEmitter(protobufSink(body), bindLengths(order), prefix);
   const nameOf = new Map<Tensor, string>();
   const reads = new Set<string>();
   const weights = new Map<string, number>();

@@ -2,6 +2,7 @@ import { dimText } from '../tensor/dims.js';
 import type { OnnxAttribute } from '../tensor/emitter.js';
 import { ONNX_TYPE } from '../tensor/emitter.js';
 import type { TensorType } from '../tensor/tensor.js';
+import type { NodeSink } from './graphEmitter.js';
 import type { ProtobufWriter } from './protobuf.js';
 
 // Messages of onnx.proto; numbers are its field numbers.
@@ -78,4 +79,30 @@ export function writeAttribute(attribute: ProtobufWriter, name: string, value: O
     for (const each of value) attribute.integer(8, each);
     attribute.integer(20, ATTRIBUTE.ints);
   }
+}
+
+/** Writes nodes and constants as fields of a GraphProto. */
+export function protobufSink(graph: ProtobufWriter): NodeSink {
+  return {
+    node({ opType, inputs, outputs, attributes, domain }) {
+      graph.message(1, (node) => {
+        for (const name of inputs) node.text(1, name);
+        for (const name of outputs) node.text(2, name);
+        node.text(3, outputs[0]!);
+        node.text(4, opType);
+        for (const [name, value] of Object.entries(attributes)) {
+          node.message(5, (attribute) => writeAttribute(attribute, name, value));
+        }
+        if (domain !== undefined) node.text(7, domain);
+      });
+    },
+    constant(name, values, shape, dtype) {
+      graph.message(5, (proto) => {
+        for (const length of shape) proto.integer(1, length);
+        proto.integer(2, ONNX_TYPE[dtype]);
+        proto.text(8, name);
+        proto.bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      });
+    },
+  };
 }
