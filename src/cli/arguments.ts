@@ -7,6 +7,8 @@ import type { Command, Option } from './command.js';
 export interface Arguments {
   /** Positional argument `at`; it is there. */
   readonly positional: (at: number) => string;
+  /** Positional arguments from `at` on: of one that may be given several times. */
+  readonly rest: (at: number) => readonly string[];
   readonly flag: (name: string) => boolean;
   readonly text: (name: string) => string | undefined;
   /** A required option. */
@@ -62,6 +64,7 @@ export function parseArguments(command: Command, args: readonly string[]): Argum
   };
   return {
     positional: (at) => positionals[at]!,
+    rest: (at) => positionals.slice(at),
     flag: (name) => declared(name).length > 0,
     text: (name) => declared(name)[0],
     required: (name) => declared(name)[0]!,
@@ -129,7 +132,7 @@ function checkComplete(
     });
   }
   const extra = positionals[command.positionals.length];
-  if (extra !== undefined) {
+  if (extra !== undefined && command.positionals.at(-1)?.multiple !== true) {
     fail({
       code: 'cli.argument-extra',
       message: `\`${command.name}\` does not know what to do with "${extra}"`,

@@ -6,7 +6,7 @@ export interface Command {
   readonly name: string;
   /** One line. */
   readonly summary: string;
-  readonly positionals: readonly { readonly name: string; readonly help: string }[];
+  readonly positionals: readonly Positional[];
   readonly options: Readonly<Record<string, Option>>;
   /** What `--json` prints. */
   readonly json: string;
@@ -15,6 +15,13 @@ export interface Command {
   readonly examples: readonly string[];
   /** @returns the exit code; problems are thrown */
   readonly run: (args: Arguments, io: Io) => Promise<number>;
+}
+
+export interface Positional {
+  readonly name: string;
+  readonly help: string;
+  /** Of the last one: may be given several times. */
+  readonly multiple?: true;
 }
 
 export interface Option {

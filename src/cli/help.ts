@@ -56,7 +56,7 @@ function usage({ name, positionals, options }: Command): string {
   const required = Object.entries(options).filter(([, option]) => option.required);
   return [
     `peft-studio ${name}`,
-    ...positionals.map((each) => each.name),
+    ...positionals.map((each) => (each.multiple ? `${each.name}…` : each.name)),
     ...required.map(([key, option]) => written(key, option)),
     '[OPTIONS]',
   ].join(' ');

@@ -2,6 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { ProblemError, problemOf } from '../common/problem.js';
 import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
+import { compare } from './compare.js';
 import { estimate } from './estimate.js';
 import { evaluate } from './evaluate.js';
 import { DONE, UNUSABLE_INPUT, exitCodeOf } from './exitCode.js';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   estimate,
   train,
   evaluate,
+  compare,
   generate,
   inspect,
   merge,
