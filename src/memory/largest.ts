@@ -33,18 +33,33 @@ export function largestThatFits(
   requireWhole('most', most, 1);
   if (quantity === 'rank' && !run.methods.some(({ kind }) => kind === 'low-rank')) return undefined;
   const fitsWith = (value: number): boolean => fits(shape, withQuantity(run, quantity, value), limitBytes);
-  if (!fitsWith(1)) return 0;
+  const search = largestFitting(most);
+  let asked = search.next();
+  while (asked.done !== true) asked = search.next(fitsWith(asked.value));
+  return asked.value;
+}
+
+/**
+ * The search itself, for whoever can tell whether a value fits, at once or later: it yields values to try, is told of
+ * each whether it fits, and returns the largest that does, 0 where not even 1 fits. What fits has to fit with less, too.
+ *
+ * Doubles until something does not fit, then halves what lies between.
+ */
+export function* largestFitting(most: number): Generator<number, number, boolean> {
+  if (!(yield 1)) return 0;
   let fitting = 1;
-  let next = 2;
-  while (next < most && fitsWith(next)) {
-    fitting = next;
-    next *= 2;
+  let tooMuch = 2;
+  while (tooMuch < most && (yield tooMuch)) {
+    fitting = tooMuch;
+    tooMuch *= 2;
   }
-  let tooMuch = Math.min(next, most);
-  if (fitsWith(tooMuch)) return tooMuch;
+  if (tooMuch >= most) {
+    if (fitting === most || (yield most)) return most;
+    tooMuch = most;
+  }
   while (tooMuch - fitting > 1) {
     const middle = Math.floor((fitting + tooMuch) / 2);
-    if (fitsWith(middle)) fitting = middle;
+    if (yield middle) fitting = middle;
     else tooMuch = middle;
   }
   return fitting;
