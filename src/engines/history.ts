@@ -1,10 +1,20 @@
+import { createThinned } from '../common/thinned.js';
+import type { Thinned } from '../common/thinned.js';
 import type { RunEvent } from '../training/events.js';
 
 /** Log lines kept for a panel that opens later; the output channel and `events.jsonl` have all of them. */
 export const KEPT_LOG_LINES = 500;
 
-/** Kinds of which only the latest says something: keeping each would grow with steps times layers. */
-const LATEST_ONLY: ReadonlySet<RunEvent['type']> = new Set(['progress', 'ranks', 'masks']);
+/**
+ * Numbers of ranks and of masks kept, of all sites and reports: about 20 MB. A run that reports more, every step of
+ * every matrix, is kept at every second report, then at every fourth, …
+ */
+export const KEPT_SITE_NUMBERS = 200_000;
+
+/** An event that is kept: its place moves when gaps close. */
+interface Place {
+  index: number;
+}
 
 /** The events of one run, kept so that a panel opened late can draw the whole run. */
 export interface History {
@@ -16,7 +26,11 @@ export interface History {
 /** Makes the empty history of a run that begins. */
 export function createHistory(): History {
   let kept: (RunEvent | undefined)[] = [];
-  const latest = new Map<RunEvent['type'], number>();
+  let progress: number | undefined;
+  const reports: Readonly<Record<'ranks' | 'masks', Thinned<Place>>> = {
+    ranks: createThinned(KEPT_SITE_NUMBERS),
+    masks: createThinned(KEPT_SITE_NUMBERS),
+  };
   const logLines: number[] = [];
   let dropped = 0;
 
@@ -35,7 +49,10 @@ export function createHistory(): History {
       moved.set(index, closed.length);
       closed.push(event);
     });
-    for (const [type, index] of latest) latest.set(type, moved.get(index) ?? index);
+    if (progress !== undefined) progress = moved.get(progress);
+    for (const place of [...reports.ranks.items(), ...reports.masks.items()]) {
+      place.index = moved.get(place.index) ?? place.index;
+    }
     logLines.forEach((index, at) => (logLines[at] = moved.get(index) ?? index));
     kept = closed;
     dropped = 0;
@@ -43,9 +60,12 @@ export function createHistory(): History {
 
   return {
     add(event) {
-      if (LATEST_ONLY.has(event.type)) {
-        drop(latest.get(event.type));
-        latest.set(event.type, kept.length);
+      if (event.type === 'progress') {
+        drop(progress);
+        progress = kept.length;
+      } else if (event.type === 'ranks' || event.type === 'masks') {
+        const gone = reports[event.type].add({ index: kept.length }, event.step, event.sites.length);
+        for (const { index } of gone) drop(index);
       } else if (event.type === 'log') {
         logLines.push(kept.length);
         if (logLines.length > KEPT_LOG_LINES) drop(logLines.shift());

@@ -30,6 +30,8 @@ function curveOf(line: string, resumedFrom: number): readonly RunEvent[] {
     switch (event.type) {
       case 'step':
       case 'evaluation':
+      case 'ranks':
+      case 'masks':
       case 'memory':
       case 'checkpoint':
         return event.step <= resumedFrom ? [event] : [];

@@ -243,13 +243,13 @@ function attached(
     },
     // After the last allocation ranks stay.
     reportsAfter: (at) => allocated(at).allocates && at.step <= at.totalSteps - options.tfinal,
-    report: (values) =>
+    report: (values, brief = false) =>
       triplets.map((each) => ({
         path: each.pair.site.path,
         rank: keptTriplets(each, values).length,
-        scale: each.pair.scale,
-        norm: pairNorm(each.pair, folded(each, values)),
+        ...(brief ? {} : { scale: each.pair.scale, norm: pairNorm(each.pair, folded(each, values)) }),
       })),
+    rankBudget: (at) => ({ budget: allocated(at).budget, target }),
     merge(site, kind, base, values) {
       const whole = byParameter.get(`${site.path}.${kind}`);
       if (whole !== undefined) return values.get(whole.variable.name)!;

@@ -126,9 +126,10 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
           ]),
         ),
       report: () =>
-        [...masks].map(([{ name }, { data }]) => ({
+        [...masks].map(([{ name, shape }, { data }]) => ({
           path: name,
           density: data.reduce((sum, bit) => sum + bit, 0) / data.length,
+          shape: fixedShape(shape),
         })),
       coverage: {
         targets: [{ entry: `p ${options.p} of ${total} numbers`, matched: masks.size }],

@@ -152,6 +152,7 @@ function attached(
       each.map(({ site, values: { name }, indices }) => ({
         path: site.path,
         density: indices.length / sizeOf(site),
+        shape: parameterShape(site, 'weight'),
         norm: norm(values.get(name)),
       })),
     merge(site, kind, base, values) {

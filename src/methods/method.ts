@@ -118,8 +118,13 @@ export interface Attached {
   startedAfter?(trainable: Variable): number;
   /** Whether `report` has news after this step beside those at evaluations. */
   reportsAfter?(at: StepPlace): boolean;
-  /** Numbers per site for the panel, computed from present values (of trainables and state). */
-  report?(values: Values): readonly SiteReport[];
+  /**
+   * Numbers per site for the panel, computed from present values (of trainables and state).
+   * @param brief only what has changed of itself since the last report: no norms, which take long where every step reports
+   */
+  report?(values: Values, brief?: boolean): readonly SiteReport[];
+  /** Where ranks are shared out by a schedule: their sum after a step, and in the end. */
+  rankBudget?(at: StepPlace): RankBudget;
   /**
    * What a parameter of the base becomes when the method is merged into it, or undefined where it stays.
    * Computed in float32 from `base`. Absent: the method cannot be merged.
@@ -193,7 +198,17 @@ export interface SiteReport {
   readonly scale?: number;
   /** Frobenius norm of ΔW. */
   readonly norm?: number;
+  /** Share of the numbers that train. */
   readonly density?: number;
+  /** Of the tensor that the density is of, as it lies on disk: what the places of a mask refer to. */
+  readonly shape?: readonly number[];
+}
+
+/** A sum of ranks over all sites that a schedule allows. */
+export interface RankBudget {
+  readonly budget: number;
+  /** What it falls to. */
+  readonly target: number;
 }
 
 export interface NamedTensor {

@@ -109,14 +109,27 @@ export interface Ranks {
     readonly path: string;
     readonly rank: number;
     readonly scale?: number;
+    /** Frobenius norm of ΔW. */
     readonly norm?: number;
   }[];
+  /** Where ranks are shared out by a schedule: their sum that it allows after this step, */
+  readonly budget?: number;
+  /** and in the end. */
+  readonly target?: number;
 }
 
 export interface Masks {
   readonly type: 'masks';
   readonly step: number;
-  readonly sites: readonly { readonly path: string; readonly density: number }[];
+  readonly sites: readonly {
+    readonly path: string;
+    /** Share of the numbers that train. */
+    readonly density: number;
+    /** Of the tensor as it lies on disk; absent where the whole tensor trains or rests. */
+    readonly shape?: readonly number[];
+    /** Frobenius norm of what was learned. */
+    readonly norm?: number;
+  }[];
 }
 
 /** Measured, in bytes. */

@@ -49,7 +49,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   const evaluate = async (): Promise<Problem | 'done' | undefined> => {
     const heldOut = await graphs.heldOut();
     const metrics = await heldOut?.evaluate(step, graphs.stepper().values());
-    reportMethods(job, graphs.stepper().values(), step);
+    reportMethods(job, graphs.stepper().values(), { step, totalSteps });
     if (metrics === undefined) return undefined;
     if (!Number.isFinite(metrics.loss)) {
       const state = { batches: evaluationBatches(job), values: graphs.stepper().values(), dropoutSeed: 0 };
@@ -105,7 +105,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       const evaluates = isDue(job.options.eval_steps, step, next) || last;
       if (evaluates && !job.stopRequested()) ended = await evaluate();
       else if (job.methods.some((method) => method.reportsAfter?.(place))) {
-        reportMethods(job, graphs.stepper().values(), step);
+        reportMethods(job, graphs.stepper().values(), place, true);
       }
       const saves = isDue(job.options.save_steps, step, next) || last || ended === 'done' || job.stopRequested();
       if (!saves && ended === undefined) continue;

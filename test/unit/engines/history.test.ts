@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createHistory, KEPT_LOG_LINES } from '../../../src/engines/history.js';
+import { createHistory, KEPT_LOG_LINES, KEPT_SITE_NUMBERS } from '../../../src/engines/history.js';
 import type { RunEvent } from '../../../src/training/events.js';
 
 const step = (number: number): RunEvent => ({
@@ -16,10 +16,9 @@ const step = (number: number): RunEvent => ({
   seconds: 1,
 });
 
-test('steps are all kept; of ranks, masks and progress only the latest', () => {
+test('steps are all kept, of progress only the latest', () => {
   const history = createHistory();
   for (let number = 1; number <= 1000; number += 1) {
-    history.add({ type: 'ranks', step: number, sites: [] });
     history.add(step(number));
     history.add({ type: 'progress', activity: `a${number}`, done: 0, total: 0 });
   }
@@ -28,12 +27,29 @@ test('steps are all kept; of ranks, masks and progress only the latest', () => {
     events.filter(({ type }) => type === 'step').map((event) => event.type === 'step' && event.step),
     Array.from({ length: 1000 }, (_, index) => index + 1),
   );
-  assert.deepEqual(
-    events.filter(({ type }) => type === 'ranks'),
-    [{ type: 'ranks', step: 1000, sites: [] }],
-  );
   assert.equal(events.at(-1)?.type, 'progress');
-  assert.equal(events.length, 1002);
+  assert.equal(events.length, 1001);
+});
+
+test('ranks and masks are kept over time, thinned out evenly where there are many', () => {
+  const history = createHistory();
+  const sites = Array.from({ length: 200 }, (_, at) => ({ path: `layers.${at}.q`, rank: 4 }));
+  const reports = (4 * KEPT_SITE_NUMBERS) / sites.length;
+  for (let number = 0; number <= reports; number += 1) {
+    history.add(step(number));
+    history.add({ type: 'ranks', step: number, sites });
+    if (number % 1000 === 0) history.add({ type: 'masks', step: number, sites: [] });
+  }
+  const steps = (wanted: 'ranks' | 'masks'): number[] =>
+    history.events().flatMap((event) => (event.type === wanted ? [event.step] : []));
+  assert.deepEqual(steps('masks'), [0, 1000, 2000, 3000, 4000]);
+  const ranks = steps('ranks');
+  assert.ok(ranks.length * sites.length <= KEPT_SITE_NUMBERS && ranks.length > 100, `${ranks.length}`);
+  assert.deepEqual([ranks[0], ranks.at(-1)], [0, reports]);
+  assert.deepEqual(
+    ranks,
+    [...ranks].sort((a, b) => a - b),
+  );
 });
 
 test('old log lines make room for new ones, in order', () => {
