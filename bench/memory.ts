@@ -35,7 +35,7 @@ const BYTES = { GB: 1e9, GiB: 2 ** 30 } as const;
 const FULL: readonly Trained[] = [{ kind: 'full' }];
 
 // torch.cuda.max_memory_* is what sources report: without the CUDA context.
-const TORCH = { engine: 'pytorch', accumulation: 1, checkpointing: false, runtimeBytes: 0 } as const;
+const TORCH = { accumulation: 1, checkpointing: false, runtimeBytes: 0 } as const;
 
 const lora = (rank: number, targets: readonly string[], rest: object = {}): readonly Trained[] => [
   { kind: 'low-rank', rank, targets, ...rest },

@@ -9,7 +9,7 @@ import type { Block, ModelShape, PlacedModule, ShapeModule } from './modelShape.
 import { sum } from './modelShape.js';
 import type { MemoryRun } from './run.js';
 import { DTYPE_BYTES } from './storage.js';
-import { isTarget, trainedParts } from './trained.js';
+import { isTarget, trainsWeight } from './trained.js';
 import type { Trained } from './trained.js';
 
 /** What a decoder's cross-attention reads keys and values from. */
@@ -112,7 +112,7 @@ function normBytes(block: Block, run: MemoryRun, each: number): number {
     if (module.kind !== 'norm') continue;
     const width = module.out * module.active;
     inputs.set(module.input, width * normInputBytes(block.norm, each));
-    if (!trainedParts(place(block, module), run.methods).weight || block.norm === 'layer') continue;
+    if (!trainsWeight(place(block, module), run.methods) || block.norm === 'layer') continue;
     normalized += width * (block.norm === 'gemma' ? 4 : each);
   }
   return normalized + sum([...inputs.values()], (bytes) => bytes);
@@ -177,7 +177,7 @@ function inputBytes(block: Block, run: MemoryRun, each: number): number {
   for (const module of block.modules) {
     // The encoder's output is one for all layers.
     if (module.kind !== 'linear' || module.input === ENCODER_OUTPUT) continue;
-    const trained = trainedParts(place(block, module), run.methods).weight;
+    const trained = trainsWeight(place(block, module), run.methods);
     const sharesType = DTYPE_BYTES[adapterDtype(run)] <= each;
     // A pair with dropout keeps the dropped input instead, which adapterBytes counts.
     const shares = sharesType && lowRankOf(block, module, run.methods).some(({ dropout }) => !dropout);

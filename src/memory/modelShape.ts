@@ -18,6 +18,8 @@ export interface ShapeModule {
   readonly active: number;
   /** The activation it reads: modules that name the same share one tensor. */
   readonly input: string;
+  /** The module whose matrix it uses: of an output layer that is tied to the embeddings. A bias is its own. */
+  readonly shared?: string;
 }
 
 export interface AttentionShape {
@@ -70,7 +72,7 @@ export interface ModelShape {
   readonly leftOut: readonly string[];
 }
 
-type Options = Partial<Pick<ShapeModule, 'bias' | 'copies' | 'active'>>;
+type Options = Partial<Pick<ShapeModule, 'bias' | 'copies' | 'active' | 'shared'>>;
 
 /** @param input the activation it reads; modules that name the same share one */
 export function linear(
@@ -105,8 +107,27 @@ export function norm(name: string, width: number, bias = false, heads = 1, input
   return { name, kind: 'norm', in: width, out: width, bias, copies: 1, active: heads, input };
 }
 
-/** Values of the weight of one copy: out × in; of a norm its width. */
+/**
+ * The layer that yields the logits.
+ * @param tied the embeddings whose matrix it uses, if it has none of its own
+ */
+export function outputLayer(
+  name: string,
+  inputs: number,
+  vocab: number,
+  tied: string | undefined,
+  bias = false,
+): ShapeModule {
+  return linear(name, inputs, vocab, 'head', { bias, ...(tied === undefined ? {} : { shared: tied }) });
+}
+
+/** Values of the weight of one copy: out × in; of a norm its width; none where another module holds them. */
 export function weightCount(module: ShapeModule): number {
+  return module.shared === undefined ? usedCount(module) : 0;
+}
+
+/** Values of the weight that one copy computes with, whoever holds it. */
+export function usedCount(module: ShapeModule): number {
   return module.kind === 'norm' ? module.out : module.in * module.out;
 }
 

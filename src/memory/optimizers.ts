@@ -1,10 +1,10 @@
 /** What optimizers keep, and what a step needs beside it. */
 import { formatCount } from '../common/format.js';
-import { placedModules, weightCount } from './modelShape.js';
-import type { ModelShape } from './modelShape.js';
+import { placedModules, usedCount } from './modelShape.js';
+import type { ModelShape, ShapeModule } from './modelShape.js';
 import { DTYPE_BYTES } from './storage.js';
 import type { Dtype } from './storage.js';
-import { targetsOf, trainedParts } from './trained.js';
+import { targetsOf, trainedParts, trainsWeight } from './trained.js';
 import type { Trained } from './trained.js';
 
 export interface OptimizerPlan {
@@ -94,12 +94,18 @@ function factoredValues(shape: ModelShape, methods: readonly Trained[]): number 
   for (const placed of placedModules(shape)) {
     const { module, layers } = placed;
     const parts = trainedParts(placed, methods);
-    const weight = parts.weight ? (module.kind === 'norm' ? module.out : module.in + module.out) : 0;
-    const bias = parts.bias && module.bias ? module.out : 0;
+    const isOwn = parts.weight && module.shared === undefined;
+    const weight = isOwn || parts.copy ? sidesOf(module) : 0;
+    const bias = (parts.bias || parts.copy) && module.bias ? module.out : 0;
     values += (weight + bias) * module.copies * layers;
   }
   for (const method of methods) values += factoredAdded(shape, method);
   return values;
+}
+
+/** Rows + columns of a matrix; a vector's values. */
+function sidesOf(module: ShapeModule): number {
+  return module.kind === 'norm' ? module.out : module.in + module.out;
 }
 
 function factoredAdded(shape: ModelShape, method: Trained): number {
@@ -108,7 +114,10 @@ function factoredAdded(shape: ModelShape, method: Trained): number {
     case 'full':
     case 'whole':
     case 'biases':
+    case 'mask':
       return 0;
+    case 'sparse':
+      return method.values;
     case 'low-rank':
       return targetsOf(shape, method.targets).reduce((total, { module, layers }) => {
         const vectors = (method.magnitude ? module.out : 0) + (method.singular ? method.rank : 0);
@@ -162,11 +171,11 @@ export function stepWorkspace(
   };
 }
 
-/** Values of the largest trained tensor of the base, or of the largest target's pair. */
+/** Values of the largest trained tensor of the base (or copy of one), or of the largest target's pair. */
 export function largestTrained(shape: ModelShape, methods: readonly Trained[]): number {
   const base = placedModules(shape)
-    .filter((placed) => trainedParts(placed, methods).weight)
-    .map(({ module }) => weightCount(module));
+    .filter((placed) => trainsWeight(placed, methods))
+    .map(({ module }) => usedCount(module));
   const added = methods.flatMap((method) =>
     method.kind === 'low-rank'
       ? targetsOf(shape, method.targets).map(({ module }) => method.rank * Math.max(module.in, module.out))

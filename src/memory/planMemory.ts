@@ -11,25 +11,27 @@ import type { MemoryRun } from './run.js';
 import { largestLayer, sharesOf } from './sharding.js';
 import { DTYPE_BYTES, largestQuantized, requireWhole, weightBytes } from './storage.js';
 import { countTrained } from './trained.js';
+import type { TrainedCount } from './trained.js';
 
 /** A CUDA context with PyTorch's kernels, and cuBLAS's workspace; what nvidia-smi shows before the first tensor. */
 const CUDA_RUNTIME_BYTES = 500 * 2 ** 20;
-/** Node with ONNX Runtime, before a graph is built. */
-const EMBEDDED_RUNTIME_BYTES = 150 * 2 ** 20;
+/** The place of a single value within its tensor. */
+const INDEX_BYTES = 4;
+/** Averages that AdaLoRA keeps per value of its triplets: sensitivity, and sensitivity and uncertainty smoothed. */
+const IMPORTANCE_AVERAGES = 3;
 
 /**
- * What a run will need at its peak, per device, by part. Nothing is measured and no weights are read.
+ * What a run of Transformers on PyTorch will need at its peak, per device, by part. Nothing is measured and no weights are read.
  * @throws a problem `memory.number`, `memory.targets`, `memory.quantized` or `memory.run` for a run that cannot be
  */
-export function planMemory(shape: ModelShape, given: MemoryRun): MemoryPlan {
-  const run = normalized(given);
+export function planMemory(shape: ModelShape, run: MemoryRun): MemoryPlan {
   checkRun(run);
   const trained = countTrained(shape, run.methods, run.weights.quantization);
   const groups: readonly TrainedGroup[] = [
-    { values: trained.base, dtype: run.weights.dtype },
+    { values: trained.base + trained.copied, dtype: run.weights.dtype },
     { values: trained.added, dtype: adapterDtype(run) },
   ].filter(({ values }) => values > 0);
-  const fixed = fixedParts(shape, run, trained.added, groups);
+  const fixed = fixedParts(shape, run, trained, groups);
   const gradients = gradientPart(shape, run, groups);
   const kept = activations(shape, run);
   const moments = [
@@ -44,18 +46,20 @@ export function planMemory(shape: ModelShape, given: MemoryRun): MemoryPlan {
     peak: peak.name,
     moments,
     parameters: parameterCount(shape),
-    trainable: trained.base + trained.added,
-    adapterFileBytes:
-      trained.base * DTYPE_BYTES[run.weights.dtype] + trained.added * DTYPE_BYTES[adapterDtype(run)],
-    assumptions: assumptionsOf(shape, given),
+    trainable: trained.base + trained.copied + trained.added + (run.resting ?? 0),
+    adapterFileBytes: fileBytes(run, trained),
+    assumptions: assumptionsOf(shape),
   };
 }
 
-/** The embedded engine computes in float32 on weights mapped as float32, with written-out attention. */
-function normalized(run: MemoryRun): MemoryRun {
-  if (run.engine === 'pytorch') return run;
-  const float32 = { weights: { dtype: 'fp32' }, compute: 'fp32', adapterDtype: 'fp32' } as const;
-  return { ...run, ...float32, attention: 'eager', checkpointing: false };
+/** Whole tensors in the base's type, added ones in the adapter's; single values with the place of each. */
+function fileBytes(run: MemoryRun, { base, copied, added }: TrainedCount): number {
+  const single = sum(run.methods, (method) => (method.kind === 'sparse' ? method.values : 0));
+  return (
+    (base + copied + (run.resting ?? 0)) * DTYPE_BYTES[run.weights.dtype] +
+    added * DTYPE_BYTES[adapterDtype(run)] +
+    single * INDEX_BYTES
+  );
 }
 
 function checkRun(run: MemoryRun): void {
@@ -64,6 +68,7 @@ function checkRun(run: MemoryRun): void {
   requireWhole('targetLength', run.targetLength ?? 1, 1);
   requireWhole('accumulation', run.accumulation, 1);
   requireWhole('lossChunks', run.lossChunks ?? 1, 1);
+  requireWhole('resting', run.resting ?? 0, 0);
   requireWhole('devices', run.sharding?.devices ?? 1, 1);
   requireWhole('runtimeBytes', run.runtimeBytes ?? 0, 0);
   if (run.optimizer.inBackward && run.accumulation > 1) {
@@ -76,6 +81,7 @@ function checkRun(run: MemoryRun): void {
   }
   for (const method of run.methods) {
     if (method.kind === 'low-rank') requireWhole('rank', method.rank, 1);
+    if (method.kind === 'sparse') requireWhole('values', method.values, 0);
     if (method.kind === 'adapters') requireWhole('size', method.size, 1);
     if (method.kind === 'virtual-tokens' || method.kind === 'prefix') requireWhole('count', method.count, 1);
   }
@@ -85,37 +91,52 @@ function checkRun(run: MemoryRun): void {
 function fixedParts(
   shape: ModelShape,
   run: MemoryRun,
-  added: number,
+  { added, copied }: TrainedCount,
   groups: readonly TrainedGroup[],
 ): readonly MemoryPart[] {
   const shares = sharesOf(run.sharding);
   const weights = weightBytes(shape, run.weights);
   const optimizer = optimizerBytes(shape, run.methods, run.optimizer, groups);
-  // The embedded engine keeps what a step reads and what it writes apart, and swaps them.
-  const slots = run.engine === 'embedded' ? 2 : 1;
   const addedBytes = added * DTYPE_BYTES[adapterDtype(run)];
+  const copiedBytes = copied * DTYPE_BYTES[run.weights.dtype];
   return [
     part('weights', weights.bytes / shares.weights, split(weights.formula, shares.weights)),
     part(
       'adapter',
-      (addedBytes * slots) / shares.weights,
+      (addedBytes + copiedBytes) / shares.weights,
       split(
-        `added values × bytes of ${adapterDtype(run)} = ${formatCount(added)} × ${DTYPE_BYTES[adapterDtype(run)]}${twice(slots)}`,
+        `added values × bytes of ${adapterDtype(run)} = ${formatCount(added)} × ${DTYPE_BYTES[adapterDtype(run)]}` +
+          (copied > 0
+            ? ` + copies of whole modules × bytes of ${run.weights.dtype} = ${formatCount(copied)} × ${DTYPE_BYTES[run.weights.dtype]}`
+            : ''),
         shares.weights,
       ),
     ),
-    part(
-      'optimizer',
-      (optimizer.bytes * slots) / shares.optimizer,
-      split(`${optimizer.formula}${twice(slots)}`, shares.optimizer),
-    ),
+    part('optimizer', optimizer.bytes / shares.optimizer, split(optimizer.formula, shares.optimizer)),
+    statePart(shape, run, groups),
     communication(shape, run, groups),
-    part(
-      'runtime',
-      run.runtimeBytes ?? (run.engine === 'embedded' ? EMBEDDED_RUNTIME_BYTES : CUDA_RUNTIME_BYTES),
-      run.engine === 'embedded' ? 'Node with ONNX Runtime' : "the CUDA context and the libraries' workspaces",
-    ),
+    part('runtime', run.runtimeBytes ?? CUDA_RUNTIME_BYTES, "the CUDA context and the libraries' workspaces"),
   ];
+}
+
+/** What methods keep beside what they train, on every device. */
+function statePart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGroup[]): MemoryPart {
+  const each = DTYPE_BYTES[adapterDtype(run)];
+  const adaptive = run.methods.filter((method) => method.kind === 'low-rank' && method.singular);
+  const averaged = countTrained(shape, adaptive).added;
+  const masks = run.methods.filter(({ kind }) => kind === 'mask').length;
+  const masked = sum(groups, ({ values }) => values);
+  const lines = [
+    ...(averaged > 0
+      ? [`AdaLoRA's averages of importance = ${IMPORTANCE_AVERAGES} × ${formatCount(averaged)} × ${each}`]
+      : []),
+    ...(masks > 0 ? [`a mask of a byte per trained value = ${masks} × ${formatCount(masked)}`] : []),
+  ];
+  return part(
+    'state',
+    IMPORTANCE_AVERAGES * averaged * each + masks * masked,
+    lines.join(' + ') || 'the methods keep none',
+  );
 }
 
 function communication(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGroup[]): MemoryPart {
@@ -222,8 +243,7 @@ function optimizerSteps(
  */
 function logitsPart(shape: ModelShape, run: MemoryRun): MemoryPart {
   if (!shape.logits) return part('logits', 0, 'the model computes no logits');
-  const share = run.supervisedShare ?? 1;
-  const positions = Math.ceil(run.batch * lengthsOf(shape, run).tokens.decoder * share);
+  const positions = run.batch * lengthsOf(shape, run).tokens.decoder;
   const each = DTYPE_BYTES[run.compute];
   const chunks = run.lossChunks ?? 1;
   return part(
@@ -273,14 +293,9 @@ function dequantization(shape: ModelShape, run: MemoryRun): MemoryPart {
   );
 }
 
-function assumptionsOf(shape: ModelShape, run: MemoryRun): readonly string[] {
+function assumptionsOf(shape: ModelShape): readonly string[] {
   return [
-    ...(run.engine === 'embedded'
-      ? [
-          'weights are mapped as float32 from the file or its converted copy: pages of the file, which the system can drop',
-          'attention is written out, so scores are kept; there is no gradient checkpointing',
-        ]
-      : ["the allocator's gaps between tensors are not counted"]),
+    "the allocator's gaps between tensors are not counted",
     'every row is as long as the longest',
     ...shape.leftOut.map((what) => `left out: ${what}`),
   ];
@@ -296,8 +311,4 @@ function part(name: PartName, bytes: number, formula: string): MemoryPart {
 
 function split(formula: string, devices: number): string {
   return devices === 1 ? formula : `(${formula}) / ${devices} devices`;
-}
-
-function twice(slots: number): string {
-  return slots === 1 ? '' : ', in two buffers that swap';
 }

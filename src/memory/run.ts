@@ -3,15 +3,15 @@ import type { ShardingPlan } from './sharding.js';
 import type { Dtype, WeightStorage } from './storage.js';
 import type { Trained } from './trained.js';
 
-/** A run as the planner sees it: what of its settings decides memory. All counts are per device. */
+/** A run of Transformers on PyTorch, as the planner sees it: what of its settings decides memory. All counts are per device. */
 export interface MemoryRun {
-  /** What computes: Transformers on PyTorch, or PEFT Studio's own engine on ONNX Runtime. */
-  readonly engine: 'pytorch' | 'embedded';
-  /** How the base's weights lie in memory. The embedded engine maps them as float32, whatever the file has. */
+  /** How the base's weights lie in memory. */
   readonly weights: WeightStorage;
   /** The type that layers compute in. Wider weights mean autocast, which keeps copies in this type. */
   readonly compute: Dtype;
   readonly methods: readonly Trained[];
+  /** Values that train in the course of the run, but rest while `methods` train: other layers than those drawn. */
+  readonly resting?: number;
   /** The type of what methods add; float32 without, as PEFT casts it. */
   readonly adapterDtype?: Dtype;
   /** Rows of one forward and backward pass. */
@@ -29,8 +29,6 @@ export interface MemoryRun {
   readonly sharding?: ShardingPlan;
   /** Into how many chunks the loss is cut, so that float32 logits exist for one at a time; 1 without. */
   readonly lossChunks?: number;
-  /** Share of positions whose logits are computed, 0 to 1: the embedded engine computes supervised ones only. */
-  readonly supervisedShare?: number;
-  /** What the process takes before a tensor is made, bytes; without it, what is usual for the engine. */
+  /** What the process takes on the device before a tensor is made, bytes; without it, what is usual. */
   readonly runtimeBytes?: number;
 }

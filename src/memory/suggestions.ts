@@ -63,7 +63,7 @@ export function suggestSavings(shape: ModelShape, run: MemoryRun, limitBytes?: n
 /** In the order in which equals are shown. */
 function ideas(run: MemoryRun): readonly Idea[] {
   return [
-    ...(run.engine === 'pytorch' ? torchIdeas(run) : []),
+    ...torchIdeas(run),
     ...smallerBatch(run),
     ...otherMethod(run),
     ...otherOptimizer(run),
@@ -102,7 +102,7 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
 
 /** 4-bit and 8-bit, where nothing of the base is trained. */
 function quantized(run: MemoryRun): readonly Idea[] {
-  const trainsBase = run.methods.some(({ kind }) => kind === 'full' || kind === 'whole');
+  const trainsBase = run.methods.some(({ kind }) => kind === 'full' || kind === 'whole' || kind === 'sparse');
   if (trainsBase || run.weights.quantization !== undefined) return [];
   return [
     {
@@ -183,9 +183,7 @@ function otherOptimizer(run: MemoryRun): readonly Idea[] {
     run: { ...run, optimizer: { ...run.optimizer, kind } },
   });
   return [
-    ...(run.engine === 'pytorch'
-      ? [as('adamw-8bit', 'adamw_8bit', '8-bit AdamW', 'as good as AdamW in practice')]
-      : []),
+    as('adamw-8bit', 'adamw_8bit', '8-bit AdamW', 'as good as AdamW in practice'),
     as('adafactor', 'adafactor', 'Adafactor', 'moments of rows and columns only'),
   ];
 }

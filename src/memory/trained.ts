@@ -2,7 +2,7 @@
  * What a method trains, in the few terms that decide memory. Methods describe themselves in these; counts are exact.
  */
 import { fail } from '../common/problem.js';
-import { biasCount, placedModules, sum, weightCount } from './modelShape.js';
+import { biasCount, placedModules, sum, usedCount, weightCount } from './modelShape.js';
 import type { ModelShape, PlacedModule } from './modelShape.js';
 import { isQuantized } from './storage.js';
 import type { Quantization } from './storage.js';
@@ -13,10 +13,17 @@ export type Targets = 'all-linear' | readonly string[];
 export type Trained =
   /** Every parameter. */
   | { readonly kind: 'full' }
-  /** Whole modules of the base, weight and bias: `modules_to_save`, layer freezing, LayerNorm tuning. */
-  | { readonly kind: 'whole'; readonly targets: Targets }
-  /** Every bias: BitFit (Ben Zaken et al. 2022). */
-  | { readonly kind: 'biases' }
+  /**
+   * Whole modules of the base, weight and bias: layer freezing, LayerNorm tuning; `copied`: copies of them, while the
+   * base's stay where they are, as PEFT's `modules_to_save` does.
+   */
+  | { readonly kind: 'whole'; readonly targets: Targets; readonly copied?: boolean }
+  /** Every bias, or those of targets: BitFit (Ben Zaken et al. 2022). */
+  | { readonly kind: 'biases'; readonly targets?: Targets }
+  /** Single values of the targets' weights, chosen by a mask: FISH Mask (Sung et al. 2021). */
+  | { readonly kind: 'sparse'; readonly targets: Targets; readonly values: number }
+  /** A mask over what the other methods train: Child-Tuning (Xu et al. 2021). */
+  | { readonly kind: 'mask' }
   /**
    * A pair A [r, in], B [out, r] per module: LoRA (Hu et al. 2022); with `magnitude` an [out] vector, too: DoRA (Liu et
    * al. 2024); with `singular` an [r] vector: AdaLoRA (Zhang et al. 2023).
@@ -38,9 +45,10 @@ export type Trained =
   /** Bottleneck adapters (Houlsby et al. 2019): down d·r + r, up r·d + d; one or two a layer. */
   | { readonly kind: 'adapters'; readonly size: number; readonly perLayer: 1 | 2 };
 
-/** How many values a method trains: inside the base's own tensors, and in tensors that it adds. */
+/** How many values methods train: inside the base's own tensors, in copies of them, and in tensors that they add. */
 export interface TrainedCount {
   readonly base: number;
+  readonly copied: number;
   readonly added: number;
 }
 
@@ -54,26 +62,37 @@ export function countTrained(
   quantization?: Quantization,
 ): TrainedCount {
   const places = placedModules(shape);
-  let base = 0;
+  let [base, copied] = [0, 0];
   for (const placed of places) {
     const parts = trainedParts(placed, methods);
-    if (parts.weight && isQuantized(quantization, placed)) refuseQuantized(placed.path);
+    if (trainsWeight(placed, methods) && isQuantized(quantization, placed)) refuseQuantized(placed.path);
     const { module, layers } = placed;
     const each = (parts.weight ? weightCount(module) : 0) + (parts.bias ? biasCount(module) : 0);
     base += each * module.copies * layers;
+    if (parts.copy) copied += (usedCount(module) + biasCount(module)) * module.copies * layers;
   }
-  return { base, added: sum(methods, (method) => addedCount(shape, method)) };
+  return { base, copied, added: sum(methods, (method) => addedCount(shape, method)) };
 }
 
-/** Which of the base's own tensors of a module are trained. */
+/** Which of the base's own tensors of a module are trained, and whether a copy of the module is. */
 export function trainedParts(
   placed: PlacedModule,
   methods: readonly Trained[],
-): { readonly weight: boolean; readonly bias: boolean } {
-  const whole = methods.some(
-    (method) => method.kind === 'full' || (method.kind === 'whole' && isTarget(placed, method.targets)),
+): { readonly weight: boolean; readonly bias: boolean; readonly copy: boolean } {
+  const isWhole = (method: Trained, copied: boolean): boolean =>
+    method.kind === 'whole' && (method.copied ?? false) === copied && isTarget(placed, method.targets);
+  const whole = methods.some((method) => method.kind === 'full' || isWhole(method, false));
+  const copy = methods.some((method) => isWhole(method, true));
+  const bias = methods.some(
+    (method) => method.kind === 'biases' && (method.targets === undefined || isTarget(placed, method.targets)),
   );
-  return { weight: whole, bias: whole || methods.some(({ kind }) => kind === 'biases') };
+  return { weight: whole, bias: whole || (bias && !copy), copy };
+}
+
+/** Whether a module's weight gets a gradient, for which its input is kept. */
+export function trainsWeight(placed: PlacedModule, methods: readonly Trained[]): boolean {
+  const { weight, copy } = trainedParts(placed, methods);
+  return weight || copy || methods.some((each) => each.kind === 'sparse' && isTarget(placed, each.targets));
 }
 
 /** Whether targets name a module: as PEFT does, by its path or an end of its path after a dot. */
@@ -100,11 +119,15 @@ function addedCount(shape: ModelShape, method: Trained): number {
   switch (method.kind) {
     case 'full':
     case 'biases':
+    case 'mask':
       return 0;
     case 'whole':
       // Counted where the modules are; here only: there must be some.
       targetsOf(shape, method.targets);
       return 0;
+    case 'sparse':
+      targetsOf(shape, method.targets);
+      return method.values;
     case 'low-rank':
       return sum(targetsOf(shape, method.targets), ({ module, layers }) => {
         const pair = method.rank * (module.in + module.out);

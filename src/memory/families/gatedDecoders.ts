@@ -3,7 +3,7 @@
  * Names and defaults as in Transformers' configuration classes of each.
  */
 import type { ConfigReader } from '../../models/configReader.js';
-import { embedding, linear, norm } from '../modelShape.js';
+import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { AttentionShape, ModelShape, ShapeModule } from '../modelShape.js';
 import { activationOf, drops, headsOf } from './common.js';
 
@@ -147,7 +147,7 @@ function gated(config: ConfigReader, traits: Traits): ModelShape {
     outside: [
       embedding('model.embed_tokens', vocab, hidden),
       norm('model.norm', hidden),
-      ...(traits.tied ? [] : [linear('lm_head', hidden, vocab, 'head')]),
+      outputLayer('lm_head', hidden, vocab, traits.tied ? 'model.embed_tokens' : undefined),
     ],
     logits: true,
     leftOut: [],

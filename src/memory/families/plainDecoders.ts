@@ -3,7 +3,7 @@
  * Names and defaults as in Transformers' configuration classes of each.
  */
 import type { ConfigReader } from '../../models/configReader.js';
-import { embedding, linear, norm } from '../modelShape.js';
+import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { AttentionShape, Block, ModelShape, ShapeModule } from '../modelShape.js';
 import { activationOf, drops, headsOf } from './common.js';
 
@@ -44,7 +44,7 @@ export function gpt2(config: ConfigReader): ModelShape {
       embedding('transformer.wte', vocab, hidden),
       embedding('transformer.wpe', config.count('n_positions', 1024), hidden),
       norm('transformer.ln_f', hidden, true),
-      ...(tied ? [] : [linear('lm_head', hidden, vocab, 'head')]),
+      outputLayer('lm_head', hidden, vocab, tied ? 'transformer.wte' : undefined),
     ],
     logits: true,
     leftOut: [],
@@ -84,7 +84,7 @@ export function gptNeoX(config: ConfigReader): ModelShape {
     outside: [
       embedding('gpt_neox.embed_in', vocab, hidden),
       norm('gpt_neox.final_layer_norm', hidden, true),
-      ...(config.flag('tie_word_embeddings', false) ? [] : [linear('embed_out', hidden, vocab, 'head')]),
+      outputLayer('embed_out', hidden, vocab, tiedTo(config, false, 'gpt_neox.embed_in')),
     ],
     logits: true,
     leftOut: [],
@@ -138,7 +138,7 @@ export function falcon(config: ConfigReader): ModelShape {
     outside: [
       embedding('transformer.word_embeddings', vocab, hidden),
       norm('transformer.ln_f', hidden, true),
-      ...(config.flag('tie_word_embeddings', true) ? [] : [linear('lm_head', hidden, vocab, 'head')]),
+      outputLayer('lm_head', hidden, vocab, tiedTo(config, true, 'transformer.word_embeddings')),
     ],
     logits: true,
     leftOut: [],
@@ -178,7 +178,7 @@ export function bloom(config: ConfigReader): ModelShape {
       embedding('transformer.word_embeddings', vocab, hidden),
       norm('transformer.word_embeddings_layernorm', hidden, true),
       norm('transformer.ln_f', hidden, true),
-      ...(config.flag('tie_word_embeddings', true) ? [] : [linear('lm_head', hidden, vocab, 'head')]),
+      outputLayer('lm_head', hidden, vocab, tiedTo(config, true, 'transformer.word_embeddings')),
     ],
     logits: true,
     leftOut: [],
@@ -232,7 +232,7 @@ export function opt(config: ConfigReader): ModelShape {
             linear('model.decoder.project_out', hidden, token, 'head'),
           ]),
       ...(finalNorm ? [norm('model.decoder.final_layer_norm', hidden, true)] : []),
-      ...(config.flag('tie_word_embeddings', true) ? [] : [linear('lm_head', token, vocab, 'head')]),
+      outputLayer('lm_head', token, vocab, tiedTo(config, true, 'model.decoder.embed_tokens')),
     ],
     logits: true,
     leftOut: [],
@@ -283,7 +283,7 @@ export function phi(config: ConfigReader): ModelShape {
       embedding('model.embed_tokens', vocab, hidden),
       norm('model.final_layernorm', hidden, true),
       // A bias stays of its own even where the matrix is shared with the embeddings.
-      linear('lm_head', config.flag('tie_word_embeddings', false) ? 0 : hidden, vocab, 'head', { bias: true }),
+      outputLayer('lm_head', hidden, vocab, tiedTo(config, false, 'model.embed_tokens'), true),
     ],
     logits: true,
     leftOut: [],
@@ -320,4 +320,9 @@ function decoder(parts: {
 function equalHeads(config: ConfigReader, key: string, heads: number, hidden: number): AttentionShape {
   if (hidden % heads !== 0) config.wrong(key, `a divisor of the hidden size, ${hidden}`);
   return { heads, keyValueHeads: heads, headDim: hidden / heads };
+}
+
+/** The embeddings whose matrix the output layer uses, where the config says that it does. */
+function tiedTo(config: ConfigReader, absent: boolean, embeddings: string): string | undefined {
+  return config.flag('tie_word_embeddings', absent) ? embeddings : undefined;
 }

@@ -1,5 +1,5 @@
 import type { ConfigReader } from '../../models/configReader.js';
-import { embedding, linear, norm } from '../modelShape.js';
+import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { Block, ModelShape, ShapeModule } from '../modelShape.js';
 import { activationOf, drops } from './common.js';
 
@@ -24,7 +24,7 @@ export function t5(config: ConfigReader, modelType: 't5' | 'mt5'): ModelShape {
       positions('decoder'),
       norm('encoder.final_layer_norm', hidden),
       norm('decoder.final_layer_norm', hidden),
-      ...(tied ? [] : [linear('lm_head', hidden, vocab, 'head')]),
+      outputLayer('lm_head', hidden, vocab, tied ? 'shared' : undefined),
     ],
     logits: true,
     leftOut: [],

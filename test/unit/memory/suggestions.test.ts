@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RunFile } from '../../../src/config/schema.js';
 import { planMemory } from '../../../src/memory/planMemory.js';
 import { suggestSavings } from '../../../src/memory/suggestions.js';
 import { MODEL_NAMES, memoryRun, shapeOf } from './support.js';
@@ -47,19 +46,6 @@ test('half the batch keeps the rows of a step', () => {
     half.changes.map(({ value }) => value),
     [3, 4],
   );
-});
-
-test('for the embedded engine every path is a key of the run file', () => {
-  const run = memoryRun({ engine: 'embedded', batch: 8, length: 1024, methods: [{ kind: 'full' }] });
-  const found = suggestSavings(shapeOf('smollm2'), run);
-  assert.ok(found.length >= 3);
-  const { data, training } = RunFile.properties;
-  const known = new Set([
-    ...Object.keys(data.properties).map((key) => `data.${key}`),
-    ...Object.keys(training.properties).map((key) => `training.${key}`),
-    ...['method.type', 'method.r'],
-  ]);
-  for (const path of found.flatMap(keys)) assert.ok(known.has(path), path);
 });
 
 test('what is already so is not offered', () => {

@@ -14,7 +14,6 @@ export function shapeOf(name: ModelName): ModelShape {
 /** LoRA on all linears in bfloat16, batch 2 of 128 tokens, without a runtime. */
 export function memoryRun(rest: Partial<MemoryRun> = {}): MemoryRun {
   return {
-    engine: 'pytorch',
     weights: { dtype: 'bf16' },
     compute: 'bf16',
     methods: [{ kind: 'low-rank', targets: 'all-linear', rank: 8 }],

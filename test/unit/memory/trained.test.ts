@@ -7,8 +7,8 @@ import { MODEL_NAMES, problemCode, shapeOf } from './support.js';
 import type { ModelName } from './support.js';
 
 const total = (model: ModelName, ...methods: readonly Trained[]): number => {
-  const { base, added } = countTrained(shapeOf(model), methods);
-  return base + added;
+  const { base, copied, added } = countTrained(shapeOf(model), methods);
+  return base + copied + added;
 };
 const lora = (rank: number, ...targets: readonly string[]): Trained => ({ kind: 'low-rank', rank, targets });
 
@@ -58,6 +58,17 @@ test('full trains everything once, whatever is listed beside it', () => {
     assert.equal(total(name, { kind: 'full' }), parameterCount(shapeOf(name)));
     assert.equal(total(name, { kind: 'full' }, { kind: 'biases' }), parameterCount(shapeOf(name)));
   }
+});
+
+test('a tied output layer can have a pair or a copy, and counts none of the base', () => {
+  assert.equal(total('smollm2', lora(4, 'lm_head')), 4 * (576 + 49152));
+  assert.equal(total('smollm2', { kind: 'whole', targets: ['lm_head'], copied: true }), 576 * 49152);
+});
+
+test('biases of targets only; a copied module counts its bias once', () => {
+  assert.equal(total('bertBase', { kind: 'biases', targets: ['attention.self.query'] }), 12 * 768);
+  const pooler: Trained = { kind: 'whole', targets: ['pooler.dense'], copied: true };
+  assert.equal(total('bertBase', pooler, { kind: 'biases' }), 102_912 + 768 * 768);
 });
 
 test('every expert gets its pair', () => {
