@@ -86,17 +86,13 @@ const VERSIONS = {
 /** The limits of this process's groups and of all above them, of both versions. */
 async function controlGroups(read: ReadText): Promise<readonly ControlGroup[]> {
   const lines = ((await read('/proc/self/cgroup')) ?? '').split('\n').map((line) => line.split(':'));
-  const found = lines.flatMap(([, controllers = '-', ...rest]) => {
-    const group = rest.join(':');
-    if (controllers === '')
-      return foldersOf('/sys/fs/cgroup', group).map((folder) => ({ folder, version: 'v2' as const }));
-    if (!controllers.split(',').includes('memory')) return [];
-    return foldersOf('/sys/fs/cgroup/memory', group).map((folder) => ({ folder, version: 'v1' as const }));
+  const groups = lines.flatMap(([, controllers = '-', ...rest]): Promise<ControlGroup | undefined>[] => {
+    const isV2 = controllers === '';
+    if (!isV2 && !controllers.split(',').includes('memory')) return [];
+    const folders = foldersOf(isV2 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/memory', rest.join(':'));
+    return folders.map((folder) => controlGroup(read, folder, isV2 ? VERSIONS.v2 : VERSIONS.v1));
   });
-  const groups = await Promise.all(
-    found.map(({ folder, version }) => controlGroup(read, folder, VERSIONS[version])),
-  );
-  return groups.filter((group) => group !== undefined);
+  return (await Promise.all(groups)).filter((group) => group !== undefined);
 }
 
 /** A group's folder and those above it; in a container the path is often the host's, and only the top one is there. */
