@@ -43,6 +43,11 @@ export function checkpointFolder(runFolder: string, step: number): string {
   return path.join(runFolder, `checkpoint-${step}`);
 }
 
+/** The file of a checkpoint that holds its numbers; those of trainables are named `values/NAME`. */
+export function checkpointTensors(folder: string): string {
+  return path.join(folder, TENSORS);
+}
+
 /**
  * Writes a checkpoint's folder, whole or not at all. One of the same step, which a run left that is gone through
  * again, holds the same and stays.
@@ -107,7 +112,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
       mend: 'The file was changed or damaged: remove this checkpoint; the run can be resumed from an older one.',
     });
   }
-  const header = await readSafetensorsHeader(path.join(folder, TENSORS));
+  const header = await readSafetensorsHeader(checkpointTensors(folder));
   const parts = { values: new Map(), slots: new Map(), state: new Map() } satisfies Snapshot;
   for (const key of header.tensors.keys()) {
     const part = PARTS.find((each) => key.startsWith(`${each}/`));

@@ -1,0 +1,158 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ADAPTER_WEIGHTS } from '../adapters/adapterFiles.js';
+import { fail } from '../common/problem.js';
+import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
+import type { SafetensorsHeader } from '../models/safetensors.js';
+import { checkpointFolder, checkpointSteps, checkpointTensors } from '../training/checkpoint.js';
+
+/** Which numbers of a tensor train, and what they have learned. */
+export interface TensorMask {
+  readonly rows: number;
+  readonly columns: number;
+  /** Places in the tensor as it lies on disk, row-major, rising. */
+  readonly indices: Uint32Array;
+  /** δ at each place; absent where the method keeps no differences, or nothing is written yet. */
+  readonly values?: Float32Array;
+  /** What the values are of: the run's adapter, or the checkpoint of a step. */
+  readonly valuesOf?: 'adapter' | number;
+}
+
+/** Places that a page is sent at most: 64 MB, and as much again of values. A mask of half of a 32-million matrix fits. */
+const MAX_PLACES = 2 ** 24;
+/** Places are 32-bit integers. */
+const MAX_NUMBERS = 2 ** 31 - 1;
+const PREPARED = /^prepared-\d+\.safetensors$/;
+const ADAPTER = /^adapter(?:-[a-z_]+)?$/;
+
+/**
+ * The mask of one tensor of a run, out of what its methods found out before it (FISH Mask: places; Child-Tuning: bits),
+ * with the differences out of the adapter or the newest checkpoint, whichever is newer. Reads only that tensor.
+ *
+ * @param folder the run's
+ * @param site as the run's `masks` event names it
+ * @param shape of the tensor as it lies on disk, of the same event
+ * @throws ProblemError `mask.not-found`, `mask.too-large`, `mask.indices`, `safetensors.*`
+ */
+export async function maskOf(folder: string, site: string, shape: readonly number[]): Promise<TensorMask> {
+  const numbers = shape.reduce((product, length) => product * length, 1);
+  if (numbers > MAX_NUMBERS) tooLarge(site, numbers);
+  const names = await readdir(folder).catch(() => []);
+  const indices = await placesIn(folder, names.filter((name) => PREPARED.test(name)).sort(), site, numbers);
+  const [rows, columns] = shape.length < 2 ? [1, numbers] : [shape[0]!, numbers / Math.max(1, shape[0]!)];
+  const found = await differences(folder, names, `${site}.weight.values`, indices.length);
+  return { rows, columns, indices, ...found };
+}
+
+async function placesIn(
+  folder: string,
+  names: readonly string[],
+  site: string,
+  numbers: number,
+): Promise<Uint32Array> {
+  for (const name of names) {
+    const header = await readSafetensorsHeader(path.join(folder, name));
+    const places = header.tensors.get(`${site}.weight.indices`);
+    const bits = header.tensors.get(site);
+    if (places !== undefined) {
+      if (places.length / 4 > MAX_PLACES) tooLarge(site, places.length / 4);
+      const indices = await readSafetensorInt32(header, `${site}.weight.indices`);
+      return checked(
+        header.file,
+        site,
+        new Uint32Array(indices.buffer, indices.byteOffset, indices.length),
+        numbers,
+      );
+    }
+    if (bits?.dtype === 'I32' && bits.length === 4 * Math.ceil(numbers / 32)) {
+      return placesOf(site, await readSafetensorInt32(header, site));
+    }
+  }
+  return fail({
+    code: 'mask.not-found',
+    message: `the run's folder has no mask of ${site}`,
+    where: { file: folder },
+    expected: 'a file prepared-0.safetensors, which the run writes before its first step',
+    mend: 'The folder was changed or comes from an older version: train again.',
+  });
+}
+
+/** The places of the bits that are set, 32 to an integer, the lowest first. */
+function placesOf(site: string, words: Int32Array): Uint32Array {
+  let count = 0;
+  for (const word of words) for (let rest = word; rest !== 0; rest &= rest - 1) count++;
+  if (count > MAX_PLACES) tooLarge(site, count);
+  const indices = new Uint32Array(count);
+  let next = 0;
+  words.forEach((word, at) => {
+    for (let rest = word; rest !== 0; rest &= rest - 1) indices[next++] = 32 * at + 31 - Math.clz32(rest & -rest);
+  });
+  return indices;
+}
+
+/** Rising and within the tensor: what is drawn is where it says. */
+function checked(file: string, site: string, indices: Uint32Array, numbers: number): Uint32Array {
+  const wrong = indices.findIndex((place, at) => place >= numbers || (at > 0 && place <= indices[at - 1]!));
+  if (wrong < 0) return indices;
+  return fail({
+    code: 'mask.indices',
+    message: `the mask of ${site} holds ${indices[wrong]} at position ${wrong}`,
+    where: { file },
+    expected: `rising numbers from 0 to ${numbers - 1}`,
+    mend: 'The file is damaged: train again.',
+  });
+}
+
+/** One tensor of the adapter or of the newest checkpoint, whichever is newer; nothing where neither has it. */
+async function differences(
+  folder: string,
+  names: readonly string[],
+  tensor: string,
+  length: number,
+): Promise<Pick<TensorMask, 'values' | 'valuesOf'>> {
+  const adapters = names
+    .filter((name) => ADAPTER.test(name))
+    .map((name) => ({ file: path.join(folder, name, ADAPTER_WEIGHTS), valuesOf: 'adapter' as const }));
+  const step = (await checkpointSteps(folder)).at(-1);
+  const checkpoints =
+    step === undefined
+      ? []
+      : [{ file: checkpointTensors(checkpointFolder(folder, step)), valuesOf: step, prefix: 'values/' }];
+  const found = await Promise.all(
+    [...adapters, ...checkpoints].map(async (source) => ({ ...source, modified: await modifiedAt(source.file) })),
+  );
+  const newestFirst = found
+    .filter(({ modified }) => modified !== undefined)
+    .sort((a, b) => b.modified! - a.modified!);
+  for (const { file, valuesOf, ...source } of newestFirst) {
+    const prefix = 'prefix' in source ? source.prefix : '';
+    const header = await readSafetensorsHeader(file);
+    const name = nameIn(header, prefix, tensor);
+    if (name === undefined || header.tensors.get(name)!.shape[0] !== length) continue;
+    return { values: await readSafetensor(header, name), valuesOf };
+  }
+  return {};
+}
+
+/** A method that is not the run's first puts its number before its names in checkpoints. */
+function nameIn({ tensors }: SafetensorsHeader, prefix: string, tensor: string): string | undefined {
+  if (tensors.has(`${prefix}${tensor}`)) return `${prefix}${tensor}`;
+  return [...tensors.keys()].find((name) => name.startsWith(prefix) && name.endsWith(`:${tensor}`));
+}
+
+/** Undefined: there is no such file (an old checkpoint may just have been removed). */
+async function modifiedAt(file: string): Promise<number | undefined> {
+  return stat(file).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+}
+
+function tooLarge(site: string, count: number): never {
+  return fail({
+    code: 'mask.too-large',
+    message: `the mask of ${site} has ${count} numbers, too many for a picture`,
+    expected: `at most ${MAX_PLACES}`,
+    mend: 'Its density over time is in the map; the places are in the run’s folder (prepared-0.safetensors).',
+  });
+}
