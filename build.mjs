@@ -54,7 +54,7 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: ['webview/panel.ts', 'webview/panel.css', 'webview/preview.ts', 'webview/preview.css'],
+    entryPoints: ['panel', 'preview', 'compare'].flatMap((name) => [`webview/${name}.ts`, `webview/${name}.css`]),
     outdir: 'dist/webview',
     platform: 'browser',
     target: 'es2022',

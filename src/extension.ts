@@ -64,7 +64,15 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerCollectDiagnostics(context.extensionUri, runs),
     registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
     registerPreviewData(context.extensionUri, jobs, output, settle),
-    createExplorer({ runs, panel, jobs, output, memory: context.workspaceState }),
+    createExplorer({
+      runs,
+      panel,
+      jobs,
+      output,
+      settle,
+      memory: context.workspaceState,
+      extensionUri: context.extensionUri,
+    }),
     runs,
   );
   return {

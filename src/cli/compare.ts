@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatLoss } from '../common/format.js';
 import { compareRuns } from '../engines/compareRuns.js';
-import type { ComparedRun, RunComparison } from '../engines/compareRuns.js';
+import type { ComparedRun, RunComparison } from '../engines/runComparison.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { printable } from './styles.js';

@@ -6,8 +6,11 @@ export function pageOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
   return { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(extensionUri, 'dist', 'webview')] };
 }
 
+/** The pages of `dist/webview`. */
+export type PageName = 'panel' | 'preview' | 'compare';
+
 /** The document of a page whose script and styles are `NAME.js` and `NAME.css`; it fills `<main id="NAME">`. */
-export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: 'panel' | 'preview'): string {
+export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: PageName): string {
   const nonce = randomBytes(16).toString('base64url');
   // The toolkit looks for it: with a style of its own it tries out whether the browser knows :focus-visible.
   const styleNonce = randomBytes(16).toString('base64url');

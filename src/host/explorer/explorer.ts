@@ -8,6 +8,9 @@ import type { Jobs } from '../job.js';
 import type { Panel } from '../panel.js';
 import { reveal } from '../places.js';
 import type { Runs } from '../runs.js';
+import type { Settle } from '../settle.js';
+import { createComparePage } from '../comparePage.js';
+import { runsToCompare } from './compareAction.js';
 import { deleteEntry } from './deleteAction.js';
 import { createDocuments } from './documents.js';
 import { inspectionText } from './inspectionText.js';
@@ -30,6 +33,8 @@ export function createExplorer(parts: {
   readonly jobs: Jobs;
   readonly output: vscode.LogOutputChannel;
   readonly memory: vscode.Memento;
+  readonly extensionUri: vscode.Uri;
+  readonly settle: Settle;
 }): vscode.Disposable {
   const { runs, panel, jobs, output } = parts;
   const documents = createDocuments();
@@ -71,6 +76,14 @@ export function createExplorer(parts: {
     else panel.openPast(await readPastRun(item));
   }
 
+  const comparison = createComparePage({
+    ...parts,
+    openPanel: async (folder) => {
+      const entry = explorer.at(folder);
+      if (entry !== undefined) await openPanel(entry);
+    },
+  });
+
   /** A command about an entry. */
   function command(
     name: string,
@@ -99,6 +112,7 @@ export function createExplorer(parts: {
     explorer,
     documents,
     following,
+    comparison,
     adapterCommand('inspectAdapter', { word: 'inspectable', title: 'Inspect Adapter' }, inspect),
     adapterCommand('mergeAdapter', { word: 'mergeable', title: 'Merge Adapter into Base' }, (adapter) =>
       mergeIntoBase(jobs, adapter),
@@ -119,6 +133,10 @@ export function createExplorer(parts: {
     command('deleteAdapter', { word: 'deletable', title: 'Delete Adapter or Run' }, (entry) =>
       deleteEntry(explorer, entry),
     ),
+    vscode.commands.registerCommand('peftStudio.compareRuns', async (row?: Row, selected?: readonly Row[]) => {
+      const folders = await runsToCompare(explorer, row, selected ?? []);
+      if (folders !== undefined) comparison.open(folders);
+    }),
     vscode.commands.registerCommand('peftStudio.revealBase', async (row?: Row) => {
       const place = row?.kind === 'base' ? explorer.placeOf(row) : undefined;
       if (place !== undefined) await reveal(place);

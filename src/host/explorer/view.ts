@@ -145,6 +145,7 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
   const view = vscode.window.createTreeView('peftStudio.adapters', {
     treeDataProvider: provider,
     showCollapseAll: true,
+    canSelectMany: true,
   });
   const watching = watchSuspects({
     changed: (suspects) => {
