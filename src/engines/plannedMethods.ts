@@ -1,0 +1,214 @@
+import { parameterCount, usedCount } from '../memory/modelShape.js';
+import type { Block, ModelShape, ShapeModule } from '../memory/modelShape.js';
+import { countTrained } from '../memory/trained.js';
+import type { Trained } from '../memory/trained.js';
+import { trainsWhole } from '../methods/loraParameters.js';
+import { takesPair } from '../methods/lowRankPair.js';
+import type { MethodConfig } from '../methods/registry.js';
+import { matchTargets, patternValue } from '../methods/targets.js';
+import type { Matchable } from '../methods/targets.js';
+
+/** A run file's methods in the planner's terms. */
+export interface PlannedMethods {
+  /** The model; layers that the methods treat differently are in blocks of their own. */
+  readonly shape: ModelShape;
+  readonly methods: readonly Trained[];
+  /** Values that train in the course of the run, but rest at any one time. */
+  readonly resting: number;
+  /** What Hugging Face PEFT does otherwise, or not at all; sentences. */
+  readonly notes: readonly string[];
+}
+
+/** A module of one layer, as methods find it. Of experts the first stands for all. */
+interface ShapeSite extends Matchable {
+  readonly module: ShapeModule;
+  readonly block: Block | undefined;
+}
+
+/** What a method does at some modules; the planner names them by the blocks that they end up in. */
+interface Choice {
+  readonly sites: ReadonlySet<ShapeSite>;
+  readonly make: (targets: readonly string[]) => Trained;
+}
+
+/**
+ * What the methods of a run file train, on a model of which only `config.json` is known: the same modules, and as many
+ * numbers, as attaching them to the model gives.
+ * @throws ProblemError `targets.*` where a method matches nothing
+ */
+export function plannedMethods(shape: ModelShape, configs: readonly MethodConfig[]): PlannedMethods {
+  const sites = sitesOf(shape);
+  const choices = configs.flatMap((config) => choicesOf(config, sites));
+  const split = splitBlocks(shape, sites, choices);
+  const methods = [
+    ...choices.map(({ sites: chosen, make }) => make([...new Set([...chosen].map(split.pathOf))])),
+    ...configs.flatMap(withoutPlace),
+  ];
+  const layered = configs.some(({ type }) => type === 'lisa');
+  return {
+    shape: split.shape,
+    methods,
+    resting: layered ? parameterCount(shape) - countTrained(split.shape, methods).base : 0,
+    notes: configs.flatMap(notesOf),
+  };
+}
+
+/** Every module of every layer. */
+function sitesOf({ outside, blocks, vocab }: ModelShape): readonly ShapeSite[] {
+  return [
+    ...outside.map((module) => ({
+      module,
+      block: undefined,
+      kind: module.kind,
+      path: module.name,
+      layer: undefined,
+      isOutput: module.input === 'head' && module.out === vocab,
+    })),
+    ...blocks.flatMap((block) =>
+      Array.from({ length: block.layers }, (_, layer) =>
+        block.modules.map((module) => ({
+          module,
+          block,
+          kind: module.kind,
+          path: `${block.name}.${layer}.${module.copies > 1 ? firstCopy(module.name) : module.name}`,
+          layer,
+          isOutput: false,
+        })),
+      ).flat(),
+    ),
+  ];
+}
+
+/** `experts.w1` → `experts.0.w1` */
+function firstCopy(name: string): string {
+  return name.replace(/\.(?=[^.]*$)/, '.0.');
+}
+
+function choicesOf(config: MethodConfig, sites: readonly ShapeSite[]): readonly Choice[] {
+  switch (config.type) {
+    case 'lora': {
+      const pairs = matchTargets(config, sites, takesPair).sites;
+      const rank = ({ path }: ShapeSite): number => patternValue(config.rank_pattern, path) ?? config.r;
+      const dropout = config.lora_dropout > 0;
+      return [
+        ...[...new Set(pairs.map(rank))].map((r) => ({
+          sites: new Set(pairs.filter((site) => rank(site) === r)),
+          make: (targets: readonly string[]): Trained => ({ kind: 'low-rank', targets, rank: r, dropout }),
+        })),
+        ...besidePairs(config, sites, pairs),
+      ];
+    }
+    case 'adalora': {
+      const triplets = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      const { init_r: rank, lora_dropout: rate } = config;
+      return [
+        {
+          sites: new Set(triplets),
+          make: (targets) => ({ kind: 'low-rank', targets, rank, dropout: rate > 0, singular: true }),
+        },
+        ...besidePairs(config, sites, triplets),
+      ];
+    }
+    case 'lisa': {
+      const active = config.lisa_activated_layers;
+      const trained = sites.filter(({ layer }) => layer === undefined || layer < active);
+      return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
+    }
+    case 'fish_mask': {
+      const { sites: chosen } = matchTargets(config, sites, () => true);
+      // A matrix that two modules use is masked once.
+      const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
+      const values = Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
+      return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
+    }
+    case 'full':
+    case 'child_tuning':
+    case 'prompt_tuning':
+      return [];
+  }
+}
+
+function valuesOf({ module }: ShapeSite): number {
+  return usedCount(module) * module.copies;
+}
+
+/** `bias` and `modules_to_save`. */
+function besidePairs(
+  { bias, modules_to_save: whole = [] }: { readonly bias: string; readonly modules_to_save?: readonly string[] },
+  sites: readonly ShapeSite[],
+  adapted: readonly ShapeSite[],
+): readonly Choice[] {
+  const copied = sites.filter(({ path }) => trainsWhole(whole, path));
+  const biased = (bias === 'all' ? sites : bias === 'lora_only' ? adapted : []).filter(
+    ({ module }) => module.bias,
+  );
+  return [
+    {
+      sites: new Set(copied),
+      make: (targets: readonly string[]): Trained => ({ kind: 'whole', targets, copied: true }),
+    },
+    { sites: new Set(biased), make: (targets: readonly string[]): Trained => ({ kind: 'biases', targets }) },
+  ].filter((choice) => choice.sites.size > 0);
+}
+
+/** What acts at no module in particular. */
+function withoutPlace(config: MethodConfig): readonly Trained[] {
+  switch (config.type) {
+    case 'full':
+      return [{ kind: 'full' }];
+    case 'child_tuning':
+      return [{ kind: 'mask' }];
+    case 'prompt_tuning':
+      return [{ kind: 'virtual-tokens', count: config.num_virtual_tokens }];
+    default:
+      return [];
+  }
+}
+
+/** Puts layers at whose modules the same choices act into one block. */
+function splitBlocks(
+  shape: ModelShape,
+  sites: readonly ShapeSite[],
+  choices: readonly Choice[],
+): { readonly shape: ModelShape; readonly pathOf: (site: ShapeSite) => string } {
+  const paths = new Map<ShapeSite, string>();
+  const blocks = shape.blocks.flatMap((block) => {
+    const groups = new Map<string, number[]>();
+    const inBlock = sites.filter((site) => site.block === block);
+    for (let layer = 0; layer < block.layers; layer++) {
+      const own = inBlock.filter((site) => site.layer === layer);
+      const key = choices
+        .map((choice) => own.map((site) => (choice.sites.has(site) ? '1' : '0')).join(''))
+        .join('|');
+      groups.set(key, [...(groups.get(key) ?? []), layer]);
+    }
+    return [...groups.values()].map((layers): Block => {
+      const name = groups.size === 1 ? block.name : `${block.name}[${layers.join(',')}]`;
+      const chosen = new Set<number | undefined>(layers);
+      for (const site of inBlock) {
+        if (chosen.has(site.layer)) paths.set(site, `${name}.*.${site.module.name}`);
+      }
+      return { ...block, name, layers: layers.length };
+    });
+  });
+  return { shape: { ...shape, blocks }, pathOf: (site) => paths.get(site) ?? site.path };
+}
+
+function notesOf(config: MethodConfig): readonly string[] {
+  switch (config.type) {
+    case 'lisa':
+      return [
+        'Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time',
+      ];
+    case 'fish_mask':
+      return [
+        "Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient",
+      ];
+    case 'child_tuning':
+      return [
+        'Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it',
+      ];
+    default:
+      return [];
+  }
+}

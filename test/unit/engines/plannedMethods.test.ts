@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { MODELS } from '../../../bench/memoryModels.js';
+import type { JsonObject } from '../../../src/common/json.js';
+import { ProblemError } from '../../../src/common/problem.js';
+import { random } from '../../../src/common/random.js';
+import { parseRunFile } from '../../../src/config/parseRunFile.js';
+import { plannedMethods } from '../../../src/engines/plannedMethods.js';
+import { maskedNumbers } from '../../../src/language/trainable.js';
+import { parameterCount } from '../../../src/memory/modelShape.js';
+import { planMemory } from '../../../src/memory/planMemory.js';
+import { readModelShape } from '../../../src/memory/readShape.js';
+import { countTrained } from '../../../src/memory/trained.js';
+import type { Attached } from '../../../src/methods/method.js';
+import { attachMethod, checkPrepared } from '../../../src/methods/registry.js';
+import type { MethodConfig } from '../../../src/methods/registry.js';
+import { openCheckpoint } from '../../../src/models/openCheckpoint.js';
+import { readModel } from '../../../src/models/readModel.js';
+import { memoryRun } from '../memory/support.js';
+
+const BUNDLED = 'examples/base-model/peft-studio-tiny';
+const checkpoint = await openCheckpoint(BUNDLED);
+const model = readModel(checkpoint);
+const shape = readModelShape(checkpoint.config, BUNDLED);
+
+function methodsOf(section: string): readonly MethodConfig[] {
+  const { config, problems } = parseRunFile(
+    `model: m\ndata: { train: a.jsonl }\nmethod: ${section}\n`,
+    'a.peft.yaml',
+  );
+  assert.ok(config, JSON.stringify(problems));
+  return config.method;
+}
+
+/** How many numbers the methods train when they are attached to the model's header. */
+function attachedCount(configs: readonly MethodConfig[]): number {
+  const before: Attached[] = [];
+  let count = 0;
+  configs.forEach((config, index) => {
+    const context = {
+      model,
+      modelName: BUNDLED,
+      read: () => Promise.reject(new Error('no weights are read')),
+      random: (...stream: (string | number)[]) => random(0, index, ...stream),
+      instance: index === 0 ? '' : `${index}:`,
+      before: [...before],
+    };
+    count += maskedNumbers(config, model);
+    if (checkPrepared(config, context)) return;
+    const attached = attachMethod(config, context);
+    before.push(attached);
+    for (const { variable } of attached.trainables) {
+      count += variable.shape.reduce<number>((product, size) => product * Number(size), 1);
+    }
+  });
+  return count;
+}
+
+function plannedCount(configs: readonly MethodConfig[]): number {
+  const { methods, resting, shape: split } = plannedMethods(shape, configs);
+  const { base, copied, added } = countTrained(split, methods);
+  return base + copied + added + resting;
+}
+
+const SECTIONS = [
+  '{ type: lora }',
+  '{ type: lora, r: 16, target_modules: [q_proj, v_proj] }',
+  '{ type: lora, target_modules: [embed_tokens, lm_head, down_proj] }',
+  "{ type: lora, target_modules: '.*\\.[1-3]\\.mlp\\.(up|down)_proj' }",
+  '{ type: lora, target_modules: [q_proj, up_proj], layers_to_transform: [0, 2] }',
+  '{ type: lora, exclude_modules: [o_proj] }',
+  "{ type: lora, rank_pattern: { q_proj: 4, 'layers.1.mlp.up_proj': 32 } }",
+  '{ type: lora, modules_to_save: [lm_head, norm] }',
+  '{ type: lora, target_modules: [q_proj], modules_to_save: [embed_tokens] }',
+  '{ type: adalora, init_r: 6, target_r: 2, modules_to_save: [model.norm] }',
+  '{ type: lisa, lisa_activated_layers: 2 }',
+  '{ type: lisa, lisa_activated_layers: 5 }',
+  '{ type: fish_mask, keep_ratio: 0.01 }',
+  '{ type: fish_mask, keep_ratio: 0.3, target_modules: [embed_tokens, lm_head, norm, k_proj] }',
+  '{ type: full }',
+  '[{ type: lora }, { type: child_tuning }]',
+  '[{ type: lora, r: 2 }, { type: prompt_tuning, num_virtual_tokens: 7 }]',
+  '{ type: prompt_tuning, num_virtual_tokens: 12 }',
+];
+
+for (const section of SECTIONS) {
+  test(`as many numbers as attaching gives: ${section}`, () => {
+    const configs = methodsOf(section);
+    const count = attachedCount(configs);
+    assert.ok(count > 0);
+    assert.equal(plannedCount(configs), count);
+  });
+}
+
+test('biases, all or those of adapted modules', () => {
+  const gpt2 = readModelShape(MODELS.gpt2.config, 'gpt2');
+  const trained = (section: string): number => {
+    const { shape: split, methods } = plannedMethods(gpt2, methodsOf(section));
+    const { base, added } = countTrained(split, methods);
+    assert.equal(added, 12 * (768 + 2304));
+    return base;
+  };
+  const one = 'type: lora, r: 1, target_modules: [c_attn]';
+  assert.equal(trained(`{ ${one} }`), 0);
+  assert.equal(trained(`{ ${one}, bias: lora_only }`), 12 * 2304);
+  assert.equal(trained(`{ ${one}, bias: all }`), 12 * (2304 + 768 + 3072 + 768 + 2 * 768) + 768);
+});
+
+test('every expert is adapted', () => {
+  const mixtral = readModelShape(MODELS.mixtral.config, 'mixtral');
+  const { shape: split, methods } = plannedMethods(
+    mixtral,
+    methodsOf('{ type: lora, r: 4, target_modules: [w1] }'),
+  );
+  assert.equal(split.blocks.length, 1);
+  assert.equal(countTrained(split, methods).added, 32 * 8 * 4 * (4096 + 14336));
+});
+
+test('layers that are treated differently come apart, and add up to the model', () => {
+  const { shape: split } = plannedMethods(
+    shape,
+    methodsOf('{ type: lora, target_modules: [q_proj], layers_to_transform: [1, 3] }'),
+  );
+  assert.deepEqual(
+    split.blocks.map(({ layers }) => layers),
+    [3, 2],
+  );
+  assert.equal(parameterCount(split), parameterCount(shape));
+});
+
+test('LISA holds gradients of the layers that train at a time', () => {
+  const planned = plannedMethods(shape, methodsOf('{ type: lisa, lisa_activated_layers: 1 }'));
+  const plan = planMemory(planned.shape, memoryRun({ methods: planned.methods, resting: planned.resting }));
+  const layer = parameterCount(shape) - parameterCount({ ...shape, blocks: [] });
+  const gradients = plan.moments.at(-1)!.parts.find(({ name }) => name === 'gradients')!.bytes;
+  assert.equal(plan.trainable, parameterCount(shape));
+  assert.equal(gradients, 2 * (parameterCount(shape) - (layer * 4) / 5));
+  assert.match(planned.notes.join(), /PEFT has no LISA/);
+});
+
+test('what matches nothing is refused, as attaching refuses it', () => {
+  assert.throws(
+    () => plannedMethods(shape, methodsOf('{ type: lora, target_modules: [q_porj] }')),
+    (error: unknown) => error instanceof ProblemError && error.problem.code === 'targets.no-match',
+  );
+});
+
+test('methods of the run file are planned on every family', () => {
+  const configs = methodsOf('[{ type: lora }, { type: child_tuning }]');
+  for (const { config, id } of Object.values(MODELS) as readonly { config: JsonObject; id: string }[]) {
+    const planned = plannedMethods(readModelShape(config, id), configs);
+    assert.ok(countTrained(planned.shape, planned.methods).added > 0, id);
+  }
+});
+
+test('the bundled model has the shape that its header tells', () => {
+  const config = JSON.parse(readFileSync(`${BUNDLED}/config.json`, 'utf8')) as JsonObject;
+  const header = [...checkpoint.tensors.values()].reduce(
+    (sum, { shape: sizes }) => sum + sizes.reduce((product, size) => product * size, 1),
+    0,
+  );
+  assert.equal(parameterCount(readModelShape(config, BUNDLED)), header);
+});
