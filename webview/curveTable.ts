@@ -1,0 +1,89 @@
+import { formatCount } from '../src/common/format.js';
+import type { XAxis } from './curveColumns.js';
+import type { Curve, Picture } from './curvePictures.js';
+import { tableRows } from './curveText.js';
+import { placeText } from './curveTicks.js';
+import type { Span } from './decimate.js';
+import { button, make, setText } from './dom.js';
+
+/** The numbers of a picture, page by page. */
+export interface CurveTable {
+  readonly element: HTMLElement;
+  draw(picture: Picture, curves: readonly Curve[], axis: XAxis, span: Span): void;
+}
+
+/** Rows of a page: more make a page slow to read out and to lay out. */
+const PAGE = 100;
+
+/** Makes the table; it begins at its last page, for that is where a run is. */
+export function createCurveTable(): CurveTable {
+  const caption = make('caption', {});
+  const head = make('thead', {});
+  const body = make('tbody', {});
+  const position = make('span', { class: 'position', role: 'status' });
+  let fromEnd = 0;
+  let redraw: () => void = () => undefined;
+  const turn = (by: number): void => {
+    fromEnd += by;
+    redraw();
+  };
+  const element = make(
+    'div',
+    { class: 'curve-table' },
+    make(
+      'div',
+      { class: 'buttons' },
+      button('First', 'secondary', () => turn(Infinity)),
+      button('Earlier', 'secondary', () => turn(1)),
+      button('Later', 'secondary', () => turn(-1)),
+      button('Last', 'secondary', () => turn(-Infinity)),
+      position,
+    ),
+    make(
+      'div',
+      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Values of the curves' },
+      make('table', {}, caption, head, body),
+    ),
+  );
+  return {
+    element,
+    draw(picture, curves, axis, span) {
+      redraw = () => {
+        const rows = tableRows(curves, span);
+        const pages = Math.max(1, Math.ceil(rows.length / PAGE));
+        fromEnd = Math.max(0, Math.min(pages - 1, fromEnd));
+        const end = rows.length - fromEnd * PAGE;
+        const page = rows.slice(Math.max(0, end - PAGE), end);
+        const numbered = (row: number): string => formatCount(row);
+        setText(
+          position,
+          rows.length === 0
+            ? 'No rows'
+            : `Rows ${numbered(Math.max(1, end - PAGE + 1))} to ${numbered(end)} of ${numbered(rows.length)}`,
+        );
+        setText(caption, `${picture.title}: ${picture.about}`);
+        const names = [axis === 'step' ? 'step' : axis === 'time' ? 'training time' : 'tokens seen'];
+        head.replaceChildren(
+          make(
+            'tr',
+            {},
+            ...[...names, ...curves.map(({ name }) => name)].map((name) => make('th', { scope: 'col' }, name)),
+          ),
+        );
+        body.replaceChildren(
+          ...page.map(({ x, values }) =>
+            make(
+              'tr',
+              {},
+              make('th', { scope: 'row' }, axis === 'step' ? formatCount(x) : placeText(axis, x)),
+              ...values.map((value) =>
+                make('td', {}, value === undefined || Number.isNaN(value) ? '–' : picture.format(value)),
+              ),
+            ),
+          ),
+        );
+      };
+      redraw();
+    },
+  };
+}
