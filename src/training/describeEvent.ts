@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
-import type { Finished, RunEvent } from './events.js';
+import type { Finished, Planned, RunEvent } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
 
@@ -40,6 +40,8 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
           : []),
       ];
     }
+    case 'plan':
+      return [info(planText(event))];
     case 'sample':
       return [
         {
@@ -81,6 +83,10 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
           text: event.total > 0 ? `${event.activity}: ${event.done} of ${event.total}` : event.activity,
         },
       ];
+    case 'paused':
+      return [info(`Paused after step ${event.step}.`)];
+    case 'continued':
+      return [info(`Continued after step ${event.step}, having waited ${formatDuration(event.seconds)}.`)];
     case 'ranks':
     case 'masks':
       return [{ level: 'trace', text: `step ${event.step}: ${event.type} of ${event.sites.length} sites` }];
@@ -106,6 +112,15 @@ const ENDINGS: Readonly<Record<Finished['reason'], string>> = {
   'early-stopped': 'Finished early, the metric no longer improved,',
   stopped: 'Stopped on request',
 };
+
+/** `Memory: 1.4 GiB predicted at the peak (step, 4 × 180 tokens): …`. */
+export function planText({ plan, batch }: Planned): string {
+  const { total, peak, parts } = plan;
+  const mapped = parts.reduce((sum, { bytes, fileBacked }) => sum + (fileBacked === true ? bytes : 0), 0);
+  const given =
+    mapped === 0 ? '' : `; ${formatBytes(mapped)} of it mapped weights, which the system can take back`;
+  return `Memory: ${formatBytes(total)} predicted at the peak (${peak}, ${batch.rows} × ${batch.length} tokens)${given}`;
+}
 
 function info(text: string): { readonly level: 'info'; readonly text: string } {
   return { level: 'info', text };

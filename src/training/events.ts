@@ -1,5 +1,6 @@
 import type { Problem } from '../common/problem.js';
 import type { DataReport } from '../data/example.js';
+import type { MemoryPlan } from '../memory/plan.js';
 import type { MethodCoverage } from '../methods/coverage.js';
 
 /**
@@ -11,6 +12,7 @@ export type RunEvent =
   | Started
   | Coverage
   | DataLoaded
+  | Planned
   | Sample
   | Step
   | Evaluation
@@ -20,6 +22,8 @@ export type RunEvent =
   | CheckpointWritten
   | Log
   | Progress
+  | Paused
+  | Continued
   | Finished
   | Failed;
 
@@ -132,18 +136,62 @@ export interface Masks {
   }[];
 }
 
-/** Measured, in bytes. */
-export interface Memory {
+/** The memory that the run is predicted to need; comes before the first step. */
+export interface Planned {
+  readonly type: 'plan';
+  readonly plan: MemoryPlan;
+  /** The largest batch of the run's own data, for which it is made. */
+  readonly batch: LargestBatch;
+}
+
+export interface LargestBatch {
+  readonly rows: number;
+  /** Tokens of its longest row; the others are padded to it. */
+  readonly length: number;
+  /** Positions that reach the output layer: the most that a batch of the data has. */
+  readonly supervised: number;
+}
+
+/** Memory of the worker's process, in bytes: measured between steps, and before the first one (step 0). */
+export interface Memory extends MeasuredMemory {
   readonly type: 'memory';
   readonly step: number;
-  readonly resident: number;
-  /** Pages that belong to files (mapped weights) and can be dropped under pressure. */
-  readonly fileBacked: number;
-  readonly anonymous: number;
-  readonly peakResident: number;
-  /** Parts the engine knows by size. */
-  readonly parts: Readonly<Record<string, number>>;
+  /** What the memory holds; on Linux it adds up to `resident`. Records of earlier versions have other names here. */
+  readonly parts: MeasuredParts;
 }
+
+export interface MeasuredMemory {
+  readonly resident: number;
+  /** Pages that belong to files (mapped weights) and can be dropped under pressure. Known on Linux only, elsewhere 0. */
+  readonly fileBacked: number;
+  /** On systems other than Linux everything resident. */
+  readonly anonymous: number;
+  /** The most that was resident at any moment so far, also in the middle of a step. */
+  readonly peakResident: number;
+}
+
+/** Bytes by part; what the system does not tell is absent. */
+export type MeasuredParts = Readonly<Partial<Record<MeasuredPart, number>>>;
+
+/**
+ * What memory is measured for. Measured as resident pages are `mappedWeights` (of the weights' files), `program` (of the
+ * program's own files and libraries) and `node` (JavaScript's heap and buffers); `native` is what ONNX Runtime and Node
+ * hold before the first pass. Known by size are `changedWeights` (copies of base weights that train, and of those that
+ * trained before), `trainables` (an adapter's numbers), `gradients` (sums over batches), `optimizer` (its slots) and
+ * `state` (of methods). `graph` is the rest: activations, gradients within a pass, work space. The runtime keeps what a
+ * pass needed for the next one, so that between steps it is that of the largest pass so far.
+ */
+export type MeasuredPart =
+  | 'mappedWeights'
+  | 'program'
+  | 'changedWeights'
+  | 'trainables'
+  | 'gradients'
+  | 'optimizer'
+  | 'state'
+  | 'graph'
+  | 'node'
+  | 'native';
 
 export interface CheckpointWritten {
   readonly type: 'checkpoint';
@@ -165,6 +213,23 @@ export interface Progress {
   readonly total: number;
 }
 
+/** The run waits after a step, on request: nothing is computed until it goes on. */
+export interface Paused {
+  readonly type: 'paused';
+  /** The last step that was taken. */
+  readonly step: number;
+  /** ISO 8601. */
+  readonly time: string;
+}
+
+/** A paused run goes on, or ends because it was stopped. */
+export interface Continued {
+  readonly type: 'continued';
+  readonly step: number;
+  /** How long it waited. */
+  readonly seconds: number;
+}
+
 /** The last event of a run that ended well or was stopped on request. */
 export interface Finished {
   readonly type: 'finished';
@@ -174,6 +239,7 @@ export interface Finished {
   readonly adapter: string;
   readonly metrics: Readonly<Record<string, number>>;
   readonly steps: number;
+  /** Without pauses. */
   readonly seconds: number;
   /** Bytes. */
   readonly peakMemory: number;

@@ -6,6 +6,7 @@ const KINDS: Readonly<Record<RunEvent['type'], true>> = {
   started: true,
   coverage: true,
   data: true,
+  plan: true,
   sample: true,
   step: true,
   evaluation: true,
@@ -15,6 +16,8 @@ const KINDS: Readonly<Record<RunEvent['type'], true>> = {
   checkpoint: true,
   log: true,
   progress: true,
+  paused: true,
+  continued: true,
   finished: true,
   failed: true,
 };

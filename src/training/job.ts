@@ -1,11 +1,15 @@
 import type { Problem } from '../common/problem.js';
 import type { TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
+import { withPrefix } from '../data/virtualTokens.js';
+import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
+import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { RunEvent } from './events.js';
+import type { Wishes } from './wishes.js';
 
 /** Everything a training loop works on. */
 export interface TrainingJob {
@@ -27,9 +31,13 @@ export interface TrainingJob {
     /** The one to go on from. */
     readonly from?: Checkpoint;
   };
+  /** The memory that it is predicted to need, for what is said when memory runs out. */
+  readonly plan?: MemoryPlan;
   readonly emit: (event: RunEvent) => void;
   /** Asked between steps: true ends the loop after the present step. */
   readonly stopRequested: () => boolean;
+  /** What else is asked between steps; absent: nothing. */
+  readonly wishes?: Wishes;
 }
 
 /** What a training loop leaves, however it ended. */
@@ -44,6 +52,20 @@ export type TrainingResult = {
   | { readonly reason: 'completed' | 'early-stopped' | 'stopped' }
   | { readonly reason: 'failed'; readonly problem: Problem }
 );
+
+type Rows = Pick<TrainingJob, 'model' | 'methods' | 'train' | 'validation' | 'maxLength'>;
+
+/** The methods' virtual tokens stand before every row, unsupervised: labels and masks are extended here, once. */
+export function withVirtualTokens<Job extends Rows>(job: Job): Job {
+  const hooks = job.methods.map((method) => method.hooks);
+  const prefix = virtualTokenIds(hooks, job.model.vocabSize);
+  return {
+    ...job,
+    train: withPrefix(job.train, prefix),
+    validation: withPrefix(job.validation, prefix),
+    maxLength: job.maxLength + prefix.length,
+  };
+}
 
 /** Tokens of the longest example. */
 export function longest(examples: readonly Example[]): number {

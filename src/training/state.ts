@@ -1,6 +1,7 @@
 import type { Value } from '../runtime/runtime.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
+import type { MeasuredPart } from './events.js';
 
 /**
  * The numbers that a run changes. Small ones have two buffers: a step reads one and writes the other, then they swap,
@@ -8,7 +9,8 @@ import type { Variable } from '../tensor/tensor.js';
  * its graph has to write after every read, and the old numbers where a step is not to be taken.
  */
 export interface State {
-  readonly bytes: number;
+  /** All buffers, by what they hold. */
+  readonly bytes: Readonly<Record<HeldPart, number>>;
   /** Whether a variable has this name. */
   has(name: string): boolean;
   /** Present values, for a program's variables of these names. */
@@ -21,18 +23,25 @@ export interface State {
   read(name: string): Float32Array;
 }
 
+/** What numbers that a run changes can be. */
+export type HeldPart = Extract<
+  MeasuredPart,
+  'changedWeights' | 'trainables' | 'gradients' | 'optimizer' | 'state'
+>;
+
 /** A variable of the state. */
 export interface StateEntry {
   readonly variable: Variable;
   /** Its numbers at the start, which become the state's own; default: zeros. */
   readonly start?: Float32Array;
   readonly buffers: 1 | 2;
+  readonly part: HeldPart;
 }
 
 export function createState(entries: readonly StateEntry[]): State {
   const buffers = new Map<string, { present: Value; other: Value }>();
-  let bytes = 0;
-  for (const { variable, start, buffers: count } of entries) {
+  const bytes = { changedWeights: 0, trainables: 0, gradients: 0, optimizer: 0, state: 0 };
+  for (const { variable, start, buffers: count, part } of entries) {
     const size = fixedSize(variable.shape);
     if (start !== undefined && start.length !== size) {
       throw new Error(`${variable.name} has ${size} numbers, ${start.length} were given`);
@@ -45,7 +54,7 @@ export function createState(entries: readonly StateEntry[]): State {
     const present = value(start ?? new Float32Array(size));
     const other = count === 1 ? present : value(new Float32Array(size));
     buffers.set(variable.name, { present, other });
-    bytes += count * size * Float32Array.BYTES_PER_ELEMENT;
+    bytes[part] += count * size * Float32Array.BYTES_PER_ELEMENT;
   }
   const at = (name: string): { present: Value; other: Value } => {
     const found = buffers.get(name);

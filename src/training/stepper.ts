@@ -32,8 +32,10 @@ export interface Stepper {
   values(): Values;
   /** Everything that the run has changed; valid until the next step. */
   snapshot(): Snapshot;
-  /** Bytes by part: trainables, optimizer slots and state (all buffers), and the weights that the graph maps. */
-  readonly parts: Readonly<Record<string, number>>;
+  /** Bytes of the numbers that the run changes, all buffers, by what they hold. */
+  readonly held: State['bytes'];
+  /** Whether a step that breaks off leaves all values as they were: none of them is written in place. */
+  readonly isReversible: boolean;
   dispose(): Promise<void>;
 }
 
@@ -68,9 +70,9 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const changed = [...(inOneGo ?? apart)!.changes.keys()];
 
   const state = createState([
-    ...(await startEntries(graph, setup.start)),
+    ...(await startEntries(graph, setup.start, weights)),
     ...(accumulates ? sums.map((each, at) => scratch(each, graph.packs[at]!)) : []),
-    ...(sharp ? points.map((each): StateEntry => ({ variable: each, buffers: 1 })) : []),
+    ...(sharp ? points.map((each): StateEntry => ({ variable: each, buffers: 1, part: 'gradients' })) : []),
   ]);
 
   const first: Program =
@@ -174,7 +176,8 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
       slots: slotValues(graph, state),
       state: stateValues(graph, state),
     }),
-    parts: { 'trainables and optimizer': state.bytes, 'mapped weights': first.weightBytes },
+    held: state.bytes,
+    isReversible: !graph.packs.some(isLarge),
     dispose: async () => {
       await first.dispose();
       await second?.dispose();
@@ -184,7 +187,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
 }
 
 /** Apart from the closures above, which would keep the numbers alive for as long as the run. */
-async function startEntries(graph: StepGraph, start: Snapshot): Promise<StateEntry[]> {
+async function startEntries(graph: StepGraph, start: Snapshot, weights: WeightFiles): Promise<StateEntry[]> {
   const entries: StateEntry[] = [];
   for (const pack of graph.packs) {
     const buffers = isLarge(pack) ? 1 : 2;
@@ -193,30 +196,44 @@ async function startEntries(graph: StepGraph, start: Snapshot): Promise<StateEnt
       const { name } = trainable.variable;
       values.set(name, start.values.get(name) ?? (await trainable.start()));
     }
-    entries.push({ variable: pack.variable, buffers, start: packedValues(pack, values) });
+    const isBase = pack.members.every(({ trainable }) => isWeightCopy(trainable.variable, weights));
+    const part = isBase ? 'changedWeights' : 'trainables';
+    entries.push({ variable: pack.variable, buffers, part, start: packedValues(pack, values) });
     for (const slot of graph.slotsOf(pack)) {
       const nameOf = ({ name }: Variable): string => `${name}/${slot.name}`;
       // Alone, a trainable's slots need not have its shape.
       const own = isAlone(pack)
         ? start.slots.get(nameOf(pack.variable))?.slice()
         : packedValues(pack, start.slots, nameOf, 'zeros');
-      entries.push({ variable: slot.variable, buffers, ...(own === undefined ? {} : { start: own }) });
+      entries.push({
+        variable: slot.variable,
+        buffers,
+        part: 'optimizer',
+        ...(own === undefined ? {} : { start: own }),
+      });
     }
   }
   for (const { variable: each } of graph.resting) {
     const known = start.values.get(each.name);
-    if (known !== undefined) entries.push({ variable: each, buffers: 1, start: known });
+    if (known === undefined) continue;
+    const part = isWeightCopy(each, weights) ? 'changedWeights' : 'trainables';
+    entries.push({ variable: each, buffers: 1, part, start: known });
   }
   for (const { variable: each, start: first } of graph.state) {
     const own = start.state.get(each.name)?.slice() ?? first?.();
-    entries.push({ variable: each, buffers: 2, ...(own === undefined ? {} : { start: own }) });
+    entries.push({ variable: each, buffers: 2, part: 'state', ...(own === undefined ? {} : { start: own }) });
   }
   return entries;
 }
 
+/** Whether a trainable is a base weight's own copy: it is called like it, after the number of its method. */
+function isWeightCopy({ name }: Variable, weights: WeightFiles): boolean {
+  return weights.tensors.has(name.replace(/^\d+:/, ''));
+}
+
 /** A sum of gradients: added to in place where it is large. */
 function scratch(sum: Variable, pack: Pack): StateEntry {
-  return { variable: sum, buffers: isLarge(pack) ? 1 : 2 };
+  return { variable: sum, buffers: isLarge(pack) ? 1 : 2, part: 'gradients' };
 }
 
 function trainedValues(graph: StepGraph, state: State): Map<string, Float32Array> {

@@ -1,21 +1,24 @@
 import type { Problem } from '../common/problem.js';
-import { fail } from '../common/problem.js';
+import { fail, messageOf } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { Batch } from '../data/example.js';
-import { withPrefix } from '../data/virtualTokens.js';
 import type { StepPlace } from '../methods/method.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
 import { together } from '../runtime/together.js';
 import { checkpointFolder, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import type { Memory } from './events.js';
 import { fingerprintOf } from './fingerprint.js';
 import { createHeldOut, metricsOf } from './heldOut.js';
 import type { HeldOut } from './heldOut.js';
-import { breathe, longestRow, secondsSince } from './job.js';
+import { breathe, longestRow, secondsSince, withVirtualTokens } from './job.js';
 import type { TrainingJob, TrainingResult } from './job.js';
+import { largestOf } from './largestBatch.js';
 import { openLedger } from './ledger.js';
 import type { Ledger } from './ledger.js';
-import { measureMemory } from './measureMemory.js';
+import { createMemoryMeter } from './measureMemory.js';
+import type { MemoryMeter } from './measureMemory.js';
 import { evaluationBatches, nonFinite, overflow } from './nonFinite.js';
+import { isOutOfMemory, outOfMemory } from './outOfMemory.js';
+import type { Circumstances } from './outOfMemory.js';
 import { reportMethods } from './reportMethods.js';
 import { learningRate } from './schedule.js';
 import { startSnapshot } from './snapshot.js';
@@ -23,6 +26,7 @@ import { createStepper } from './stepper.js';
 import type { Stepper } from './stepper.js';
 import { plannedSteps, stepBatches } from './steps.js';
 import type { StepBatches } from './steps.js';
+import { rest } from './wishes.js';
 
 /** A memory event every so many steps. */
 const MEMORY_STEPS = 10;
@@ -42,13 +46,36 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(OTHER_JOB);
   let step = from?.progress.step ?? 0;
   const ledger = openLedger(job.options, from?.progress.memory);
-  const graphs = await openGraphs(job, { step: step + 1, totalSteps });
+  const meter = createMemoryMeter([...job.weights.tensors.values()].map(({ file }) => file));
+  let measured: Memory | undefined;
+  let saved = from?.progress.step;
+  /** Tells of memory that runs out in `work` what it was needed for. */
+  const remembering = async <Result>(at: Circumstances, work: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      const notKept = at.moment !== 'preparing' && step > (saved ?? 0) ? await rescue(at.moment) : undefined;
+      fail(outOfMemory(error, { ...at, plan: job.plan, measured, checkpoint: saved, notKept }), error);
+    }
+  };
+  const graphs = await remembering({ when: 'compiling the training step', moment: 'preparing' }, () =>
+    openGraphs(job, { step: step + 1, totalSteps }, meter),
+  );
   const { emit } = job;
+  const measure = (): void => {
+    measured = { type: 'memory', step, ...meter.measure(graphs.stepper().held) };
+    emit(measured);
+  };
 
   /** A problem when the loss on held-out rows is not finite; `done` when it is time for an early end. */
   const evaluate = async (): Promise<Problem | 'done' | undefined> => {
     const heldOut = await graphs.heldOut();
-    const metrics = await heldOut?.evaluate(step, graphs.stepper().values());
+    const when = step === 0 ? 'the evaluation before the first step' : `the evaluation after step ${step}`;
+    const metrics = await remembering(
+      { when, moment: 'evaluation', batch: largestOf(evaluationBatches(job)) },
+      async () => heldOut?.evaluate(step, graphs.stepper().values()),
+    );
     reportMethods(job, graphs.stepper().values(), { step, totalSteps });
     if (metrics === undefined) return undefined;
     if (!Number.isFinite(metrics.loss)) {
@@ -66,7 +93,21 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     const progress = { step, totalSteps, fingerprint, memory: ledger.toJson() };
     const folder = await writeCheckpoint(runFolder, { snapshot: graphs.stepper().snapshot(), progress });
     await pruneCheckpoints(runFolder, job.options.save_total_limit, bestStep(job, ledger));
+    saved = step;
     emit({ type: 'checkpoint', step, folder });
+  };
+  /** A checkpoint of the last step after memory ran out; returns why there is none. */
+  const rescue = async (moment: 'step' | 'evaluation'): Promise<string | undefined> => {
+    if (moment === 'step' && !graphs.stepper().isReversible) return 'the step had begun to write into it';
+    const problem = overflow(graphs.stepper().values(), step);
+    if (problem !== undefined) return problem.message;
+    return save().then(() => undefined, messageOf);
+  };
+  /** A checkpoint that is asked for in a pause; what cannot be written there fails the run when it goes on. */
+  const checkpointNow = async (): Promise<void> => {
+    const problem = overflow(graphs.stepper().values(), step);
+    if (problem === undefined) await save();
+    else emit({ type: 'log', level: 'error', message: `No checkpoint is written: ${problem.message}.` });
   };
   const result = (): Omit<TrainingResult, 'reason'> => ({
     values: graphs.stepper().values(),
@@ -77,6 +118,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
 
   try {
     let ended: Problem | 'done' | undefined = step === 0 ? await evaluate() : undefined;
+    measure();
     const batches = stepBatches(job, step);
     while (ended === undefined && step < totalSteps && !job.stopRequested()) {
       const place = { step: step + 1, totalSteps };
@@ -85,7 +127,10 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       const since = performance.now();
       const rate = learningRate(job.options, place.step, totalSteps);
       const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
-      const taken = await graphs.stepper().step(next.micro, place, rate, dropoutSeed);
+      const taken = await remembering(
+        { when: `step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
+        () => graphs.stepper().step(next.micro, place, rate, dropoutSeed),
+      );
       if (!Number.isFinite(taken.loss) || !Number.isFinite(taken.gradientNorm)) {
         const numbers = `loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
         const state = { batches: next.micro, values: graphs.stepper().values(), dropoutSeed };
@@ -99,15 +144,18 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
         emit({ type: 'step', step, learningRate: rate, ...countsOf(next), ...taken, seconds });
       }
       if (last || step === 1 || step % MEMORY_STEPS === 0) {
-        emit({ type: 'memory', step, ...measureMemory(), parts: graphs.stepper().parts });
+        measure();
       }
       await breathe();
+      if (!last) await rest(job, step, checkpointNow);
       const evaluates = isDue(job.options.eval_steps, step, next) || last;
       if (evaluates && !job.stopRequested()) ended = await evaluate();
       else if (job.methods.some((method) => method.reportsAfter?.(place))) {
         reportMethods(job, graphs.stepper().values(), place, true);
       }
-      const saves = isDue(job.options.save_steps, step, next) || last || ended === 'done' || job.stopRequested();
+      const asked = job.wishes?.checkpoint() === true;
+      const due = isDue(job.options.save_steps, step, next) || last;
+      const saves = due || asked || ended === 'done' || job.stopRequested();
       if (!saves && ended === undefined) continue;
       const problem = typeof ended === 'object' ? ended : overflow(graphs.stepper().values(), step);
       if (problem !== undefined) return failed(problem);
@@ -137,7 +185,7 @@ interface Graphs {
   dispose(): Promise<void>;
 }
 
-async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
+async function openGraphs(job: TrainingJob, place: StepPlace, meter: MemoryMeter): Promise<Graphs> {
   /** Every method is asked, whatever the one before it says. */
   const needsRebuild = (next: StepPlace): boolean =>
     job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild');
@@ -153,7 +201,7 @@ async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
     positionLimit,
   });
   let heldOut = await createHeldOut(joint);
-  await runtime.ready();
+  await meter.native(() => runtime.ready());
   return {
     stepper: () => stepper,
     heldOut: async () => (heldOut ??= await createHeldOut(job)),
@@ -169,18 +217,6 @@ async function openGraphs(job: TrainingJob, place: StepPlace): Promise<Graphs> {
       await stepper.dispose();
       await heldOut?.dispose();
     },
-  };
-}
-
-/** The methods' virtual tokens stand before every row, unsupervised: labels and masks are extended here, once. */
-function withVirtualTokens(job: TrainingJob): TrainingJob {
-  const hooks = job.methods.map((method) => method.hooks);
-  const prefix = virtualTokenIds(hooks, job.model.vocabSize);
-  return {
-    ...job,
-    train: withPrefix(job.train, prefix),
-    validation: withPrefix(job.validation, prefix),
-    maxLength: job.maxLength + prefix.length,
   };
 }
 

@@ -11,7 +11,7 @@ const stateOf = (numbers: ReadonlyMap<string, Float32Array>, buffers: 1 | 2 = 2)
   createState(
     variables.map((variable) => {
       const own = numbers.get(variable.name);
-      return { variable, buffers, ...(own === undefined ? {} : { start: own }) };
+      return { variable, buffers, part: 'trainables', ...(own === undefined ? {} : { start: own }) };
     }),
   );
 
@@ -32,7 +32,13 @@ test('the start becomes one of the two buffers whose bytes are counted', () => {
   const own = Float32Array.of(1, 2, 3, 4);
   const state = stateOf(new Map([['a', own]]));
   assert.equal(state.read('a'), own);
-  assert.equal(state.bytes, 2 * 4 * (4 + 3));
+  assert.deepEqual(state.bytes, {
+    changedWeights: 0,
+    trainables: 2 * 4 * (4 + 3),
+    gradients: 0,
+    optimizer: 0,
+    state: 0,
+  });
 });
 
 test('wrong sizes and names are errors', () => {
@@ -45,5 +51,5 @@ test('a single buffer is read and written, and counts once', () => {
   assert.equal(state.targets(['a'])['a']!.data, state.feeds(['a'])['a']!.data);
   state.swap(['a']);
   assert.deepEqual([...state.read('a')], [1, 2, 3, 4]);
-  assert.equal(state.bytes, 4 * (4 + 3));
+  assert.equal(state.bytes.trainables, 4 * (4 + 3));
 });

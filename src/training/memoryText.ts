@@ -1,0 +1,73 @@
+import { formatBytes } from '../common/format.js';
+import type { MemoryPlan, MomentName, PartName } from '../memory/plan.js';
+import type { MeasuredPart, MeasuredParts, Memory } from './events.js';
+
+/** Measured parts by name, in the order in which they are stacked: what the system can take back first. */
+export const MEASURED_PARTS: Readonly<Record<MeasuredPart, string>> = {
+  mappedWeights: 'mapped weights',
+  program: 'program files',
+  changedWeights: 'trained copies of weights',
+  trainables: 'trained numbers',
+  gradients: 'sums of gradients',
+  optimizer: 'optimizer',
+  state: 'state of methods',
+  graph: 'graph buffers',
+  node: 'Node',
+  native: 'runtime',
+};
+
+/** Parts of which the system can drop pages. */
+export const FILE_BACKED: ReadonlySet<MeasuredPart> = new Set<MeasuredPart>(['mappedWeights', 'program']);
+
+/** Measured parts that there are, in the order of {@link MEASURED_PARTS}. */
+export function measuredParts(parts: MeasuredParts): readonly { part: MeasuredPart; bytes: number }[] {
+  return (Object.keys(MEASURED_PARTS) as MeasuredPart[]).flatMap((part) => {
+    const bytes = parts[part];
+    return bytes === undefined ? [] : [{ part, bytes }];
+  });
+}
+
+/** The measured parts that a part of a plan becomes: passes leave their memory to each other, as one arena. */
+export function measuredAs(name: PartName, isFileBacked: boolean): MeasuredPart {
+  switch (name) {
+    case 'weights':
+      return isFileBacked ? 'mappedWeights' : 'changedWeights';
+    case 'adapter':
+      return 'trainables';
+    case 'gradients':
+      return 'gradients';
+    case 'optimizer':
+      return 'optimizer';
+    case 'state':
+      return 'state';
+    case 'activations':
+    case 'logits':
+    case 'workspace':
+    case 'dequantization':
+    case 'communication':
+      return 'graph';
+    case 'runtime':
+      return 'native';
+  }
+}
+
+/** How many parts a sentence names. */
+const NAMED = 3;
+
+/** The largest parts that were measured: `graph buffers 812 MiB`. */
+export function largestMeasured({ parts }: Pick<Memory, 'parts'>): readonly string[] {
+  return [...measuredParts(parts)]
+    .sort((one, other) => other.bytes - one.bytes)
+    .slice(0, NAMED)
+    .map(({ part, bytes }) => `${MEASURED_PARTS[part]} ${formatBytes(bytes)}`);
+}
+
+/** The largest parts of a plan at a moment that the system cannot take back; at its peak where it has no such moment. */
+export function largestPredicted({ moments, parts }: MemoryPlan, moment: MomentName): readonly string[] {
+  const there = moments.find(({ name }) => name === moment)?.parts ?? parts;
+  return there
+    .filter(({ fileBacked, bytes }) => fileBacked !== true && bytes > 0)
+    .sort((one, other) => other.bytes - one.bytes)
+    .slice(0, NAMED)
+    .map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`);
+}

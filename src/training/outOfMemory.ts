@@ -1,0 +1,72 @@
+import { formatBytes, formatCount } from '../common/format.js';
+import { messageOf, problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { MemoryPlan, MomentName } from '../memory/plan.js';
+import type { LargestBatch, Memory } from './events.js';
+import { largestMeasured, largestPredicted } from './memoryText.js';
+
+/** What went on when memory ran out. */
+export interface Circumstances {
+  /** `step 7`; may follow "in". */
+  readonly when: string;
+  readonly moment: Extract<MomentName, 'preparing' | 'step' | 'evaluation'>;
+  /** The largest of the batches that were gone through. */
+  readonly batch?: LargestBatch;
+  readonly plan?: MemoryPlan;
+  /** As it was last. */
+  readonly measured?: Memory;
+  /** The step of the last checkpoint. */
+  readonly checkpoint?: number;
+  /** Why what was learned since could not be kept. */
+  readonly notKept?: string;
+}
+
+/** Whether memory ran out: in ONNX Runtime, or in JavaScript for an array. */
+export function isOutOfMemory(error: unknown): boolean {
+  if (problemOf(error).code === OUT_OF_MEMORY) return true;
+  return (
+    error instanceof RangeError && /allocation failed|invalid (typed )?array( buffer)? length/i.test(error.message)
+  );
+}
+
+const OUT_OF_MEMORY = 'runtime.out-of-memory';
+
+/** Says which part needed the memory, for what, what was held before, and what can be done. */
+export function outOfMemory(error: unknown, at: Circumstances): Problem {
+  const { when, moment, batch, plan, measured, checkpoint, notKept } = at;
+  const predicted = plan === undefined ? [] : largestPredicted(plan, moment);
+  const held = measured === undefined ? [] : largestMeasured(measured);
+  const before = measured?.step === 0 ? 'before the first step' : `after step ${measured?.step}`;
+  const parts = [
+    `memory ran out in ${when}`,
+    ...(batch === undefined ? [] : [` with ${batchText(batch)}`]),
+    ...(predicted.length > 0 ? [`; predicted to need most there: ${predicted.join(', ')}`] : []),
+    ...(measured === undefined
+      ? []
+      : [`; ${formatBytes(measured.resident)} were resident ${before}: ${held.join(', ')}`]),
+    `; what failed: ${causeOf(error)}`,
+  ];
+  return {
+    code: OUT_OF_MEMORY,
+    message: parts.join(''),
+    mend: [
+      moment === 'evaluation'
+        ? 'Lower per_device_eval_batch_size or max_length, or close other programs.'
+        : 'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.',
+      ...(notKept === undefined ? [] : [`What was learned since then could not be kept: ${notKept}.`]),
+      checkpoint === undefined
+        ? 'No checkpoint was written yet.'
+        : `The checkpoint of step ${checkpoint} is there: with the same options and more free memory Resume goes on from it.`,
+    ].join(' '),
+  };
+}
+
+function batchText({ rows, length, supervised }: LargestBatch): string {
+  return `a batch of ${rows} × ${length} tokens, ${formatCount(supervised)} of them supervised`;
+}
+
+/** In its first line; our own problem tells what the library said. */
+function causeOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return messageOf(cause).split('\n')[0]!;
+}
