@@ -1,6 +1,7 @@
 import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatPercent } from '../src/common/format.js';
 import type { DataPreview, PreviewSample, SplitPreview } from '../src/engines/dataPreview.js';
+import type { FromAnyPage } from '../src/host/pageProtocol.js';
 import type { FromPreview, ToPreview } from '../src/host/previewProtocol.js';
 import { button, make, setShown, setText, tile } from './dom.js';
 import { createHistogram } from './histogram.js';
@@ -11,7 +12,7 @@ import { createSampleView } from './sampleView.js';
 import { makeCheckbox, makeDropdown, registerToolkit } from './toolkit.js';
 
 declare function acquireVsCodeApi(): {
-  postMessage(message: FromPreview): void;
+  postMessage(message: FromPreview | FromAnyPage): void;
   getState(): Partial<Chosen> | undefined;
   setState(state: Chosen): void;
 };
@@ -20,7 +21,7 @@ const editor = acquireVsCodeApi();
 const chosen: Chosen = { split: 'train', onlyTruncated: false, at: 0, ...editor.getState() };
 let preview: DataPreview | undefined;
 
-function send(message: FromPreview): void {
+function send(message: FromPreview | FromAnyPage): void {
   editor.postMessage(message);
 }
 

@@ -3,7 +3,8 @@ import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
 import type { DataPreview } from '../engines/dataPreview.js';
 import type { Jobs } from './job.js';
-import { pageHtml, pageOptions } from './pageHtml.js';
+import { openPage } from './page.js';
+import type { Page } from './page.js';
 import { showPlace } from './places.js';
 import type { FromPreview, ToPreview } from './previewProtocol.js';
 import { sentences } from './sentences.js';
@@ -23,16 +24,15 @@ export function createPreviewPanel(
   output: vscode.LogOutputChannel,
   settle: Settle,
 ): PreviewPanel {
-  let view: vscode.WebviewPanel | undefined;
+  let page: Page<ToPreview> | undefined;
   let file = '';
-  let ready = false;
-  let latest: ToPreview = { type: 'reading', file };
+  let isReading = false;
   let reading: AbortController | undefined;
   let dataFiles: readonly string[] = [];
 
   function tell(message: ToPreview): void {
-    latest = message;
-    if (view && ready) settle(view.webview.postMessage(message));
+    isReading = message.type === 'reading';
+    page?.show(message);
   }
 
   async function read(): Promise<void> {
@@ -54,15 +54,11 @@ export function createPreviewPanel(
     if (isDataPreview(document)) {
       dataFiles = document.splits.flatMap(({ report }) => report.files);
       tell({ type: 'preview', preview: document });
-    } else if (latest.type === 'reading') tell({ type: 'failed', message: 'Cancelled.' });
+    } else if (isReading) tell({ type: 'failed', message: 'Cancelled.' });
   }
 
   function take(message: FromPreview): void {
     switch (message.type) {
-      case 'ready':
-        ready = true;
-        tell(latest);
-        break;
       case 'again':
         settle(read());
         break;
@@ -72,46 +68,40 @@ export function createPreviewPanel(
       case 'openPlace':
         settle(showPlace(message.place));
         break;
-      case 'pageError':
-        output.error(`The preview's page: ${message.message}`);
-        break;
     }
   }
 
-  function create(): vscode.WebviewPanel {
-    const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: false };
-    const made = vscode.window.createWebviewPanel('peftStudio.preview', 'Data', column, pageOptions(extensionUri));
-    made.webview.onDidReceiveMessage(take);
-    made.onDidChangeViewState(() => {
-      // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
-      if (!made.visible) ready = false;
+  const open = (title: string): Page<ToPreview> =>
+    openPage<ToPreview, FromPreview>({
+      extensionUri,
+      name: 'preview',
+      title,
+      output,
+      settle,
+      take,
+      closed: () => {
+        reading?.abort();
+        reading = undefined;
+        page = undefined;
+      },
     });
-    made.onDidDispose(() => {
-      reading?.abort();
-      reading = undefined;
-      view = undefined;
-      ready = false;
-    });
-    made.webview.html = pageHtml(made.webview, extensionUri, 'preview');
-    return made;
-  }
 
   const saving = vscode.workspace.onDidSaveTextDocument(({ uri }) => {
-    if (view && (uri.fsPath === file || dataFiles.includes(uri.fsPath))) settle(read());
+    if (page && (uri.fsPath === file || dataFiles.includes(uri.fsPath))) settle(read());
   });
 
   return {
     open(target) {
       file = target;
       dataFiles = [];
-      view ??= create();
-      view.title = `Data: ${runName(file)}`;
-      view.reveal();
+      const title = `Data: ${runName(file)}`;
+      page ??= open(title);
+      page.reveal(title);
       settle(read());
     },
     dispose() {
       saving.dispose();
-      view?.dispose();
+      page?.dispose();
     },
   };
 }

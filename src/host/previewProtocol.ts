@@ -9,11 +9,9 @@ export type ToPreview =
   /** Why there is none; what was shown of the same file before stays. */
   | { readonly type: 'failed'; readonly message: string };
 
-/** What the page sends to the editor. */
+/** What the page sends to the editor, beside what every page says. */
 export type FromPreview =
-  | { readonly type: 'ready' }
   | { readonly type: 'again' }
   /** A preview is drawn: the number of its samples. */
   | { readonly type: 'drawn'; readonly samples: number }
-  | { readonly type: 'openPlace'; readonly place: Place }
-  | { readonly type: 'pageError'; readonly message: string };
+  | { readonly type: 'openPlace'; readonly place: Place };
