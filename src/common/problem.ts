@@ -1,3 +1,5 @@
+import type { Json } from './json.js';
+
 /**
  * What went wrong, as a value: where it is, what was found, what was expected and how to mend it.
  * Code below the borders throws {@link ProblemError}; the borders (CLI, worker, editor) show its problem.
@@ -14,6 +16,15 @@ export interface Problem {
   readonly mend?: string;
   /** What to write at `where` instead, when one thing is likely meant: the editor offers it as a quick fix. */
   readonly replacement?: string;
+  /** Changes of the run file that would mend it, best first: the editor offers each as a quick fix. */
+  readonly changes?: readonly ProposedChange[];
+}
+
+/** What to write into a run file, by paths of keys and indices. */
+export interface ProposedChange {
+  /** What it does, and what it costs. */
+  readonly title: string;
+  readonly set: readonly { readonly path: readonly (string | number)[]; readonly value: Json }[];
 }
 
 /** A place in a file; lines and columns count from 1. */
