@@ -1,3 +1,4 @@
+import { copyName } from '../memory/headerOf.js';
 import { parameterCount, usedCount } from '../memory/modelShape.js';
 import type { Block, ModelShape, ShapeModule } from '../memory/modelShape.js';
 import { countTrained } from '../memory/trained.js';
@@ -70,18 +71,13 @@ function sitesOf({ outside, blocks, vocab }: ModelShape): readonly ShapeSite[] {
           module,
           block,
           kind: module.kind,
-          path: `${block.name}.${layer}.${module.copies > 1 ? firstCopy(module.name) : module.name}`,
+          path: `${block.name}.${layer}.${module.copies > 1 ? copyName(module.name, 0) : module.name}`,
           layer,
           isOutput: false,
         })),
       ).flat(),
     ),
   ];
-}
-
-/** `experts.w1` → `experts.0.w1` */
-function firstCopy(name: string): string {
-  return name.replace(/\.(?=[^.]*$)/, '.0.');
 }
 
 function choicesOf(config: MethodConfig, sites: readonly ShapeSite[]): readonly Choice[] {

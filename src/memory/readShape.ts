@@ -5,6 +5,7 @@ import { bert } from './families/encoders.js';
 import { gemma, llama, mistral, mixtral, phi3, qwen2, qwen3 } from './families/gatedDecoders.js';
 import { bloom, falcon, gpt2, gptNeoX, opt, phi } from './families/plainDecoders.js';
 import { t5 } from './families/t5.js';
+import { sum } from './modelShape.js';
 import type { ModelShape } from './modelShape.js';
 
 /** How each `model_type` is read. */
@@ -31,6 +32,9 @@ const FAMILIES: ReadonlyMap<string, (config: ConfigReader) => ModelShape> = new 
   ['mt5', (config: ConfigReader) => t5(config, 'mt5')],
 ]);
 
+/** Experts of all layers count one by one: the largest models have some 50,000. A list of all is made, for headers. */
+const MAX_MODULES = 500_000;
+
 /** The `model_type`s that can be planned for; more than can be trained. */
 export const PLANNED_MODEL_TYPES: readonly string[] = [...FAMILIES.keys()];
 
@@ -50,7 +54,12 @@ export function readModelShape(config: JsonObject, source: string): ModelShape {
       'model.unsupported',
     );
   }
-  return read(reader);
+  const shape = read(reader);
+  const modules = sum(shape.blocks, (block) => block.layers * sum(block.modules, ({ copies }) => copies));
+  if (modules > MAX_MODULES) {
+    return reader.fail(`the layers have ${modules} modules together`, `at most ${MAX_MODULES}`);
+  }
+  return shape;
 }
 
 /** Gemma 3 with its vision tower: the text model is within `text_config`. */

@@ -77,6 +77,10 @@ test('what is not known or makes no sense is refused', () => {
     problemCode(() => readModelShape({ ...config, num_hidden_layers: 1e12 }, 'c')),
     'model.config',
   );
+  assert.equal(
+    problemCode(() => readModelShape({ ...config, num_hidden_layers: 100_000 }, 'c')),
+    'model.config',
+  );
   const experts = { ...MODELS.mixtral.config, num_experts_per_tok: 9 };
   assert.equal(
     problemCode(() => readModelShape(experts, 'c')),
