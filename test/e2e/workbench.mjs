@@ -52,7 +52,12 @@ export async function startWorkbench({ pictures, vsix, settings, fill }) {
     return refused.length === 0;
   }
 
-  return { folder, workspace, close, open: () => openWindow({ server, browser, workspace, pictures, messages }) };
+  return {
+    folder,
+    workspace,
+    close,
+    open: (query = { folder: workspace }) => openWindow({ server, browser, query, pictures, messages }),
+  };
 }
 
 /** Walks through a workbench of its own; a walk that fails leaves a picture of where it was, and the exit code 1. */
@@ -80,13 +85,15 @@ export function copyExamples(workspace) {
   });
 }
 
-/** Opens a window on the workspace and waits for its explorer. */
-async function openWindow({ server, browser, workspace, pictures, messages }) {
+/** Opens a window, on the workspace unless the query says otherwise, and waits for its workbench. */
+async function openWindow({ server, browser, query, pictures, messages }) {
   const page = await (await browser.newContext({ viewport: { width: 1500, height: 950 } })).newPage();
   page.on('console', (message) => messages.push(`[${message.type()}] ${message.text()}`));
   page.on('pageerror', (error) => messages.push(`[error] ${error.message}`));
-  await page.goto(`${server.origin}/?folder=${encodeURIComponent(workspace)}`);
-  await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
+  await page.goto(`${server.origin}/?${new URLSearchParams(query)}`);
+  const there =
+    query.folder === undefined ? '.activitybar .action-item' : '.explorer-folders-view .monaco-list-row';
+  await page.locator(there).first().waitFor({ timeout: 60_000 });
 
   const quickInput = () => page.locator('.quick-input-widget:visible .quick-input-box input').first();
 
