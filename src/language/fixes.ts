@@ -1,7 +1,9 @@
 import type { Place, Problem } from '../common/problem.js';
 import type { Entry, MapNode } from '../config/tree.js';
 import { shorten } from '../config/tree.js';
+import { changedText, differenceOf } from './changeText.js';
 import type { RunDocument } from './runDocument.js';
+import { offsetOf, positionOf } from './textPlaces.js';
 
 /** One change of the text that mends a problem. */
 export interface Fix {
@@ -23,7 +25,7 @@ const IDLE_KEYS: ReadonlySet<string> = new Set([
 
 /** What could be changed in the file to mend a problem, best first. */
 export function fixesOf({ parsed: { tree }, text, file }: RunDocument, problem: Problem): readonly Fix[] {
-  const { where, replacement, code } = problem;
+  const { where, replacement, code, changes = [] } = problem;
   if (where?.file !== file || where.line === undefined) return [];
   const fixes: Fix[] = [];
   if (replacement !== undefined && where.endColumn !== undefined) {
@@ -34,6 +36,11 @@ export function fixesOf({ parsed: { tree }, text, file }: RunDocument, problem: 
   if (held !== undefined) {
     const preferred = fixes.length === 0;
     fixes.push({ title: `Remove ${shorten(held.entry.key)}`, at: extentOf(held, text), text: '', preferred });
+  }
+  for (const { title, set } of changes) {
+    const changed = changedText(text, file, set);
+    if (changed === undefined) continue;
+    fixes.push({ title, ...differenceOf(text, changed, file), preferred: fixes.length === 0 });
   }
   return fixes;
 }
@@ -79,15 +86,4 @@ function extentOf({ entry: { keyAt, value }, inBraces }: Held, text: string): Pl
   else if (inBraces) end += /^[ \t]*(?=[^\s}#])/.exec(text.slice(end))?.[0].length ?? 0;
   const [from, to] = [positionOf(text, start), positionOf(text, end)];
   return { file: keyAt.file, ...from, endLine: to.line, endColumn: to.column };
-}
-
-function offsetOf(text: string, line: number, column: number): number {
-  let start = 0;
-  for (let at = 1; at < line; at++) start = text.indexOf('\n', start) + 1;
-  return start + column - 1;
-}
-
-function positionOf(text: string, offset: number): { readonly line: number; readonly column: number } {
-  const lines = text.slice(0, offset).split('\n');
-  return { line: lines.length, column: lines.at(-1)!.length + 1 };
 }
