@@ -1,27 +1,24 @@
-import type { MethodConfig, TrainingOptions } from '../config/schema.js';
+import type { MethodConfig, RunConfig, TrainingOptions } from '../config/schema.js';
+import { DEFAULT_MAX_LENGTH } from '../data/options.js';
+import type { MemoryPart, MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
-import { createOptimizer } from '../training/optimizers/optimizer.js';
+import { virtualTokenCount } from '../models/virtualTokens.js';
+import { fixedSize } from '../tensor/dims.js';
+import type { Variable } from '../tensor/tensor.js';
+import { stepMemory } from '../training/stepMemory.js';
+import type { StepMemory } from '../training/stepMemory.js';
+import { planOf } from '../training/stepMemoryPlan.js';
+import { standInFor } from './standIns.js';
 
 /** Everything of the arithmetic is float32. */
 const BYTES = 4;
 
-/** What a run needs, as far as it follows from the run file and the checkpoint's header. Exact, but for `notes`. */
+/** What a run needs, as it follows from the run file and the checkpoint's header. Exact, but for `notes`. */
 export interface Estimate {
-  /** Numbers that train in the course of the run. */
-  readonly trainable: number;
-  /** Numbers of the model. */
-  readonly total: number;
-  /** In memory, in bytes. */
-  readonly memory: {
-    /** Of the base, as float32; mapped from disk, so that the system can take the memory back. */
-    readonly weights: number;
-    readonly trainables: number;
-    readonly gradients: number;
-    readonly optimizer: number;
-    /** Averages and masks that a method keeps. */
-    readonly state: number;
-  };
+  readonly engine: 'embedded' | 'huggingface';
+  readonly plan: MemoryPlan;
   /** A copy of the weights in float32 that is made in the cache once; 0 where the file is mapped as it is. */
   readonly converted: number;
   /** What is written in the end; headers, config and tokenizer come on top. */
@@ -34,85 +31,232 @@ export interface Estimate {
   readonly notes: readonly string[];
 }
 
+/** A base model, as its config and header describe it. */
+export interface ModelHeader {
+  readonly checkpoint: Pick<Checkpoint, 'tensors' | 'format'>;
+  readonly model: LanguageModel;
+  /** Numbers of the model's parameters, a shared one counted once. */
+  readonly parameters: number;
+}
+
 /** A method, attached to the header of a checkpoint. */
 export interface EstimatedMethod {
   readonly config: MethodConfig;
-  /** Absent for one that first has to see the data. */
+  /** Absent for one that first has to see the data: one of the same sizes stands for it. */
   readonly attached: Attached | undefined;
-  /** Numbers that it will train beside those of `attached`. */
-  readonly masked: number;
 }
 
-/** @param total numbers of the model's parameters, a shared one counted once */
+/** Rows as they will come; without it every row is data.max_length (+ virtual tokens) tokens, all supervised. */
+export interface BatchShape {
+  readonly rows: number;
+  /** Tokens of each row, padding and virtual tokens included. */
+  readonly length: number;
+  /** Supervised tokens of the whole batch. */
+  readonly supervised: number;
+}
+
+/**
+ * The memory of a run on the embedded engine, counted on the graphs that it will execute (stepMemory.ts). Many calls a
+ * second are possible: the graphs are kept, a call for another batch binds their lengths anew.
+ */
 export function estimateRun(
-  checkpoint: Pick<Checkpoint, 'tensors' | 'format'>,
-  total: number,
+  header: ModelHeader,
   methods: readonly EstimatedMethod[],
-  training: TrainingOptions,
+  config: RunConfig,
+  batch?: BatchShape,
 ): Estimate {
-  const optimizer = createOptimizer(training);
-  const notes = [
-    'Activations are not in it yet: what the passes over a batch keep grows with batch size and row length.',
-  ];
-  let [trainable, held, present, slots, state] = [0, 0, 0, 0, 0];
-  for (const { config, attached, masked } of methods) {
-    trainable += masked;
-    held += masked;
-    present += masked;
-    slots += masked * slotsPerNumber(training);
-    if (attached === undefined) {
-      if (masked > 0) notes.push(`${config.type} chooses its numbers when the run starts; how many is known.`);
-      else notes.push(`${config.type} looks at the data first: its masks are not in it.`);
-      continue;
-    }
-    // Some methods train only a part at a time: as at the first step.
-    attached.beforeStep?.({ step: 1, totalSteps: Math.max(1, training.max_steps ?? 1000) });
-    const active = attached.active?.();
-    for (const { variable } of attached.trainables) {
-      const size = sizeOf(variable.shape);
-      trainable += size;
-      if (active !== undefined && !active.has(variable)) continue;
-      held += size;
-      present += size;
-      for (const slot of optimizer.slots(variable)) slots += sizeOf(slot.variable.shape);
-    }
-    for (const { variable } of attached.state ?? []) state += sizeOf(variable.shape);
-    if (active !== undefined) {
-      notes.push(`${config.type} trains a part at a time: gradients and optimizer are those of its first step.`);
-    }
-  }
-  if (training.sam_rho > 0) notes.push('Sharpness-aware minimization keeps a second copy of the gradients.');
+  const { training, data } = config;
+  const attached = attachedOf(header, methods);
+  const virtual = virtualTokenCount(attached.map(({ hooks }) => hooks));
+  const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
+  const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual);
+  const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
+  const found = rememberedMemory(header, methods, attached, training, {
+    positionLimit: positionBucket(Math.max(shape.length, longest)),
+    evaluates,
+  });
+  const evaluated = {
+    rows: training.per_device_eval_batch_size,
+    length: shape.length,
+    supervised: Math.ceil((shape.supervised / shape.rows) * training.per_device_eval_batch_size),
+  };
+  const sizes = (variables: readonly Variable[]): number =>
+    variables.reduce((sum, variable) => sum + fixedSize(variable.shape), 0);
+  const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header.parameters));
+  const plan = planOf(found.memory, {
+    batch: shape,
+    evaluated,
+    parameters: header.parameters,
+    trainable: sizes(attached.flatMap(({ trainables }) => trainables.map(({ variable }) => variable))),
+    adapterFileBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
+    assumptions: [
+      ...(batch === undefined
+        ? [
+            `Every row has ${shape.length} tokens${virtual > 0 ? ` (${virtual} of them virtual)` : ''}, all of them supervised.`,
+          ]
+        : []),
+      ...found.assumptions,
+    ],
+  });
   const isMapped =
-    checkpoint.format === 'safetensors' && [...checkpoint.tensors.values()].every(({ dtype }) => dtype === 'F32');
+    header.checkpoint.format === 'safetensors' &&
+    [...header.checkpoint.tensors.values()].every(({ dtype }) => dtype === 'F32');
   return {
-    trainable,
-    total,
-    memory: {
-      weights: total * BYTES,
-      trainables: held * BYTES,
-      gradients: present * BYTES,
-      optimizer: slots * BYTES,
-      state: state * BYTES,
-    },
-    converted: isMapped ? 0 : total * BYTES,
-    results: methods.flatMap((method) => resultOf(method, total)),
+    engine: 'embedded',
+    plan,
+    converted: isMapped ? 0 : header.parameters * BYTES,
+    results,
+    notes: NOTES,
+  };
+}
+
+const NOTES = [
+  'Rows kept as tokens take memory by their number (about 9 bytes per token), which the header of a model does not tell.',
+];
+
+/** An estimate as `estimate --json` prints it, in bytes and counts. */
+export interface EstimateDocument {
+  readonly total: number;
+  readonly weights: number;
+  readonly activations: number;
+  readonly gradients: number;
+  readonly optimizer: number;
+  readonly other: number;
+  readonly trainable: number;
+  readonly parameters: number;
+  /** Pages of mapped files, which the system can take back; the rest of the total is anonymous. */
+  readonly fileBacked: number;
+  readonly anonymous: number;
+  readonly assumptions: readonly string[];
+  readonly parts: readonly MemoryPart[];
+  readonly moments: MemoryPlan['moments'];
+  readonly converted: number;
+  readonly results: Estimate['results'];
+  readonly notes: readonly string[];
+}
+
+export function contractOf({ plan, converted, results, notes }: Estimate): EstimateDocument {
+  const bytesOf = (wanted: (part: MemoryPart) => boolean): number =>
+    plan.parts.filter(wanted).reduce((sum, { bytes }) => sum + bytes, 0);
+  const named = (...names: readonly MemoryPart['name'][]): number => bytesOf(({ name }) => names.includes(name));
+  const fileBacked = bytesOf((part) => part.fileBacked === true);
+  return {
+    total: plan.total,
+    weights: named('weights'),
+    activations: named('activations'),
+    gradients: named('gradients'),
+    optimizer: named('optimizer'),
+    other: plan.total - named('weights', 'activations', 'gradients', 'optimizer'),
+    trainable: plan.trainable,
+    parameters: plan.parameters,
+    fileBacked,
+    anonymous: plan.total - fileBacked,
+    assumptions: plan.assumptions,
+    parts: plan.parts,
+    moments: plan.moments,
+    converted,
+    results,
     notes,
   };
 }
 
-/** For numbers that stand in no tensor yet; Adafactor keeps second moments of a vector whole. */
-function slotsPerNumber({ optim, momentum, adafactor_beta1: mean }: TrainingOptions): number {
-  switch (optim) {
-    case 'adamw':
-      return 2;
-    case 'sgd':
-      return momentum > 0 ? 1 : 0;
-    case 'adafactor':
-      return mean === undefined ? 1 : 2;
-  }
+/** All supervised: each token but the first of a text is predicted. */
+function batchOf(rows: number, length: number, virtual: number): BatchShape {
+  return { rows, length, supervised: rows * Math.max(1, length - Math.max(1, virtual)) };
 }
 
-function resultOf({ config, attached, masked }: EstimatedMethod, total: number): Estimate['results'] {
+/** Position tables are a small part: lengths of one power of two share a graph. */
+function positionBucket(length: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(128, length)));
+}
+
+function attachedOf({ model }: ModelHeader, methods: readonly EstimatedMethod[]): readonly Attached[] {
+  const attached: Attached[] = [];
+  for (const { config, attached: own } of methods) {
+    const each = own ?? standInFor(config, model, attached);
+    if (each === undefined) throw new Error(`${config.type} is not attached`);
+    attached.push(each);
+  }
+  return attached;
+}
+
+interface Remembered {
+  readonly memory: StepMemory;
+  readonly assumptions: readonly string[];
+}
+
+/** Graphs remembered per model: tens of megabytes while they are planned, little after. */
+const KEPT = 8;
+
+const remembered = new WeakMap<LanguageModel, Map<string, Remembered>>();
+
+function rememberedMemory(
+  { model }: ModelHeader,
+  methods: readonly EstimatedMethod[],
+  attached: readonly Attached[],
+  options: TrainingOptions,
+  graph: { readonly positionLimit: number; readonly evaluates: boolean },
+): Remembered {
+  const known = remembered.get(model) ?? new Map<string, Remembered>();
+  remembered.set(model, known);
+  const { optim, momentum, max_grad_norm, sam_rho, sam_adaptive, max_steps } = options;
+  const adafactor = Object.entries(options).filter(([key]) => key.startsWith('adafactor'));
+  const accumulates = options.gradient_accumulation_steps > 1;
+  const configs = methods.map(({ config }) => config);
+  const phased = attached.some((method) => method.active !== undefined);
+  const key = JSON.stringify([
+    configs,
+    graph,
+    [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
+  ]);
+  const found = known.get(key) ?? buildMemory(model, attached, options, graph);
+  known.delete(key);
+  known.set(key, found);
+  const [oldest] = known.keys();
+  if (known.size > KEPT && oldest !== undefined) known.delete(oldest);
+  return found;
+}
+
+/** Steps of a run whose file does not tell them: so many until methods that take turns have had all of them. */
+const UNKNOWN_STEPS = 1000;
+
+function buildMemory(
+  model: LanguageModel,
+  methods: readonly Attached[],
+  options: TrainingOptions,
+  graph: { readonly positionLimit: number; readonly evaluates: boolean },
+): Remembered {
+  const totalSteps = options.max_steps ?? UNKNOWN_STEPS;
+  const phased = methods.filter((method) => method.active !== undefined);
+  const rested = new Set<Variable>();
+  let rebuilt = false;
+  const begin = (): void => methods.forEach((method) => void method.beforeStep?.({ step: 1, totalSteps }));
+  begin();
+  if (phased.length > 0) {
+    const all = phased.reduce((sum, { trainables }) => sum + trainables.length, 0);
+    for (let step = 1; step <= totalSteps && rested.size < all; step++) {
+      for (const method of methods) if (method.beforeStep?.({ step, totalSteps }) === 'rebuild') rebuilt = true;
+      for (const method of phased) for (const variable of method.active!()) rested.add(variable);
+    }
+  }
+  const memory = stepMemory({ model, methods, options, ...graph, rebuilt, rested });
+  // What a run attached is its own again.
+  begin();
+  return {
+    memory,
+    assumptions:
+      phased.length === 0
+        ? []
+        : [
+            options.max_steps === undefined
+              ? `${phased.map(({ type }) => type).join(', ')} trains a part at a time; all parts have had their turn.`
+              : `${phased.map(({ type }) => type).join(', ')} trains a part at a time; as after ${totalSteps} steps.`,
+          ],
+  };
+}
+
+function resultOf(config: MethodConfig, { trainables }: Attached, total: number): Estimate['results'] {
+  const numbers = trainables.reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
   switch (config.type) {
     case 'child_tuning':
       return [];
@@ -121,14 +265,8 @@ function resultOf({ config, attached, masked }: EstimatedMethod, total: number):
       return [{ method: config.type, what: 'model', bytes: total * BYTES }];
     case 'fish_mask':
       // Each number with its place.
-      return [{ method: config.type, what: 'adapter', bytes: masked * 2 * BYTES }];
-    default: {
-      const numbers = (attached?.trainables ?? []).reduce((sum, { variable }) => sum + sizeOf(variable.shape), 0);
+      return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
+    default:
       return [{ method: config.type, what: 'adapter', bytes: numbers * BYTES }];
-    }
   }
-}
-
-function sizeOf(shape: readonly unknown[]): number {
-  return shape.reduce<number>((product, length) => product * Number(length), 1);
 }

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
-import type { Estimate } from '../engines/estimate.js';
+import type { EstimateDocument } from '../engines/estimate.js';
 import { estimateMarkdown } from '../engines/estimateText.js';
 import type { Jobs } from './job.js';
 import { targetRunFile } from './targetRunFile.js';
@@ -25,6 +25,6 @@ export function registerEstimate(jobs: Jobs): vscode.Disposable {
 }
 
 /** The command line is our own program: a part is enough to know the document. */
-function isEstimate(value: unknown): value is Estimate {
-  return isJsonObject(value) && isJsonObject(value['memory']) && Array.isArray(value['results']);
+function isEstimate(value: unknown): value is EstimateDocument {
+  return isJsonObject(value) && typeof value['total'] === 'number' && Array.isArray(value['parts']);
 }

@@ -1,12 +1,13 @@
 import { fail, isError } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
+import type { RunConfig } from '../config/schema.js';
 import { estimateRun } from '../engines/estimate.js';
-import type { Estimate } from '../engines/estimate.js';
+import type { BatchShape, Estimate } from '../engines/estimate.js';
 import { modelIdAt } from '../models/hub/ids.js';
 import { attachToHeader } from './modelAttach.js';
 import { modelFacts } from './modelFacts.js';
+import type { ModelFacts } from './modelFacts.js';
 import { cachedModelPlace } from './modelHub.js';
-import { maskedNumbers } from './trainable.js';
 
 /**
  * What a run needs, from the headers alone: no weight is read, nothing is downloaded.
@@ -26,18 +27,25 @@ export async function estimateFile({ config, file, folder }: LoadedRun): Promise
     });
   }
   if ('problem' in reading) return fail(reading.problem);
-  const { facts } = reading;
+  return estimateWith(config, reading.facts, undefined, file);
+}
+
+/**
+ * The same for a model that is read already, and batches as they will come: for questions, many a second.
+ * @param file the run file, named where a method is refused
+ * @throws ProblemError what attaching the methods refuses
+ */
+export function estimateWith(config: RunConfig, facts: ModelFacts, batch?: BatchShape, file?: string): Estimate {
   const { methods, findings } = attachToHeader(config.method, facts);
   const wrong = findings.find(({ problem }) => isError(problem));
-  if (wrong !== undefined) fail({ ...wrong.problem, where: wrong.problem.where ?? { file } });
+  if (wrong !== undefined) {
+    const where = wrong.problem.where ?? (file === undefined ? undefined : { file });
+    fail({ ...wrong.problem, ...(where === undefined ? {} : { where }) });
+  }
   return estimateRun(
-    facts.checkpoint,
-    facts.parameters,
-    config.method.map((each, at) => ({
-      config: each,
-      attached: methods[at],
-      masked: methods[at] === undefined ? maskedNumbers(each, facts.model) : 0,
-    })),
-    config.training,
+    facts,
+    config.method.map((each, at) => ({ config: each, attached: methods[at] })),
+    config,
+    batch,
   );
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
 import { loadRunFile } from '../../../src/config/loadRunFile.js';
+import { contractOf } from '../../../src/engines/estimate.js';
 import type { Estimate } from '../../../src/engines/estimate.js';
 import { estimateRows } from '../../../src/engines/estimateText.js';
 import { estimateFile } from '../../../src/language/estimateFile.js';
@@ -25,42 +26,84 @@ async function estimated(method: string, rest = ''): Promise<Estimate> {
   return estimateFile(run);
 }
 
+/** Bytes of a part at the peak. */
+function part({ plan }: Estimate, name: string): number {
+  return plan.parts.filter((each) => each.name === name).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 test('LoRA with AdamW: two slots for each trained number, an adapter of just these numbers', async () => {
   const numbers = 12 * 2 * (8 + 8);
   const found = await estimated('{ type: lora, r: 2, target_modules: [q_proj] }');
-  assert.deepEqual([found.trainable, found.total], [numbers, TOTAL]);
-  assert.deepEqual(found.memory, {
-    weights: TOTAL * 4,
-    trainables: numbers * 4,
-    gradients: numbers * 4,
-    optimizer: numbers * 8,
-    state: 0,
-  });
+  assert.deepEqual([found.plan.trainable, found.plan.parameters], [numbers, TOTAL]);
+  assert.equal(part(found, 'weights'), TOTAL * 4);
+  // Small trainables and their slots have two buffers each.
+  assert.equal(part(found, 'adapter'), numbers * 4 * 2);
+  assert.equal(part(found, 'optimizer'), numbers * 8 * 2);
   assert.deepEqual(found.results, [{ method: 'lora', what: 'adapter', bytes: numbers * 4 }]);
-  assert.match(found.notes[0] ?? '', /^Activations are not in it yet/);
-  assert.ok(estimateRows(found).some(([name]) => name === 'Together, without activations'));
+  assert.ok(part(found, 'activations') > 0);
+});
+
+test('the parts add up to the total, in every moment and in the document', async () => {
+  const found = await estimated('{ type: lora, r: 2, target_modules: [q_proj] }');
+  for (const { bytes, parts } of found.plan.moments) {
+    assert.equal(
+      bytes,
+      parts.reduce((sum, each) => sum + each.bytes, 0),
+    );
+  }
+  const document = contractOf(found);
+  const { total, weights, activations, gradients, optimizer, other, fileBacked, anonymous } = document;
+  assert.equal(total, weights + activations + gradients + optimizer + other);
+  assert.equal(total, fileBacked + anonymous);
+  assert.equal(total, Math.max(...found.plan.moments.map(({ bytes }) => bytes)));
+  assert.ok(estimateRows(document).some(([name]) => name === 'Together, at the peak (step)'));
 });
 
 test('the optimizer’s own needs: none for SGD, rows and columns for Adafactor', async () => {
   const lora = '{ type: lora, r: 2, target_modules: [q_proj] }';
-  assert.equal((await estimated(lora, 'training: { optim: sgd }\n')).memory.optimizer, 0);
+  assert.equal(part(await estimated(lora, 'training: { optim: sgd }\n'), 'optimizer'), 0);
   const adafactor = await estimated(lora, 'training: { optim: adafactor }\n');
-  // A [2, 8] and B [8, 2]: ten numbers each.
-  assert.equal(adafactor.memory.optimizer, 12 * 20 * 4);
+  // A [2, 8] and B [8, 2]: ten numbers each, in two buffers.
+  assert.equal(part(adafactor, 'optimizer'), 12 * 20 * 4 * 2);
 });
 
-test('LISA keeps gradients and slots of what trains at a time, and writes a whole model', async () => {
-  const found = await estimated('{ type: lisa, lisa_activated_layers: 1 }');
-  assert.equal(found.trainable, TOTAL);
-  assert.ok(found.memory.gradients < TOTAL * 4 && found.memory.gradients > 0);
-  assert.equal(found.memory.optimizer, found.memory.gradients * 2);
-  assert.deepEqual(found.results, [{ method: 'lisa', what: 'model', bytes: TOTAL * 4 }]);
+test('accumulation keeps sums of the gradients', async () => {
+  const lora = '{ type: lora, r: 2, target_modules: [q_proj] }';
+  const numbers = 12 * 2 * (8 + 8);
+  const apart = await estimated(lora, 'training: { gradient_accumulation_steps: 4 }\n');
+  assert.ok(part(apart, 'gradients') >= numbers * 4 * 2);
+});
+
+test('LISA: as many layers as the run’s steps let train, and a whole model in the end', async () => {
+  const one = await estimated('{ type: lisa, lisa_activated_layers: 1 }', 'training: { max_steps: 5 }\n');
+  assert.equal(one.plan.trainable, TOTAL);
+  assert.ok(part(one, 'optimizer') < TOTAL * 8 * 2 && part(one, 'optimizer') > 0);
+  assert.ok(part(one, 'weights') > 0);
+  const all = await estimated('{ type: lisa, lisa_activated_layers: 1, lisa_interval_steps: 1 }');
+  assert.equal(part(all, 'weights'), 0);
+  assert.ok(part(all, 'adapter') > part(one, 'adapter'));
+  assert.deepEqual(one.results, [{ method: 'lisa', what: 'model', bytes: TOTAL * 4 }]);
 });
 
 test('FISH Mask: as many numbers as its share, each kept with its place', async () => {
   const found = await estimated('{ type: fish_mask, keep_ratio: 0.5, target_modules: [q_proj] }');
-  assert.equal(found.trainable, (12 * 64) / 2);
-  assert.equal(found.results[0]?.bytes, found.trainable * 8);
+  assert.equal(found.plan.trainable, (12 * 64) / 2);
+  assert.equal(found.results[0]?.bytes, found.plan.trainable * 8);
+});
+
+test('Child-Tuning keeps a mask of one byte for each number', async () => {
+  const found = await estimated('[{ type: lora, r: 2, target_modules: [q_proj] }, { type: child_tuning }]');
+  assert.equal(part(found, 'state'), 12 * 2 * (8 + 8));
+});
+
+test('a larger batch and longer rows need more', async () => {
+  const lora = '{ type: lora, r: 2, target_modules: [q_proj] }';
+  const totals = [];
+  for (const rows of [1, 2, 8]) {
+    const found = await estimated(lora, `training: { per_device_train_batch_size: ${rows} }\n`);
+    totals.push(part(found, 'activations'));
+  }
+  assert.ok(totals[0]! < totals[1]! && totals[1]! < totals[2]!);
 });
 
 test('a method that the model refuses is the problem', async () => {

@@ -1,0 +1,88 @@
+import type { MethodConfig } from '../config/schema.js';
+import type { Attached, Prepared } from '../methods/method.js';
+import { attachMethod } from '../methods/registry.js';
+import { matchTargets } from '../methods/targets.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { where } from '../tensor/ops/elementwise.js';
+import { fixedShape, fixedSize } from '../tensor/dims.js';
+import { input, scalar } from '../tensor/tensor.js';
+
+/**
+ * A method as it will be once it has seen the data, for plans of memory: FISH Mask with its number of places spread
+ * evenly over the weights, Child-Tuning with masks of which only the sizes are told. Undefined for a method that need
+ * not see the data.
+ *
+ * @param before the methods attached before it
+ */
+export function standInFor(
+  config: MethodConfig,
+  model: LanguageModel,
+  before: readonly Attached[],
+): Attached | undefined {
+  switch (config.type) {
+    case 'fish_mask':
+      return attachMethod(config, {
+        model,
+        modelName: '',
+        read: () => Promise.reject(new Error('a plan reads no weights')),
+        random: () => {
+          throw new Error('FISH Mask draws nothing');
+        },
+        prepared: spreadMask(config, model),
+        idlePatterns: 'warning',
+        before,
+      });
+    case 'child_tuning':
+      return maskedParents(before);
+    default:
+      return undefined;
+  }
+}
+
+/** As many places as FISH Mask will choose, in each weight its share. */
+function spreadMask(config: Extract<MethodConfig, { type: 'fish_mask' }>, model: LanguageModel): Prepared {
+  const { sites } = matchTargets(config, model.sites, ({ weight }) => weight !== undefined);
+  const byWeight = new Map([...sites].reverse().map((site) => [site.weight, site]));
+  const sized = [...byWeight.values()].map((site) => ({ site, size: fixedSize(site.shape) }));
+  let rest = Math.floor(config.keep_ratio * sized.reduce((sum, { size }) => sum + size, 0));
+  let left = sized.reduce((sum, { size }) => sum + size, 0);
+  const prepared = new Map<string, Int32Array>();
+  for (const { site, size } of sized) {
+    const count = Math.round((rest * size) / left);
+    rest -= count;
+    left -= size;
+    if (count > 0)
+      prepared.set(
+        `${site.path}.weight.indices`,
+        Int32Array.from({ length: count }, (_, at) => at),
+      );
+  }
+  return prepared;
+}
+
+/** The graph and the inputs of Child-Tuning's masks, without their bits. */
+function maskedParents(before: readonly Attached[]): Attached {
+  const variables = before.flatMap((each) => each.trainables.map(({ variable }) => variable));
+  const masks = new Map(variables.map((each) => [each, input(`child_tuning/${each.name}`, 'bool', each.shape)]));
+  return {
+    type: 'child_tuning',
+    hooks: {},
+    trainables: [],
+    gradient: (trainable, gradient) => {
+      const mask = masks.get(trainable);
+      return mask === undefined ? gradient : where(mask, gradient, scalar(0));
+    },
+    update: (view) => new Map([...masks].map(([each, mask]) => [each, where(mask, view.updated(each), each)])),
+    stepInputs: () =>
+      Object.fromEntries(
+        [...masks.values()].map(({ name, shape }) => [
+          name,
+          // Zeros that are never written to take no memory.
+          { dtype: 'bool' as const, shape: fixedShape(shape), data: new Uint8Array(fixedSize(shape)) },
+        ]),
+      ),
+    coverage: { targets: [], modules: [], layersCovered: 0, saves: '', warnings: [] },
+    save: () => ({ kind: 'nothing' }),
+    load: () => ({ values: new Map(), warnings: [] }),
+  };
+}

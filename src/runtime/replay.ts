@@ -1,0 +1,122 @@
+import type { Dim } from '../tensor/dims.js';
+import type { Arena } from './arena.js';
+import { BYTES_OF, planBuffers } from './bufferPlan.js';
+import { listNodes } from './nodeList.js';
+import type { ListedValue } from './nodeList.js';
+import type { Outputs } from './runtime.js';
+
+/** A program as the runtime will see it, planned for any batch. */
+export interface PlannedProgram {
+  readonly nodes: number;
+  /** Bytes of its constants. */
+  readonly constants: number;
+  /** Weights that it maps, by name: their bytes. */
+  readonly weights: ReadonlyMap<string, number>;
+  /** Inputs and variables that it reads, by name. */
+  readonly reads: ReadonlySet<string>;
+  /**
+   * Runs it in an arena.
+   * @param lengths what the named lengths are
+   * @param groups how many kinds of values there are
+   * @returns bytes per kind when most are in use
+   */
+  run(arena: Arena, lengths: Lengths, groups: number): Float64Array;
+}
+
+/** Lengths by name. */
+export type Lengths = Readonly<Record<string, number>>;
+
+/**
+ * Plans a program's buffers.
+ * @param groupOf the kind of a value with a buffer of its own
+ * @param handed results that are written to buffers of the caller
+ */
+export function planProgram(
+  outputs: Outputs,
+  groupOf: (value: ListedValue) => number,
+  handed: (result: string) => boolean,
+): PlannedProgram {
+  const list = listNodes(outputs);
+  const { events } = planBuffers(list, handed);
+  // Many values, few shapes.
+  const sizes = new Map<string, SizedType>();
+  const groups = new Uint8Array(list.values.length);
+  const typeOf: (SizedType | undefined)[] = new Array<SizedType | undefined>(list.values.length);
+  for (const at of events) {
+    if (at < 0) continue;
+    const value = list.values[at]!;
+    const key = `${value.dtype} ${value.shape.map((length) => (typeof length === 'number' ? length : length.key)).join(' ')}`;
+    const known = sizes.get(key) ?? { element: BYTES_OF[value.dtype], shape: value.shape, bytes: 0 };
+    sizes.set(key, known);
+    typeOf[at] = known;
+    groups[at] = groupOf(value);
+  }
+  const weights = new Map<string, number>();
+  const reads = new Set<string>();
+  let constants = 0;
+  for (const { from, dtype, shape, tensor } of list.values) {
+    if (from === 'constant') constants += bytesOf(dtype, shape);
+    if (tensor?.kind === 'weight') weights.set(tensor.name, bytesOf(dtype, shape));
+    if (tensor?.kind === 'input' || tensor?.kind === 'variable') reads.add(tensor.name);
+  }
+  return {
+    nodes: list.nodes.length,
+    constants,
+    weights,
+    reads,
+    run(arena, lengths, kinds) {
+      for (const type of sizes.values()) {
+        type.bytes = type.shape.reduce<number>(
+          (product, length) => product * valueOf(length, lengths),
+          type.element,
+        );
+      }
+      const chunks = new Map<number, ReturnType<Arena['take']>>();
+      const now = new Float64Array(kinds);
+      let [total, most] = [0, -1];
+      let atMost = now;
+      for (const at of events) {
+        const value = at < 0 ? ~at : at;
+        const { bytes } = typeOf[value]!;
+        if (at < 0) {
+          arena.giveBack(chunks.get(value));
+          chunks.delete(value);
+          now[groups[value]!]! -= bytes;
+          total -= bytes;
+          continue;
+        }
+        chunks.set(value, arena.take(bytes));
+        now[groups[value]!]! += bytes;
+        total += bytes;
+        if (total > most) {
+          most = total;
+          atMost = now.slice();
+        }
+      }
+      // What the caller is given, it lets go.
+      for (const chunk of chunks.values()) arena.giveBack(chunk);
+      return atMost;
+    },
+  };
+}
+
+interface SizedType {
+  readonly element: number;
+  readonly shape: readonly Dim[];
+  /** With the lengths of the present run. */
+  bytes: number;
+}
+
+function bytesOf(dtype: ListedValue['dtype'], shape: readonly Dim[]): number {
+  return shape.reduce<number>((product, length) => product * Number(length), BYTES_OF[dtype]);
+}
+
+/** A length with its names bound. */
+export function valueOf(length: Dim, lengths: Lengths): number {
+  if (typeof length === 'number') return length;
+  return length.terms.reduce(
+    (sum, { coefficient, symbols }) =>
+      sum + symbols.reduce((product, symbol) => product * (lengths[symbol] ?? NaN), coefficient),
+    0,
+  );
+}

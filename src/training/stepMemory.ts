@@ -1,0 +1,231 @@
+import type { TrainingOptions } from '../config/schema.js';
+import type { Attached } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
+import { createArena } from '../runtime/arena.js';
+import type { ListedValue } from '../runtime/nodeList.js';
+import { planProgram } from '../runtime/replay.js';
+import type { Lengths, PlannedProgram } from '../runtime/replay.js';
+import type { Outputs } from '../runtime/runtime.js';
+import { fixedSize } from '../tensor/dims.js';
+import { topologicalOrder } from '../tensor/order.js';
+import type { Tensor, Variable } from '../tensor/tensor.js';
+import { lossGraph } from './lossGraph.js';
+import { isLarge } from './packs.js';
+import type { Pack } from './packs.js';
+import { stepGraph } from './stepGraph.js';
+import type { StepGraph } from './stepGraph.js';
+import { stepPrograms } from './stepPrograms.js';
+import type { StepPrograms } from './stepPrograms.js';
+
+/** Bytes of a float32. */
+const FLOAT = 4;
+
+/** What a graph's tensors are for; `BufferBytes` has one number for each. */
+const GROUPS = ['activations', 'logits', 'gradients', 'workspace'] as const;
+type Group = (typeof GROUPS)[number];
+export type BufferBytes = Readonly<Record<Group, number>>;
+
+/** What a run keeps in buffers of its own, in bytes, two of each where a step reads one and writes the other. */
+export interface StateBytes {
+  readonly trainables: number;
+  readonly optimizer: number;
+  /** Averages and masks of the methods. */
+  readonly state: number;
+  /** Sums of gradients over the batches of a step, and the points of sharpness-aware minimization. */
+  readonly gradients: number;
+}
+
+/** A batch's lengths. */
+export interface BatchLengths {
+  readonly rows: number;
+  /** Tokens of each row, padding and virtual tokens included. */
+  readonly length: number;
+  /** Positions that predict a supervised token. */
+  readonly supervised: number;
+}
+
+/** What a program is for. An update is of no batch. */
+export type ProgramKind = 'step' | 'update' | 'evaluation';
+
+/** Programs that share an arena and a mapping of the weights. */
+export interface Session {
+  readonly programs: readonly { readonly kind: ProgramKind; readonly program: PlannedProgram }[];
+  /** Bytes of the weights that are read, each once. */
+  readonly weights: number;
+  /** Nodes of all programs, and bytes of their constants. */
+  readonly nodes: number;
+  readonly constants: number;
+}
+
+/** The memory of a run's steps, planned for any batch. */
+export interface StepMemory {
+  readonly state: StateBytes;
+  readonly sessions: readonly Session[];
+}
+
+/**
+ * Plans a run's steps: the graphs are those of stepper.ts and evaluate.ts.
+ * @param setup.rebuilt whether the step was built anew on the way, so that it shares nothing with the evaluation
+ * @param setup.rested trainables that trained before: they rest, but their numbers are kept
+ */
+export function stepMemory(setup: {
+  readonly model: LanguageModel;
+  readonly methods: readonly Attached[];
+  readonly options: TrainingOptions;
+  readonly positionLimit: number;
+  readonly evaluates: boolean;
+  readonly rebuilt: boolean;
+  readonly rested: ReadonlySet<Variable>;
+}): StepMemory {
+  const { model, methods, options, positionLimit } = setup;
+  const graph = stepGraph(setup);
+  const programs = stepPrograms(graph, options);
+  const forward = new Set(topologicalOrder([graph.lossSum, ...graph.terms.values()]));
+  const groupOf = groups(model, forward, gradientTensors(graph));
+  const planned = (kind: ProgramKind, outputs: Outputs): Session['programs'][number] => ({
+    kind,
+    program: planProgram(outputs, groupOf, isHanded),
+  });
+  const step = planned('step', programs.first);
+  const evaluation = setup.evaluates ? [evaluationProgram(model, methods, positionLimit)] : [];
+  const apart = [programs.second, programs.ascent].filter((each) => each !== undefined);
+  return {
+    state: stateBytes(graph, programs, methods, setup.rested),
+    sessions: [
+      ...(setup.rebuilt ? [[step], evaluation] : [[step, ...evaluation]]),
+      ...apart.map((outputs) => [planned('update', outputs)]),
+    ]
+      .filter((each) => each.length > 0)
+      .map(session),
+  };
+}
+
+/** Numbers of a run are written to buffers that it keeps; losses and norms come from the runtime. */
+function isHanded(result: string): boolean {
+  return result.startsWith('new ');
+}
+
+function evaluationProgram(
+  model: LanguageModel,
+  methods: readonly Attached[],
+  positionLimit: number,
+): Session['programs'][number] {
+  const hooks = methods.map((method) => method.hooks);
+  const { lossSum, correct } = lossGraph(model, hooks, { training: false, positionLimit });
+  const forward = new Set(topologicalOrder([lossSum, correct]));
+  const groupOf = groups(model, forward, new Set());
+  return { kind: 'evaluation', program: planProgram({ loss: lossSum, correct }, groupOf, isHanded) };
+}
+
+/** Which of {@link GROUPS} a value with a buffer belongs to. */
+export function groups(
+  { vocabSize }: Pick<LanguageModel, 'vocabSize'>,
+  forward: ReadonlySet<Tensor>,
+  gradients: ReadonlySet<Tensor>,
+): (value: ListedValue) => number {
+  return ({ shape, tensor }) => {
+    const group: Group =
+      shape.at(-1) === vocabSize && typeof shape[0] !== 'number'
+        ? 'logits'
+        : tensor !== undefined && forward.has(tensor)
+          ? 'activations'
+          : tensor !== undefined && gradients.has(tensor)
+            ? 'gradients'
+            : 'workspace';
+    return GROUPS.indexOf(group);
+  };
+}
+
+/** Of each pack, and of its members before they are joined. */
+function gradientTensors({ batchGradients }: StepGraph): ReadonlySet<Tensor> {
+  const found = new Set<Tensor>();
+  const open: Tensor[] = [...batchGradients];
+  for (let tensor = open.pop(); tensor !== undefined; tensor = open.pop()) {
+    if (tensor.kind !== 'applied' || found.has(tensor)) continue;
+    found.add(tensor);
+    if (tensor.op === 'concat' || tensor.op === 'reshape') open.push(...tensor.inputs);
+  }
+  return found;
+}
+
+export function session(programs: Session['programs']): Session {
+  const weights = new Map(programs.flatMap(({ program }) => [...program.weights]));
+  return {
+    programs,
+    weights: sum(weights.values()),
+    nodes: sum(programs.map(({ program }) => program.nodes)),
+    constants: sum(programs.map(({ program }) => program.constants)),
+  };
+}
+
+/** What sessions take while they run. */
+export interface SessionUse {
+  /** In use by kind when most are. */
+  readonly inUse: BufferBytes;
+  /** Pages of the arenas that were written to. */
+  readonly touched: number;
+}
+
+/**
+ * Runs a session's programs until its arena grows no more: pieces lie differently once it has its regions.
+ * @param batches of the programs that are run, by what they are for
+ */
+export function runSession(
+  { programs }: Session,
+  batches: Readonly<Partial<Record<ProgramKind, BatchLengths>>>,
+): SessionUse {
+  const arena = createArena();
+  let most: Float64Array = new Float64Array(GROUPS.length);
+  for (let before = -1; arena.touched() > before;) {
+    before = arena.touched();
+    for (const { kind, program } of programs) {
+      const batch = batches[kind];
+      if (batch === undefined) continue;
+      const used = program.run(arena, lengthsOf(batch), GROUPS.length);
+      if (sum(used) > sum(most)) most = used;
+    }
+  }
+  return {
+    inUse: Object.fromEntries(GROUPS.map((group, at) => [group, most[at]!])) as Record<Group, number>,
+    touched: arena.touched(),
+  };
+}
+
+function lengthsOf({ rows, length, supervised }: BatchLengths): Lengths {
+  return { batch: rows, sequence: length, predictors: supervised };
+}
+
+/** What stepper.ts keeps in its state. */
+function stateBytes(
+  graph: StepGraph,
+  programs: StepPrograms,
+  methods: readonly Attached[],
+  rested: ReadonlySet<Variable>,
+): StateBytes {
+  const buffers = (pack: Pack): number => (isLarge(pack) ? 1 : 2);
+  const ofPacks = (bytes: (pack: Pack) => number): number =>
+    sum(graph.packs.map((pack) => buffers(pack) * bytes(pack)));
+  const sizes = (of: readonly { readonly shape: Tensor['shape'] }[]): number =>
+    sum(of.map(({ shape }) => FLOAT * fixedSize(shape)));
+  return {
+    trainables:
+      ofPacks(({ variable }) => sizes([variable])) +
+      sizes(graph.resting.map(({ variable }) => variable).filter((variable) => rested.has(variable))),
+    optimizer: ofPacks((pack) => sizes(graph.slotsOf(pack).map(({ variable }) => variable))),
+    state: 2 * sizes(graph.state.map(({ variable }) => variable)) + inputBytes(methods),
+    gradients:
+      (programs.sums.length === 0 ? 0 : ofPacks(({ variable }) => sizes([variable]))) + sizes(programs.points),
+  };
+}
+
+/** Masks that methods feed to each step. */
+function inputBytes(methods: readonly Attached[]): number {
+  const inputs = methods.flatMap((method) => Object.values(method.stepInputs?.({ step: 1, totalSteps: 1 }) ?? {}));
+  return sum(inputs.map(({ data }) => data.byteLength));
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const each of numbers) total += each;
+  return total;
+}
