@@ -12,8 +12,9 @@ import { registerLanguage } from './host/language/providers.js';
 import { registerNewRunFile } from './host/newRunFile.js';
 import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
-import { createPanel } from './host/panel.js';
-import type { Panel } from './host/panel.js';
+import { livenessFor } from './host/liveness.js';
+import { createPanels } from './host/panels.js';
+import type { Panels } from './host/panels.js';
 import { registerPreviewData } from './host/previewData.js';
 import { createProblems } from './host/problems.js';
 import { isOfWindow } from './host/runFiles.js';
@@ -27,7 +28,8 @@ import { registerTasks } from './host/tasks.js';
 /** What other extensions, and the tests, can follow. */
 export interface PeftStudioApi {
   readonly runs: Pick<Runs, 'state' | 'events' | 'onDidChange'>;
-  readonly panel: Pick<Panel, 'drawn' | 'errors' | 'showTab' | 'shownTab'>;
+  /** Of the panel that was in front last, but for `all` and `errors`. */
+  readonly panel: Pick<Panels, 'drawn' | 'errors' | 'showTab' | 'shownTab' | 'folderInFront' | 'all'>;
 }
 
 /** Builds what the host needs and registers it; nothing else. */
@@ -37,23 +39,40 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
   const settle = createSettle(output);
   const runs = createRuns({
     worker,
-    print: (line) => output.info(`worker: ${line}`),
     report: (error) => output.error(`Runs: ${messageOf(error)}`),
     isOurs: isOfWindow,
     endsWithWindow: () => setting('peftStudio.run.endsWithWindow'),
   });
-  const panel = createPanel(context.extensionUri, runs, output, settle);
+  const isAlive = livenessFor(runs);
+  const panels = createPanels({
+    extensionUri: context.extensionUri,
+    runs,
+    output,
+    settle,
+    isAlive,
+    knownRuns: () => explorer.runs(),
+  });
   const jobs = createJobs(context.extensionUri, output);
   const load = languageLoader(context.extensionUri);
+  const explorer = createExplorer({
+    runs,
+    panels,
+    isAlive,
+    jobs,
+    output,
+    settle,
+    memory: context.workspaceState,
+    extensionUri: context.extensionUri,
+  });
   context.subscriptions.push(
     output,
-    panel,
+    panels,
     jobs,
     logRuns(output, runs),
-    createStatus(runs),
+    createStatus(runs, settle),
     createProblems(runs, settle),
     notifyProgress(runs),
-    registerCommands(runs, panel, output),
+    registerCommands(runs, panels, output),
     registerTasks(runs),
     registerNewRunFile(load, settle),
     registerExamples(context.extensionUri, context.globalState, (error) =>
@@ -64,19 +83,18 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerCollectDiagnostics(context.extensionUri, runs),
     registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
     registerPreviewData(context.extensionUri, jobs, output, settle),
-    createExplorer({
-      runs,
-      panel,
-      jobs,
-      output,
-      settle,
-      memory: context.workspaceState,
-      extensionUri: context.extensionUri,
-    }),
+    explorer,
     runs,
   );
   return {
     runs: { state: runs.state, events: runs.events, onDidChange: runs.onDidChange },
-    panel: { drawn: panel.drawn, errors: panel.errors, showTab: panel.showTab, shownTab: panel.shownTab },
+    panel: {
+      drawn: panels.drawn,
+      errors: panels.errors,
+      showTab: panels.showTab,
+      shownTab: panels.shownTab,
+      folderInFront: panels.folderInFront,
+      all: panels.all,
+    },
   };
 }

@@ -10,20 +10,19 @@ import { serveRun } from './engines/liveServer.js';
 import { resumeFolder, resumeNewest } from './engines/resumeRun.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
+import { createWishes } from './training/wishes.js';
 
 /**
  * Process entry of the embedded engine: forked by the command line, which talks with it by messages, or started by the
  * editor as a process of its own, which serves a socket (the argument is its entry, see engines/liveEntry.ts). What
  * libraries print goes to standard error. A native fault of the runtime ends this process and no other.
  */
-let stopRequested = false;
+const wishes = createWishes();
 let started = false;
 
 const exitCodes: WorkerExit = { completed: 0, failed: 1, stopped: 130 };
 
-const requestStop = (): void => {
-  stopRequested = true;
-};
+const requestStop = (): void => wishes.take('stop');
 // Ctrl-C reaches the whole process group; the parent decides and says `stop`.
 process.on('SIGINT', () => undefined);
 // The system ends, the terminal closes, the parent is gone: finish the step, write what was learned, end.
@@ -34,7 +33,10 @@ const listener: Listener = {
   request(request) {
     switch (request.type) {
       case 'stop':
-        requestStop();
+      case 'pause':
+      case 'continue':
+      case 'checkpoint':
+        wishes.take(request.type);
         break;
       case 'train':
         if (started) return;
@@ -68,7 +70,7 @@ async function run({
   try {
     if (resume && (await pathKind(file)) === 'folder') {
       const found = await resumeFolder(file);
-      await embeddedEngine(found.run, { emit, resume: found.point, stopRequested: () => stopRequested });
+      await embeddedEngine(found.run, { emit, resume: found.point, stopRequested: wishes.stop, wishes });
       return exitCode(last);
     }
     const { run: loaded, problems } = await loadRunFile(file, overrides);
@@ -79,7 +81,7 @@ async function run({
     }
     untold = problems;
     const point = resume ? { resume: await resumeNewest(loaded) } : {};
-    await embeddedEngine(loaded, { emit, warnings: problems, stopRequested: () => stopRequested, ...point });
+    await embeddedEngine(loaded, { emit, warnings: problems, stopRequested: wishes.stop, wishes, ...point });
     return exitCode(last);
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);

@@ -77,7 +77,8 @@ export const roomOrder = {
 const PAGE = 'webview';
 
 /** Plain functions without Node, which the page may run too. */
-const FOR_PAGE = /^src\/(common\/|engines\/runState|config\/runName)/;
+const FOR_PAGE =
+  /^src\/(common\/|engines\/(runState|packEvents|panelVersion)|config\/runName|training\/describeEvent)/;
 
 /** `src/models/llama.ts` → `models`; `src/worker.ts` → `worker`; `webview/x.ts` → `webview`; else undefined. */
 function roomOf(file) {

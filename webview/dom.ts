@@ -37,6 +37,11 @@ export function setShown(element: HTMLElement, shown: boolean): void {
   element.hidden = !shown;
 }
 
+/** Enables or disables a button. */
+export function setDisabled(element: HTMLElement, disabled: boolean): void {
+  element.toggleAttribute('disabled', disabled);
+}
+
 /** Sets text only when it changed, so that screen readers and selections are left in peace. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

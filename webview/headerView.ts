@@ -3,15 +3,29 @@ import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from
 import { runName } from '../src/config/runName.js';
 import { describeState, isGoing, wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
-import { button, make, setShown, setText } from './dom.js';
-import { remainingSeconds, tokensPerSecond } from './runModel.js';
+import type { RunAbout } from '../src/host/protocol.js';
+import { button, make, setDisabled, setShown, setText } from './dom.js';
+import { elapsedSeconds, remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';
-import type { Send, View } from './view.js';
+import type { Send } from './view.js';
+
+/** The head of the page. */
+export interface HeaderView {
+  readonly element: HTMLElement;
+  draw(model: RunModel, about: RunAbout): void;
+}
 
 /** What is trained, how far it is, and the buttons. */
-export function createHeaderView(send: Send): View {
+export function createHeaderView(send: Send): HeaderView {
   const name = make('h1', {});
   const state = make('span', { class: 'state' });
+  const pause = button('Pause', 'secondary', () => send({ type: 'pause' }));
+  pause.title = 'Finish the present step, then wait; nothing that the run computes changes by it';
+  const goOn = button('Continue', 'primary', () => send({ type: 'continue' }));
+  const checkpoint = button('Checkpoint Now', 'secondary', () => send({ type: 'checkpoint' }));
+  checkpoint.title = 'Write a checkpoint after the present step, and go on';
+  const openFolder = button('Open Folder', 'secondary', () => send({ type: 'openRunFolder' }));
+  openFolder.title = 'Show the folder of the run: events, checkpoints, adapter';
   const stop = button('Stop', 'primary', () => send({ type: 'stop' }));
   const again = button('Train Again', 'primary', () => send({ type: 'train' }));
   const resume = button('Resume', 'secondary', () => send({ type: 'resume' }));
@@ -20,7 +34,9 @@ export function createHeaderView(send: Send): View {
   const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
   stop.title = 'Finish the present step, write the adapter so far and end';
   const subject = make('p', { class: 'subject' });
-  const activity = make('p', { class: 'activity', role: 'status' });
+  const activity = make('p', { class: 'activity' });
+  // Speaks when the state changes, not at every step.
+  const spoken = make('p', { class: 'for-ears', role: 'status' });
   const bar = make('div', { class: 'bar-fill' });
   const progress = make(
     'div',
@@ -57,22 +73,44 @@ export function createHeaderView(send: Send): View {
       { class: 'title-row' },
       name,
       state,
-      make('div', { class: 'buttons' }, stop, again, resume, openFile, showLog),
+      make(
+        'div',
+        { class: 'buttons' },
+        goOn,
+        pause,
+        stop,
+        checkpoint,
+        again,
+        resume,
+        openFile,
+        openFolder,
+        showLog,
+      ),
     ),
     subject,
     progress,
     activity,
+    spoken,
     tiles,
   );
 
   return {
     element,
-    draw(model, run) {
+    draw(model, { state: run, folder, canControl }) {
       setText(name, run.kind === 'idle' ? 'PEFT Studio' : runName(run.file));
       setText(state, describeState(run));
       state.className = `state state-${wasStoppedEarly(run) ? 'stopped' : run.kind}`;
       const going = isGoing(run);
-      setShown(stop, going);
+      setText(spoken, run.kind === 'idle' ? '' : `${runName(run.file)}: ${spokenState(model, run)}`);
+      const waits = run.kind === 'paused';
+      const works = run.kind === 'running' || run.kind === 'pausing';
+      setShown(goOn, canControl && waits);
+      setShown(pause, canControl && works);
+      setText(pause, run.kind === 'pausing' ? 'Pausing…' : 'Pause');
+      setDisabled(pause, run.kind === 'pausing');
+      setShown(checkpoint, canControl && (works || waits));
+      setShown(openFolder, folder !== undefined);
+      setShown(stop, canControl && going);
       setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');
       setShown(again, run.kind === 'finished' || run.kind === 'failed');
       const unfinished = run.kind === 'failed' || (run.kind === 'finished' && run.result.reason === 'stopped');
@@ -93,7 +131,7 @@ export function createHeaderView(send: Send): View {
       bar.style.width = `${share * 100}%`;
       progress.setAttribute('aria-valuenow', String(Math.round(share * 100)));
       setShown(progress, started !== undefined);
-      setText(activity, going ? activityOf(model, run) : '');
+      setText(activity, going ? activityOf(model, run, canControl) : '');
       setShown(tiles, model.steps.length > 0 || started !== undefined);
       for (const [title, text] of tileTexts(model, run)) {
         const value = values.get(title);
@@ -108,20 +146,35 @@ function shareOf({ started, steps }: RunModel): number {
   return started && last && started.totalSteps > 0 ? Math.min(1, last.step / started.totalSteps) : 0;
 }
 
-function activityOf({ progress, steps }: RunModel, run: RunState): string {
+/** The state as it is read out: it changes a few times in a run. */
+function spokenState({ paused }: RunModel, run: RunState): string {
+  return run.kind === 'paused' && paused ? `paused after step ${paused.step}` : describeState(run);
+}
+
+function activityOf(
+  { progress, steps, paused, checkpoint }: RunModel,
+  run: RunState,
+  canControl: boolean,
+): string {
   if (run.kind === 'stopping') return 'Finishing the present step, then writing the adapter';
+  if (run.kind === 'pausing') return 'Finishing the present step, then waiting';
+  if (run.kind === 'paused') {
+    const kept = checkpoint && checkpoint.step === paused?.step ? ', which a checkpoint holds' : '';
+    return `Paused after step ${formatCount(paused?.step ?? 0)}${kept}. Nothing is computed; the worker keeps its memory.`;
+  }
   if (progress) {
     return progress.total > 0 ? `${progress.activity}: ${progress.done} of ${progress.total}` : progress.activity;
   }
-  return steps.length === 0 ? 'Starting the worker' : '';
+  if (steps.length === 0) return 'Starting the worker';
+  return canControl ? '' : 'Trained elsewhere: where it was started it can be stopped.';
 }
 
 function tileTexts(model: RunModel, run: RunState): readonly (readonly [string, string])[] {
   const last = model.steps.at(-1);
   const heldOut = model.evaluations.filter(({ split }) => split === 'validation').at(-1);
-  const ended = run.kind === 'finished' || run.kind === 'failed';
-  const elapsed = run.kind === 'idle' ? NaN : ((ended ? run.ended : Date.now()) - run.began) / 1000;
-  const remaining = run.kind === 'running' ? remainingSeconds(model) : undefined;
+  const elapsed = elapsedSeconds(model, run, Date.now());
+  const hasMore = run.kind === 'running' || run.kind === 'pausing' || run.kind === 'paused';
+  const remaining = hasMore ? remainingSeconds(model) : undefined;
   const speed = tokensPerSecond(model);
   const peak = run.kind === 'finished' ? run.result.peakMemory : model.memory.at(-1)?.peakResident;
   return [

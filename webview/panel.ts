@@ -1,26 +1,25 @@
+import { PANEL_VERSION } from '../src/engines/panelVersion.js';
+import { unpackEvents } from '../src/engines/packEvents.js';
 import { isGoing } from '../src/engines/runState.js';
-import type { RunState } from '../src/engines/runState.js';
-import type { FromPage, PanelTab, RunToPage, ToPage } from '../src/host/protocol.js';
+import type { FromPage, PageMessage, RunAbout, RunToPage, ToPage } from '../src/host/protocol.js';
 import { createCoverageView } from './coverageView.js';
 import { createDataView } from './dataView.js';
+import { make } from './dom.js';
 import { createEndView } from './endView.js';
 import { createHeaderView } from './headerView.js';
+import { keptOr } from './kept.js';
+import type { Kept } from './kept.js';
+import { createLogView } from './logView.js';
 import { createLossView } from './lossView.js';
 import { createMemoryView } from './memoryView.js';
+import { createRequests } from './requests.js';
 import { createRunModel, takeEvent } from './runModel.js';
 import { makeTabs, registerToolkit } from './toolkit.js';
-import type { View } from './view.js';
-
-/** What the editor keeps for the page while it is hidden. */
-interface Kept {
-  tab: PanelTab;
-  curve: string;
-  smoothing: string;
-}
+import type { Page, TabView } from './view.js';
 
 declare function acquireVsCodeApi(): {
   postMessage(message: FromPage): void;
-  getState(): Partial<Kept> | undefined;
+  getState(): unknown;
   setState(state: Kept): void;
 };
 
@@ -28,12 +27,12 @@ declare function acquireVsCodeApi(): {
 const CLOCK_MS = 1000;
 
 const editor = acquireVsCodeApi();
-const kept: Kept = { tab: 'loss', curve: 'loss', smoothing: '0.9', ...editor.getState() };
+const kept = keptOr(editor.getState());
 let model = createRunModel();
-let state: RunState = { kind: 'idle' };
+let about: RunAbout = { state: { kind: 'idle' }, canControl: false };
 
-function send(message: FromPage): void {
-  editor.postMessage(message);
+function send(message: PageMessage): void {
+  editor.postMessage({ version: PANEL_VERSION, ...message });
 }
 
 /** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
@@ -48,22 +47,36 @@ window.addEventListener('securitypolicyviolation', ({ violatedDirective, blocked
 );
 
 registerToolkit();
+const requests = createRequests(send);
+const page: Page = { send, ask: requests.ask, kept, keep: keepAndDraw };
 const header = createHeaderView(send);
 const end = createEndView(send);
-const views: Readonly<Record<PanelTab, View>> = {
-  loss: createLossView(kept, keepAndDraw),
-  coverage: createCoverageView(send),
-  data: createDataView(send),
-  memory: createMemoryView(),
-};
-const titles = { loss: 'Loss', coverage: 'Coverage', data: 'Data', memory: 'Memory' } as const;
-const ids = ['loss', 'coverage', 'data', 'memory'] as const;
+
+/** The tabs, from left to right: a new view is a line here. */
+const views: readonly TabView[] = [
+  { id: 'loss', title: 'Loss', ...createLossView(kept, keepAndDraw) },
+  {
+    id: 'coverage',
+    title: 'Coverage',
+    badge: ({ coverage }) => coverage?.warnings.length ?? 0,
+    ...createCoverageView(send),
+  },
+  {
+    id: 'data',
+    title: 'Data',
+    badge: ({ data }) => data.reduce((sum, { report: { brokenCount } }) => sum + brokenCount, 0),
+    ...createDataView(send),
+  },
+  { id: 'memory', title: 'Memory', ...createMemoryView() },
+  { id: 'log', title: 'Log', badge: ({ log }) => log.serious, ...createLogView(page) },
+];
+
 const tabs = makeTabs(
   'What the run reports',
-  ids.map((id) => ({ id, title: titles[id], content: views[id].element })),
+  views.map(({ id, title, element: content }) => ({ id, title, content })),
   kept.tab,
   (id) => {
-    kept.tab = ids.find((each) => each === id) ?? 'loss';
+    kept.tab = id;
     keepAndDraw();
   },
 );
@@ -80,14 +93,14 @@ function keepAndDraw(): void {
 /** Draws what is in front; a tab behind is drawn when it comes to the front. */
 function draw(): void {
   try {
-    header.draw(model, state);
+    const { state } = about;
+    header.draw(model, about);
     end.draw(model, state);
-    tabs.badge('coverage', model.coverage?.warnings.length ?? 0);
-    tabs.badge(
-      'data',
-      model.data.reduce((sum, { report: { brokenCount } }) => sum + brokenCount, 0),
-    );
-    views[kept.tab].draw(model, state);
+    for (const { id, badge, hasContent } of views) {
+      if (badge) tabs.badge(id, badge(model));
+      if (hasContent) tabs.setShown(id, hasContent(model));
+    }
+    views.find(({ id }) => id === tabs.inFront())?.draw(model, state);
     drawn = model.count;
   } catch (error) {
     report(error);
@@ -95,10 +108,17 @@ function draw(): void {
 }
 
 window.addEventListener('message', ({ data: message }: MessageEvent<ToPage>) => {
+  if (message.version !== PANEL_VERSION) {
+    // An extension that was updated beside this page: only a new page understands it.
+    header.element.replaceChildren(
+      make('p', { role: 'alert' }, 'PEFT Studio was updated. Close this panel and open it again.'),
+    );
+    return;
+  }
   switch (message.type) {
     case 'showTab':
       tabs.show(message.tab);
-      requestAnimationFrame(() => send({ type: 'tabShown', tab: kept.tab }));
+      requestAnimationFrame(() => send({ type: 'tabShown', tab: tabs.inFront() }));
       break;
     case 'run':
       model = createRunModel();
@@ -108,12 +128,20 @@ window.addEventListener('message', ({ data: message }: MessageEvent<ToPage>) => 
     case 'more':
       take(message);
       break;
+    case 'reply':
+    case 'refused':
+      requests.take(message);
+      break;
   }
 });
 
 function take(message: RunToPage): void {
-  state = message.state;
-  for (const event of message.events) takeEvent(model, event);
+  about = message.about;
+  if (about.folder !== kept.folder) {
+    kept.folder = about.folder;
+    editor.setState(kept);
+  }
+  for (const event of unpackEvents(message.events)) takeEvent(model, event);
   requestAnimationFrame(() => {
     draw();
     send({ type: 'drawn', events: drawn });
@@ -121,7 +149,7 @@ function take(message: RunToPage): void {
 }
 
 setInterval(() => {
-  if (isGoing(state)) draw();
+  if (isGoing(about.state)) draw();
 }, CLOCK_MS);
 draw();
 send({ type: 'ready' });

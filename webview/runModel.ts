@@ -1,9 +1,14 @@
+import type { RunState } from '../src/engines/runState.js';
+import { describeEvent } from '../src/training/describeEvent.js';
+import type { LogLevel } from '../src/training/describeEvent.js';
 import type {
   CheckpointWritten,
   Coverage,
   DataLoaded,
   Evaluation,
   Memory,
+  Planned,
+  Paused,
   Progress,
   RunEvent,
   Sample,
@@ -17,8 +22,14 @@ export interface RunModel {
   count: number;
   started?: Started;
   coverage?: Coverage;
+  plan?: Planned;
   progress?: Progress;
   checkpoint?: CheckpointWritten;
+  /** While the run is paused. */
+  paused?: Paused;
+  /** How long it was paused before, since it was started or resumed. */
+  pausedSeconds: number;
+  readonly log: RunLog;
   readonly data: DataLoaded[];
   readonly samples: Sample[];
   readonly steps: Step[];
@@ -26,19 +37,46 @@ export interface RunModel {
   readonly memory: Memory[];
 }
 
-export function createRunModel(): RunModel {
-  return { count: 0, data: [], samples: [], steps: [], evaluations: [], memory: [] };
+/** What happened, line by line; steps and what they report have views of their own. */
+export interface RunLog {
+  readonly lines: { readonly level: LogLevel; readonly text: string }[];
+  /** Lines that made room for newer ones: line n of the run is `lines[n - dropped]`. */
+  dropped: number;
+  /** Warnings and errors so far. */
+  serious: number;
 }
+
+export function createRunModel(): RunModel {
+  return {
+    count: 0,
+    pausedSeconds: 0,
+    log: { lines: [], dropped: 0, serious: 0 },
+    data: [],
+    samples: [],
+    steps: [],
+    evaluations: [],
+    memory: [],
+  };
+}
+
+/** Lines that the page keeps; the output channel and `events.jsonl` have all. */
+const KEPT_LINES = 2000;
 
 /** Takes an event in. A resumed run repeats steps: the last word on a step counts. */
 export function takeEvent(model: RunModel, event: RunEvent): void {
   model.count += 1;
+  takeLines(model.log, event);
   switch (event.type) {
     case 'started':
       model.started = event;
+      model.paused = undefined;
+      model.pausedSeconds = 0;
       break;
     case 'coverage':
       model.coverage = event;
+      break;
+    case 'plan':
+      model.plan = event;
       break;
     case 'data':
       model.data.push(event);
@@ -68,14 +106,52 @@ export function takeEvent(model: RunModel, event: RunEvent): void {
     case 'progress':
       model.progress = event;
       break;
+    case 'paused':
+      model.paused = event;
+      break;
+    case 'continued':
+      model.paused = undefined;
+      model.pausedSeconds += event.seconds;
+      break;
     case 'ranks':
     case 'masks':
     case 'log':
     case 'finished':
     case 'failed':
-      // The state carries the end, the output channel the log; ranks and masks have no view yet.
+      // The state carries the end; ranks and masks have no view yet.
       break;
   }
+}
+
+function takeLines(log: RunLog, event: RunEvent): void {
+  switch (event.type) {
+    case 'step':
+    case 'memory':
+    case 'ranks':
+    case 'masks':
+    case 'progress':
+    case 'sample':
+      return;
+  }
+  for (const line of describeEvent(event)) {
+    log.lines.push(line);
+    if (line.level === 'warning' || line.level === 'error') log.serious += 1;
+  }
+  if (log.lines.length <= 2 * KEPT_LINES) return;
+  log.dropped += log.lines.length - KEPT_LINES;
+  log.lines.splice(0, log.lines.length - KEPT_LINES);
+}
+
+/**
+ * Seconds that the run has worked, pauses left out; NaN without a run.
+ * @param now milliseconds since the epoch
+ */
+export function elapsedSeconds(model: RunModel, state: RunState, now: number): number {
+  if (state.kind === 'idle') return NaN;
+  if (state.kind === 'finished') return state.result.seconds;
+  // A run that was killed in a pause ended when the pause began.
+  const end = model.paused ? Date.parse(model.paused.time) : state.kind === 'failed' ? state.ended : now;
+  return Math.max(0, (end - state.began) / 1000 - model.pausedSeconds);
 }
 
 function forgetFrom<Item>(items: Item[], isOver: (item: Item) => boolean): void {

@@ -112,29 +112,54 @@ export interface Tab {
   readonly content: HTMLElement;
 }
 
-/** Tabs; `badge` puts a count beside a title, `show` brings one to the front. Tells which tab is in front. */
+/** Tabs, one of them in front. */
+export interface Tabs {
+  readonly element: HTMLElement;
+  /** Puts a count beside a title; none for 0. */
+  badge(id: string, count: number): void;
+  /** Brings a tab to the front, unless it is hidden. */
+  show(id: string): void;
+  /** Hides a tab that has nothing to show; one in front gives way to the first. */
+  setShown(id: string, shown: boolean): void;
+  inFront(): string;
+}
+
+/**
+ * Makes tabs; tells which one came to the front. Arrow keys move between them.
+ * @param active the tab in front at first; the first one where there is none of that name
+ */
 export function makeTabs(
   label: string,
   tabs: readonly Tab[],
   active: string,
   onChange: (id: string) => void,
-): { readonly element: HTMLElement; badge(id: string, count: number): void; show(id: string): void } {
+): Tabs {
   const headOf = new Map<string, HTMLElement>();
+  const first = tabs[0]?.id ?? '';
+  let front = tabs.some(({ id }) => id === active) ? active : first;
   const heads = tabs.map(({ id, title }) => {
     const head = make('vscode-panel-tab', { id: `tab-${id}` }, title);
     headOf.set(id, head);
     return head;
   });
   const views = tabs.map(({ id, content }) => make('vscode-panel-view', { id: `view-${id}` }, content));
-  const element = make('vscode-panels', { 'aria-label': label, activeid: `tab-${active}` }, ...heads, ...views);
+  const element = make('vscode-panels', { 'aria-label': label, activeid: `tab-${front}` }, ...heads, ...views);
   element.addEventListener('change', () => {
-    if (element instanceof Panels) onChange(element.activeid.replace(/^tab-/, ''));
+    if (!(element instanceof Panels)) return;
+    front = element.activeid.replace(/^tab-/, '');
+    onChange(front);
   });
+  // As a person would: setting `activeid` changes the tab without telling anybody.
+  const show = (id: string): void => headOf.get(id)?.click();
   return {
     element,
-    show(id) {
-      // As a person would: setting `activeid` changes the tab without telling anybody.
-      headOf.get(id)?.click();
+    show,
+    inFront: () => front,
+    setShown(id, shown) {
+      const head = headOf.get(id);
+      if (!head || head.hidden === !shown) return;
+      head.hidden = !shown;
+      if (!shown && front === id) show(first);
     },
     badge(id, count) {
       const head = headOf.get(id);

@@ -70,7 +70,9 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   checkMethods(config.method, opened.context);
   checkSchedules(config.method, totalSteps, run.file);
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
+  let waited = 0;
   const emit = (event: RunEvent): void => {
+    if (event.type === 'continued') waited += event.seconds;
     if (event.type !== 'progress') folder.record(event);
     control.emit(event);
   };
@@ -116,6 +118,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     );
     const result = await train({
       ...shared,
+      wishes: control.wishes,
       methods,
       validation: dataset.validation,
       checkpoints: {
@@ -132,7 +135,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       adapter: await saveResult(folder.path, methods, result, opened),
       metrics: result.metrics,
       steps: result.steps,
-      seconds: (performance.now() - since) / 1000,
+      seconds: (performance.now() - since) / 1000 - waited,
       peakMemory: measureMemory().peakResident,
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunEvent } from '../training/events.js';
+import type { Wishes } from '../training/wishes.js';
 import type { ResumePoint } from './resumeRun.js';
 
 /** What an engine is handed beside the run file. */
@@ -11,6 +12,8 @@ export interface RunControl {
   readonly warnings?: readonly Problem[];
   /** Asked between steps: true ends the run after the present step, with what has been learned so far. */
   readonly stopRequested: () => boolean;
+  /** What else is asked between steps; absent: nothing. */
+  readonly wishes?: Wishes;
   /** Where to go on; absent: a new run. */
   readonly resume?: ResumePoint;
 }

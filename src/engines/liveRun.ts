@@ -21,16 +21,22 @@ import {
 } from './liveEntry.js';
 import type { LiveEntry, LiveRequest } from './liveEntry.js';
 import { eachLine } from './liveLines.js';
-import { FOLLOW, STOP } from './liveServer.js';
+import { FOLLOW, lineOf } from './liveServer.js';
 import type { LiveNote } from './liveServer.js';
 import { loaderOf } from './loaderOf.js';
+import { watchMemory } from './memoryWatch.js';
+import type { MemoryRecord } from './memoryWatch.js';
+import { killedSince, oomKills } from './oomKills.js';
 import type { Ending, Happening } from './runState.js';
 import { LAST_WORDS } from './workerRun.js';
 import type { WorkerRun } from './workerRun.js';
+import type { Wish } from './workerProtocol.js';
 
 /** A run in a process of its own, followed. */
 export interface LiveRun extends WorkerRun {
   readonly entry: LiveEntry;
+  /** Has it pause after the present step, go on, or write a checkpoint; lost while nobody listens. */
+  ask(wish: Exclude<Wish, 'stop'>): void;
   /** Follows it no longer; the run goes on. */
   leave(): void;
 }
@@ -114,6 +120,8 @@ async function follow(
   tell({ type: 'launched', file: entry.file, time: entry.began });
   let last: Finished | Failed | undefined;
   let checkpoint: number | undefined;
+  let memory: MemoryRecord = {};
+  const killsBefore = oomKills();
   let pid = entry.pid ?? child?.pid;
   let socket: net.Socket | undefined;
   let stopping = false;
@@ -149,6 +157,7 @@ async function follow(
       print(`The worker sent something that is no run event; it is ignored: ${line.slice(0, 200)}`);
       return;
     }
+    memory = watchMemory(memory, message);
     if (message.type === 'checkpoint') checkpoint = message.step;
     if (message.type === 'finished' || message.type === 'failed') last = message;
     tell({ type: 'event', event: message });
@@ -174,7 +183,7 @@ async function follow(
     socket = reached;
     eachLine(reached, take);
     reached.write(`${FOLLOW}\n`);
-    if (stopping) reached.write(`${STOP}\n`);
+    if (stopping) reached.write(`${lineOf('stop')}\n`);
     if (left) reached.end();
     await new Promise<void>((resolve) => {
       reached.on('close', () => resolve());
@@ -205,7 +214,18 @@ async function follow(
 
   async function end(lastWords: readonly string[]): Promise<void> {
     const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
-    const ending: Ending = { code, signal, launchError, last, adapterFound, killed, lastWords, checkpoint };
+    const ending: Ending = {
+      code,
+      signal,
+      launchError,
+      last,
+      adapterFound,
+      killed,
+      lastWords,
+      checkpoint,
+      oomKilled: await killedSince(await killsBefore),
+      memory,
+    };
     try {
       const isOver = pid === undefined ? child !== undefined : !isProcessThere({ pid });
       if (isOver) await removeEntry(entry.id);
@@ -224,7 +244,12 @@ async function follow(
     stop() {
       stopping = true;
       tell({ type: 'stopRequested' });
-      socket?.write(`${STOP}\n`);
+      socket?.write(`${lineOf('stop')}\n`);
+    },
+    ask(wish) {
+      if (socket === undefined) return;
+      if (wish === 'pause') tell({ type: 'pauseRequested' });
+      socket.write(`${lineOf(wish)}\n`);
     },
     kill() {
       killed = true;

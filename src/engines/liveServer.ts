@@ -7,6 +7,7 @@ import { liveFolder, livePlaces, removeEntry, writeEntry } from './liveEntry.js'
 import type { LiveEntry } from './liveEntry.js';
 import { eachLine } from './liveLines.js';
 import { pastCurves } from './pastCurves.js';
+import type { Wish } from './workerProtocol.js';
 
 /** What the worker's socket tells beside events, as lines of JSON: first who it is, last how it ended. */
 export type LiveNote =
@@ -46,7 +47,8 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
 
   /** Who only looks whether the run is there says nothing, and is nobody who listens. */
   function take(client: net.Socket, text: string): void {
-    if (text === STOP) request({ type: 'stop' });
+    const wish = WISHES.get(text);
+    if (wish !== undefined) request({ type: wish });
     if (text !== FOLLOW || clients.has(client)) return;
     const before = [{ type: 'live' as const, pid: process.pid }, ...history.events()];
     for (let at = 0; at < before.length; at += BATCH) {
@@ -106,8 +108,16 @@ export async function serveRun(entry: LiveEntry, { request }: Listener, lingerMs
   };
 }
 
-/** What a client says: that it wants to be told, from the first event on; that the run is to stop. */
+/** What a client says: that it wants to be told, from the first event on. */
 export const FOLLOW = JSON.stringify({ type: 'follow' });
-export const STOP = JSON.stringify({ type: 'stop' });
+
+/** What a client says to have the run do something. */
+export function lineOf(wish: Wish): string {
+  return JSON.stringify({ type: wish });
+}
+
+const WISHES: ReadonlyMap<string, Wish> = new Map(
+  (['stop', 'pause', 'continue', 'checkpoint'] as const).map((wish) => [lineOf(wish), wish]),
+);
 
 const MAX_REQUEST_CHARACTERS = 1024;

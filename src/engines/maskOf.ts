@@ -5,18 +5,7 @@ import { fail } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
 import type { SafetensorsHeader } from '../models/safetensors.js';
 import { checkpointFolder, checkpointSteps, checkpointTensors } from '../training/checkpoint.js';
-
-/** Which numbers of a tensor train, and what they have learned. */
-export interface TensorMask {
-  readonly rows: number;
-  readonly columns: number;
-  /** Places in the tensor as it lies on disk, row-major, rising. */
-  readonly indices: Uint32Array;
-  /** δ at each place; absent where the method keeps no differences, or nothing is written yet. */
-  readonly values?: Float32Array;
-  /** What the values are of: the run's adapter, or the checkpoint of a step. */
-  readonly valuesOf?: 'adapter' | number;
-}
+import type { TensorMask } from './tensorMask.js';
 
 /** Places that a page is sent at most: 64 MB, and as much again of values. A mask of half of a 32-million matrix fits. */
 const MAX_PLACES = 2 ** 24;

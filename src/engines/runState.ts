@@ -1,11 +1,17 @@
 import type { Problem } from '../common/problem.js';
 import type { Failed, Finished, RunEvent } from '../training/events.js';
+import { memoryStory } from './memoryWatch.js';
+import type { MemoryRecord } from './memoryWatch.js';
 
 /** Where a run stands. Times are milliseconds since the epoch. */
 export type RunState =
   | { readonly kind: 'idle' }
   | ({ readonly kind: 'starting' } & Going)
   | ({ readonly kind: 'running' } & Going)
+  /** Asked to pause: the present step is finished first. */
+  | ({ readonly kind: 'pausing' } & Going)
+  /** Waits between two steps. */
+  | ({ readonly kind: 'paused' } & Going)
   | ({ readonly kind: 'stopping' } & Going)
   | ({
       readonly kind: 'finished';
@@ -32,6 +38,7 @@ export type Happening =
   | { readonly type: 'launched'; readonly file: string; readonly time: number }
   | { readonly type: 'event'; readonly event: RunEvent }
   | { readonly type: 'stopRequested' }
+  | { readonly type: 'pauseRequested' }
   | { readonly type: 'ended'; readonly time: number; readonly ending: Ending };
 
 /** How the worker's process went, with what it left on disk. */
@@ -50,6 +57,10 @@ export interface Ending {
   readonly lastWords: readonly string[];
   /** The step of the last checkpoint, where one was written. */
   readonly checkpoint?: number;
+  /** Whether the kernel's out-of-memory killer ended processes meanwhile; undefined where that is not told. */
+  readonly oomKilled?: boolean;
+  /** What it told of its memory. */
+  readonly memory?: MemoryRecord;
 }
 
 export const idle: RunState = { kind: 'idle' };
@@ -57,8 +68,17 @@ export const idle: RunState = { kind: 'idle' };
 /** Whether the run's process is at work. */
 export function isGoing(
   state: RunState,
-): state is Extract<RunState, { kind: 'starting' | 'running' | 'stopping' }> {
-  return state.kind === 'starting' || state.kind === 'running' || state.kind === 'stopping';
+): state is Extract<RunState, { kind: 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' }> {
+  switch (state.kind) {
+    case 'starting':
+    case 'running':
+    case 'pausing':
+    case 'paused':
+    case 'stopping':
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** Whether the run that was seen `then` is going `now`: what is asked meanwhile may be answered late. */
@@ -93,6 +113,10 @@ export function describeState(state: RunState): string {
       return 'starting';
     case 'running':
       return 'training';
+    case 'pausing':
+      return 'pausing';
+    case 'paused':
+      return 'paused';
     case 'stopping':
       return 'stopping';
     case 'finished':
@@ -113,13 +137,26 @@ export function advance(state: RunState, happening: Happening): RunState {
   if (state.kind === 'idle' || state.kind === 'finished' || state.kind === 'failed') return state;
   switch (happening.type) {
     case 'event':
-      return happening.event.type === 'started' && state.kind === 'starting'
-        ? { ...state, kind: 'running' }
-        : state;
+      return afterEvent(state, happening.event);
+    case 'pauseRequested':
+      return state.kind === 'running' ? { ...state, kind: 'pausing' } : state;
     case 'stopRequested':
       return { ...state, kind: 'stopping' };
     case 'ended':
       return conclude(state, happening.time, happening.ending);
+  }
+}
+
+function afterEvent(state: Exclude<RunState, { kind: 'idle' }>, { type }: RunEvent): RunState {
+  switch (type) {
+    case 'started':
+      return state.kind === 'starting' ? { ...state, kind: 'running' } : state;
+    case 'paused':
+      return state.kind === 'running' || state.kind === 'pausing' ? { ...state, kind: 'paused' } : state;
+    case 'continued':
+      return state.kind === 'paused' ? { ...state, kind: 'running' } : state;
+    default:
+      return state;
   }
 }
 
@@ -176,11 +213,39 @@ function processEnded(file: string, ending: Ending): Problem {
       mend: resumeFrom(ending) || 'Train again; Stop, instead of killing, writes what was learned so far.',
     };
   }
+  const story = memoryStory(ending.memory ?? {});
+  const held = story === '' ? '' : `; ${story}`;
+  if (ranOutOfMemory(ending)) {
+    return {
+      code: 'run.out-of-memory',
+      message: `memory ran out: the worker process ${howItEnded(ending)}${held}${said}`,
+      mend: [USE_LESS, resumeFrom(ending)].filter(Boolean).join(' '),
+    };
+  }
   return {
     code: 'run.process-ended',
-    message: `the worker process ${howItEnded(ending)} without saying how the run ended${said}`,
+    message: `the worker process ${howItEnded(ending)} without saying how the run ended${wasKilled(ending) ? held : ''}${said}`,
     mend: [mendFor(ending), resumeFrom(ending)].filter(Boolean).join(' '),
   };
+}
+
+const USE_LESS =
+  'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, take a smaller model, or close other programs.';
+
+/** What Node and the C++ library print when memory runs out beneath them; both end their process. */
+const LAST_WORDS_WITHOUT_MEMORY = /bad_alloc|heap out of memory|process out of memory|allocation failed/i;
+
+function ranOutOfMemory(ending: Ending): boolean {
+  if (wasKilled(ending)) return ending.oomKilled === true;
+  return ending.lastWords.some((line) => LAST_WORDS_WITHOUT_MEMORY.test(line));
+}
+
+/**
+ * Whether the process was killed: the kernel's out-of-memory killer sends SIGKILL, and a shell reports the same as
+ * 128 + 9. Of a process that another window started only its end is known.
+ */
+function wasKilled({ code, signal }: Ending): boolean {
+  return signal === 'SIGKILL' || code === 137 || (code === null && signal === null);
 }
 
 function resumeFrom({ checkpoint }: Ending): string {
@@ -192,12 +257,13 @@ function howItEnded({ code, signal }: Ending): string {
   return code === null ? 'is gone' : `exited with code ${code}`;
 }
 
-function mendFor({ code, signal }: Ending): string {
-  // The kernel's out-of-memory killer sends SIGKILL; a shell reports the same as 128 + 9. Of a process that another
-  // window started only its end is known.
-  if (signal === 'SIGKILL' || code === 137 || (code === null && signal === null)) {
-    return 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
+function mendFor(ending: Ending): string {
+  if (wasKilled(ending)) {
+    return ending.oomKilled === false
+      ? "The kernel's out-of-memory killer was not it: a person ended the process, or another program (a limit of a batch system, a watchdog of memory)."
+      : 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
   }
+  const { signal } = ending;
   if (signal === 'SIGSEGV' || signal === 'SIGBUS' || signal === 'SIGILL') {
     return 'The native library crashed: report it with what it printed and the run file.';
   }

@@ -9,7 +9,16 @@ export type WorkerRequest =
       readonly resume?: boolean;
     }
   /** Finish the present step, write the adapter so far, end with `finished` and reason `stopped`. */
-  | { readonly type: 'stop' };
+  | { readonly type: 'stop' }
+  /** Finish the present step, then wait (`paused`) for `continue` or `stop`. */
+  | { readonly type: 'pause' }
+  /** Go on (`continued`). */
+  | { readonly type: 'continue' }
+  /** Write a checkpoint after the present step, at once in a pause; the run goes on. */
+  | { readonly type: 'checkpoint' };
+
+/** What may be asked of a run that goes. */
+export type Wish = Exclude<WorkerRequest['type'], 'train'>;
 
 /** Exit codes of the worker process. */
 export interface WorkerExit {

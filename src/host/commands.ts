@@ -1,33 +1,53 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
-import type { Panel } from './panel.js';
+import type { Panels } from './panels.js';
+import { reveal } from './places.js';
 import { RUN_FILE } from './runFiles.js';
 import type { Runs } from './runs.js';
 import { targetRunFile } from './targetRunFile.js';
 
+/** A message in the status bar is shown so long. */
+const SHOWN_MS = 5000;
+
 /** Registers the commands that the manifest contributes. */
-export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOutputChannel): vscode.Disposable {
-  const following = runs.onDidChange(({ state }) => void setGoing(isGoing(state)));
-  let going = false;
-  async function setGoing(now: boolean): Promise<void> {
-    if (now === going) return;
-    going = now;
-    await vscode.commands.executeCommand('setContext', 'peftStudio.running', now);
-  }
+export function registerCommands(runs: Runs, panels: Panels, output: vscode.LogOutputChannel): vscode.Disposable {
+  let told: string | undefined;
+  let checkpointAsked = false;
+  const following = runs.onDidChange(({ state, event }) => {
+    if (state.kind !== told) {
+      told = state.kind;
+      void vscode.commands.executeCommand('setContext', 'peftStudio.running', isGoing(state));
+      void vscode.commands.executeCommand('setContext', 'peftStudio.runState', state.kind);
+    }
+    if (event?.type !== 'checkpoint' || !checkpointAsked) return;
+    checkpointAsked = false;
+    vscode.window.setStatusBarMessage(`$(check) Checkpoint after step ${event.step} written`, SHOWN_MS);
+  });
 
   return vscode.Disposable.from(
     following,
     vscode.commands.registerCommand('peftStudio.train', async (target?: unknown) =>
-      begin(runs, panel, 'Train which run file?', target, (file) => runs.start(file)),
+      begin(runs, panels, 'Train which run file?', target, (file) => runs.start(file)),
     ),
     vscode.commands.registerCommand('peftStudio.resume', async (target?: unknown) =>
-      begin(runs, panel, 'Resume the newest unfinished run of which run file?', target, (file) =>
+      begin(runs, panels, 'Resume the newest unfinished run of which run file?', target, (file) =>
         runs.resume(RUN_FILE.test(file) ? { file } : { folder: file }),
       ),
     ),
     vscode.commands.registerCommand('peftStudio.stop', async () => stop(runs)),
-    vscode.commands.registerCommand('peftStudio.openPanel', () => panel.open()),
+    vscode.commands.registerCommand('peftStudio.pause', () => runs.pause()),
+    vscode.commands.registerCommand('peftStudio.continueRun', () => runs.goOn()),
+    vscode.commands.registerCommand('peftStudio.checkpointNow', () => {
+      checkpointAsked = isGoing(runs.state());
+      runs.checkpointNow();
+    }),
+    vscode.commands.registerCommand('peftStudio.openRunFolder', async () => {
+      const folder = panels.folderInFront() ?? runs.present()?.about().folder;
+      if (folder !== undefined) await reveal(folder);
+      else void vscode.window.showInformationMessage('PEFT Studio: no run has a folder yet.');
+    }),
+    vscode.commands.registerCommand('peftStudio.openPanel', () => panels.open()),
     vscode.commands.registerCommand('peftStudio.showLog', () => output.show(true)),
   );
 }
@@ -35,7 +55,7 @@ export function registerCommands(runs: Runs, panel: Panel, output: vscode.LogOut
 /** Starts or resumes a run, after what stands against it is out of the way. */
 async function begin(
   runs: Runs,
-  panel: Panel,
+  panels: Panels,
   question: string,
   target: unknown,
   start: (file: string) => Promise<boolean>,
@@ -47,7 +67,7 @@ async function begin(
       'Open Panel',
       'Stop It',
     );
-    if (chosen === 'Open Panel') panel.open();
+    if (chosen === 'Open Panel') panels.open();
     if (chosen === 'Stop It') {
       if (isStillGoing(state, runs.state())) await stop(runs);
       else void vscode.window.showInformationMessage(`${runName(state.file)} has ended meanwhile.`);
@@ -56,7 +76,7 @@ async function begin(
   }
   const file = await targetRunFile(target, question);
   if (file === undefined) return;
-  panel.open();
+  panels.openNext();
   if (!(await start(file))) {
     void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');
   }
@@ -64,7 +84,7 @@ async function begin(
 
 async function stop(runs: Runs): Promise<void> {
   const state = runs.state();
-  if (state.kind === 'starting' || state.kind === 'running') {
+  if (isGoing(state) && state.kind !== 'stopping') {
     runs.stop();
   } else if (state.kind === 'stopping') {
     const chosen = await vscode.window.showWarningMessage(

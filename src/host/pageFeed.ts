@@ -1,13 +1,13 @@
-import type { RunState } from '../engines/runState.js';
+import { packEvents } from '../engines/packEvents.js';
 import type { RunEvent } from '../training/events.js';
-import type { RunToPage } from './protocol.js';
+import type { RunAbout, RunToPage } from './protocol.js';
 
 /** The page is sent what gathered, at most so often. */
 export const FEED_PERIOD_MS = 100;
 
 /** What a page is fed from. */
 export interface FeedSource {
-  state(): RunState;
+  about(): RunAbout;
   events(): readonly RunEvent[];
 }
 
@@ -43,7 +43,8 @@ export function createPageFeed(source: FeedSource, post: (message: RunToPage) =>
   function flush(): void {
     timer = undefined;
     if (!isReady || drawing || !(whole || changed)) return;
-    post({ type: whole ? 'run' : 'more', state: source.state(), events: whole ? source.events() : waiting });
+    const events = packEvents(whole ? source.events() : waiting);
+    post({ type: whole ? 'run' : 'more', about: source.about(), events });
     drawing = true;
     whole = false;
     changed = false;

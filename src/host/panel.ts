@@ -1,190 +1,194 @@
 import * as vscode from 'vscode';
+import { PANEL_VERSION } from '../engines/panelVersion.js';
 import { runName } from '../config/runName.js';
-import type { RunState } from '../engines/runState.js';
-import { runFolderOf } from '../engines/runState.js';
-import type { RunEvent } from '../training/events.js';
 import { createPageFeed } from './pageFeed.js';
-import type { PageFeed } from './pageFeed.js';
-import { pageHtml, pageOptions } from './pageHtml.js';
+import { pageHtml } from './pageHtml.js';
+import { createPanelRequests } from './panelRequests.js';
+import type { PanelHandlers } from './panelRequests.js';
 import { reveal, showPlace } from './places.js';
-import type { FromPage, PanelTab, ToPage } from './protocol.js';
-import type { Runs } from './runs.js';
+import type { FromPage, PageCommand, ToPage } from './protocol.js';
+import type { RunSource } from './runSource.js';
 import type { Settle } from './settle.js';
 
-/** A run that is over, or that another window works on: as it was when it was read. */
-export interface PastRun {
-  readonly state: RunState;
-  readonly events: readonly RunEvent[];
-}
-
-/** The live panel: one per window. */
+/** The panel of one run. */
 export interface Panel {
-  /** Opens it on the window's run. */
-  open(): void;
-  /** Opens it on a run of the past; the window's next run takes its place. */
-  openPast(run: PastRun): void;
-  /** How many events the page has drawn of the present run; `undefined` while no page is open. */
+  readonly view: vscode.WebviewPanel;
+  source(): RunSource;
+  /** The run's folder, once it has one. */
+  folder(): string | undefined;
+  /** Shows another run from its beginning, or the same one from elsewhere. */
+  show(source: RunSource): void;
+  /** How many events the page has drawn; `undefined` while there is no page. */
   drawn(): number | undefined;
-  /** How many errors pages have reported since the window opened. */
-  errors(): number;
-  /** Brings a tab of an open panel to the front. */
-  showTab(tab: PanelTab): void;
+  /** Brings a tab to the front. */
+  showTab(tab: string): void;
   /** The tab that the page last said is in front and drawn. */
-  shownTab(): PanelTab | undefined;
-  dispose(): void;
+  shownTab(): string | undefined;
 }
 
-const VIEW_TYPE = 'peftStudio.panel';
+/** What a panel needs of its window. */
+export interface PanelWindow {
+  readonly extensionUri: vscode.Uri;
+  readonly settle: Settle;
+  /** For one panel: what its page may ask. */
+  readonly handlers: (panel: Panel) => PanelHandlers;
+  /** Told what goes wrong in a page. */
+  readonly pageError: (message: string) => void;
+  /** Told when the panel came to the front. */
+  readonly active: (panel: Panel) => void;
+  readonly closed: (panel: Panel) => void;
+}
 
-/** The panel of a window: opened on demand, fed with the present run. */
+/** Fills a view with the page and feeds it with a run. */
 export function createPanel(
-  extensionUri: vscode.Uri,
-  runs: Runs,
-  output: vscode.LogOutputChannel,
-  settle: Settle,
+  view: vscode.WebviewPanel,
+  first: RunSource,
+  { extensionUri, settle, handlers, pageError, active, closed }: PanelWindow,
 ): Panel {
-  let errors = 0;
-  let tab: PanelTab | undefined;
-  let shown: { readonly view: vscode.WebviewPanel; readonly feed: PageFeed } | undefined;
-  let past: PastRun | undefined;
-  const stateShown = (): RunState => past?.state ?? runs.state();
+  let source = first;
+  let tab: string | undefined;
 
-  const following = runs.onDidChange(({ state, event, fresh }) => {
-    if (fresh) past = undefined;
-    if (!shown || past !== undefined) return;
-    if (fresh) {
-      shown.feed.restart();
-      shown.view.title = titleOf(state);
-    } else shown.feed.add(event);
-  });
+  function post(message: ToPage): void {
+    settle(view.webview.postMessage(message));
+  }
+  const feed = createPageFeed({ about: () => source.about(), events: () => source.events() }, (message) =>
+    post({ version: PANEL_VERSION, ...message }),
+  );
+  let following = follow();
+
+  function follow(): vscode.Disposable {
+    view.title = titleOf(source);
+    return source.onDidChange(({ event, fresh }) => {
+      if (fresh) {
+        feed.restart();
+        view.title = titleOf(source);
+      } else feed.add(event);
+    });
+  }
+
+  const panel: Panel = {
+    view,
+    source: () => source,
+    folder: () => source.about().folder,
+    show(next) {
+      if (next === source) return;
+      following.dispose();
+      source.dispose();
+      source = next;
+      following = follow();
+      feed.restart();
+    },
+    drawn: () => feed.drawnEvents(),
+    showTab: (wanted) => post({ version: PANEL_VERSION, type: 'showTab', tab: wanted }),
+    shownTab: () => tab,
+  };
+  const requests = createPanelRequests(handlers(panel), (message) => post({ version: PANEL_VERSION, ...message }));
 
   function take(message: FromPage): void {
+    if (message.version !== PANEL_VERSION) {
+      pageError(`speaks version ${message.version} of the panel's protocol, not ${PANEL_VERSION}`);
+      return;
+    }
     switch (message.type) {
       case 'ready':
         tab = undefined;
-        shown?.feed.ready();
+        requests.cancelAll();
+        feed.ready();
         break;
       case 'drawn':
-        shown?.feed.drawn(message.events);
+        feed.drawn(message.events);
         break;
       case 'tabShown':
         tab = message.tab;
         break;
-      case 'train': {
-        const state = stateShown();
-        if (state.kind !== 'idle') run('peftStudio.train', vscode.Uri.file(state.file));
-        break;
-      }
-      case 'resume': {
-        const folder = runFolderOf(past?.events ?? runs.events());
-        if (folder !== undefined) run('peftStudio.resume', vscode.Uri.file(folder));
-        break;
-      }
-      case 'stop':
-        // A run of another window is stopped there.
-        if (past === undefined) run('peftStudio.stop');
-        break;
-      case 'showLog':
-        run('peftStudio.showLog');
-        break;
-      case 'openRunFile': {
-        const state = stateShown();
-        if (state.kind !== 'idle') settle(showPlace({ file: state.file }));
-        break;
-      }
-      case 'revealAdapter': {
-        const state = stateShown();
-        if (state.kind === 'finished') settle(reveal(state.result.adapter));
-        break;
-      }
       case 'openPlace':
         settle(showPlace(message.place));
         break;
-      case 'pageError':
-        errors += 1;
-        output.error(`The panel's page: ${message.message}`);
+      case 'request':
+        requests.take(message);
         break;
+      case 'cancelRequest':
+        requests.cancel(message.id);
+        break;
+      case 'pageError':
+        pageError(message.message);
+        break;
+      default:
+        settle(command(message.type, source));
     }
   }
 
-  function run(command: string, ...parameters: readonly unknown[]): void {
-    settle(vscode.commands.executeCommand(command, ...parameters));
-  }
-
-  function post(view: vscode.WebviewPanel, message: ToPage): void {
-    settle(view.webview.postMessage(message));
-  }
-
-  function show(run: PastRun | undefined): void {
-    if (shown) {
-      const same = run === past;
-      past = run;
-      if (!same) {
-        shown.feed.restart();
-        shown.view.title = titleOf(stateShown());
-      }
-      shown.view.reveal(undefined, true);
-      return;
-    }
-    past = run;
-    openView();
-  }
-
-  function openView(): void {
-    const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
-    fill(vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(stateShown()), column, pageOptions(extensionUri)));
-  }
-
-  // A window that loads anew keeps its panel; the run, if one goes on, is found again.
-  const restoring = vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {
-    deserializeWebviewPanel(view) {
-      shown?.view.dispose();
-      view.webview.options = pageOptions(extensionUri);
-      view.title = titleOf(stateShown());
-      fill(view);
-      return Promise.resolve();
-    },
-  });
-
-  function fill(view: vscode.WebviewPanel): void {
-    view.iconPath = {
-      light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
-      dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
-    };
-    const feed = createPageFeed({ state: stateShown, events: () => past?.events ?? runs.events() }, (message) =>
-      post(view, message),
-    );
-    shown = { view, feed };
-    view.webview.onDidReceiveMessage(take);
-    view.onDidChangeViewState(() => {
-      // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
-      if (!view.visible) feed.away();
-    });
-    view.onDidDispose(() => {
-      feed.away();
-      shown = undefined;
-    });
-    view.webview.html = pageHtml(view.webview, extensionUri, 'panel');
-  }
-
-  return {
-    open: () => show(undefined),
-    openPast: show,
-    drawn: () => shown?.feed.drawnEvents(),
-    errors: () => errors,
-    showTab(wanted) {
-      if (shown) post(shown.view, { type: 'showTab', tab: wanted });
-    },
-    shownTab: () => tab,
-    dispose() {
-      following.dispose();
-      restoring.dispose();
-      // The page stays: a window that loads anew shows it again.
-      shown?.feed.away();
-    },
+  view.iconPath = {
+    light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
+    dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
   };
+  view.webview.onDidReceiveMessage(take);
+  view.onDidChangeViewState(() => {
+    if (view.active) active(panel);
+    // A hidden page is thrown away by the editor; shown again, it starts anew and says ready.
+    if (view.visible) return;
+    feed.away();
+    requests.cancelAll();
+  });
+  view.onDidDispose(() => {
+    feed.away();
+    requests.cancelAll();
+    following.dispose();
+    source.dispose();
+    closed(panel);
+  });
+  view.webview.html = pageHtml(view.webview, extensionUri, 'panel');
+  return panel;
 }
 
-function titleOf(state: RunState): string {
-  return state.kind === 'idle' ? 'PEFT Studio' : `PEFT: ${runName(state.file)}`;
+/** Does what a button asks for. */
+async function command(type: PageCommand, source: RunSource): Promise<void> {
+  const { state, folder, canControl } = source.about();
+  const run = (name: string, ...parameters: readonly unknown[]): Thenable<unknown> =>
+    vscode.commands.executeCommand(`peftStudio.${name}`, ...parameters);
+  switch (type) {
+    case 'train':
+      if (state.kind !== 'idle') await run('train', vscode.Uri.file(state.file));
+      break;
+    case 'resume':
+      if (folder !== undefined) await run('resume', vscode.Uri.file(folder));
+      break;
+    // What another window or a terminal trains is controlled there.
+    case 'pause':
+      if (canControl) await run('pause');
+      break;
+    case 'continue':
+      if (canControl) await run('continueRun');
+      break;
+    case 'stop':
+      if (canControl) await run('stop');
+      break;
+    case 'checkpoint':
+      if (canControl) await run('checkpointNow');
+      break;
+    case 'openRunFolder':
+      if (folder !== undefined) await reveal(folder);
+      break;
+    case 'showLog':
+      await run('showLog');
+      break;
+    case 'openRunFile':
+      if (state.kind !== 'idle') await showPlace({ file: state.file });
+      break;
+    case 'revealAdapter':
+      if (state.kind === 'finished') await reveal(state.result.adapter);
+      break;
+  }
+}
+
+/** Runs of one file are told apart by when they began. */
+function titleOf(source: RunSource): string {
+  const { state } = source.about();
+  if (state.kind === 'idle') return 'PEFT Studio';
+  const name = `PEFT: ${runName(state.file)}`;
+  if (state.began === 0) return name;
+  const began = new Date(state.began);
+  const isToday = began.toDateString() === new Date().toDateString();
+  const time = began.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return `${name}, ${isToday ? time : `${began.toLocaleDateString()} ${time}`}`;
 }

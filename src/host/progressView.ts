@@ -16,6 +16,7 @@ export function createProgressView(): ProgressView {
   let totalSteps = 0;
   let step = 0;
   let text = 'starting';
+  let ofStep = text;
   return {
     take(event) {
       switch (event.type) {
@@ -27,7 +28,13 @@ export function createProgressView(): ProgressView {
           return true;
         case 'step':
           step = event.step;
-          text = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
+          text = ofStep = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
+          return true;
+        case 'paused':
+          text = `paused after step ${event.step}`;
+          return true;
+        case 'continued':
+          text = ofStep;
           return true;
         default:
           return false;

@@ -2,22 +2,14 @@ import { watch } from 'node:fs';
 import * as vscode from 'vscode';
 import { findRun } from '../engines/findRuns.js';
 import { createHistory } from '../engines/history.js';
-import type { History } from '../engines/history.js';
 import { liveFolder } from '../engines/liveEntry.js';
-import type { LiveRequest } from '../engines/liveEntry.js';
+import type { LiveEntry, LiveRequest } from '../engines/liveEntry.js';
 import { findLiveRuns, followRun, launchRun } from '../engines/liveRun.js';
 import type { Follower, LiveRun } from '../engines/liveRun.js';
 import { advance, idle, isGoing } from '../engines/runState.js';
 import type { Happening, RunState } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
-
-/** What is told to those who show the run: its new state and, when one came, the event. */
-export interface RunChange {
-  readonly state: RunState;
-  readonly event?: RunEvent;
-  /** True when a new run replaces the one before. */
-  readonly fresh: boolean;
-}
+import type { RunChange, RunSource } from './runSource.js';
 
 /**
  * The run of this window: one at a time, since a run takes every core. It lives in a process of its own: a window that
@@ -28,12 +20,20 @@ export interface Runs {
   state(): RunState;
   /** The events of the present or last run. */
   events(): readonly RunEvent[];
+  /** The present or last run, by itself: it stays what it is when another one begins. */
+  present(): RunSource | undefined;
   /** Starts a run. False when one is going. Settles when the process has ended, or the window follows it no longer. */
   start(file: string): Promise<boolean>;
   /** Goes on with a run file's newest unfinished run, or with the run of a folder. As {@link Runs.start}. */
   resume(target: { readonly file: string } | { readonly folder: string }): Promise<boolean>;
   stop(): void;
   kill(): void;
+  /** Has a run that trains wait after its present step. */
+  pause(): void;
+  /** Has a paused run go on. */
+  goOn(): void;
+  /** Has a checkpoint written after the present step, or at once while the run is paused. */
+  checkpointNow(): void;
   dispose(): void;
 }
 
@@ -41,8 +41,6 @@ export interface Runs {
 export interface RunsOptions {
   /** The worker's program, absolute. */
   readonly worker: string;
-  /** Called for each line that a worker printed. */
-  readonly print: (line: string) => void;
   /** Told of what goes wrong while nobody waits. */
   readonly report: (error: unknown) => void;
   /** Whether a run file belongs to this window. */
@@ -56,26 +54,33 @@ const LOOK_AGAIN_MS = 300;
 
 /** Makes the window's place for runs, and looks for one that is going already. */
 export function createRuns(options: RunsOptions): Runs {
-  const { worker, print, report, isOurs } = options;
+  const { worker, report, isOurs } = options;
   const emitter = new vscode.EventEmitter<RunChange>();
-  let state: RunState = idle;
-  let history: History = createHistory();
+  let present: Present | undefined;
   let run: LiveRun | undefined;
   let busy = false;
   let disposed = false;
+  const stateNow = (): RunState => present?.state() ?? idle;
 
-  function tell(happening: Happening): void {
-    if (disposed) return;
-    const fresh = happening.type === 'launched';
-    const event = happening.type === 'event' ? happening.event : undefined;
-    const before = state;
-    state = advance(state, happening);
-    if (fresh) history = createHistory();
-    if (event) history.add(event);
-    if (fresh || event !== undefined || state !== before) emitter.fire({ state, event, fresh });
+  /** @param folder of the run, where it is known before the run says so */
+  function followerOf(folder: string | undefined): Follower {
+    return {
+      tell(happening) {
+        if (disposed) return;
+        // A run that is told anew, after the connection was lost, is the same run.
+        const isNew = happening.type === 'launched' && !present?.isRun(happening);
+        if (isNew) present = createPresent(folder);
+        const change = present?.take(happening);
+        if (change) emitter.fire(change);
+      },
+      print(line) {
+        if (disposed) return;
+        const event: RunEvent = { type: 'log', level: 'info', message: `worker: ${line}` };
+        const change = present?.take({ type: 'event', event });
+        if (change) emitter.fire(change);
+      },
+    };
   }
-
-  const follower: Follower = { tell, print };
 
   /** Follows a run to its end; `busy` is set before. */
   async function follow(begin: () => Promise<LiveRun>): Promise<void> {
@@ -94,10 +99,10 @@ export function createRuns(options: RunsOptions): Runs {
     try {
       const [found] = await findLiveRuns(isOurs);
       if (found === undefined) {
-        await follow(() => launchRun(worker, request, follower));
+        await follow(() => launchRun(worker, request, followerOf(request.resumeFolder)));
         return true;
       }
-      void follow(() => followRun(found, follower)).catch(report);
+      void follow(() => followFound(found)).catch(report);
       return false;
     } catch (error) {
       busy = false;
@@ -114,7 +119,11 @@ export function createRuns(options: RunsOptions): Runs {
       return [];
     });
     if (found === undefined || disposed) busy = false;
-    else await follow(() => followRun(found, follower));
+    else await follow(() => followFound(found));
+  }
+
+  function followFound(found: LiveEntry): Promise<LiveRun> {
+    return followRun(found, followerOf(found.runFolder ?? found.resumeFolder));
   }
 
   // Another window's run appears as an entry of the folder.
@@ -132,8 +141,9 @@ export function createRuns(options: RunsOptions): Runs {
 
   return {
     onDidChange: emitter.event,
-    state: () => state,
-    events: () => history.events(),
+    state: stateNow,
+    events: () => present?.events() ?? [],
+    present: () => present,
     start: (file) => launch({ file, overrides: [], resume: false }),
     async resume(target) {
       if ('file' in target) return launch({ file: target.file, overrides: [], resume: true });
@@ -143,9 +153,16 @@ export function createRuns(options: RunsOptions): Runs {
     },
     stop: () => run?.stop(),
     kill: () => run?.kill(),
+    pause() {
+      if (stateNow().kind === 'running') run?.ask('pause');
+    },
+    goOn() {
+      if (stateNow().kind === 'paused') run?.ask('continue');
+    },
+    checkpointNow: () => run?.ask('checkpoint'),
     dispose() {
       // The worker finishes its step, writes its adapter and ends by itself; the window does not wait for it.
-      if (isGoing(state) && options.endsWithWindow()) run?.stop();
+      if (isGoing(stateNow()) && options.endsWithWindow()) run?.stop();
       disposed = true;
       run?.leave();
       clearTimeout(timer);
@@ -156,5 +173,43 @@ export function createRuns(options: RunsOptions): Runs {
       );
       emitter.dispose();
     },
+  };
+}
+
+/** The window's run, which takes in what happens to it. */
+interface Present extends RunSource {
+  state(): RunState;
+  /** Whether it is the run that was launched so. */
+  isRun(launched: Extract<Happening, { type: 'launched' }>): boolean;
+  /** Undefined when nothing that is shown changed. */
+  take(happening: Happening): RunChange | undefined;
+}
+
+function createPresent(knownFolder: string | undefined): Present {
+  const emitter = new vscode.EventEmitter<RunChange>();
+  let state: RunState = idle;
+  let history = createHistory();
+  let folder = knownFolder;
+  return {
+    onDidChange: emitter.event,
+    state: () => state,
+    events: () => history.events(),
+    about: () => ({ state, folder, canControl: true }),
+    isRun: ({ file, time }) => state.kind !== 'idle' && state.file === file && state.began === time,
+    take(happening) {
+      const fresh = happening.type === 'launched';
+      const event = happening.type === 'event' ? happening.event : undefined;
+      const before = state;
+      // Told anew, it is as it was when it began; that it was asked to stop is not told.
+      state = advance(fresh && state.kind !== 'stopping' ? idle : state, happening);
+      if (fresh) history = createHistory();
+      if (event) history.add(event);
+      if (event?.type === 'started') folder = event.folder;
+      if (!fresh && event === undefined && state === before) return undefined;
+      const change = { state, event, fresh };
+      emitter.fire(change);
+      return change;
+    },
+    dispose: () => undefined,
   };
 }

@@ -1,17 +1,35 @@
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, wasStoppedEarly } from '../engines/runState.js';
+import type { RunState } from '../engines/runState.js';
 import { createProgressView } from './progressView.js';
 import type { Runs } from './runs.js';
+import type { Settle } from './settle.js';
 
 /** Shown at most so often: a fast run takes hundreds of steps a second. */
 const PERIOD_MS = 250;
 
-/** A status bar item that follows the run; a click opens the panel. */
-export function createStatus(runs: Runs): vscode.Disposable {
+/** What the item offers while a run goes, by what it is doing. */
+const MENU = [
+  { label: '$(graph-line) Open Panel', command: 'openPanel' },
+  { label: '$(debug-pause) Pause', command: 'pause', when: ['running'] },
+  { label: '$(debug-continue) Continue', command: 'continueRun', when: ['paused'] },
+  { label: '$(save) Checkpoint Now', command: 'checkpointNow', when: ['running', 'pausing', 'paused'] },
+  { label: '$(debug-stop) Stop', command: 'stop' },
+  { label: '$(folder-opened) Open Run Folder', command: 'openRunFolder' },
+  { label: '$(output) Show Log', command: 'showLog' },
+] as const satisfies readonly {
+  readonly label: string;
+  readonly command: string;
+  readonly when?: readonly RunState['kind'][];
+}[];
+
+const MENU_COMMAND = 'peftStudio.runMenu';
+
+/** A status bar item that follows the run; a click opens the panel or, while a run goes, what can be done with it. */
+export function createStatus(runs: Runs, settle: Settle): vscode.Disposable {
   const item = vscode.window.createStatusBarItem('peftStudio.run', vscode.StatusBarAlignment.Left, 10);
   item.name = 'PEFT Studio run';
-  item.command = 'peftStudio.openPanel';
   let progress = createProgressView();
   let timer: NodeJS.Timeout | undefined;
 
@@ -25,6 +43,12 @@ export function createStatus(runs: Runs): vscode.Disposable {
       case 'starting':
       case 'running':
         item.text = `$(sync~spin) ${name}: ${progress.text()}`;
+        break;
+      case 'pausing':
+        item.text = `$(sync~spin) ${name}: pausing`;
+        break;
+      case 'paused':
+        item.text = `$(debug-pause) ${name}: ${progress.text()}`;
         break;
       case 'stopping':
         item.text = `$(sync~spin) ${name}: stopping`;
@@ -42,23 +66,32 @@ export function createStatus(runs: Runs): vscode.Disposable {
         item.backgroundColor = new vscode.ThemeColor('statusBarItem.errorBackground');
         break;
     }
-    item.tooltip = `PEFT Studio: ${state.file}\nClick to open the panel`;
+    item.command = isGoing(state) ? MENU_COMMAND : 'peftStudio.openPanel';
+    item.tooltip = `PEFT Studio: ${state.file}\n${isGoing(state) ? 'Click to open its panel, pause or stop it' : 'Click to open its panel'}`;
     item.show();
   }
 
   const following = runs.onDidChange(({ state, event, fresh }) => {
     if (fresh) progress = createProgressView();
     if (event && !progress.take(event)) return;
-    if (!isGoing(state)) {
+    if (!isGoing(state) || state.kind === 'paused') {
       clearTimeout(timer);
       draw();
     } else {
       timer ??= setTimeout(draw, PERIOD_MS);
     }
   });
+  const menu = vscode.commands.registerCommand(MENU_COMMAND, async () => {
+    const state = runs.state();
+    const items = MENU.filter((item) => !('when' in item) || item.when.some((kind) => kind === state.kind));
+    const title = state.kind === 'idle' ? 'PEFT Studio' : runName(state.file);
+    const chosen = await vscode.window.showQuickPick(items, { title, placeHolder: progress.text() });
+    if (chosen) settle(vscode.commands.executeCommand(`peftStudio.${chosen.command}`));
+  });
   return {
     dispose() {
       clearTimeout(timer);
+      menu.dispose();
       following.dispose();
       item.dispose();
     },

@@ -2,10 +2,10 @@ import * as vscode from 'vscode';
 import type { Inspection } from '../../adapters/inspect.js';
 import type { Json } from '../../common/json.js';
 import { isJsonObject } from '../../common/json.js';
-import { isRunLive } from '../../engines/liveEntry.js';
-import { isGoing } from '../../engines/runState.js';
+import type { FoundRun, Liveness } from '../../engines/findRuns.js';
+import type { RunEvent } from '../../training/events.js';
 import type { Jobs } from '../job.js';
-import type { Panel } from '../panel.js';
+import type { Panels } from '../panels.js';
 import { reveal } from '../places.js';
 import type { Runs } from '../runs.js';
 import type { Settle } from '../settle.js';
@@ -17,39 +17,39 @@ import { inspectionText } from './inspectionText.js';
 import type { Entry } from './library.js';
 import { mergeIntoBase } from './mergeAction.js';
 import type { Row } from './model.js';
-import { readPastRun } from './pastRun.js';
 import { entryFor } from './pick.js';
 import type { ContextWord } from './present.js';
 import { nameOf, tryIt } from './tryAction.js';
 import { createExplorerView } from './view.js';
 
-/** A run of the command line tells of itself by its events alone: one that said something so lately is going. */
-const FRESH_MS = 60_000;
+/** The adapter explorer of a window. */
+export interface Explorer {
+  /** The runs of the workspace, which is searched first where it was not yet. */
+  runs(): Promise<readonly FoundRun[]>;
+  dispose(): void;
+}
 
-/** The adapter explorer: its view and its commands. */
+/** Makes the adapter explorer: its view and its commands. */
 export function createExplorer(parts: {
   readonly runs: Runs;
-  readonly panel: Panel;
+  readonly panels: Panels;
+  readonly isAlive: Liveness;
   readonly jobs: Jobs;
   readonly output: vscode.LogOutputChannel;
   readonly memory: vscode.Memento;
   readonly extensionUri: vscode.Uri;
   readonly settle: Settle;
-}): vscode.Disposable {
-  const { runs, panel, jobs, output } = parts;
+}): Explorer {
+  const { runs, panels, jobs, output } = parts;
   const documents = createDocuments();
-  let ownRun: string | undefined;
 
-  const explorer = createExplorerView(async (folder, lastEvent) => {
-    if (folder === ownRun) return isGoing(runs.state());
-    return Date.now() - lastEvent < FRESH_MS || (await isRunLive(folder));
-  }, output);
+  const explorer = createExplorerView(parts.isAlive, output);
 
   // What is excluded from watching is told of by the window's own run all the same.
   const following = runs.onDidChange(({ event }) => {
-    if (event?.type === 'started') ownRun = event.folder;
-    const worthALook = event === undefined || ['started', 'step', 'evaluation', 'checkpoint'].includes(event.type);
-    if (ownRun !== undefined && worthALook) explorer.touch({ kind: 'run', folder: ownRun });
+    const own = runs.present()?.about().folder;
+    const worthALook = event === undefined || WORTH_A_LOOK.has(event.type);
+    if (own !== undefined && worthALook) explorer.touch({ kind: 'run', folder: own });
   });
 
   /** The adapter that an entry is or, for a run, holds. */
@@ -71,9 +71,7 @@ export function createExplorer(parts: {
   }
 
   async function openPanel({ item }: Entry): Promise<void> {
-    if (item.kind !== 'run') return;
-    if (item.folder === ownRun) panel.open();
-    else panel.openPast(await readPastRun(item));
+    if (item.kind === 'run') await panels.openFolder(item.folder);
   }
 
   const comparison = createComparePage({
@@ -108,7 +106,7 @@ export function createExplorer(parts: {
     });
   }
 
-  return vscode.Disposable.from(
+  const registered = vscode.Disposable.from(
     explorer,
     documents,
     following,
@@ -143,7 +141,23 @@ export function createExplorer(parts: {
     }),
     vscode.commands.registerCommand('peftStudio.refreshAdapters', () => explorer.search()),
   );
+  return {
+    async runs() {
+      return (await explorer.all()).flatMap(({ item }) => (item.kind === 'run' ? [item] : []));
+    },
+    dispose: () => registered.dispose(),
+  };
 }
+
+/** Events after which a run's row looks different. */
+const WORTH_A_LOOK: ReadonlySet<RunEvent['type']> = new Set([
+  'started',
+  'step',
+  'evaluation',
+  'checkpoint',
+  'paused',
+  'continued',
+]);
 
 /** The command line is our own program: its folder and modules are enough to know its document. */
 function isInspection(document: Json | undefined): document is Json & Inspection {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { createEntry, liveFolder, livePlaces, readEntries } from '../../../src/engines/liveEntry.js';
 import { eachLine } from '../../../src/engines/liveLines.js';
-import { FOLLOW, STOP, serveRun } from '../../../src/engines/liveServer.js';
+import { FOLLOW, lineOf, serveRun } from '../../../src/engines/liveServer.js';
 import type { RunEvent } from '../../../src/training/events.js';
 import { temporaryFolder } from '../../support/adapters.js';
 
@@ -32,7 +32,7 @@ test('who comes late to a run that told much gets all of it, and what is told me
   const { client, lines, closed } = await follow(entry.id);
   await new Promise((resolve) => client.once('data', resolve));
   channel.send(said('last'));
-  client.write(`${STOP}\n`);
+  client.write(`${lineOf('stop')}\n`);
   await channel.close(0);
   await closed;
   assert.equal(lines.length, count + 3);

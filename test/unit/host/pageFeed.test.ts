@@ -14,7 +14,7 @@ let feed: PageFeed;
 beforeEach(() => {
   events = [];
   posted = [];
-  feed = createPageFeed({ state: () => idle, events: () => [...events] }, (message) => posted.push(message));
+  feed = createPageFeed({ about: () => ({ state: idle, canControl: false }), events: () => [...events] }, (message) => posted.push(message));
 });
 
 function say(message: string): void {
@@ -27,7 +27,7 @@ function say(message: string): void {
 function seen(): string[] {
   return posted.map(
     (message) =>
-      `${message.type}: ${message.events.map((event) => event.type === 'log' && event.message).join(' ')}`,
+      `${message.type}: ${message.events.events.map((event) => event.type === 'log' && event.message).join(' ')}`,
   );
 }
 

@@ -1,0 +1,89 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { FoundRun, Liveness } from '../engines/findRuns.js';
+import { maskOf } from '../engines/maskOf.js';
+import { packEvents } from '../engines/packEvents.js';
+import { openPastRun } from '../engines/pastRun.js';
+import type { Panel } from './panel.js';
+import type { PanelHandlers } from './panelRequests.js';
+import type { FileToSave } from './protocol.js';
+
+/** The runs of the workspace. */
+export type KnownRuns = () => Promise<readonly FoundRun[]>;
+
+/** As many runs as anybody picks from. */
+const MOST_RUNS = 500;
+
+/** What the page of a panel may ask: for each request of the protocol, who answers it. */
+export function createPanelHandlers({
+  panel,
+  isAlive,
+  knownRuns,
+}: {
+  /** The one that asks. */
+  readonly panel: Panel;
+  readonly isAlive: Liveness;
+  readonly knownRuns: KnownRuns;
+}): PanelHandlers {
+  return {
+    async listRuns() {
+      const others = (await knownRuns()).filter(({ folder }) => folder !== panel.folder());
+      return [...others]
+        .sort((one, other) => other.modified - one.modified)
+        .slice(0, MOST_RUNS)
+        .map((run) => ({ folder: run.folder, name: nameOf(run), method: run.method, modified: run.modified }));
+    },
+    async runEvents({ folder }) {
+      const found = (await knownRuns()).find((run) => run.folder === folder);
+      if (found === undefined) {
+        return fail({
+          code: 'panel.unknown-run',
+          message: 'the run is no longer in the workspace',
+          where: { file: folder },
+          mend: 'Choose another one; “Refresh Adapters” looks for runs again.',
+        });
+      }
+      const run = await openPastRun(folder, isAlive);
+      return { name: nameOf(found), state: run.state(), events: packEvents(run.events()) };
+    },
+    maskOf({ path: site, shape }) {
+      const folder = panel.folder();
+      return folder === undefined ? fail(NO_FOLDER) : maskOf(folder, site, shape);
+    },
+    saveFile: async (file) => save(file, panel.folder()),
+    async copyText({ text }) {
+      await vscode.env.clipboard.writeText(text);
+      return {};
+    },
+  };
+}
+
+const NO_FOLDER: Problem = {
+  code: 'panel.no-folder',
+  message: 'the run has no folder yet',
+  mend: 'Wait until it has begun.',
+};
+
+/** Runs of one file are told apart by their folder, which is named after the time. */
+function nameOf({ name, folder }: FoundRun): string {
+  return `${name}, ${path.basename(folder)}`;
+}
+
+async function save(
+  { name, content }: FileToSave,
+  folder: string | undefined,
+): Promise<{ readonly saved?: string }> {
+  // Offered beside the run's own files; a name of the page never leads elsewhere.
+  const plain = path.basename(name);
+  const start = folder ?? vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
+  const target = await vscode.window.showSaveDialog({
+    title: `Save ${plain}`,
+    ...(start === undefined ? {} : { defaultUri: vscode.Uri.file(path.join(start, plain)) }),
+  });
+  if (target === undefined) return {};
+  const bytes = 'text' in content ? Buffer.from(content.text, 'utf8') : Buffer.from(content.base64, 'base64');
+  await vscode.workspace.fs.writeFile(target, bytes);
+  return { saved: target.fsPath };
+}
