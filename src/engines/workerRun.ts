@@ -5,6 +5,9 @@ import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
 import { holdsWeights } from './holdsWeights.js';
 import { loaderOf } from './loaderOf.js';
+import { watchMemory } from './memoryWatch.js';
+import type { MemoryRecord } from './memoryWatch.js';
+import { killedSince, oomKills } from './oomKills.js';
 import type { Happening } from './runState.js';
 import type { WorkerRequest } from './workerProtocol.js';
 
@@ -47,6 +50,9 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
   tell({ type: 'launched', file, time: Date.now() });
   const lastWords: string[] = [];
   let last: Finished | Failed | undefined;
+  let checkpoint: number | undefined;
+  let memory: MemoryRecord = {};
+  const killsBefore = oomKills();
   let killed = false;
   let launchError: string | undefined;
   let linger: NodeJS.Timeout | undefined;
@@ -74,6 +80,8 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
       print(`The worker sent something that is no run event; it is ignored: ${shorten(JSON.stringify(message))}`);
       return;
     }
+    memory = watchMemory(memory, message);
+    if (message.type === 'checkpoint') checkpoint = message.step;
     if (message.type === 'finished' || message.type === 'failed') {
       last = message;
       linger = setTimeout(() => {
@@ -94,7 +102,18 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
       tell({
         type: 'ended',
         time: Date.now(),
-        ending: { code, signal, launchError, last, adapterFound, killed, lastWords },
+        ending: {
+          code,
+          signal,
+          launchError,
+          last,
+          adapterFound,
+          killed,
+          lastWords,
+          checkpoint,
+          oomKilled: await killedSince(await killsBefore),
+          memory,
+        },
       });
       resolve();
     }

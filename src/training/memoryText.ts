@@ -54,12 +54,14 @@ export function measuredAs(name: PartName, isFileBacked: boolean): MeasuredPart 
 /** How many parts a sentence names. */
 const NAMED = 3;
 
-/** The largest parts that were measured: `graph buffers 812 MiB`. */
-export function largestMeasured({ parts }: Pick<Memory, 'parts'>): readonly string[] {
-  return [...measuredParts(parts)]
+/** `after step 40 1.2 GiB were resident: graph buffers 600 MiB, …`: with the largest parts that were measured. */
+export function residentText({ step, resident, parts }: Pick<Memory, 'step' | 'resident' | 'parts'>): string {
+  const largest = [...measuredParts(parts)]
     .sort((one, other) => other.bytes - one.bytes)
     .slice(0, NAMED)
     .map(({ part, bytes }) => `${MEASURED_PARTS[part]} ${formatBytes(bytes)}`);
+  const when = step === 0 ? 'before the first step' : `after step ${step}`;
+  return `${when} ${formatBytes(resident)} were resident${largest.length === 0 ? '' : `: ${largest.join(', ')}`}`;
 }
 
 /** The largest parts of a plan at a moment that the system cannot take back; at its peak where it has no such moment. */

@@ -1,9 +1,9 @@
-import { formatBytes, formatCount } from '../common/format.js';
+import { formatCount } from '../common/format.js';
 import { messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { MemoryPlan, MomentName } from '../memory/plan.js';
 import type { LargestBatch, Memory } from './events.js';
-import { largestMeasured, largestPredicted } from './memoryText.js';
+import { largestPredicted, residentText } from './memoryText.js';
 
 /** What went on when memory ran out. */
 export interface Circumstances {
@@ -35,15 +35,11 @@ const OUT_OF_MEMORY = 'runtime.out-of-memory';
 export function outOfMemory(error: unknown, at: Circumstances): Problem {
   const { when, moment, batch, plan, measured, checkpoint, notKept } = at;
   const predicted = plan === undefined ? [] : largestPredicted(plan, moment);
-  const held = measured === undefined ? [] : largestMeasured(measured);
-  const before = measured?.step === 0 ? 'before the first step' : `after step ${measured?.step}`;
   const parts = [
     `memory ran out in ${when}`,
     ...(batch === undefined ? [] : [` with ${batchText(batch)}`]),
     ...(predicted.length > 0 ? [`; predicted to need most there: ${predicted.join(', ')}`] : []),
-    ...(measured === undefined
-      ? []
-      : [`; ${formatBytes(measured.resident)} were resident ${before}: ${held.join(', ')}`]),
+    ...(measured === undefined ? [] : [`; ${residentText(measured)}`]),
     `; what failed: ${causeOf(error)}`,
   ];
   return {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { advance, describeState, idle, isStillGoing, wasStoppedEarly } from '../../../src/engines/runState.js';
 import type { Ending, RunState } from '../../../src/engines/runState.js';
 import { STOPPED_EARLY } from '../../../src/engines/embedded.js';
-import type { Finished, Started } from '../../../src/training/events.js';
+import type { Problem } from '../../../src/common/problem.js';
+import type { Finished, Memory, Started } from '../../../src/training/events.js';
 
 const started: Started = {
   type: 'started',
@@ -124,4 +125,51 @@ test('a run that was stopped before its first step is no failure to show', () =>
   });
   assert.ok(!wasStoppedEarly(failed));
   assert.equal(describeState(failed), 'failed');
+});
+
+test('a process that the kernel killed for memory says what was held, what grew and what goes on', () => {
+  const memory = (step: number, graph: number): Memory => ({
+    type: 'memory',
+    step,
+    resident: graph,
+    fileBacked: 0,
+    anonymous: graph,
+    peakResident: graph,
+    parts: { graph },
+  });
+  const killed: Ending = {
+    ...ending,
+    code: null,
+    signal: 'SIGKILL',
+    last: undefined,
+    checkpoint: 20,
+    memory: { first: memory(1, 2 ** 20), last: memory(30, 2 ** 30) },
+  };
+  const problemOf = (end: Ending): Problem => {
+    const state = advance(running, { type: 'ended', time: 9, ending: end });
+    assert.ok(state.kind === 'failed');
+    return state.problem;
+  };
+  const known = problemOf({ ...killed, oomKilled: true });
+  assert.equal(known.code, 'run.out-of-memory');
+  assert.match(
+    known.message,
+    /after step 30 1 GiB were resident: graph buffers 1 GiB; since step 1 .* grew by 1023 MiB/,
+  );
+  assert.match(known.mend ?? '', /per_device_train_batch_size.*Resume goes on from the checkpoint of step 20/);
+  const other = problemOf({ ...killed, oomKilled: false });
+  assert.equal(other.code, 'run.process-ended');
+  assert.match(other.mend ?? '', /killer was not it/);
+  assert.match(problemOf(killed).mend ?? '', /Most often the machine ran out of memory/);
+});
+
+test('a process that ended because its own allocation failed ran out of memory', () => {
+  for (const line of [
+    "terminate called after throwing an instance of 'std::bad_alloc'",
+    'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory',
+  ]) {
+    const end: Ending = { ...ending, code: null, signal: 'SIGABRT', last: undefined, lastWords: [line] };
+    const state = advance(running, { type: 'ended', time: 9, ending: end });
+    assert.equal(state.kind === 'failed' && state.problem.code, 'run.out-of-memory');
+  }
 });
