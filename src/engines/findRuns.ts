@@ -58,7 +58,7 @@ export interface FoundRun {
 
 /** Where a run stands, seen from its folder alone. */
 export type RunOnDisk =
-  | { readonly kind: 'running'; readonly step: number; readonly totalSteps: number }
+  | { readonly kind: 'running'; readonly step: number; readonly totalSteps: number; readonly paused?: true }
   | { readonly kind: 'finished'; readonly adapter: string; readonly steps: number; readonly seconds: number }
   /** On request; with the adapter so far, unless it was before the first step. */
   | { readonly kind: 'stopped'; readonly adapter: string | undefined; readonly step: number }
@@ -154,7 +154,14 @@ async function stateOf(
   const step = ofType(tail, 'step').at(-1)?.step ?? started?.resumedFrom ?? 0;
   const totalSteps = (ofType(tail, 'started').at(-1) ?? started)?.totalSteps ?? 0;
   const alive = await about.isAlive(folder, about.modified);
-  return { kind: alive ? 'running' : 'interrupted', step, totalSteps };
+  if (!alive) return { kind: 'interrupted', step, totalSteps };
+  return { kind: 'running', step, totalSteps, ...(isPaused(tail) ? { paused: true } : {}) };
+}
+
+/** What a paused run says last is that it waits; a checkpoint and what is logged in the pause may follow. */
+function isPaused(tail: readonly RunEvent[]): boolean {
+  const last = tail.findLast(({ type }) => type !== 'log' && type !== 'checkpoint');
+  return last?.type === 'paused';
 }
 
 interface Ends {

@@ -263,10 +263,12 @@ function placed(problem: Problem): string {
 function stateWords(item: FoundRun): string {
   const { state, checkpoint } = item;
   switch (state.kind) {
-    case 'running':
+    case 'running': {
+      const what = state.paused ? 'paused' : 'running';
       return state.totalSteps > 0
-        ? `running, step ${state.step} of ${state.totalSteps} (${Math.floor((state.step / state.totalSteps) * 100)} %)`
-        : 'running';
+        ? `${what}, step ${state.step} of ${state.totalSteps} (${Math.floor((state.step / state.totalSteps) * 100)} %)`
+        : what;
+    }
     case 'finished':
       return 'finished';
     case 'stopped':
@@ -283,7 +285,7 @@ function stateWords(item: FoundRun): string {
 function runIcon({ state }: FoundRun): Look['icon'] {
   switch (state.kind) {
     case 'running':
-      return { name: 'sync~spin', color: 'charts.blue' };
+      return state.paused ? { name: 'debug-pause' } : { name: 'sync~spin', color: 'charts.blue' };
     case 'finished':
       return { name: 'pass', color: 'charts.green' };
     case 'stopped':

@@ -112,6 +112,14 @@ describe('where a run stands', () => {
     assert.deepEqual((await read(folder, true)).state, { kind: 'running', step: 7, totalSteps: 50 });
     assert.deepEqual((await read(folder)).state, { kind: 'interrupted', step: 7, totalSteps: 50 });
   });
+  test('paused, also when a checkpoint was written meanwhile; until it goes on', async () => {
+    const paused = { type: 'paused', step: 7, time: '2026-01-01T00:00:00Z' };
+    const folder = await run([started, step(7), paused, { type: 'checkpoint', step: 7, folder: '/c' }]);
+    const running = { kind: 'running', step: 7, totalSteps: 50 };
+    assert.deepEqual((await read(folder, true)).state, { ...running, paused: true });
+    const on = await run([started, step(7), paused, { type: 'continued', step: 7, seconds: 1 }]);
+    assert.deepEqual((await read(on, true)).state, running);
+  });
   test('resumed after its end, it runs again', async () => {
     const folder = await run([started, step(9), finished('stopped'), { ...started, resumedFrom: 9 }]);
     assert.equal((await read(folder, true)).state.kind, 'running');

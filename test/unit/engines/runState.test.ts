@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { advance, describeState, idle, isStillGoing, wasStoppedEarly } from '../../../src/engines/runState.js';
+import {
+  advance,
+  describeState,
+  idle,
+  isGoing,
+  isStillGoing,
+  wasStoppedEarly,
+} from '../../../src/engines/runState.js';
 import type { Ending, RunState } from '../../../src/engines/runState.js';
 import { STOPPED_EARLY } from '../../../src/engines/embedded.js';
 import type { Problem } from '../../../src/common/problem.js';
@@ -103,6 +110,23 @@ test('what a process that died says has no full stop of its own, and promises no
   const killed = advance(running, { type: 'ended', time: 9, ending: { ...died, killed: true } });
   assert.ok(killed.kind === 'failed');
   assert.doesNotMatch(killed.problem.mend ?? '', /checkpoint/);
+});
+
+test('a run is paused when its worker says so, and trains again when it says that', () => {
+  const paused = { type: 'event', event: { type: 'paused', step: 3, time: '' } } as const;
+  const continued = { type: 'event', event: { type: 'continued', step: 3, seconds: 1 } } as const;
+  const asked = advance(running, { type: 'pauseRequested' });
+  assert.equal(describeState(asked), 'pausing');
+  const waits = advance(asked, paused);
+  assert.equal(describeState(waits), 'paused');
+  assert.ok(isGoing(waits) && isStillGoing(running, waits));
+  assert.deepEqual(advance(waits, continued), running);
+  assert.equal(advance(running, paused).kind, 'paused', 'another window asked');
+  assert.equal(advance(starting, { type: 'pauseRequested' }), starting, 'there is no step yet to wait after');
+  const stopping = advance(waits, { type: 'stopRequested' });
+  assert.equal(stopping.kind, 'stopping');
+  assert.equal(advance(stopping, continued).kind, 'stopping');
+  assert.equal(advance(waits, { type: 'ended', time: 9, ending }).kind, 'finished');
 });
 
 test('states in a few words', () => {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Step } from '../../../src/training/events.js';
-import { createRunModel, remainingSeconds, takeEvent, tokensPerSecond } from '../../../webview/runModel.js';
+import {
+  createRunModel,
+  elapsedSeconds,
+  remainingSeconds,
+  takeEvent,
+  tokensPerSecond,
+} from '../../../webview/runModel.js';
 
 function step(number: number, loss: number): Step {
   return {
@@ -84,4 +90,45 @@ test('the activity before the first step ends with the first step', () => {
   assert.equal(model.progress?.activity, 'Compiling');
   takeEvent(model, step(1, 1));
   assert.equal(model.progress, undefined);
+});
+
+test('elapsed time leaves pauses out, and stands still in one', () => {
+  const model = createRunModel();
+  const at = (second: number): number => Date.parse('2026-01-01T00:00:00Z') + 1000 * second;
+  const state = { kind: 'running', file: '/a.peft.yaml', began: at(0) } as const;
+  assert.equal(elapsedSeconds(model, { kind: 'idle' }, at(5)), NaN);
+  assert.equal(elapsedSeconds(model, state, at(10)), 10);
+  takeEvent(model, { type: 'paused', step: 3, time: new Date(at(10)).toISOString() });
+  assert.equal(elapsedSeconds(model, { ...state, kind: 'paused' }, at(60)), 10);
+  takeEvent(model, { type: 'continued', step: 3, seconds: 50 });
+  assert.equal(elapsedSeconds(model, state, at(65)), 15);
+  const failed = {
+    ...state,
+    kind: 'failed',
+    ended: at(70),
+    problem: { code: 'x', message: 'x' },
+    others: [],
+  } as const;
+  assert.equal(elapsedSeconds(model, failed, at(99)), 20);
+  takeEvent(model, { type: 'paused', step: 4, time: new Date(at(68)).toISOString() });
+  assert.equal(elapsedSeconds(model, failed, at(99)), 18, 'killed in a pause');
+});
+
+test('the log has what happened but no steps; old lines make room', () => {
+  const model = createRunModel();
+  takeEvent(model, step(1, 1));
+  assert.equal(model.log.lines.length, 0);
+  takeEvent(model, { type: 'checkpoint', step: 1, folder: '/run/checkpoint-1' });
+  takeEvent(model, { type: 'log', level: 'warning', message: 'careful' });
+  assert.deepEqual(
+    model.log.lines.map(({ level }) => level),
+    ['info', 'warning'],
+  );
+  assert.equal(model.log.serious, 1);
+  for (let line = 0; line < 10_000; line++)
+    takeEvent(model, { type: 'log', level: 'info', message: String(line) });
+  const { lines, dropped } = model.log;
+  assert.ok(lines.length < 5000);
+  assert.equal(lines.at(-1)?.text, '9999');
+  assert.equal(dropped + lines.length, 10_002);
 });
