@@ -15,18 +15,18 @@ export interface Window {
   readonly columns: number;
 }
 
-/**
- * A window as bins. Each row and column of the window belongs to exactly one row and column of bins: bin of row r is
- * ⌊r · down / rows⌋.
- */
+/** A window as bins of one size; only the last ones of a row or column may be cut off by the window's end. */
 export interface Bins {
+  readonly window: Window;
   readonly across: number;
   readonly down: number;
+  /** Rows of a bin, and columns. */
+  readonly tall: number;
+  readonly wide: number;
   /** How many numbers of each bin train, row-major. */
   readonly counts: Uint32Array;
-  /** How many numbers each bin holds, of its row and of its column: their product is the bin's. */
-  readonly tall: Uint32Array;
-  readonly wide: Uint32Array;
+  /** Σ |δ| of each bin, where the matrix has values. */
+  readonly sizes: Float64Array | undefined;
   /** How many numbers of the window train. */
   readonly total: number;
 }
@@ -37,36 +37,51 @@ export function wholeOf({ rows, columns }: SparseMatrix): Window {
 
 /** Counts the window's trained numbers in at most so many bins; no bin is smaller than one number. */
 export function binned(matrix: SparseMatrix, window: Window, mostAcross: number, mostDown: number): Bins {
-  const across = Math.max(1, Math.min(Math.floor(mostAcross), window.columns));
-  const down = Math.max(1, Math.min(Math.floor(mostDown), window.rows));
+  const wide = Math.ceil(window.columns / Math.max(1, mostAcross));
+  const tall = Math.ceil(window.rows / Math.max(1, mostDown));
+  const across = Math.ceil(window.columns / wide);
+  const down = Math.ceil(window.rows / tall);
   const counts = new Uint32Array(across * down);
+  const { values } = matrix;
+  const sizes = values && new Float64Array(across * down);
   let total = 0;
-  forEachIn(matrix, window, (row, column) => {
-    const y = Math.floor(((row - window.top) * down) / window.rows);
-    const x = Math.floor(((column - window.left) * across) / window.columns);
-    counts[y * across + x]! += 1;
+  forEachIn(matrix, window, (row, column, at) => {
+    const bin = Math.floor((row - window.top) / tall) * across + Math.floor((column - window.left) / wide);
+    counts[bin]! += 1;
+    if (sizes) sizes[bin]! += Math.abs(values?.[at] ?? 0);
     total += 1;
   });
-  return { across, down, counts, tall: lengths(window.rows, down), wide: lengths(window.columns, across), total };
+  return { window, across, down, tall, wide, counts, sizes, total };
 }
 
-/** The share of a bin's numbers that train. */
-export function shareOf({ across, counts, tall, wide }: Bins, x: number, y: number): number {
-  return counts[y * across + x]! / (tall[y]! * wide[x]!);
+/** The part of the matrix that a bin holds. */
+export function partOf({ window, tall, wide }: Bins, x: number, y: number): Window {
+  return {
+    top: window.top + y * tall,
+    left: window.left + x * wide,
+    rows: Math.min(tall, window.rows - y * tall),
+    columns: Math.min(wide, window.columns - x * wide),
+  };
 }
 
-/** The largest share of any bin. */
-export function largestShare(bins: Bins): number {
+/** What a bin is drawn as: the share of its numbers that train, or the mean |δ| of those that do (0 where none does). */
+export type BinMeasure = 'share' | 'size';
+
+export function measured(bins: Bins, measure: BinMeasure, x: number, y: number): number {
+  const bin = y * bins.across + x;
+  const count = bins.counts[bin]!;
+  if (measure === 'size') return count === 0 ? 0 : (bins.sizes?.[bin] ?? 0) / count;
+  const { rows, columns } = partOf(bins, x, y);
+  return count / (rows * columns);
+}
+
+/** The largest of all bins. */
+export function largestMeasured(bins: Bins, measure: BinMeasure): number {
   let largest = 0;
   for (let y = 0; y < bins.down; y += 1) {
-    for (let x = 0; x < bins.across; x += 1) largest = Math.max(largest, shareOf(bins, x, y));
+    for (let x = 0; x < bins.across; x += 1) largest = Math.max(largest, measured(bins, measure, x, y));
   }
   return largest;
-}
-
-/** First row or column (in the window) of a bin, of `bins` in `length`: the inverse of ⌊at · bins / length⌋. */
-export function binStart(bin: number, length: number, bins: number): number {
-  return Math.ceil((bin * length) / bins);
 }
 
 /** Calls back for each trained number of a window, in order, until it returns false. */
@@ -160,13 +175,6 @@ function within({ rows, columns }: SparseMatrix, window: Window): Window {
     top: clamp(window.top, 0, rows - window.rows),
     left: clamp(window.left, 0, columns - window.columns),
   };
-}
-
-function lengths(length: number, bins: number): Uint32Array {
-  return Uint32Array.from(
-    { length: bins },
-    (_, bin) => binStart(bin + 1, length, bins) - binStart(bin, length, bins),
-  );
 }
 
 function clamp(value: number, low: number, high: number): number {

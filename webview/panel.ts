@@ -11,7 +11,9 @@ import { keptOr } from './kept.js';
 import type { Kept } from './kept.js';
 import { createLogView } from './logView.js';
 import { createLossView } from './lossView.js';
+import { createMasksView } from './masksView.js';
 import { createMemoryView } from './memoryView.js';
+import { createRanksView } from './ranksView.js';
 import { createRequests } from './requests.js';
 import { createRunModel, takeEvent } from './runModel.js';
 import { makeTabs, registerToolkit } from './toolkit.js';
@@ -55,6 +57,18 @@ const end = createEndView(send);
 /** The tabs, from left to right: a new view is a line here. */
 const views: readonly TabView[] = [
   { id: 'loss', title: 'Loss', ...createLossView(kept, keepAndDraw) },
+  {
+    id: 'ranks',
+    title: 'Ranks',
+    hasContent: ({ ranks, steps }) => ranks.paths.length > 0 || steps.length === 0,
+    ...createRanksView(page.ask),
+  },
+  {
+    id: 'masks',
+    title: 'Masks',
+    hasContent: ({ masks, steps }) => masks.paths.length > 0 || steps.length === 0,
+    ...createMasksView(page.ask),
+  },
   {
     id: 'coverage',
     title: 'Coverage',

@@ -1,6 +1,8 @@
 import type { RunState } from '../src/engines/runState.js';
 import { describeEvent } from '../src/training/describeEvent.js';
 import type { LogLevel } from '../src/training/describeEvent.js';
+import { createSiteHistory, takeReport } from './siteHistory.js';
+import type { SiteHistory } from './siteHistory.js';
 import type {
   CheckpointWritten,
   Coverage,
@@ -35,6 +37,9 @@ export interface RunModel {
   readonly steps: Step[];
   readonly evaluations: Evaluation[];
   readonly memory: Memory[];
+  /** What the methods told of each site over time. */
+  readonly ranks: SiteHistory;
+  readonly masks: SiteHistory;
 }
 
 /** What happened, line by line; steps and what they report have views of their own. */
@@ -56,6 +61,8 @@ export function createRunModel(): RunModel {
     steps: [],
     evaluations: [],
     memory: [],
+    ranks: createSiteHistory(),
+    masks: createSiteHistory(),
   };
 }
 
@@ -114,11 +121,15 @@ export function takeEvent(model: RunModel, event: RunEvent): void {
       model.pausedSeconds += event.seconds;
       break;
     case 'ranks':
+      takeReport(model.ranks, event);
+      break;
     case 'masks':
+      takeReport(model.masks, event);
+      break;
     case 'log':
     case 'finished':
     case 'failed':
-      // The state carries the end; ranks and masks have no view yet.
+      // The state carries the end.
       break;
   }
 }

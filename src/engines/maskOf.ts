@@ -24,8 +24,8 @@ const ADAPTER = /^adapter(?:-[a-z_]+)?$/;
  * @throws ProblemError `mask.not-found`, `mask.too-large`, `mask.indices`, `safetensors.*`
  */
 export async function maskOf(folder: string, site: string, shape: readonly number[]): Promise<TensorMask> {
-  const numbers = shape.reduce((product, length) => product * length, 1);
-  if (numbers > MAX_NUMBERS) tooLarge(site, numbers);
+  const numbers = shape.reduce((product, length) => product * (Number.isSafeInteger(length) ? length : NaN), 1);
+  if (!(numbers <= MAX_NUMBERS)) tooLarge(site, numbers);
   const names = await readdir(folder).catch(() => []);
   const indices = await placesIn(folder, names.filter((name) => PREPARED.test(name)).sort(), site, numbers);
   const [rows, columns] = shape.length < 2 ? [1, numbers] : [shape[0]!, numbers / Math.max(1, shape[0]!)];

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  binStart,
   binned,
   forEachIn,
   indexAt,
-  largestShare,
+  largestMeasured,
+  measured,
   moved,
-  shareOf,
+  partOf,
   showing,
   wholeOf,
   zoomed,
@@ -56,31 +56,34 @@ test('every trained number of a window is found, once and in order', () => {
 });
 
 test('bins hold every number of a window exactly once: shares are honest', () => {
-  const matrix = matrixOf(23, 37);
+  const plain = matrixOf(23, 37);
+  const matrix = { ...plain, values: Float32Array.from(plain.indices, (_, at) => (at % 2 === 0 ? -1 : 0.5)) };
   for (const [window, across, down] of [
     [wholeOf(matrix), 10, 7],
-    [{ top: 2, left: 3, rows: 17, columns: 19 }, 5, 4],
+    [{ top: 2, left: 3, rows: 17, columns: 19 }, 5.5, 4],
     [{ top: 2, left: 3, rows: 4, columns: 6 }, 500, 500],
   ] as const) {
     const bins = binned(matrix, window, across, down);
-    assert.deepEqual([bins.across, bins.down], [Math.min(across, window.columns), Math.min(down, window.rows)]);
-    const numbers = (lengths: Uint32Array): number => lengths.reduce((sum, length) => sum + length, 0);
-    assert.deepEqual([numbers(bins.tall), numbers(bins.wide)], [window.rows, window.columns]);
-    const inWindow = slowly(matrix, window);
-    assert.equal(bins.total, inWindow.length);
-    assert.equal(numbers(bins.counts), inWindow.length);
+    assert.ok(bins.across <= across && bins.down <= down);
+    assert.deepEqual([bins.wide, bins.tall], [Math.ceil(window.columns / across), Math.ceil(window.rows / down)]);
+    const [inWindow, numbers] = [slowly(matrix, window), { all: 0, trained: 0 }];
+    let largest = 0;
     for (let y = 0; y < bins.down; y += 1) {
       for (let x = 0; x < bins.across; x += 1) {
-        const part = {
-          top: window.top + binStart(y, window.rows, bins.down),
-          left: window.left + binStart(x, window.columns, bins.across),
-          rows: bins.tall[y]!,
-          columns: bins.wide[x]!,
-        };
-        assert.equal(shareOf(bins, x, y), slowly(matrix, part).length / (part.rows * part.columns));
+        const part = partOf(bins, x, y);
+        const found = slowly(matrix, part);
+        numbers.all += part.rows * part.columns;
+        numbers.trained += found.length;
+        assert.equal(measured(bins, 'share', x, y), found.length / (part.rows * part.columns));
+        const sizes = found.map(([row, column]) => Math.abs(matrix.values[indexAt(matrix, row, column)!]!));
+        const mean = sizes.length === 0 ? 0 : sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+        assert.equal(measured(bins, 'size', x, y), mean);
+        largest = Math.max(largest, mean);
       }
     }
-    assert.ok(largestShare(bins) > 0 && largestShare(bins) <= 1);
+    assert.deepEqual(numbers, { all: window.rows * window.columns, trained: inWindow.length });
+    assert.equal(bins.total, inWindow.length);
+    assert.equal(largestMeasured(bins, 'size'), largest);
   }
 });
 

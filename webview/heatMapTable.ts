@@ -1,0 +1,46 @@
+import { make, setText } from './dom.js';
+import type { HeatMapData } from './heatMap.js';
+
+/** The numbers of a heat map as a table, beside the picture: filled while it is open. */
+export function createHeatTable(): {
+  readonly element: HTMLElement;
+  draw(data: HeatMapData, caption: string): void;
+} {
+  const caption = make('caption', {});
+  const head = make('thead', {});
+  const body = make('tbody', {});
+  const element = make(
+    'details',
+    { class: 'heat-table' },
+    make('summary', {}, 'As a table'),
+    make(
+      'div',
+      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Numbers of the map' },
+      make('table', {}, caption, head, body),
+    ),
+  );
+  let draw: () => void = () => undefined;
+  element.addEventListener('toggle', () => draw());
+  return {
+    element,
+    draw({ columns, rows, formatShort }, title) {
+      draw = () => {
+        if (!element.hasAttribute('open')) return;
+        setText(caption, title);
+        const names = ['module', ...columns.map((name) => `layer ${name}`)];
+        head.replaceChildren(make('tr', {}, ...names.map((name) => make('th', { scope: 'col' }, name))));
+        body.replaceChildren(
+          ...rows.map(({ name, cells }) =>
+            make(
+              'tr',
+              {},
+              make('th', { scope: 'row' }, name),
+              ...cells.map((cell) => make('td', {}, cell?.value === undefined ? '–' : formatShort(cell.value))),
+            ),
+          ),
+        );
+      };
+      draw();
+    },
+  };
+}

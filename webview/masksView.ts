@@ -1,0 +1,132 @@
+import { describeProblem } from '../src/common/problem.js';
+import { formatCount, formatLoss, formatPercent } from '../src/common/format.js';
+import { make, setShown, setText, tile } from './dom.js';
+import { createSiteMap } from './heatMapView.js';
+import type { MapQuantity } from './heatMapView.js';
+import { createMaskImage } from './maskImage.js';
+import { RequestRefused, isCancelled } from './requests.js';
+import type { Ask } from './requests.js';
+import { valueAt } from './siteHistory.js';
+import type { SiteHistory } from './siteHistory.js';
+import type { View } from './view.js';
+
+const QUANTITIES: readonly MapQuantity[] = [
+  {
+    key: 'density',
+    title: 'Share that trains',
+    about: 'Share of the numbers of each tensor that train; the others stay as they are.',
+    format: formatPercent,
+    formatShort: (share) => `${Number((100 * share).toPrecision(2))}`,
+  },
+  {
+    key: 'norm',
+    title: 'Norm of δ',
+    about: 'Frobenius norm ‖δ‖ of what each tensor has learned, told at evaluations.',
+    format: formatLoss,
+    formatShort: (value) => String(Number(value.toPrecision(3))),
+  },
+];
+
+/** Which numbers train: their share in every tensor over time, and the mask of one of them. */
+export function createMasksView(ask: Ask): View {
+  const waiting = make('p', { class: 'muted' }, 'Masks are told before the first step.');
+  const summary = make('dl', { class: 'tiles' });
+  const map = createSiteMap(
+    {
+      label: 'Masks: kinds of modules by layers',
+      quantities: QUANTITIES,
+      fileName: 'masks',
+      opens: 'Mask',
+      onOpen: (path) => void open(path),
+      onChange: () => drawTiles(),
+    },
+    ask,
+  );
+  const notice = make('p', { role: 'status' });
+  const image = createMaskImage(ask, () => {
+    close();
+    map.focus();
+  });
+  const body = make('div', {}, summary, map.element, notice, image.element);
+  let history: SiteHistory | undefined;
+  let asking: AbortController | undefined;
+  setShown(image.element, false);
+
+  async function open(path: string): Promise<void> {
+    close();
+    map.select(path);
+    const shape = history?.shapes.get(path);
+    if (shape === undefined) {
+      setText(notice, `${path}: all of its numbers train or rest together, there is no mask to open.`);
+      return;
+    }
+    const controller = new AbortController();
+    asking = controller;
+    setText(notice, `Reading the mask of ${path}…`);
+    try {
+      const mask = await ask('maskOf', { path, shape }, controller.signal);
+      setText(notice, '');
+      setShown(image.element, true);
+      image.show(path, mask);
+      image.focus();
+      image.element.scrollIntoView({ block: 'nearest' });
+    } catch (error) {
+      if (isCancelled(error)) return;
+      setText(notice, error instanceof RequestRefused ? describeProblem(error.problem) : String(error));
+    }
+  }
+
+  function close(): void {
+    asking?.abort();
+    asking = undefined;
+    map.select(undefined);
+    setText(notice, '');
+    setShown(image.element, false);
+  }
+
+  function drawTiles(): void {
+    const frame = map.frame();
+    if (!frame || !history) return;
+    const densities = history.paths.flatMap((_path, site) => valueAt(frame, 'density', site) ?? []);
+    const { kept, all } = counted(history, (site) => valueAt(frame, 'density', site));
+    summary.replaceChildren(
+      tile('After step', formatCount(frame.step)),
+      tile('Tensors', formatCount(densities.length)),
+      tile('Wholly at rest', formatCount(densities.filter((share) => share === 0).length)),
+      tile('Wholly training', formatCount(densities.filter((share) => share === 1).length)),
+      ...(all > 0 ? [tile('Numbers that train', `${formatCount(kept)} of ${formatCount(all)}`)] : []),
+      ...(all > 0 ? [tile('Share', formatPercent(kept / all))] : []),
+    );
+  }
+
+  return {
+    element: make('div', { class: 'tab' }, waiting, body),
+    draw({ masks }) {
+      const none = masks.paths.length === 0;
+      setShown(waiting, none);
+      setShown(body, !none);
+      // Another run.
+      if (history !== masks) close();
+      history = masks;
+      if (none) return;
+      map.draw(masks);
+      drawTiles();
+    },
+  };
+}
+
+/** Numbers that train, of those in tensors whose shape is known. */
+function counted(
+  { paths, shapes }: SiteHistory,
+  densityOf: (site: number) => number | undefined,
+): { readonly kept: number; readonly all: number } {
+  let [kept, all] = [0, 0];
+  paths.forEach((path, site) => {
+    const [shape, density] = [shapes.get(path), densityOf(site)];
+    if (shape === undefined || density === undefined) return;
+    const size = shape.reduce((product, length) => product * length, 1);
+    all += size;
+    kept += Math.round(density * size);
+  });
+  return { kept, all };
+}

@@ -1,0 +1,105 @@
+import { formatCount, formatLoss, formatTick } from '../src/common/format.js';
+import { isGoing } from '../src/engines/runState.js';
+import { createChart } from './chart.js';
+import type { Curve } from './chart.js';
+import { make, setShown, tile } from './dom.js';
+import { createSiteMap } from './heatMapView.js';
+import type { MapQuantity } from './heatMapView.js';
+import type { Ask } from './requests.js';
+import { framesWith, totalOf } from './siteHistory.js';
+import type { SiteFrame } from './siteHistory.js';
+import type { View } from './view.js';
+
+const QUANTITIES: readonly MapQuantity[] = [
+  {
+    key: 'rank',
+    title: 'Rank',
+    about: 'Rank of the update of each matrix: how many directions it may change in.',
+    format: formatCount,
+  },
+  {
+    key: 'norm',
+    title: 'Norm of ΔW',
+    about: 'Frobenius norm ‖ΔW‖ of what each matrix has learned, told at evaluations.',
+    format: formatLoss,
+    formatShort: (value) => String(Number(value.toPrecision(3))),
+  },
+  {
+    key: 'scale',
+    title: 'Scale',
+    about: 'Factor s before the update: ΔW = s·B·A (AdaLoRA: s·P·diag(λ)·Q).',
+    format: formatTick,
+    formatShort: (value) => String(Number(value.toPrecision(3))),
+  },
+];
+
+/** Rank, norm and scale of every matrix over time, and the budget that ranks are shared out from. */
+export function createRanksView(ask: Ask): View {
+  const waiting = make('p', { class: 'muted' }, 'Ranks are told before the first step.');
+  const summary = make('dl', { class: 'tiles' });
+  const map = createSiteMap(
+    {
+      label: 'Ranks: kinds of modules by layers',
+      quantities: QUANTITIES,
+      fileName: 'ranks',
+      onChange: () => drawTiles(),
+    },
+    ask,
+  );
+  const budgetTitle = make('h2', {}, 'Sum of all ranks');
+  const chart = createChart('Sum of ranks over steps');
+  const body = make('div', {}, summary, map.element, budgetTitle, chart.element);
+
+  function drawTiles(): void {
+    const frame = map.frame();
+    const vector = frame?.values.rank;
+    const ranks = [...(vector ?? [])].filter((rank) => !Number.isNaN(rank));
+    setShown(summary, frame !== undefined && ranks.length > 0);
+    if (!frame || ranks.length === 0) return;
+    const total = totalOf(frame, 'rank');
+    summary.replaceChildren(
+      tile('After step', formatCount(frame.step)),
+      tile('Sum of ranks', formatCount(total)),
+      tile('Mean rank', formatTick(total / ranks.length)),
+      tile('Lowest to highest', `${Math.min(...ranks)} to ${Math.max(...ranks)}`),
+      tile('Matrices at rank 0', formatCount(ranks.filter((rank) => rank === 0).length)),
+      ...(frame.budget === undefined ? [] : [tile('Budget', formatCount(frame.budget))]),
+      ...(frame.target === undefined ? [] : [tile('Budget in the end', formatCount(frame.target))]),
+    );
+  }
+
+  return {
+    element: make('div', { class: 'tab' }, waiting, body),
+    draw({ ranks, started }, state) {
+      const frames = framesWith(ranks, 'rank');
+      setShown(waiting, frames.length === 0);
+      setShown(body, frames.length > 0);
+      if (frames.length === 0) return;
+      map.draw(ranks);
+      drawTiles();
+      // Where ranks are given there is no curve to see.
+      const hasBudget = frames.some(({ budget }) => budget !== undefined);
+      setShown(budgetTitle, hasBudget);
+      setShown(chart.element, hasBudget);
+      if (!hasBudget) return;
+      chart.draw({
+        curves: budgetCurves(frames),
+        xName: 'step',
+        yName: 'sum of the ranks of all matrices',
+        formatY: formatCount,
+        fromZero: true,
+        xEnd: isGoing(state) ? started?.totalSteps : undefined,
+        empty: 'Nothing told yet.',
+      });
+    },
+  };
+}
+
+function budgetCurves(frames: readonly SiteFrame[]): Curve[] {
+  const x = frames.map(({ step }) => step);
+  return [
+    { name: 'ranks', look: 'main', x, y: frames.map((frame) => totalOf(frame, 'rank')), dots: true },
+    { name: 'budget', look: 'second', x, y: frames.map(({ budget }) => budget ?? NaN) },
+    { name: 'budget in the end', look: 'limit', x, y: frames.map(({ target }) => target ?? NaN) },
+  ];
+}
