@@ -1,13 +1,18 @@
+import { followBlocks } from './decimate.js';
+import type { Blocks } from './decimate.js';
+
 /** Numbers that grow at their end without being copied each time. */
 export interface Column {
   /** Room for more; only the first `length` count. */
   room: Float64Array;
   length: number;
+  /** Extremes, kept up by {@link blocksOf}. */
+  readonly blocks: Blocks;
 }
 
 /** An empty column. */
 export function createColumn(): Column {
-  return { room: new Float64Array(64), length: 0 };
+  return { room: new Float64Array(64), length: 0, blocks: { low: [], high: [], gap: [] } };
 }
 
 /** Adds a value at the end. */
@@ -24,11 +29,18 @@ export function push(column: Column, value: number): void {
 /** Forgets all but the first `length` values. */
 export function cut(column: Column, length: number): void {
   column.length = Math.min(column.length, length);
+  followBlocks(column.blocks, column.room, column.length);
 }
 
 /** The values as they are now, not copied. */
 export function valuesOf({ room, length }: Column): Float64Array {
   return room.subarray(0, length);
+}
+
+/** The extremes of the values as they are now; what grew since the last call is looked at. */
+export function blocksOf({ room, length, blocks }: Column): Blocks {
+  followBlocks(blocks, room, length);
+  return blocks;
 }
 
 /** An exponential moving average that follows a column as it grows. */

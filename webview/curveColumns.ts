@@ -1,5 +1,5 @@
 import type { Evaluation, Step } from '../src/training/events.js';
-import { createColumn, createSmoothed, cut, follow, push, valuesOf } from './curveColumn.js';
+import { blocksOf, createColumn, createSmoothed, cut, follow, push, valuesOf } from './curveColumn.js';
 import type { Column, Smoothed } from './curveColumn.js';
 import { firstAbove } from './decimate.js';
 import type { Line } from './decimate.js';
@@ -101,14 +101,14 @@ export function lineOf(run: RunColumns, name: Measure | `term:${string}`, axis: 
   const x = run.columns.get(axis);
   const y = run.columns.get(name);
   if (x === undefined || y === undefined) return { x: [], y: [] };
-  if (memory <= 0) return { x: valuesOf(x), y: valuesOf(y) };
+  if (memory <= 0) return { x: valuesOf(x), y: valuesOf(y), blocks: blocksOf(y) };
   let average = run.averages.get(name);
   if (average?.memory !== memory) {
     average = createSmoothed(memory);
     run.averages.set(name, average);
   }
   follow(average, y);
-  return { x: valuesOf(x), y: valuesOf(average.column) };
+  return { x: valuesOf(x), y: valuesOf(average.column), blocks: blocksOf(average.column) };
 }
 
 /** A number of the evaluations on one split over an axis. Empty where there are none. */

@@ -9,7 +9,6 @@ export function pictureBlob(
   plot: HTMLCanvasElement,
   { title, about }: Picture,
   curves: readonly Curve[],
-  xName: string,
   colors: CurveColors,
 ): Promise<Blob> {
   const scale = plot.width / Math.max(1, plot.clientWidth);
@@ -22,7 +21,7 @@ export function pictureBlob(
   const rows = legendRows(curves, width - 2 * MARGIN, (text) => context.measureText(text).width);
   const top = MARGIN + LINE * (1 + rows.length) + 4;
   canvas.width = Math.round(width * scale);
-  canvas.height = Math.round((top + plot.clientHeight + LINE + MARGIN) * scale);
+  canvas.height = Math.round((top + plot.clientHeight + MARGIN) * scale);
   // A canvas forgets its state when its size changes.
   context.scale(scale, scale);
   context.font = font;
@@ -47,8 +46,6 @@ export function pictureBlob(
     }
   });
   context.drawImage(plot, MARGIN, top, plot.clientWidth, plot.clientHeight);
-  context.textAlign = 'center';
-  context.fillText(xName, width / 2, top + plot.clientHeight + LINE / 2);
   return new Promise((resolve, reject) => {
     canvas.toBlob(
       (blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be made'))),

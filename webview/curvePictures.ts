@@ -77,7 +77,7 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
         ? [
             curve(run, at, {
               key: 'total',
-              name: `training, with regularizers${memory > 0 ? ` (${smoothedName(memory)})` : ''}`,
+              name: `training, with regularizers${memory > 0 ? ' (smoothed)' : ''}`,
               color: 'curve-total',
               look: 'line',
               line: lineOf(run.columns, 'total', axis, memory),
@@ -171,7 +171,8 @@ function stepCurves(
   if (memory <= 0) return [curve(run, at, { ...raw, look: 'line' })];
   const smooth = {
     key: `${of}-smoothed`,
-    name: `${name} (${smoothedName(memory)})`,
+    // The panel's own curve says how.
+    name: at === 0 ? `${name} (${smoothedName(memory)})` : `${name} (smoothed)`,
     color,
     look: 'line' as const,
     line: lineOf(run.columns, of, axis, memory),

@@ -3,8 +3,8 @@ import type { XAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { fullSpan } from './curveRange.js';
 import { describePicture } from './curveText.js';
-import { padded, xTicks, yTicks } from './curveTicks.js';
-import { align, decimate, extent } from './decimate.js';
+import { axisName, padded, xTicks, yTicks } from './curveTicks.js';
+import { align, decimate, extent, firstAbove, firstAtLeast } from './decimate.js';
 import type { Span } from './decimate.js';
 import { make } from './dom.js';
 import { createPlot } from './uplot.js';
@@ -43,10 +43,17 @@ export interface CurvePlot {
 const LEAST_WIDTH = 100;
 /** CSS pixels between ticks. */
 const X_TICK_SPACE = 90;
-const Y_TICK_SPACE = 42;
+const Y_TICK_SPACE = 34;
+/** How often a picture is told anew in words: describing goes over all points. */
+const DESCRIBE_MS = 5000;
 
-/** Makes a plot that is `height` CSS pixels high and as wide as its box. */
-export function createCurvePlot(height: number, colors: CurveColors, actions: PlotActions): CurvePlot {
+/** Makes a plot that is `height` CSS pixels high and as wide as its box, with the name of its x axis or without. */
+export function createCurvePlot(
+  height: number,
+  isNamed: boolean,
+  colors: CurveColors,
+  actions: PlotActions,
+): CurvePlot {
   const element = make('div', { class: 'plot', role: 'img' });
   let plot: Plot | undefined;
   let shape = '';
@@ -58,14 +65,22 @@ export function createCurvePlot(height: number, colors: CurveColors, actions: Pl
     if (!shown || width < LEAST_WIDTH) return;
     const { picture, curves, axis, logarithmic } = shown;
     const whole = fullSpan(curves);
-    const wanted = JSON.stringify([logarithmic, curves.map(({ key, color, look }) => [key, color, look])]);
+    const span = shown.span ?? whole ?? [0, 1];
+    // Dashes of a line that goes up and down within each pixel cannot be seen, and take long to draw.
+    const looks = curves.map((curve) =>
+      curve.look === 'dashed' && isDense(curve, span, width) ? 'line' : curve.look,
+    );
+    const wanted = JSON.stringify([logarithmic, looks, curves.map(({ key, color }) => [key, color])]);
     if (plot === undefined || wanted !== shape) {
       plot?.destroy();
-      const lines = curves.map((curve) => lineFor(curve, colors));
-      plot = createPlot(element, { lines, logarithmic, colors: colors.plot, ...actions }, { width, height });
+      const lines = curves.map(({ color }, at) => lineFor(color, looks[at] ?? 'line', colors));
+      plot = createPlot(
+        element,
+        { lines, logarithmic, isNamed, colors: colors.plot, ...actions },
+        { width, height },
+      );
       shape = wanted;
     }
-    const span = shown.span ?? whole ?? [0, 1];
     const columns = Math.max(1, plot.columns() || width);
     const points = curves.map((curve) => decimate(curve, span, columns, logarithmic));
     const range = padded(extent(points, span) ?? (logarithmic ? [0.1, 1] : [0, 1]), {
@@ -76,6 +91,7 @@ export function createCurvePlot(height: number, colors: CurveColors, actions: Pl
       data: align(points),
       x: span,
       y: range,
+      xName: axisName(axis, span),
       xTicks: xTicks(axis, span, Math.max(2, Math.floor(width / X_TICK_SPACE))),
       yTicks: yTicks(range, Math.max(2, Math.floor(height / Y_TICK_SPACE)), {
         log: logarithmic,
@@ -89,19 +105,24 @@ export function createCurvePlot(height: number, colors: CurveColors, actions: Pl
     const now = Math.floor(entry?.contentRect.width ?? 0);
     if (now === width) return;
     width = now;
-    if (width >= LEAST_WIDTH) plot?.resize(width, height);
-    render();
+    // Not at once: what is laid out anew while sizes are told is an error to the browser.
+    requestAnimationFrame(() => {
+      if (width >= LEAST_WIDTH) plot?.resize(width, height);
+      render();
+    });
   }).observe(element);
 
-  let described = 0;
+  let described = -Infinity;
+  let describedAs = '';
   return {
     element,
     draw(view) {
       shown = view;
       render();
-      // Describing goes over all points; nobody hears it more often than this.
-      if (performance.now() - described > DESCRIBE_MS) {
+      const about = `${view.picture.id} ${view.axis} ${view.curves.map(({ key }) => key).join(' ')}`;
+      if (about !== describedAs || performance.now() - described > DESCRIBE_MS) {
         described = performance.now();
+        describedAs = about;
         element.setAttribute('aria-label', describePicture(view.picture, view.curves, view.axis));
       }
     },
@@ -115,9 +136,11 @@ export function createCurvePlot(height: number, colors: CurveColors, actions: Pl
   };
 }
 
-const DESCRIBE_MS = 1000;
+function isDense({ x }: Curve, [from, to]: Span, width: number): boolean {
+  return firstAbove(x, to) - firstAtLeast(x, from) > width / 2;
+}
 
-function lineFor({ color, look }: Curve, colors: CurveColors): PlotLine {
+function lineFor(color: string, look: Curve['look'], colors: CurveColors): PlotLine {
   return {
     color: () => colors.of(color),
     width: look === 'faint' ? 1 : 1.75,

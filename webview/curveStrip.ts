@@ -42,7 +42,7 @@ export function createCurveStrip(
     const value = make('span', { class: 'key-value' });
     const head = make('button', { type: 'button', class: 'small-head', title: 'Show large' }, title, value);
     head.addEventListener('click', () => onChoose(id));
-    const plot = createCurvePlot(HEIGHT, colors, actions);
+    const plot = createCurvePlot(HEIGHT, false, colors, actions);
     const small = { element: make('div', { class: 'small' }, head, plot.element), title, value, plot, view };
     all.set(id, small);
     return small;

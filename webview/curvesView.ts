@@ -12,23 +12,12 @@ import { fullSpan, shiftedWithin, zoomed } from './curveRange.js';
 import { createCurveStrip } from './curveStrip.js';
 import { createCurveTable } from './curveTable.js';
 import { curvesCsv, readAt } from './curveText.js';
-import { axisName, placeText } from './curveTicks.js';
+import { placeText } from './curveTicks.js';
 import { nearest } from './decimate.js';
 import type { Span } from './decimate.js';
 import { button, make, setDisabled, setShown, setText } from './dom.js';
-import type { Ask } from './requests.js';
 import { makeCheckbox, makeDropdown } from './toolkit.js';
-import type { View } from './view.js';
-
-/** What the user chose; kept over a reload of the page. */
-export interface CurvesChoice {
-  /** The picture that is large. */
-  curve: string;
-  smoothing: string;
-  axis: string;
-  /** The pictures whose axis is logarithmic. */
-  logarithmic: readonly string[];
-}
+import type { Page, View } from './view.js';
 
 const SMOOTHING = [
   { key: '0', title: 'off' },
@@ -42,7 +31,7 @@ const AXES: readonly { readonly key: XAxis; readonly title: string }[] = [
   { key: 'time', title: 'training time' },
   { key: 'tokens', title: 'tokens seen' },
 ];
-const HEIGHT = 300;
+const HEIGHT = 320;
 /** A notch of the wheel, and a press of + or -, shows so much less or more. */
 const ZOOM = 0.8;
 /** A page key moves by this share of what is shown. */
@@ -51,7 +40,7 @@ const PAGE_SHARE = 0.05;
 const TABLE_MS = 1000;
 
 /** The curves of a run: one picture large, the others in a strip below, over one axis that all share. */
-export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask: Ask): View {
+export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page): View {
   const columns = createColumns();
   const hidden = new Set<string>();
   let pictures: readonly Picture[] = [];
@@ -73,10 +62,10 @@ export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask
     onSelect: (selected: Span) => show(selected),
     onPoint: (x: number | undefined) => pointTo(x),
   };
-  const plot = createCurvePlot(HEIGHT, colors, actions);
+  const plot = createCurvePlot(HEIGHT, true, colors, actions);
   const strip = createCurveStrip(colors, actions, (id) => {
-    choice.curve = id;
-    onChoice();
+    choice.picture = id;
+    keep();
     later();
   });
   const legend = createCurveLegend((key) => {
@@ -90,12 +79,12 @@ export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask
     choice.axis = value;
     span = undefined;
     cursor = undefined;
-    onChoice();
+    keep();
     later();
   });
   const smoothingList = makeDropdown('Smoothing', (value) => {
     choice.smoothing = value;
-    onChoice();
+    keep();
     later();
   });
   smoothingList.setOptions(SMOOTHING, choice.smoothing);
@@ -103,7 +92,7 @@ export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask
     const others = choice.logarithmic.filter((id) => id !== large()?.id);
     const id = large()?.id;
     choice.logarithmic = ticked && id !== undefined ? [...others, id] : others;
-    onChoice();
+    keep();
     later();
   });
   const tableBox = makeCheckbox('Table', (ticked) => {
@@ -166,7 +155,7 @@ export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask
 
   const axis = (): XAxis => AXES.find(({ key }) => key === choice.axis)?.key ?? 'step';
   const memory = (): number => Number(choice.smoothing);
-  const large = (): Picture | undefined => pictures.find(({ id }) => id === choice.curve) ?? pictures[0];
+  const large = (): Picture | undefined => pictures.find(({ id }) => id === choice.picture) ?? pictures[0];
   const visible = (picture: Picture): readonly Curve[] => picture.curves.filter(({ key }) => !hidden.has(key));
   const isLog = ({ id }: Picture): boolean => choice.logarithmic.includes(id);
   const whole = (): Span | undefined => fullSpan(pictures.flatMap(({ curves }) => curves));
@@ -341,7 +330,7 @@ export function createCurvesView(choice: CurvesChoice, onChoice: () => void, ask
     const picture = large();
     const canvas = plot.canvas();
     if (!picture || !canvas) return Promise.reject(new Error('There is nothing to copy yet.'));
-    return pictureBlob(canvas, picture, visible(picture), axisName(axis(), span ?? whole() ?? [0, 1]), colors);
+    return pictureBlob(canvas, picture, visible(picture), colors);
   }
 
   async function copyPng(): Promise<string> {

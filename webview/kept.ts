@@ -1,5 +1,7 @@
 import { PANEL_VERSION } from '../src/engines/panelVersion.js';
 import type { PanelVersion } from '../src/engines/panelVersion.js';
+import { freshChoice } from './curveChoice.js';
+import type { CurvesChoice } from './curveChoice.js';
 
 /** What the editor keeps for a page while it is hidden and over a reload of the window. */
 export interface Kept {
@@ -8,13 +10,12 @@ export interface Kept {
   folder?: string;
   /** The tab in front. */
   tab: string;
-  curve: string;
-  smoothing: string;
+  readonly curves: CurvesChoice;
 }
 
 /** What was kept, or the beginning: also where another version kept it. */
 export function keptOr(found: unknown): Kept {
-  const fresh: Kept = { version: PANEL_VERSION, tab: 'loss', curve: 'loss', smoothing: '0.9' };
+  const fresh: Kept = { version: PANEL_VERSION, tab: 'curves', curves: freshChoice() };
   const isOurs =
     typeof found === 'object' && found !== null && 'version' in found && found.version === PANEL_VERSION;
   return isOurs ? { ...fresh, ...found, version: PANEL_VERSION } : fresh;

@@ -3,6 +3,7 @@ import { unpackEvents } from '../src/engines/packEvents.js';
 import { isGoing } from '../src/engines/runState.js';
 import type { FromPage, PageMessage, RunAbout, RunToPage, ToPage } from '../src/host/protocol.js';
 import { createCoverageView } from './coverageView.js';
+import { createCurvesView } from './curvesView.js';
 import { createDataView } from './dataView.js';
 import { make } from './dom.js';
 import { createEndView } from './endView.js';
@@ -10,7 +11,6 @@ import { createHeaderView } from './headerView.js';
 import { keptOr } from './kept.js';
 import type { Kept } from './kept.js';
 import { createLogView } from './logView.js';
-import { createLossView } from './lossView.js';
 import { createMasksView } from './masksView.js';
 import { createMemoryView } from './memoryView.js';
 import { createRanksView } from './ranksView.js';
@@ -56,7 +56,7 @@ const end = createEndView(send);
 
 /** The tabs, from left to right: a new view is a line here. */
 const views: readonly TabView[] = [
-  { id: 'loss', title: 'Loss', ...createLossView(kept, keepAndDraw) },
+  { id: 'curves', title: 'Curves', ...createCurvesView(page) },
   {
     id: 'ranks',
     title: 'Ranks',

@@ -23,6 +23,8 @@ export interface PlotColors {
 export interface PlotShape {
   readonly lines: readonly PlotLine[];
   readonly logarithmic: boolean;
+  /** Whether the x axis has its name below. */
+  readonly isNamed: boolean;
   readonly colors: () => PlotColors;
   /** Told in CSS pixels of the page when the user drags over a stretch of the x axis. */
   readonly onSelect: (span: Span) => void;
@@ -35,6 +37,7 @@ export interface PlotFrame {
   readonly data: Aligned;
   readonly x: Span;
   readonly y: Span;
+  readonly xName: string;
   readonly xTicks: Ticks;
   readonly yTicks: Ticks;
 }
@@ -67,12 +70,20 @@ export function createPlot(
   size: { readonly width: number; readonly height: number },
 ): Plot {
   const { lines, colors, onSelect, onPoint } = shape;
-  let frame: PlotFrame = { data: { x: [], ys: [] }, x: [0, 1], y: [0, 1], xTicks: NOTHING, yTicks: NOTHING };
+  let frame: PlotFrame = {
+    data: { x: [], ys: [] },
+    x: [0, 1],
+    y: [0, 1],
+    xName: '',
+    xTicks: NOTHING,
+    yTicks: NOTHING,
+  };
   // The plot moves its cursor itself when it is drawn anew: only what a pointer did is told.
   let moving = false;
   const axis = (ticks: () => Ticks): UPlot.Axis => ({
     stroke: () => colors().text,
     font: `${FONT_SIZE}px ${colors().font}`,
+    labelFont: `${FONT_SIZE}px ${colors().font}`,
     grid: { stroke: () => colors().grid, width: 1 },
     ticks: { stroke: () => colors().grid, width: 1, size: 4 },
     gap: 4,
@@ -83,7 +94,7 @@ export function createPlot(
   const plot = new UPlot(
     {
       ...size,
-      padding: [8, 16, 0, 0],
+      padding: [8, 30, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: false, range: () => [...frame.x] },
@@ -93,7 +104,11 @@ export function createPlot(
         },
       },
       axes: [
-        { ...axis(() => frame.xTicks), size: 24 },
+        {
+          ...axis(() => frame.xTicks),
+          size: 24,
+          ...(shape.isNamed ? { label: () => frame.xName, labelSize: 18, labelGap: 0 } : {}),
+        },
         { ...axis(() => frame.yTicks), size: (_plot, values) => widthFor(values ?? []) },
       ],
       series: [

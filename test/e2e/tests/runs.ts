@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { runFolderOf } from '../../../src/engines/runState.js';
 import type { RunState } from '../../../src/engines/runState.js';
+import type { RunEvent } from '../../../src/training/events.js';
 import { marks, quickstart, studio, train, until } from './support.js';
 import type { EndToEndTest } from './support.js';
 
@@ -11,6 +13,8 @@ export const RUNS: readonly EndToEndTest[] = [
   ['the quickstart trains to the end and leaves a LoRA adapter', trainsToTheEnd],
   ['the panel draws the run, and draws it again when it is reopened', panelShowsTheRun],
   ['a run that is stopped leaves the adapter of its steps so far', stopLeavesAnAdapter],
+  ['a run is paused, writes a checkpoint meanwhile, and goes on', pausesAndGoesOn],
+  ['each run has a panel of its own, also one of the past', panelsOfTwoRuns],
   ['a mistake in the run file is shown at its line', mistakeIsShown],
   ['what is typed but not saved is saved before the run', unsavedTextIsSaved],
 ];
@@ -73,7 +77,7 @@ async function panelShowsTheRun(): Promise<void> {
   assert.equal(panelTabs().length, 1);
 
   // Each tab says that it was drawn, and nothing in the page went wrong: no exception, nothing refused by its policy.
-  for (const tab of ['coverage', 'data', 'memory', 'loss'] as const) {
+  for (const tab of ['coverage', 'data', 'memory', 'log', 'curves']) {
     panel.showTab(tab);
     await until(() => panel.shownTab() === tab, `the tab "${tab}" to be drawn`);
   }
@@ -99,6 +103,94 @@ async function stopLeavesAnAdapter(): Promise<void> {
     state.result.steps >= 1 && state.result.steps < started.totalSteps,
     `${state.result.steps} steps were taken`,
   );
+}
+
+async function pausesAndGoesOn(): Promise<void> {
+  const { runs, panel } = await studio();
+  await vscode.window.showTextDocument(quickstart());
+  let waited = false;
+  const following = runs.onDidChange(({ event }) => {
+    if (event?.type === 'step' && event.step === 2) void vscode.commands.executeCommand('peftStudio.pause');
+    if (event?.type === 'paused') waited = true;
+  });
+  const training = train();
+  await until(() => runs.state().kind === 'paused', 'the run to pause', 60_000);
+  following.dispose();
+  assert.ok(waited);
+  const taken = steps(runs.events());
+  await vscode.commands.executeCommand('peftStudio.checkpointNow');
+  const checkpoint = (): boolean => runs.events().some(({ type }) => type === 'checkpoint');
+  await until(checkpoint, 'the checkpoint in the pause');
+  assert.equal(runs.state().kind, 'paused', 'the checkpoint ends nothing');
+  assert.deepEqual(steps(runs.events()), taken, 'no step is taken in a pause');
+  await until(() => panel.drawn() === runs.events().length, 'the panel to draw the pause');
+  await vscode.commands.executeCommand('peftStudio.continueRun');
+  await training;
+  const state = finishedState(runs.state());
+  assert.equal(state.result.reason, 'completed');
+  const continued = runs.events().find((event) => event.type === 'continued');
+  assert.ok(continued?.type === 'continued' && continued.seconds > 0);
+  const all = steps(runs.events());
+  assert.deepEqual(
+    all,
+    all.map((_, at) => at + 1),
+    'every step once',
+  );
+  assert.equal(panel.errors(), 0);
+}
+
+async function panelsOfTwoRuns(): Promise<void> {
+  const { runs, panel } = await studio();
+  await vscode.window.tabGroups.close(panelTabs());
+  await until(() => panel.all().length === 0, 'the panels to close');
+  // The run before this test is one of the past as soon as another begins.
+  const past = folderOf(runs.events());
+  await vscode.commands.executeCommand('peftStudio.openPanel');
+  await until(() => panel.drawn() === runs.events().length, 'the panel of the first run');
+  const pastEvents = runs.events().length;
+  await vscode.window.showTextDocument(quickstart());
+  const stopping = runs.onDidChange(({ event }) => {
+    if (event?.type === 'step') void vscode.commands.executeCommand('peftStudio.stop');
+  });
+  await train();
+  stopping.dispose();
+  const present = folderOf(runs.events());
+  assert.notEqual(present, past);
+  assert.deepEqual(
+    panel.all().map(({ folder }) => folder),
+    [past, present],
+    'the new run opened its own panel and left the old',
+  );
+  assert.equal(panel.folderInFront(), present);
+  await until(() => panel.drawn() === runs.events().length, 'the panel of the second run');
+
+  // The explorer has to know the run.
+  await vscode.commands.executeCommand('peftStudio.refreshAdapters');
+  // Opening a run whose panel is there brings that to the front; it shows what it showed.
+  await vscode.commands.executeCommand('peftStudio.openRunPanel', { kind: 'item', folder: past });
+  assert.equal(panelTabs().length, 2);
+  assert.equal(panel.folderInFront(), past);
+  await until(() => panel.drawn() === pastEvents, 'the first run to be drawn again');
+
+  // Closed, it is read from its record.
+  const [pastTab] = panelTabs().filter(({ isActive }) => isActive);
+  assert.ok(pastTab);
+  await vscode.window.tabGroups.close(pastTab);
+  await until(() => panel.all().length === 1, 'the panel to close');
+  await vscode.commands.executeCommand('peftStudio.openRunPanel', { kind: 'item', folder: past });
+  await until(() => (panel.drawn() ?? 0) > 10, 'the record of the first run to be drawn');
+  assert.equal(panel.folderInFront(), past);
+  assert.equal(panel.errors(), 0, 'the page reported errors: see the output channel');
+}
+
+function folderOf(events: readonly RunEvent[]): string {
+  const folder = runFolderOf(events);
+  assert.ok(folder !== undefined);
+  return folder;
+}
+
+function steps(events: readonly RunEvent[]): number[] {
+  return events.flatMap((event) => (event.type === 'step' ? [event.step] : []));
 }
 
 async function mistakeIsShown(): Promise<void> {

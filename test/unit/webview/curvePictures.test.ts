@@ -105,7 +105,7 @@ test('a run laid over has its name, a colour of its own and no raw values', () =
     [
       ['training', 'curve-training', 'faint'],
       ['training (smoothed, 0.6 EMA debiased)', 'curve-training', 'line'],
-      ['other: training (smoothed, 0.6 EMA debiased)', 'run-1', 'dashed'],
+      ['other: training (smoothed)', 'run-1', 'dashed'],
     ],
   );
   assert.equal(new Set(curves.map(({ key }) => key)).size, curves.length);
