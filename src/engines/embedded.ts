@@ -14,6 +14,8 @@ import { readCheckpoint } from '../training/checkpoint.js';
 import type { Coverage, RunEvent } from '../training/events.js';
 import { measureMemory } from '../training/measureMemory.js';
 import type { TrainingResult } from '../training/job.js';
+import { withVirtualTokens } from '../training/job.js';
+import { largestBatch } from '../training/largestBatch.js';
 import { squaredGradients } from '../training/squaredGradients.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
@@ -21,6 +23,8 @@ import type { Engine, RunControl } from './engine.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
 import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
+import { planOfRun } from './runPlan.js';
+import type { RunToPlan } from './runPlan.js';
 import { saveResult } from './saveResult.js';
 import {
   attachMethods,
@@ -108,16 +112,27 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
           )
         : await readPrepared(folder.path, config.method.length);
     const methods = attachMethods(config.method, opened.context, prepared);
+    emit({ type: 'progress', activity: 'Predicting the memory', done: 0, total: 0 });
+    const toPlan: RunToPlan = {
+      config,
+      opened,
+      methods,
+      batch: largestBatch(withVirtualTokens({ ...shared, methods, validation: dataset.validation })),
+    };
+    const planned = await planOfRun(toPlan);
     emit(
       coverageOf(methods, opened, [
         ...(control.warnings ?? []),
         ...hubWarnings,
         ...dataset.warnings,
         ...positionWarnings([...dataset.train, ...dataset.validation], opened.model, methods),
+        ...planned.warnings.map((warning) => ({ ...warning, where: { file: run.file } })),
       ]),
     );
+    if (planned.event !== undefined) emit(planned.event);
     const result = await train({
       ...shared,
+      ...(planned.event === undefined ? {} : { plan: planned.event.plan }),
       wishes: control.wishes,
       methods,
       validation: dataset.validation,

@@ -1,0 +1,96 @@
+import { machineMemory } from '../common/machineMemory.js';
+import { messageOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { MethodConfig, RunConfig } from '../config/schema.js';
+import { DEFAULT_MAX_LENGTH } from '../data/options.js';
+import type { MemoryPlan } from '../memory/plan.js';
+import type { Attached } from '../methods/method.js';
+import type { LargestBatch, Planned } from '../training/events.js';
+import { estimateRun } from './estimate.js';
+import { memoryWarning } from './memoryWarning.js';
+import { suggestChanges } from './savings.js';
+import type { Saving } from './savings.js';
+import { attachMethods, parameterCount } from './session.js';
+import type { OpenedModel } from './session.js';
+import { needOf, verdictOf } from './verdict.js';
+
+/** The memory that a run is predicted to need, with the batches that its own data make. */
+export interface RunPlan {
+  /** Absent where it could not be predicted. */
+  readonly event?: Planned;
+  /** That it is more than is free, with what could be changed; or why there is no prediction. */
+  readonly warnings: readonly Problem[];
+}
+
+/** A run that is about to begin. */
+export interface RunToPlan {
+  readonly config: RunConfig;
+  readonly opened: OpenedModel;
+  /** In the order of the run file; undefined for one that has yet to see the data. */
+  readonly methods: readonly (Attached | undefined)[];
+  readonly batch: LargestBatch;
+}
+
+/** Plans a run. A plan is no part of the training: where it fails, that is said and the run goes on without one. */
+export async function planOfRun(run: RunToPlan): Promise<RunPlan> {
+  try {
+    const plan = planWith(run);
+    const machine = await machineMemory();
+    const fits = verdictOf(needOf(plan), machine.free) === 'fits';
+    const warning = fits ? undefined : memoryWarning(plan, machine, await savingsOf(run, machine.free));
+    return {
+      event: { type: 'plan', plan, batch: run.batch },
+      warnings: warning === undefined ? [] : [warning],
+    };
+  } catch (error) {
+    const message = `the memory of the run could not be predicted: ${messageOf(error)}`;
+    return { warnings: [{ code: 'memory.not-predicted', severity: 'warning', message }] };
+  }
+}
+
+/**
+ * What would make a run smaller, the best first.
+ * @param limit bytes that are free; without it, the mildest form of each change
+ */
+export function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
+  return suggestChanges(run.config, (config) => ({ plan: planWith(changedRun(run, config)) }), limit);
+}
+
+function planWith({ config, opened, methods, batch }: RunToPlan): MemoryPlan {
+  const { checkpoint, model } = opened;
+  const header = { checkpoint, model, parameters: parameterCount(model, checkpoint) };
+  const estimated = config.method.map((each, at) => ({ config: each, attached: methods[at] }));
+  return estimateRun(header, estimated, config, batch).plan;
+}
+
+/** The run with another config: what it is attached to, and its batches, go along. */
+function changedRun(run: RunToPlan, config: RunConfig): RunToPlan {
+  const before = run.config.training.per_device_train_batch_size;
+  const after = config.training.per_device_train_batch_size;
+  const cut = config.data.max_length ?? DEFAULT_MAX_LENGTH;
+  const isCut = cut < (run.config.data.max_length ?? DEFAULT_MAX_LENGTH);
+  const rows = after === before ? run.batch.rows : Math.min(run.batch.rows, after);
+  const length = isCut ? Math.min(run.batch.length, cut) : run.batch.length;
+  const share = (rows * length) / (run.batch.rows * run.batch.length);
+  const isSameMethod = JSON.stringify(config.method) === JSON.stringify(run.config.method);
+  return {
+    ...run,
+    config,
+    batch: { rows, length, supervised: Math.ceil(run.batch.supervised * share) },
+    methods: isSameMethod ? run.methods : attachedToHeader(config.method, run.opened),
+  };
+}
+
+/** Methods that choose what they train by the data. */
+const CHOOSING: ReadonlySet<MethodConfig['type']> = new Set<MethodConfig['type']>(['fish_mask', 'child_tuning']);
+
+function attachedToHeader(
+  configs: readonly MethodConfig[],
+  { context }: OpenedModel,
+): readonly (Attached | undefined)[] {
+  const attached = attachMethods(
+    configs.filter(({ type }) => !CHOOSING.has(type)),
+    context,
+  );
+  return configs.map(({ type }) => (CHOOSING.has(type) ? undefined : attached.shift()));
+}
