@@ -1,29 +1,119 @@
+import { machineMemory } from '../common/machineMemory.js';
+import { ProblemError } from '../common/problem.js';
 import { contractOf } from '../engines/estimate.js';
+import type { Estimate } from '../engines/estimate.js';
 import { estimateRows } from '../engines/estimateText.js';
-import { estimateFile } from '../language/estimateFile.js';
+import { estimateTorch } from '../engines/estimateTorch.js';
+import { configAt, dtypeOf, factsWithoutWeights } from '../language/configFacts.js';
+import { estimateWith } from '../language/estimateFile.js';
+import { readModelShape } from '../memory/readShape.js';
+import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
+import { embeddedAdvice, limitRows, mostOf, savingLines, torchAdvice } from './estimateAdvice.js';
+import type { Advice, Most } from './estimateAdvice.js';
+import { estimateInput } from './estimateInput.js';
+import type { EstimateInput } from './estimateInput.js';
+import {
+  ENGINES,
+  RUN_OPTIONS,
+  TORCH_OPTIONS,
+  askedEngine,
+  limitOf,
+  overridesOf,
+  torchOptions,
+} from './estimateOptions.js';
 import { DONE } from './exitCode.js';
-import { openRunFile } from './runFile.js';
 import { table } from './table.js';
 
 export const estimate: Command = {
   name: 'estimate',
-  summary: 'Tell what a run trains and needs, from the headers alone.',
-  positionals: [{ name: 'FILE', help: 'a run file' }],
-  options: {},
-  json: '{ "total", "weights", "activations", "gradients", "optimizer", "other", "trainable", "parameters", "fileBacked", "anonymous", "assumptions", "parts": [{ "name", "bytes", "formula", "fileBacked" }], "moments": [{ "name", "bytes", "parts" }], "converted", "results": [{ "method", "what", "bytes" }], "notes" }; bytes',
+  summary: 'Tell what a run trains and what memory it needs, before it runs; no weights are read.',
+  positionals: [
+    {
+      name: 'FILE|MODEL',
+      help: 'a run file; or a model: a folder, a config.json, a .gguf file, or an id of the hub in its cache',
+    },
+  ],
+  options: {
+    engine: {
+      value: 'NAME',
+      help: `${ENGINES.join(' or ')} (Transformers and PEFT). Default: the file's; of a model that only the latter trains, that.`,
+    },
+    limit: {
+      value: 'SIZE',
+      help: 'What a GPU or this machine has, such as 24GB. Default: what is free here now, for the engine embedded.',
+    },
+    ...Object.fromEntries(
+      Object.entries(RUN_OPTIONS).map(([name, { value, multiple, help }]) => [
+        name,
+        { help, ...(value === undefined ? {} : { value }), ...(multiple === undefined ? {} : { multiple }) },
+      ]),
+    ),
+    ...TORCH_OPTIONS,
+  },
+  json: '{ "engine", "total", "weights", "activations", "gradients", "optimizer", "other", "trainable", "parameters", "fileBacked", "anonymous", "assumptions", "parts": [{ "name", "bytes", "formula", "fileBacked" }], "moments": [{ "name", "bytes", "parts" }], "converted", "results": [{ "method", "what", "bytes" }], "notes", "limit": { "bytes", "bound", "verdict", "largest": { "batch", "length", "rank" } }, "savings": [{ "title", "saved", "total", "changes", "verdict" }] }; bytes',
   jsonForm: 'document',
-  examples: ['sql.peft.yaml', 'sql.peft.yaml --json'],
+  examples: [
+    'sql.peft.yaml',
+    'sql.peft.yaml --engine huggingface --limit 24GB',
+    'meta-llama/Llama-3.1-8B --quantization nf4-double --r 16 --batch 4 --length 2048 --limit 24GB',
+    'models/opt-1.3b/config.json --method full --devices 4 --sharding zero-3',
+  ],
   async run(args, io) {
-    const run = await openRunFile(args.positional(0), io);
-    const found = contractOf(await estimateFile(run));
+    const input = await estimateInput(args.positional(0), overridesOf(args), io);
+    const { found, advice, most } = await estimated(input, args);
     io.interrupt.check();
+    const document = { engine: found.engine, ...contractOf(found), ...advice };
     if (args.flag('json')) {
-      io.json(found);
+      io.json(document);
       return DONE;
     }
-    io.line(table(estimateRows(found)));
-    for (const note of [...found.assumptions, ...found.notes]) io.line(note);
+    io.line(table([['Engine', found.engine], ...estimateRows(document), ...limitRows(advice, most)]));
+    for (const line of [...savingLines(advice), ...found.plan.assumptions, ...found.notes]) io.line(line);
     return DONE;
   },
 };
+
+interface Estimated {
+  readonly found: Estimate;
+  readonly advice: Advice;
+  readonly most: Most;
+}
+
+async function estimated(input: EstimateInput, args: Arguments): Promise<Estimated> {
+  const asked = askedEngine(args);
+  if (asked === 'huggingface') return onTorch(input, args);
+  try {
+    return await onEmbedded(input, args);
+  } catch (error) {
+    // A model alone names no engine: the one that takes it is meant.
+    const isStrange = error instanceof ProblemError && error.problem.code === 'model.unsupported';
+    if (!isStrange || asked !== undefined || input.file !== undefined) throw error;
+    return onTorch(input, args);
+  }
+}
+
+async function onEmbedded({ config, place, file }: EstimateInput, args: Arguments): Promise<Estimated> {
+  const limit = limitOf(args);
+  const { facts, weights } = await factsWithoutWeights(place);
+  const planRun = (changed: EstimateInput['config']): Estimate => estimateWith(changed, facts, undefined, file);
+  const plain = planRun(config);
+  const most = mostOf(facts.model.maxPositions);
+  const machine =
+    limit === undefined ? await machineMemory() : { free: limit, total: limit, bound: 'limit' as const };
+  const notes = [
+    ...plain.notes,
+    ...(weights === 'absent' ? ['The weights are not there: their header follows from config.json.'] : []),
+  ];
+  return { found: { ...plain, notes }, advice: await embeddedAdvice(config, planRun, machine, most), most };
+}
+
+async function onTorch({ config, place }: EstimateInput, args: Arguments): Promise<Estimated> {
+  const limit = limitOf(args);
+  const modelConfig = await configAt(place);
+  const shape = readModelShape(modelConfig, place);
+  const { estimate: found, planned } = estimateTorch(shape, config, torchOptions(args, dtypeOf(modelConfig)));
+  const positions = modelConfig['max_position_embeddings'] ?? modelConfig['n_positions'];
+  const most = mostOf(typeof positions === 'number' && positions > 0 ? positions : undefined);
+  return { found, advice: torchAdvice(planned, found, most, limit), most };
+}

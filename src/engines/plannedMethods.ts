@@ -194,15 +194,15 @@ function notesOf(config: MethodConfig): readonly string[] {
   switch (config.type) {
     case 'lisa':
       return [
-        'Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time',
+        'Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.',
       ];
     case 'fish_mask':
       return [
-        "Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient",
+        "Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.",
       ];
     case 'child_tuning':
       return [
-        'Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it',
+        'Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.',
       ];
     default:
       return [];

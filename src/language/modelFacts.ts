@@ -52,7 +52,8 @@ export async function modelFacts(place: string, signal?: AbortSignal): Promise<M
   });
 }
 
-function factsOf(place: string, checkpoint: Checkpoint, model: LanguageModel, bytes: number): ModelFacts {
+/** What there is to know of a model that was read. @param bytes of its files with weights */
+export function factsOf(place: string, checkpoint: Checkpoint, model: LanguageModel, bytes: number): ModelFacts {
   const { tensors, config } = checkpoint;
   const used = new Set(model.sites.flatMap(({ weight, bias }) => [weight, bias].filter(isName)));
   const counts = new Map<string, number>();

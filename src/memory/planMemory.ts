@@ -295,9 +295,9 @@ function dequantization(shape: ModelShape, run: MemoryRun): MemoryPart {
 
 function assumptionsOf(shape: ModelShape): readonly string[] {
   return [
-    "the allocator's gaps between tensors are not counted",
-    'every row is as long as the longest',
-    ...shape.leftOut.map((what) => `left out: ${what}`),
+    "The allocator's gaps between tensors are not counted.",
+    'Every row is as long as the longest.',
+    ...shape.leftOut.map((what) => `Left out: ${what}.`),
   ];
 }
 

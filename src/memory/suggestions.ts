@@ -11,7 +11,9 @@ export interface ConfigChange {
 
 /** A change that saves memory. */
 export interface Suggestion {
-  /** What it is and saves, in one sentence: `Gradient checkpointing saves 9.1 GiB: …`. */
+  /** For a button: `Gradient checkpointing`. */
+  readonly name: string;
+  /** What it is, saves and costs, in one sentence: `Gradient checkpointing saves 9.1 GiB: …`. */
   readonly title: string;
   readonly changes: readonly ConfigChange[];
   /** Bytes less at the peak, and the peak that is left. */
@@ -24,7 +26,7 @@ export interface Suggestion {
 }
 
 interface Idea {
-  readonly title: string;
+  readonly name: string;
   /** What it costs beside memory. */
   readonly cost: string;
   readonly changes: readonly ConfigChange[];
@@ -33,6 +35,8 @@ interface Idea {
 
 /** What is worth a line: a hundredth of the peak. */
 const LEAST_SHARE = 0.01;
+/** Rows shorter than this hold no task. */
+const LEAST_LENGTH = 64;
 /** Rank of the LoRA that is offered instead of training everything. */
 const OFFERED_RANK = 8;
 
@@ -48,7 +52,8 @@ export function suggestSavings(shape: ModelShape, run: MemoryRun, limitBytes?: n
       const { total } = planMemory(shape, idea.run);
       const saved = now - total;
       return {
-        title: `${idea.title} saves ${formatBytes(Math.max(saved, 0))}: ${idea.cost}`,
+        name: idea.name,
+        title: `${idea.name} saves ${formatBytes(Math.max(saved, 0))}: ${idea.cost}`,
         changes: idea.changes,
         saved,
         total,
@@ -58,6 +63,35 @@ export function suggestSavings(shape: ModelShape, run: MemoryRun, limitBytes?: n
     })
     .filter(({ saved }) => saved >= LEAST_SHARE * now)
     .sort((one, other) => other.saved - one.saved);
+}
+
+/**
+ * A few changes that lead below the limit together, each the one that saves most after those before it; undefined where
+ * all that there are do not.
+ */
+export function savingsTogether(shape: ModelShape, run: MemoryRun, limitBytes: number): Suggestion | undefined {
+  const before = planMemory(shape, run).total;
+  const names = new Map<string, string>();
+  const changes = new Map<string, ConfigChange>();
+  let now: { readonly run: MemoryRun; readonly total: number } = { run, total: before };
+  while (now.total > limitBytes) {
+    const [next] = suggestSavings(shape, now.run);
+    if (next === undefined) return undefined;
+    // Half of a half is one change.
+    names.set(next.changes.map(({ path }) => path.join('.')).join(), next.name);
+    for (const change of next.changes) changes.set(change.path.join('.'), change);
+    now = next;
+  }
+  const [name, saved] = [[...names.values()].join(' + '), before - now.total];
+  return {
+    name,
+    title: `${name} saves ${formatBytes(saved)}: each for what it costs alone`,
+    changes: [...changes.values()],
+    saved,
+    total: now.total,
+    fits: true,
+    run: now.run,
+  };
 }
 
 /** In the order in which equals are shown. */
@@ -75,7 +109,7 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
   const found: Idea[] = [];
   if (!run.checkpointing) {
     found.push({
-      title: 'Gradient checkpointing',
+      name: 'Gradient checkpointing',
       cost: 'the forward pass is computed twice, about a third more time',
       changes: [{ path: ['training', 'gradient_checkpointing'], value: true }],
       run: { ...run, checkpointing: true },
@@ -83,7 +117,7 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
   }
   if (run.attention === 'eager') {
     found.push({
-      title: 'Fused attention (sdpa)',
+      name: 'Fused attention (sdpa)',
       cost: 'same result, and faster',
       changes: [{ path: ['model_options', 'attn_implementation'], value: 'sdpa' }],
       run: { ...run, attention: 'sdpa' },
@@ -91,7 +125,7 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
   }
   if (run.weights.dtype === 'fp32' && run.weights.quantization === undefined) {
     found.push({
-      title: 'bfloat16',
+      name: 'bfloat16',
       cost: 'numbers of three digits, which is usual',
       changes: [{ path: ['model_options', 'dtype'], value: 'bfloat16' }],
       run: { ...run, weights: { dtype: 'bf16' }, compute: 'bf16' },
@@ -106,7 +140,7 @@ function quantized(run: MemoryRun): readonly Idea[] {
   if (trainsBase || run.weights.quantization !== undefined) return [];
   return [
     {
-      title: '4-bit weights (QLoRA)',
+      name: '4-bit weights (QLoRA)',
       cost: 'a little accuracy, and time to unpack',
       changes: [
         { path: ['model_options', 'load_in_4bit'], value: true },
@@ -115,7 +149,7 @@ function quantized(run: MemoryRun): readonly Idea[] {
       run: { ...run, weights: { ...run.weights, quantization: { kind: 'nf4', doubleQuantization: true } } },
     },
     {
-      title: '8-bit weights',
+      name: '8-bit weights',
       cost: 'hardly any accuracy, but slower steps',
       changes: [{ path: ['model_options', 'load_in_8bit'], value: true }],
       run: { ...run, weights: { ...run.weights, quantization: { kind: 'int8' } } },
@@ -130,7 +164,7 @@ function smallerBatch(run: MemoryRun): readonly Idea[] {
   const accumulation = run.accumulation * Math.ceil(run.batch / batch);
   return [
     {
-      title: `Batch ${batch}, accumulated over ${accumulation} passes,`,
+      name: `Batch ${batch} × ${accumulation}`,
       cost:
         batch * accumulation === run.batch * run.accumulation
           ? 'the same step, a little slower'
@@ -148,7 +182,7 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
   const found: Idea[] = [];
   if (run.methods.some(({ kind }) => kind === 'full')) {
     found.push({
-      title: `LoRA (r ${OFFERED_RANK}) instead of training everything`,
+      name: `LoRA (r ${OFFERED_RANK}) instead of training everything`,
       cost: 'close to it on most tasks',
       changes: [
         { path: ['method', 'type'], value: 'lora' },
@@ -162,7 +196,7 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
   if (ranks.length === 1 && highest > 1) {
     const rank = Math.floor(highest / 2);
     found.push({
-      title: `Rank ${rank} instead of ${highest}`,
+      name: `Rank ${rank}`,
       cost: 'an update that can say less',
       changes: [{ path: ['method', 'r'], value: rank }],
       run: {
@@ -176,8 +210,8 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
 
 function otherOptimizer(run: MemoryRun): readonly Idea[] {
   if (run.optimizer.kind !== 'adamw') return [];
-  const as = (kind: 'adamw-8bit' | 'adafactor', value: string, title: string, cost: string): Idea => ({
-    title,
+  const as = (kind: 'adamw-8bit' | 'adafactor', value: string, name: string, cost: string): Idea => ({
+    name,
     cost,
     changes: [{ path: ['training', 'optim'], value }],
     run: { ...run, optimizer: { ...run.optimizer, kind } },
@@ -189,11 +223,11 @@ function otherOptimizer(run: MemoryRun): readonly Idea[] {
 }
 
 function shorterRows(run: MemoryRun): readonly Idea[] {
-  if (run.length < 2) return [];
   const length = Math.floor(run.length / 2);
+  if (length < LEAST_LENGTH) return [];
   return [
     {
-      title: `Rows of ${length} tokens`,
+      name: `Rows of ${length} tokens`,
       cost: 'longer ones are cut',
       changes: [{ path: ['data', 'max_length'], value: length }],
       run: { ...run, length },

@@ -89,7 +89,8 @@ async function mapShards(
   );
 }
 
-async function readConfig(folder: string): Promise<Checkpoint['config']> {
+/** `config.json` of a model folder; weights need not be there. Errors: `checkpoint.no-config`, `checkpoint.config*`. */
+export async function readConfig(folder: string): Promise<Checkpoint['config']> {
   const file = path.join(folder, 'config.json');
   if ((await pathKind(file)) === 'file') {
     return readJsonObject(file, { code: 'checkpoint.config', maxBytes: MAX_CONFIG_BYTES });

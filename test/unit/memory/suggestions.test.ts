@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planMemory } from '../../../src/memory/planMemory.js';
-import { suggestSavings } from '../../../src/memory/suggestions.js';
+import { savingsTogether, suggestSavings } from '../../../src/memory/suggestions.js';
 import { MODEL_NAMES, memoryRun, shapeOf } from './support.js';
 
 const keys = (suggestion: { changes: readonly { path: readonly string[] }[] }): readonly string[] =>
@@ -57,4 +57,19 @@ test('what is already so is not offered', () => {
   });
   const offered = suggestSavings(shapeOf('llama2'), run).flatMap(keys);
   for (const path of offered) assert.match(path, /^(data\.max_length|method\.r)$/);
+});
+
+test('where no change suffices alone, the fewest of the largest that do together; halves of halves are one', () => {
+  const shape = shapeOf('llama2');
+  const run = memoryRun({ batch: 8, length: 1024 });
+  const limit = 8e9;
+  assert.ok(suggestSavings(shape, run).every(({ total }) => total > limit));
+  const found = savingsTogether(shape, run, limit)!;
+  assert.ok(found.total <= limit);
+  assert.equal(planMemory(shape, found.run).total, found.total);
+  assert.equal(planMemory(shape, run).total - found.total, found.saved);
+  const paths = keys(found);
+  assert.equal(new Set(paths).size, paths.length);
+  assert.ok(found.name.split(' + ').length > 1);
+  assert.equal(savingsTogether(shape, run, 1e9), undefined);
 });
