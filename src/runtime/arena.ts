@@ -1,7 +1,8 @@
 /** Allocations are multiples of this (BFCArena::kMinAllocationSize). */
 const GRAIN = 256;
-/** The first region; each further one is twice as large as the one before. */
+/** The first region; each further one is twice as large as the one before, up to a limit. */
 const FIRST_REGION = 2 ** 20;
+const LARGEST_DOUBLING = 2 ** 30;
 /** A chunk that is larger than asked by this much is cut, even if it is not twice as large. */
 const MOST_DEAD = 128 * 2 ** 20;
 const BINS = 21;
@@ -60,7 +61,7 @@ export function createArena(): Arena {
     pages.push(new Uint8Array(Math.ceil(next / PAGE)));
     reserved += next;
     insert({ region: pages.length - 1, start: 0, size: next, free: true, before: undefined, after: undefined });
-    if (!doubled) next *= 2;
+    if (!doubled) next = Math.min(next * 2, LARGEST_DOUBLING);
   };
   const find = (bytes: number): Chunk | undefined => {
     for (let at = binOf(bytes); at < BINS; at++) {

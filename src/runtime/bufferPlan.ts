@@ -1,7 +1,8 @@
 import { sameShape } from '../tensor/dims.js';
+import { broadcastShapes } from '../tensor/ops/elementwise.js';
 import type { DType } from '../tensor/tensor.js';
 import { executionOrder } from './executionOrder.js';
-import type { ListedValue, NodeList } from './nodeList.js';
+import type { ListedNode, ListedValue, NodeList } from './nodeList.js';
 
 /**
  * When buffers are taken and given back while a graph runs, as ONNX Runtime's planner decides it for one stream
@@ -13,8 +14,8 @@ export interface BufferPlan {
    * are handed buffers are not among them.
    */
   readonly events: Int32Array;
-  /** By value: the one in whose buffer it lies. */
-  readonly bufferOf: Int32Array;
+  /** The graph's values, and behind them what kernels take for themselves while they run. */
+  readonly values: readonly ListedValue[];
 }
 
 export const BYTES_OF: Readonly<Record<DType, number>> = {
@@ -40,12 +41,12 @@ const IN_PLACE = new Set([
   'LogSoftmax',
   'ScatterElements',
   'ScatterND',
-  'Gelu',
 ]);
 
 /** @param handed results for which the caller hands in a buffer */
 export function planBuffers(list: NodeList, handed: (result: string) => boolean): BufferPlan {
-  const { nodes, values, results } = list;
+  const { nodes, results } = list;
+  const values = [...list.values];
   const order = executionOrder(list);
   const bufferOf = Int32Array.from(values, (_, at) => at);
   const uses = new Int32Array(values.length);
@@ -116,9 +117,21 @@ export function planBuffers(list: NodeList, handed: (result: string) => boolean)
   });
   const freed: number[][] = order.length === 0 ? [] : Array.from(order, () => []);
   for (const [buffer, at] of lastUse) if (values[buffer]!.from === 'node') freed[at]!.push(buffer);
-  order.forEach((_, at) => {
-    events.push(...taken[at]!);
+  order.forEach((node, at) => {
+    const scratch = scratchOf(nodes[node]!, list.values).map((value) => values.push(value) - 1);
+    events.push(...scratch, ...taken[at]!, ...scratch.map((value) => ~value));
     for (const buffer of freed[at]!) if (!isHanded.has(buffer)) events.push(~buffer);
   });
-  return { events: Int32Array.from(events), bufferOf };
+  return { events: Int32Array.from(events), values };
+}
+
+/** What a kernel of the CPU takes while it runs. `Where` picks from either side into tensors of their own. */
+function scratchOf({ opType, inputs }: ListedNode, values: readonly ListedValue[]): ListedValue[] {
+  if (opType !== 'Where') return [];
+  const [condition, ...sides] = inputs.map((each) => values[each]!);
+  return sides.map(({ dtype, shape }) => ({
+    dtype,
+    shape: broadcastShapes(condition!.shape, shape, opType),
+    from: 'node',
+  }));
 }

@@ -97,7 +97,36 @@ export function listNodes(outputs: Readonly<Record<string, Tensor>>): NodeList {
     values[at(result)] = { dtype: tensor.dtype, shape: tensor.shape, from: 'node', tensor };
     results.set(name, at(result));
   }
-  return { nodes, values, results };
+  return withoutRoundTrips({ nodes, values, results });
+}
+
+/**
+ * ONNX Runtime drops casts to a wider type and back (RemoveDuplicateCastTransformer), whatever its level of
+ * optimization.
+ */
+function withoutRoundTrips(list: NodeList): NodeList {
+  const { nodes, values, results } = list;
+  const castFrom = new Map<number, number>();
+  const standIn = new Map<number, number>();
+  for (const { opType, inputs, outputs } of nodes) {
+    if (opType !== 'Cast') continue;
+    const [wide, back] = [inputs[0]!, outputs[0]!];
+    const narrow = castFrom.get(wide);
+    castFrom.set(back, wide);
+    const widens = narrow !== undefined && values[narrow]!.dtype === 'int32' && values[wide]!.dtype === 'int64';
+    if (widens && values[back]!.dtype === 'int32') standIn.set(back, narrow);
+  }
+  if (standIn.size === 0) return list;
+  const rewired = nodes.map((node) => ({ ...node, inputs: node.inputs.map((each) => standIn.get(each) ?? each) }));
+  const read = new Set([...results.values(), ...rewired.flatMap(({ inputs }) => inputs)]);
+  const idle = ({ opType, outputs }: ListedNode): boolean =>
+    opType === 'Cast' && !outputs.some((each) => read.has(each));
+  // The cast back first, then the one that only it read.
+  const once = rewired.filter((node) => !(idle(node) && standIn.has(node.outputs[0]!)));
+  const stillRead = new Set([...results.values(), ...once.flatMap(({ inputs }) => inputs)]);
+  const middles = new Set([...standIn.keys()].map((back) => castFrom.get(back)!));
+  const kept = once.filter(({ outputs }) => !(middles.has(outputs[0]!) && !stillRead.has(outputs[0]!)));
+  return { nodes: kept, values, results };
 }
 
 /** Types of the outputs of a node within a lowering. Those of the lowering's last node are told by its tensor. */

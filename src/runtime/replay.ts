@@ -37,14 +37,14 @@ export function planProgram(
   handed: (result: string) => boolean,
 ): PlannedProgram {
   const list = listNodes(outputs);
-  const { events } = planBuffers(list, handed);
+  const { events, values } = planBuffers(list, handed);
   // Many values, few shapes.
   const sizes = new Map<string, SizedType>();
-  const groups = new Uint8Array(list.values.length);
-  const typeOf: (SizedType | undefined)[] = new Array<SizedType | undefined>(list.values.length);
+  const groups = new Uint8Array(values.length);
+  const typeOf: (SizedType | undefined)[] = new Array<SizedType | undefined>(values.length);
   for (const at of events) {
     if (at < 0) continue;
-    const value = list.values[at]!;
+    const value = values[at]!;
     const key = `${value.dtype} ${value.shape.map((length) => (typeof length === 'number' ? length : length.key)).join(' ')}`;
     const known = sizes.get(key) ?? { element: BYTES_OF[value.dtype], shape: value.shape, bytes: 0 };
     sizes.set(key, known);

@@ -1,0 +1,332 @@
+// Memory as it is predicted for a run on the embedded engine against what the run then takes: each setting is a run of a
+// few steps in a process of its own, on rows that fill the length.
+//
+//   npm run build
+//   node --import tsx bench/memoryMeasured.ts SMOLLM2_FOLDER [--only TEXT] [--cli FILE]
+//
+// SMOLLM2_FOLDER is SmolLM2-135M as an F32 Hugging Face folder. Linux only: figures are those of /proc/PID/status.
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { loadRunFile } from '../src/config/loadRunFile.js';
+import { contractOf } from '../src/engines/estimate.js';
+import type { EstimateDocument } from '../src/engines/estimate.js';
+import { estimateFile } from '../src/language/estimateFile.js';
+import { openCheckpoint } from '../src/models/openCheckpoint.js';
+import { writeSafetensors } from '../src/models/writeSafetensors.js';
+
+interface Setting {
+  readonly name: string;
+  readonly model: 'tiny' | 'tiny-bf16' | 'smollm2' | 'smollm2-bf16';
+  readonly method: string;
+  readonly length: number;
+  readonly rows: number;
+  readonly accumulation?: number;
+  /** Rows of an evaluation's batch; absent: none is held out. */
+  readonly evaluates?: number;
+  readonly training?: string;
+}
+
+const ALL = 'target_modules: all-linear';
+
+const SETTINGS: readonly Setting[] = [
+  { name: 'LoRA', model: 'tiny', method: `{ type: lora, r: 8, ${ALL} }`, length: 128, rows: 16 },
+  { name: 'full', model: 'tiny-bf16', method: '{ type: full }', length: 256, rows: 16 },
+  {
+    name: 'AdaLoRA, held-out rows',
+    model: 'tiny',
+    method: `{ type: adalora, init_r: 8, target_r: 4, tinit: 1, tfinal: 1, deltaT: 1, ${ALL} }`,
+    length: 512,
+    rows: 8,
+    evaluates: 8,
+  },
+  { name: 'LoRA', model: 'smollm2', method: `{ type: lora, r: 8, ${ALL} }`, length: 256, rows: 2 },
+  {
+    name: 'LoRA, held-out rows',
+    model: 'smollm2-bf16',
+    method: '{ type: lora, r: 16, target_modules: [q_proj, v_proj] }',
+    length: 512,
+    rows: 1,
+    evaluates: 2,
+  },
+  {
+    name: 'LoRA, 4 batches a step',
+    model: 'smollm2',
+    method: `{ type: lora, r: 8, ${ALL} }`,
+    length: 128,
+    rows: 1,
+    accumulation: 4,
+  },
+  {
+    name: 'AdaLoRA',
+    model: 'smollm2',
+    method: `{ type: adalora, init_r: 8, target_r: 4, tinit: 1, tfinal: 1, deltaT: 1, ${ALL} }`,
+    length: 128,
+    rows: 4,
+  },
+  { name: 'full', model: 'smollm2', method: '{ type: full }', length: 128, rows: 1 },
+  {
+    name: 'full, SGD',
+    model: 'smollm2-bf16',
+    method: '{ type: full }',
+    length: 256,
+    rows: 2,
+    training: 'optim: sgd',
+  },
+  {
+    name: 'LISA, two draws',
+    model: 'smollm2',
+    method: '{ type: lisa, lisa_activated_layers: 2, lisa_interval_steps: 2 }',
+    length: 256,
+    rows: 1,
+  },
+  {
+    name: 'FISH Mask',
+    model: 'smollm2',
+    method: '{ type: fish_mask, keep_ratio: 0.005, num_samples: 3 }',
+    length: 128,
+    rows: 2,
+  },
+  {
+    name: 'Child-Tuning over LoRA',
+    model: 'smollm2-bf16',
+    method: `[{ type: lora, r: 32, ${ALL} }, { type: child_tuning, batch_size: 2, batches: 2 }]`,
+    length: 256,
+    rows: 2,
+  },
+  {
+    name: 'prompt tuning',
+    model: 'smollm2-bf16',
+    method: '{ type: prompt_tuning, num_virtual_tokens: 16 }',
+    length: 240,
+    rows: 4,
+  },
+];
+
+const STEPS = 3;
+const GOAL = 0.1;
+const MIB = 2 ** 20;
+
+interface Measured {
+  /** VmHWM. */
+  readonly peak: number;
+  /** Largest RssAnon and RssFile from the compilation on. */
+  readonly anonymous: number;
+  readonly fileBacked: number;
+}
+
+const { values: options, positionals } = parseArgs({
+  options: { only: { type: 'string', default: '' }, cli: { type: 'string', default: 'dist/cli.js' } },
+  allowPositionals: true,
+});
+const folder = mkdtempSync(path.join(tmpdir(), 'peft-memory-'));
+process.env['PEFT_STUDIO_CACHE'] = path.join(folder, 'cache');
+try {
+  await main();
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+async function main(): Promise<void> {
+  const tiny = 'examples/base-model/peft-studio-tiny';
+  const models = {
+    tiny: path.resolve(tiny),
+    'tiny-bf16': await bfloat16(tiny, path.join(folder, 'tiny')),
+    smollm2: path.resolve(positionals[0]!),
+    'smollm2-bf16': await bfloat16(positionals[0]!, path.join(folder, 'smollm2')),
+  };
+  const rows = writeRows();
+  const lines: string[] = [];
+  for (const setting of SETTINGS) {
+    const title = `${setting.model} ${setting.name}`;
+    if (!title.includes(options.only)) continue;
+    const file = path.join(folder, 'run.peft.yaml');
+    writeFileSync(file, runFile(setting, models[setting.model], rows));
+    const { run, problems } = await loadRunFile(file);
+    if (run === undefined) throw new Error(JSON.stringify(problems));
+    const predicted = contractOf(await estimateFile(run));
+    const measured = await measure(file);
+    const line = lineOf(setting, predicted, measured);
+    process.stdout.write(`${line}\n`);
+    lines.push(line);
+  }
+  if (options.only === '') writeFileSync(new URL('results/memory-embedded.md', import.meta.url), report(lines));
+}
+
+function runFile(setting: Setting, model: string, rows: string): string {
+  const { method, length, rows: batch, accumulation = 1, evaluates, training } = setting;
+  const held = evaluates === undefined ? '' : `, validation: ${rows}`;
+  return [
+    `model: ${model}`,
+    `data: { train: ${rows}, max_length: ${length}${held} }`,
+    `method: ${method}`,
+    'training:',
+    `  max_steps: ${STEPS}`,
+    `  per_device_train_batch_size: ${batch}`,
+    `  gradient_accumulation_steps: ${accumulation}`,
+    ...(evaluates === undefined ? [] : [`  per_device_eval_batch_size: ${evaluates}`]),
+    ...(training === undefined ? [] : [`  ${training}`]),
+    `output: { dir: ${path.join(folder, 'runs')} }`,
+    '',
+  ].join('\n');
+}
+
+/** More words than any setting has tokens, so that every row is cut to its length. */
+function writeRows(): string {
+  const words = [
+    'time',
+    'water',
+    'and',
+    'house',
+    'people',
+    'under',
+    'light',
+    'which',
+    'stone',
+    'never',
+    'green',
+    'of',
+  ];
+  let state = 1;
+  const word = (): string => {
+    state = (state * 48271) % 2147483647;
+    return words[state % words.length]!;
+  };
+  const file = path.join(folder, 'rows.jsonl');
+  const row = (): string => JSON.stringify({ text: Array.from({ length: 600 }, word).join(' ') });
+  writeFileSync(file, Array.from({ length: 48 }, row).join('\n'));
+  return file;
+}
+
+/** Runs a file by the command line, looking at the worker's memory all the time. */
+async function measure(file: string): Promise<Measured> {
+  const child = spawn(process.execPath, [path.resolve(options.cli), 'train', file, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [peak, anonymous, fileBacked] = [0, 0, 0];
+  let isStepping = false;
+  let last = '';
+  createInterface(child.stdout).on('line', (line) => {
+    const event = JSON.parse(line) as { type: string; activity?: string };
+    if (event.type === 'progress' && /Compiling|Measuring/.test(event.activity ?? '')) isStepping = true;
+    if (event.type === 'checkpoint') isStepping = false;
+    last = line;
+  });
+  child.stderr.on('data', (text) => process.stderr.write(String(text)));
+  const timer = setInterval(() => {
+    for (const worker of children(child.pid!)) {
+      const status = statusOf(worker);
+      peak = Math.max(peak, status('VmHWM'));
+      if (!isStepping) continue;
+      anonymous = Math.max(anonymous, status('RssAnon'));
+      fileBacked = Math.max(fileBacked, status('RssFile'));
+    }
+  }, 10);
+  await new Promise((resolve) => child.on('close', resolve));
+  clearInterval(timer);
+  if (!last.includes('"finished"')) throw new Error(last);
+  return { peak, anonymous, fileBacked };
+}
+
+function children(pid: number): readonly number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function statusOf(pid: number): (key: string) => number {
+  let status = '';
+  try {
+    status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    // It has just ended.
+  }
+  return (key) => 1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+}
+
+function lineOf(setting: Setting, predicted: EstimateDocument, measured: Measured): string {
+  const { name, model, rows, length, accumulation = 1 } = setting;
+  const pair = (of: number, is: number): string[] => [
+    (of / MIB).toFixed(0),
+    (is / MIB).toFixed(0),
+    percent(of / is - 1),
+  ];
+  const cells = [
+    model,
+    name,
+    `${rows} × ${length}${accumulation > 1 ? ` × ${accumulation}` : ''}`,
+    ...pair(predicted.total, measured.peak),
+    ...pair(predicted.anonymous, measured.anonymous),
+    ...pair(predicted.fileBacked, measured.fileBacked),
+    Math.abs(predicted.total / measured.peak - 1) <= GOAL ? 'yes' : '**no**',
+    predicted.parts
+      .filter(({ bytes }) => bytes >= 5 * MIB)
+      .map((part) => `${part.name}${part.fileBacked === true ? ' (files)' : ''} ${(part.bytes / MIB).toFixed(0)}`)
+      .join(', '),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+function percent(share: number): string {
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(1)} %`;
+}
+
+function report(lines: readonly string[]): string {
+  const head = [
+    'Model',
+    'Method',
+    'Rows × tokens',
+    'Peak predicted',
+    'measured',
+    'error',
+    'Anonymous predicted',
+    'measured',
+    'error',
+    'File pages predicted',
+    'measured',
+    'error',
+    `Within ${GOAL * 100} %`,
+    'Parts',
+  ];
+  const within = lines.filter((line) => line.includes('| yes |')).length;
+  return [
+    '# The embedded engine’s plan against measurement',
+    '',
+    'Written by `node --import tsx bench/memoryMeasured.ts`. In MiB. Predicted from the run file and the header of the model;',
+    `measured in a run of ${STEPS} steps by the command line, in the worker: the peak is VmHWM, anonymous and file pages are the`,
+    'largest RssAnon and RssFile seen every 10 ms from the compilation to the last step. Rows fill the length.',
+    '',
+    `Within ${GOAL * 100} % of the measured peak: ${within} of ${lines.length}.`,
+    '',
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => ' --- ').join('|')}|`,
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+/** A copy of a model folder with its weights as BF16. */
+async function bfloat16(source: string, target: string): Promise<string> {
+  mkdirSync(target);
+  for (const name of readdirSync(source)) {
+    if (name.endsWith('.json') || name.endsWith('.jinja'))
+      copyFileSync(path.join(source, name), path.join(target, name));
+  }
+  const checkpoint = await openCheckpoint(path.resolve(source));
+  await writeSafetensors(
+    path.join(target, 'model.safetensors'),
+    [...checkpoint.tensors].map(([name, { shape }]) => ({
+      name,
+      shape,
+      dtype: 'BF16',
+      data: () => checkpoint.read(name),
+    })),
+    { format: 'pt' },
+  );
+  return target;
+}
