@@ -25,9 +25,18 @@ export function estimateRows(found: EstimateDocument): readonly [string, string]
       'Trainable',
       `${formatCount(trainable)} of ${formatCount(parameters)} numbers (${formatPercent(trainable / parameters)})`,
     ],
-    ...parts.map((part): [string, string] => [partName(part), formatBytes(part.bytes)]),
+    ...parts
+      .filter(({ bytes }) => bytes > 0)
+      .map((part): [string, string] => [partName(part), formatBytes(part.bytes)]),
     [`Together, at the peak (${peakOf(found)})`, formatBytes(total)],
-    ['Of it pages of files', `${formatBytes(fileBacked)}, which the system can take back`],
+    ...(fileBacked > 0
+      ? [
+          ['Of it pages of files', `${formatBytes(fileBacked)}, which the system can take back`] satisfies [
+            string,
+            string,
+          ],
+        ]
+      : []),
     ...(converted > 0
       ? [['Copy of the weights in the cache', formatBytes(converted)] satisfies [string, string]]
       : []),
