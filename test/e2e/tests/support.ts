@@ -35,9 +35,8 @@ export async function train(): Promise<void> {
   assert.equal(ended, 'ended', `the run did not end within ${RUN_LIMIT_MS / 1000} s`);
 }
 
-/** Waits until something holds. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const limit = 20_000;
+/** Waits until something holds, so many milliseconds at most. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string, limit = 20_000): Promise<void> {
   const end = Date.now() + limit;
   while (!(await holds())) {
     if (Date.now() > end) assert.fail(`waited ${limit / 1000} s for ${what}`);

@@ -27,7 +27,8 @@ test('many steps among other events come back as they were, in their order', () 
   const events: RunEvent[] = [said('first')];
   for (let number = 1; number <= 2000; number++) {
     // Terms come, go, and come under other names.
-    const terms = number % 3 === 0 ? { orthogonality: number } : number % 7 === 0 ? { other: -number } : undefined;
+    const terms: Step['terms'] =
+      number % 3 === 0 ? { orthogonality: number } : number % 7 === 0 ? { other: -number } : undefined;
     events.push(step(number, terms));
     if (number % 100 === 0) events.push(said(`after ${number}`), said('and more'));
   }
