@@ -66,7 +66,7 @@ export async function walkThrough(options, walk) {
   let window;
   let failed = true;
   try {
-    window = await workbench.open();
+    window = await workbench.open(options.query);
     await walk(window, workbench);
     console.log(`The pictures are in ${options.pictures}`);
     failed = false;
@@ -129,10 +129,13 @@ async function openWindow({ server, browser, query, pictures, messages }) {
     });
   }
 
-  /** The page of the panel. */
+  /** The page of the panel, where one is shown. */
   const panel = () => page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  /** The pages of all webviews that are shown, side by side. */
+  const panels = () =>
+    page.frames().filter((frame) => frame.name() === 'active-frame' || frame.url().includes('fake.html'));
 
-  return { page, shoot, openFile, command, quickInput, panel };
+  return { page, shoot, openFile, command, quickInput, panel, panels };
 }
 
 /** Keys go astray while the focus moves between the workbench and a webview. */
