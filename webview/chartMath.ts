@@ -44,21 +44,6 @@ export function thin({ x, y }: Points, buckets: number): Points {
   return { x: thinX, y: thinY };
 }
 
-/**
- * Exponential moving average with weight `memory` (0 to below 1) on the past, divided by the weight seen so far,
- * so that the first values are not pulled to zero (Kingma & Ba, 2015, section 3). Gaps stay gaps.
- */
-export function smooth(y: readonly number[], memory: number): number[] {
-  let average = 0;
-  let weight = 0;
-  return y.map((value) => {
-    if (!Number.isFinite(value)) return NaN;
-    average = memory * average + (1 - memory) * value;
-    weight = memory * weight + (1 - memory);
-    return average / weight;
-  });
-}
-
 /** Round values (1, 2 or 5 times a power of ten, of `unit`) that cover [low, high] with about `count` steps. */
 export function niceTicks(low: number, high: number, count: number, unit = 1): number[] {
   const from = low / unit;

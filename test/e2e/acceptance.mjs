@@ -189,7 +189,7 @@ async function checkpointed() {
 
 async function trainAndReload({ page, shoot, panel }) {
   await page.locator('.codelens-decoration a', { hasText: 'Train' }).first().click();
-  await panel().locator('.curve-main').waitFor({ timeout: 120_000 });
+  await panel().locator('.plot canvas').first().waitFor({ timeout: 120_000 });
   await shoot('training');
   await checkpointed();
   done('it trains from the lens');
@@ -199,7 +199,7 @@ async function trainAndReload({ page, shoot, panel }) {
   await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
   await page.locator('.statusbar-item', { hasText: 'sql: step' }).waitFor({ timeout: 60_000 });
   await panel().locator('.state-running').waitFor({ timeout: 60_000 });
-  await panel().locator('.curve-main').waitFor({ timeout: 60_000 });
+  await panel().locator('.plot canvas').first().waitFor({ timeout: 60_000 });
   await shoot('reloaded');
   done('the window loaded anew finds the run again, panel and all');
 }

@@ -31,19 +31,19 @@ async function walk({ page, shoot, openFile, command, panel: panelOf }) {
   await openFile('quickstart.peft.yaml');
   await command('PEFT Studio: Train');
   await panel.locator('h1', { hasText: 'quickstart' }).waitFor({ timeout: 30_000 });
-  await panel.locator('.curve-main').waitFor({ timeout: 120_000 });
+  await panel.locator('.plot canvas').first().waitFor({ timeout: 120_000 });
   await shoot('training');
   await panel.locator('.state-finished').waitFor({ timeout: 200_000 });
   await page.locator('.notification-toast', { hasText: 'finished' }).waitFor();
   await shoot('finished');
   await command('Notifications: Clear All Notifications');
   await panel
-    .locator('.chart')
+    .locator('.plot')
     .first()
     .hover({ position: { x: 200, y: 100 } });
   await shoot('hover');
   // The same by keyboard: the chart takes the focus, and its read-out follows the keys.
-  await panel.locator('.chart').first().focus();
+  await panel.locator('.plot').first().focus();
   await page.keyboard.press('Home');
   await panel.locator('.readout', { hasText: /^step 1 / }).waitFor({ timeout: 5000 });
   for (const tab of ['Coverage', 'Data', 'Memory']) {

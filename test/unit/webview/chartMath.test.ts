@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearestIndex, niceTicks, rangeOf, smooth, thin } from '../../../webview/chartMath.js';
+import { nearestIndex, niceTicks, rangeOf, thin } from '../../../webview/chartMath.js';
 
 test('thinning 100,000 points keeps the spikes, the order and the ends', () => {
   const x = Array.from({ length: 100_000 }, (_, index) => index);
@@ -17,14 +17,6 @@ test('thinning 100,000 points keeps the spikes, the order and the ends', () => {
 test('few points come back as they are, without gaps', () => {
   assert.deepEqual(thin({ x: [1, 2, 3], y: [4, NaN, 6] }, 100), { x: [1, 3], y: [4, 6] });
   assert.deepEqual(thin({ x: [], y: [] }, 100), { x: [], y: [] });
-});
-
-test('the moving average starts at the first value and follows a constant exactly', () => {
-  const values = smooth([3, 3, NaN, 3], 0.9);
-  for (const index of [0, 1, 3]) assert.ok(Math.abs((values[index] ?? 0) - 3) < 1e-12);
-  assert.ok(Number.isNaN(values[2]));
-  // (0.5 · 0.5 · 1 + 0.5 · 2) / 0.75
-  assert.ok(Math.abs((smooth([1, 2], 0.5)[1] ?? 0) - 1.25 / 0.75) < 1e-12);
 });
 
 test('ticks are round and cover the range', () => {
