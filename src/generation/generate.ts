@@ -1,18 +1,13 @@
-import { fail } from '../common/problem.js';
 import type { Random } from '../common/random.js';
 import { random } from '../common/random.js';
-import type { Attached, Values } from '../methods/method.js';
-import { trainedFeeds } from '../methods/trainedFeeds.js';
-import type { LanguageModel } from '../models/architecture.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
-import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import { createCache } from './cache.js';
 import { checkPrompt } from './checkPrompt.js';
-import { decodeGraph } from './decodeGraph.js';
+import { createDecoder } from './decoder.js';
+import type { Decoder, DecoderSetup } from './decoder.js';
 import type { GenerateOptions, GenerateSettings } from './options.js';
 import { generateSettings } from './options.js';
 import { chooseToken } from './sampling.js';
-import { nextTokens, promptTokens, tokenFeeds } from './tokens.js';
+import { nextTokens, promptTokens } from './tokens.js';
 
 export interface GeneratedRow {
   /** The new tokens, the end-of-text id that ended them included. */
@@ -21,8 +16,11 @@ export interface GeneratedRow {
   readonly reason: 'eos' | 'length' | 'stopped';
 }
 
-/** Called for each new token, in the order of the rows; false ends the row. */
-export type OnToken = (row: number, id: number) => boolean | void;
+/**
+ * Called for each new token, in the order of the rows; false ends the row.
+ * @param logits [vocabulary] that the token was chosen by, before any option acted on them; theirs during the call only
+ */
+export type OnToken = (row: number, id: number, logits: Float32Array) => boolean | void;
 
 /** Continues rows of tokens with one model; compiled once. */
 export interface Generator {
@@ -53,36 +51,19 @@ interface Row {
 }
 
 /**
- * Compiles a model with methods for decoding: the prompts in one run, then one token per row and run, attending
- * to the keys and values kept of all tokens before. A row that ends leaves the batch.
- *
- * @param setup.values numbers of the methods' trainables
- * @param setup.positionLimit virtual tokens, prompt and answer together are no longer than this; at most the model's
- *   positions
- * @throws ProblemError `generation.position-limit`
+ * Compiles a model with methods for decoding and generates with it, see {@link createDecoder} and
+ * {@link generatorOf}.
  */
-export async function createGenerator(setup: {
-  readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
-  readonly values: Values;
-  readonly weights: WeightFiles;
-  readonly runtime: Runtime;
-  readonly positionLimit: number;
-}): Promise<Generator> {
-  const { model, methods, positionLimit } = setup;
-  const hooks = methods.map((method) => method.hooks);
-  const prefix = virtualTokenIds(hooks, model.vocabSize);
-  const least = prefix.length + 2;
-  if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
-    fail({
-      code: 'generation.position-limit',
-      message: `${prefix.length === 0 ? '' : `${prefix.length} virtual tokens, `}prompt and answer are to take up to ${positionLimit} tokens`,
-      expected: `a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
-    });
-  }
-  const program = await setup.runtime.compile(decodeGraph(model, hooks, positionLimit), setup.weights);
-  const trained = trainedFeeds(methods, setup.values, program.reads);
+export async function createGenerator(setup: DecoderSetup): Promise<Generator> {
+  return generatorOf(await createDecoder(setup));
+}
 
+/**
+ * Generates with a decoder: the prompts in one run, then one token per row and run, attending to the keys and values
+ * kept of all tokens before. A row that ends leaves the batch.
+ */
+export function generatorOf(decoder: Decoder): Generator {
+  const { model, positionLimit, prefix } = decoder;
   return {
     async generate(prompts, options, onToken) {
       const settings = generateSettings(options);
@@ -99,12 +80,7 @@ export async function createGenerator(setup: {
       const cache = createCache(model, rows.length);
       let [active, tokens] = [rows, promptTokens(prompts.map((prompt) => [...prefix, ...prompt]))];
       while (active.length > 0) {
-        const results = await program.run(
-          { ...trained, ...tokenFeeds(tokens), ...cache.feeds() },
-          cache.targets(tokens.sequence),
-        );
-        cache.advance(tokens.segments);
-        const logits = results['logits']!.data as Float32Array;
+        const logits = await decoder.run(tokens, cache);
         active.forEach((row, at) => {
           const own = logits.subarray(at * model.vocabSize, (at + 1) * model.vocabSize);
           extend(row, own, settings, positionLimit, onToken);
@@ -119,7 +95,7 @@ export async function createGenerator(setup: {
       }
       return rows.map(({ ids, reason }) => ({ ids, reason: reason! }));
     },
-    dispose: () => program.dispose(),
+    dispose: () => decoder.dispose(),
   };
 }
 
@@ -135,7 +111,7 @@ function extend(
   row.ids.push(id);
   row.seen.add(id);
   row.length += 1;
-  const stopped = onToken?.(row.index, id) === false;
+  const stopped = onToken?.(row.index, id, logits) === false;
   if (settings.eos_token_id.includes(id)) row.reason = 'eos';
   else if (stopped) row.reason = 'stopped';
   else if (row.ids.length >= settings.max_new_tokens || row.length >= positionLimit) row.reason = 'length';

@@ -24,7 +24,8 @@ export interface GenerateOptions extends SamplingOptions {
 /** Options with every default filled in. */
 export type GenerateSettings = Required<GenerateOptions>;
 
-const DEFAULTS: GenerateSettings = {
+/** What an option is where it is not given. */
+export const GENERATE_DEFAULTS: GenerateSettings = {
   temperature: 0,
   top_k: 0,
   top_p: 1,
@@ -40,7 +41,7 @@ const DEFAULTS: GenerateSettings = {
  */
 export function generateSettings(options: GenerateOptions): GenerateSettings {
   const check = (name: keyof GenerateOptions, fits: (value: number) => boolean, expected: string): number => {
-    const value = options[name] ?? DEFAULTS[name];
+    const value = options[name] ?? GENERATE_DEFAULTS[name];
     if (typeof value === 'number' && Number.isFinite(value) && fits(value)) return value;
     return fail({ code: 'generation.option', message: `${name} is ${String(value)}`, expected });
   };
@@ -55,6 +56,6 @@ export function generateSettings(options: GenerateOptions): GenerateSettings {
       'a whole number above 0',
     ),
     seed: check('seed', Number.isSafeInteger, 'a whole number'),
-    eos_token_id: options.eos_token_id ?? DEFAULTS.eos_token_id,
+    eos_token_id: options.eos_token_id ?? GENERATE_DEFAULTS.eos_token_id,
   };
 }

@@ -46,16 +46,37 @@ export function nextTokens(ids: readonly number[], positions: readonly number[])
   };
 }
 
-/** Tokens as the graph's inputs, with the last position of each row as its predictor. */
-export function tokenFeeds({ rows, sequence, ids, positions, segments }: Tokens): Record<string, Value> {
+/**
+ * The tokens of a single row behind what is cached.
+ * @param from position of the first of them
+ */
+export function rowTokens(ids: readonly number[], from: number): Tokens {
+  return {
+    rows: 1,
+    sequence: ids.length,
+    ids: Int32Array.from(ids),
+    positions: Int32Array.from(ids, (_, at) => from + at),
+    segments: new Int32Array(ids.length).fill(1),
+  };
+}
+
+/**
+ * Tokens as the graph's inputs.
+ * @param predictors how many of the last positions of each row predict a token that is wanted
+ */
+export function tokenFeeds(tokens: Tokens, predictors: number): Record<string, Value> {
+  const { rows, sequence, ids, positions, segments } = tokens;
   const shape = [rows, sequence];
   return {
     input_ids: int32(ids, shape),
     positions: int32(positions, shape),
     segments: int32(segments, shape),
     predictors: int32(
-      Int32Array.from({ length: rows }, (_, row) => row * sequence + sequence - 1),
-      [rows],
+      Int32Array.from({ length: rows * predictors }, (_, at) => {
+        const row = Math.floor(at / predictors);
+        return (row + 1) * sequence - predictors + (at % predictors);
+      }),
+      [rows * predictors],
     ),
   };
 }

@@ -41,7 +41,7 @@ function scripted(answers: readonly (readonly number[])[]): Generator & { seen: 
           const ids: number[] = [];
           for (const id of answers[row]!) {
             ids.push(id);
-            const stopped = onToken?.(row, id) === false;
+            const stopped = onToken?.(row, id, new Float32Array(0)) === false;
             if (options.eos_token_id?.includes(id)) return { ids, reason: 'eos' as const };
             if (stopped) return { ids, reason: 'stopped' as const };
           }

@@ -1,0 +1,157 @@
+import { attachAdapter } from '../../adapters/attachAdapter.js';
+import { readAdapter } from '../../adapters/readAdapter.js';
+import { fail, problemOf } from '../../common/problem.js';
+import type { Problem } from '../../common/problem.js';
+import { encodeStart } from '../../data/endOfText.js';
+import { createDecoder } from '../../generation/decoder.js';
+import type { Decoder } from '../../generation/decoder.js';
+import { generateSettings } from '../../generation/options.js';
+import type { Tokenizer } from '../../models/tokenizer.js';
+import { onnxRuntime } from '../../runtime/onnxruntime.js';
+import type { RuntimeOptions } from '../../runtime/runtime.js';
+import { openModel, vocabularyWarnings } from '../session.js';
+import { answerPrompt } from './answer.js';
+import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
+import type { OpenedBase, PlaygroundEvent, PlaygroundPrompt, PlaygroundRequest } from './protocol.js';
+import { createTurns } from './turns.js';
+
+/**
+ * The most positions a session has room for: models that could go further would have each column hold tables of
+ * sines for them, and a cache of keys and values that no machine without an accelerator fills in a sitting.
+ */
+const MAX_POSITIONS = 16_384;
+
+/** A base model that is open, with the adapters attached to it: a column each, all over one mapping of the weights. */
+export interface PlaygroundSession {
+  readonly base: OpenedBase;
+  /**
+   * Compiles an adapter over the mapped weights, as a column of this name.
+   * @returns what is worth a word about it
+   * @throws ProblemError `playground.columns` (too many, or the name is taken), and those of reading and attaching
+   */
+  attach(column: string, folder: string): Promise<readonly Problem[]>;
+  /** Drops a column of an adapter, with its memory. */
+  detach(column: string): Promise<void>;
+  /**
+   * Lets columns answer, in turns; tells tokens, scores, answers and refusals. Never rejects.
+   * @param stopped asked after each token
+   */
+  generate(request: Extract<PlaygroundRequest, { type: 'generate' }>, stopped: () => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a base model: a model of the hub that is not on this machine is downloaded, weights that are not float32 are
+ * converted once; both tell their progress.
+ *
+ * @param options.folder where a relative path of the base starts
+ * @throws ProblemError of the hub, the checkpoint, the tokenizer or the runtime
+ */
+export async function openPlayground(
+  base: string,
+  tell: (event: PlaygroundEvent) => void,
+  options: { readonly folder?: string; readonly runtime?: RuntimeOptions } = {},
+): Promise<PlaygroundSession> {
+  const progress = (activity: string, done: number, total: number): void =>
+    tell({ type: 'progress', activity, done, total });
+  const warnings: Problem[] = [];
+  progress('Opening the model', 0, 0);
+  // An adapter brings its own numbers: the seed of its start does not matter.
+  const opened = await openModel(base, 0, {
+    folder: options.folder,
+    progress: ({ activity, done, total }) => progress(activity, done, total),
+    warn: (problem) => warnings.push(problem),
+  });
+  const { model, tokenizer, checkpoint } = opened;
+  warnings.push(...vocabularyWarnings(model, tokenizer));
+  const weights = await checkpoint.mapped((done, total) =>
+    progress('Converting the weights to float32', done, total),
+  );
+  progress('Compiling the model', 0, 0);
+  const runtime = await onnxRuntime(options.runtime);
+  const positionLimit = Math.min(model.maxPositions, MAX_POSITIONS);
+  const decoders = new Map<string, Decoder>();
+  const plain = { model, methods: [], values: new Map(), weights, runtime, positionLimit };
+  const baseDecoder = await createDecoder(plain);
+  decoders.set(BASE_COLUMN, baseDecoder);
+  const turns = createTurns();
+
+  return {
+    base: {
+      place: checkpoint.source,
+      chat: tokenizer.chatTemplate !== undefined,
+      positionLimit,
+      warnings,
+    },
+    async attach(column, folder) {
+      checkRoom(decoders, column);
+      const { method, values, warnings: said } = await attachAdapter(await readAdapter(folder), opened.context);
+      decoders.set(column, await createDecoder({ ...plain, methods: [method], values }));
+      return said;
+    },
+    async detach(column) {
+      const decoder = decoders.get(column);
+      if (decoder === undefined || column === BASE_COLUMN) return;
+      decoders.delete(column);
+      await decoder.dispose();
+    },
+    async generate({ request, columns, options: given }, stopped) {
+      await Promise.all(
+        columns.map(async ({ column, prompt }) => {
+          try {
+            const decoder = decoders.get(column) ?? unknownColumn(column);
+            generateSettings(given);
+            const answer = await answerPrompt({
+              decoder,
+              base: decoder === baseDecoder ? undefined : baseDecoder,
+              tokenizer,
+              prompt: encodePrompt(prompt, tokenizer),
+              options: given,
+              turns,
+              stopped,
+              onToken: (token) => tell({ type: 'token', request, column, token }),
+              onScored: (from, scores) => tell({ type: 'scored', request, column, from, base: scores }),
+            });
+            tell({ type: 'answered', request, column, answer });
+          } catch (error) {
+            tell({ type: 'refused', request, column, problem: problemOf(error) });
+          }
+        }),
+      );
+      tell({ type: 'done', request });
+    },
+    async close() {
+      const all = [...decoders.values()];
+      decoders.clear();
+      await Promise.all(all.map((decoder) => decoder.dispose()));
+    },
+  };
+}
+
+function checkRoom(decoders: ReadonlyMap<string, Decoder>, column: string): void {
+  if (decoders.has(column)) {
+    fail({ code: 'playground.columns', message: `there is a column "${column}" already`, expected: 'a new name' });
+  }
+  if (decoders.size < MAX_COLUMNS) return;
+  fail({
+    code: 'playground.columns',
+    message: `${decoders.size} columns are open, the base model's among them`,
+    expected: `at most ${MAX_COLUMNS}, so that they can be read side by side`,
+    mend: 'Remove an adapter first.',
+  });
+}
+
+function unknownColumn(column: string): never {
+  return fail({
+    code: 'playground.column',
+    message: `there is no column "${column}"`,
+    mend: 'Add its adapter again.',
+  });
+}
+
+/** A prompt as training would encode it: the chat template writes its special tokens itself. */
+function encodePrompt(prompt: PlaygroundPrompt, tokenizer: Tokenizer): number[] {
+  if (typeof prompt === 'string') return encodeStart(prompt, tokenizer);
+  const text = tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}
