@@ -4,7 +4,7 @@ import { attachMethod } from '../methods/registry.js';
 import { matchTargets } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { where } from '../tensor/ops/elementwise.js';
-import { fixedShape, fixedSize } from '../tensor/dims.js';
+import { fixedSize } from '../tensor/dims.js';
 import { input, scalar } from '../tensor/tensor.js';
 
 /**
@@ -73,14 +73,6 @@ function maskedParents(before: readonly Attached[]): Attached {
       return mask === undefined ? gradient : where(mask, gradient, scalar(0));
     },
     update: (view) => new Map([...masks].map(([each, mask]) => [each, where(mask, view.updated(each), each)])),
-    stepInputs: () =>
-      Object.fromEntries(
-        [...masks.values()].map(({ name, shape }) => [
-          name,
-          // Zeros that are never written to take no memory.
-          { dtype: 'bool' as const, shape: fixedShape(shape), data: new Uint8Array(fixedSize(shape)) },
-        ]),
-      ),
     coverage: { targets: [], modules: [], layersCovered: 0, saves: '', warnings: [] },
     save: () => ({ kind: 'nothing' }),
     load: () => ({ values: new Map(), warnings: [] }),

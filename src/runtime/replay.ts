@@ -14,6 +14,8 @@ export interface PlannedProgram {
   readonly weights: ReadonlyMap<string, number>;
   /** Inputs and variables that it reads, by name. */
   readonly reads: ReadonlySet<string>;
+  /** Bytes of inputs that are of no batch, such as masks, by name. */
+  readonly fixedInputs: ReadonlyMap<string, number>;
   /**
    * Runs it in an arena.
    * @param lengths what the named lengths are
@@ -53,10 +55,14 @@ export function planProgram(
   }
   const weights = new Map<string, number>();
   const reads = new Set<string>();
+  const fixedInputs = new Map<string, number>();
   let constants = 0;
   for (const { from, dtype, shape, tensor } of list.values) {
     if (from === 'constant') constants += bytesOf(dtype, shape);
     if (tensor?.kind === 'weight') weights.set(tensor.name, bytesOf(dtype, shape));
+    if (tensor?.kind === 'input' && shape.every((length) => typeof length === 'number')) {
+      fixedInputs.set(tensor.name, bytesOf(dtype, shape));
+    }
     if (tensor?.kind === 'input' || tensor?.kind === 'variable') reads.add(tensor.name);
   }
   return {
@@ -64,6 +70,7 @@ export function planProgram(
     constants,
     weights,
     reads,
+    fixedInputs,
     run(arena, lengths, kinds) {
       for (const type of sizes.values()) {
         type.bytes = type.shape.reduce<number>(

@@ -89,15 +89,12 @@ export function stepMemory(setup: {
   const step = planned('step', programs.first);
   const evaluation = setup.evaluates ? [evaluationProgram(model, methods, positionLimit)] : [];
   const apart = [programs.second, programs.ascent].filter((each) => each !== undefined);
-  return {
-    state: stateBytes(graph, programs, methods, setup.rested),
-    sessions: [
-      ...(setup.rebuilt ? [[step], evaluation] : [[step, ...evaluation]]),
-      ...apart.map((outputs) => [planned('update', outputs)]),
-    ]
-      .filter((each) => each.length > 0)
-      .map(session),
-  };
+  const joined = setup.rebuilt ? [[step], evaluation] : [[step, ...evaluation]];
+  const sessions = [...joined, ...apart.map((outputs) => [planned('update', outputs)])]
+    .filter((each) => each.length > 0)
+    .map(session);
+  const state = stateBytes(graph, programs, setup.rested);
+  return { state: { ...state, state: state.state + maskBytes(sessions) }, sessions };
 }
 
 /** Numbers of a run are written to buffers that it keeps; losses and norms come from the runtime. */
@@ -196,12 +193,7 @@ function lengthsOf({ rows, length, supervised }: BatchLengths): Lengths {
 }
 
 /** What stepper.ts keeps in its state. */
-function stateBytes(
-  graph: StepGraph,
-  programs: StepPrograms,
-  methods: readonly Attached[],
-  rested: ReadonlySet<Variable>,
-): StateBytes {
+function stateBytes(graph: StepGraph, programs: StepPrograms, rested: ReadonlySet<Variable>): StateBytes {
   const buffers = (pack: Pack): number => (isLarge(pack) ? 1 : 2);
   const ofPacks = (bytes: (pack: Pack) => number): number =>
     sum(graph.packs.map((pack) => buffers(pack) * bytes(pack)));
@@ -212,16 +204,16 @@ function stateBytes(
       ofPacks(({ variable }) => sizes([variable])) +
       sizes(graph.resting.map(({ variable }) => variable).filter((variable) => rested.has(variable))),
     optimizer: ofPacks((pack) => sizes(graph.slotsOf(pack).map(({ variable }) => variable))),
-    state: 2 * sizes(graph.state.map(({ variable }) => variable)) + inputBytes(methods),
+    state: 2 * sizes(graph.state.map(({ variable }) => variable)),
     gradients:
       (programs.sums.length === 0 ? 0 : ofPacks(({ variable }) => sizes([variable]))) + sizes(programs.points),
   };
 }
 
 /** Masks that methods feed to each step. */
-function inputBytes(methods: readonly Attached[]): number {
-  const inputs = methods.flatMap((method) => Object.values(method.stepInputs?.({ step: 1, totalSteps: 1 }) ?? {}));
-  return sum(inputs.map(({ data }) => data.byteLength));
+function maskBytes(sessions: readonly Session[]): number {
+  const masks = sessions.flatMap(({ programs }) => programs.flatMap(({ program }) => [...program.fixedInputs]));
+  return sum(new Map(masks).values());
 }
 
 function sum(numbers: Iterable<number>): number {
