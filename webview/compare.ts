@@ -1,6 +1,8 @@
 import type { RunComparison } from '../src/engines/runComparison.js';
 import type { FromCompare, ToCompare } from '../src/host/compareProtocol.js';
 import type { FromAnyPage } from '../src/host/pageProtocol.js';
+import { comparePictures } from './comparePictures.js';
+import { comparePlot } from './comparePlot.js';
 import { compareTables } from './compareTables.js';
 import { button, make, setShown, setText } from './dom.js';
 import { makeGrid, registerToolkit } from './toolkit.js';
@@ -68,7 +70,7 @@ function draw(comparison: RunComparison): void {
     );
     return [heading, grid.element];
   });
-  body.replaceChildren(names, ...tables);
+  body.replaceChildren(names, ...comparePictures(runs).map(comparePlot), ...tables);
   send({ type: 'drawn', runs: runs.length });
 }
 
