@@ -116,7 +116,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
     if (width < 100) return false;
     const context = canvas.getContext('2d');
     if (!context) return false;
-    context.font = `${FONT + 1}px ${theme.font}`;
+    context.font = `${theme.fontSize}px ${theme.font}`;
     const longest = Math.max(40, ...rows.map(({ name }) => context.measureText(name).width));
     nameWidth = Math.min(Math.ceil(longest) + 12, Math.floor(width * 0.4));
     const room = Math.floor((width - nameWidth) / Math.max(1, columns.length));

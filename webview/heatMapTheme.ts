@@ -13,6 +13,8 @@ export interface HeatTheme {
   readonly scale: Scale;
   /** A CSS font family. */
   readonly font: string;
+  /** Of the page's text, in CSS pixels. */
+  readonly fontSize: number;
 }
 
 /** The present theme's colours. */
@@ -31,6 +33,7 @@ export function readHeatTheme(): HeatTheme {
     mark: color('charts-red', foreground),
     scale: themeScale(background, accent, foreground),
     font: style.fontFamily,
+    fontSize: parseFloat(style.fontSize) || 13,
   };
 }
 

@@ -192,6 +192,17 @@ function attached(
   // PEFT's config names the length of the run. Until one is known: the shortest that PEFT takes.
   let totalSteps = options.tinit + options.tfinal + 1;
   const allocated = (at: StepPlace): Allocation => allocation(options, initial, target, at);
+  let allocates = false;
+  let ranks: readonly number[] | undefined;
+  /**
+   * Ranks as they were allocated last: a λ that became 0 trains on until the next allocation, and before the first one
+   * every triplet counts, also where all λ still start at 0.
+   */
+  const ranksNow = (values: Values): readonly number[] => {
+    const kept = triplets.map((each) => keptTriplets(each, values).length);
+    if (allocates) ranks = kept;
+    return ranks ?? (kept.every((rank) => rank === 0) ? kept.map(() => options.init_r) : kept);
+  };
   const keyOf = (name: string): string => {
     const own = name.slice(instance.length);
     return byParameter.get(own)?.key ?? `${PEFT_PREFIX}${own}`;
@@ -234,6 +245,7 @@ function attached(
     stepInputs(at) {
       ({ totalSteps } = at);
       const now = allocated(at);
+      ({ allocates } = now);
       const feed = (value: number) => ({ dtype: 'float32', shape: [], data: Float32Array.of(value) }) as const;
       return {
         // A budget of all triplets leaves them as they are.
@@ -243,12 +255,14 @@ function attached(
     },
     // After the last allocation ranks stay.
     reportsAfter: (at) => allocated(at).allocates && at.step <= at.totalSteps - options.tfinal,
-    report: (values, brief = false) =>
-      triplets.map((each) => ({
+    report(values, brief = false) {
+      const now = ranksNow(values);
+      return triplets.map((each, at) => ({
         path: each.pair.site.path,
-        rank: keptTriplets(each, values).length,
+        rank: now[at]!,
         ...(brief ? {} : { scale: each.pair.scale, norm: pairNorm(each.pair, folded(each, values)) }),
-      })),
+      }));
+    },
     rankBudget: (at) => ({ budget: allocated(at).budget, target }),
     merge(site, kind, base, values) {
       const whole = byParameter.get(`${site.path}.${kind}`);

@@ -47,7 +47,9 @@ function attach(options: Partial<AdaLoraOptions>): Attached {
 interface Run {
   /** With the orthogonality term. */
   readonly losses: readonly number[];
+  /** How many λ are not 0 after each step, by module; and what is told. */
   readonly ranks: readonly Record<string, number>[];
+  readonly reported: readonly Record<string, number>[];
   readonly values: Values;
 }
 
@@ -67,15 +69,26 @@ async function run(
   });
   const losses: number[] = [];
   const ranks: Record<string, number>[] = [];
+  const reported: Record<string, number>[] = [];
   for (let step = 1; step <= totalSteps; step++) {
     const place = { step, totalSteps };
     const { loss, terms } = await stepper.step([batches[step - 1]!], place, options.learning_rate!, step);
     losses.push(loss + (terms?.['orthogonality'] ?? 0));
-    ranks.push(Object.fromEntries(method.report!(stepper.values()).map(({ path, rank }) => [path, rank!])));
+    ranks.push(ranksIn(stepper.values()));
+    reported.push(Object.fromEntries(method.report!(stepper.values()).map(({ path, rank }) => [path, rank!])));
   }
   const values = new Map([...stepper.values()].map(([name, data]) => [name, data.slice()]));
   await stepper.dispose();
-  return { losses, ranks, values };
+  return { losses, ranks, reported, values };
+}
+
+/** How many λ of each module are not 0. */
+function ranksIn(values: Values): Record<string, number> {
+  return Object.fromEntries(
+    [...values]
+      .filter(([name]) => name.endsWith('.lora_E'))
+      .map(([name, data]) => [name.replace(/\.lora_E$/, ''), data.filter((lambda) => lambda !== 0).length]),
+  );
 }
 
 const total = (ranks: Record<string, number>): number => Object.values(ranks).reduce((a, b) => a + b, 0);
@@ -189,6 +202,28 @@ describe('allocation', () => {
       () => attach({ init_r: 4, target_r: 5 }),
       (error) => error instanceof ProblemError && error.problem.code === 'adalora.rank',
     );
+  });
+
+  test('ranks are told as they were allocated, although every λ trains on in between; so is the budget', async () => {
+    const schedule = { tinit: 2, tfinal: 2, deltaT: 3 };
+    const method = attach({ ...SMALL, ...schedule });
+    const start = await startValues(method.trainables);
+    assert.ok(
+      method.report!(start).every(({ rank }) => rank === SMALL.init_r),
+      'every λ starts at 0',
+    );
+    const { ranks, reported } = await run(method, start, 10, { learning_rate: 1e-2 });
+    const budgets = reported.map((_, at) => method.rankBudget!({ step: at + 1, totalSteps: 10 }));
+    const all = 14 * SMALL.init_r;
+    assert.deepEqual(reported.slice(0, 2).map(total), [all, all]);
+    for (const step of [3, 6, 8, 9, 10]) {
+      assert.deepEqual(reported[step - 1], ranks[step - 1], `allocated after step ${step}`);
+      assert.equal(total(reported[step - 1]!), budgets[step - 1]!.budget);
+    }
+    assert.deepEqual([reported[3], reported[4], reported[6]], [ranks[2], ranks[2], ranks[5]]);
+    assert.ok(total(ranks[4]!) > total(reported[4]!), 'λ that became 0 have moved again');
+    assert.deepEqual(budgets.at(-1), { budget: 14 * SMALL.target_r, target: 14 * SMALL.target_r });
+    assert.ok(method.report!(start, true).every(({ norm, scale }) => norm === undefined && scale === undefined));
   });
 
   test('ranks are told after each allocation, and no more once they stay', () => {
