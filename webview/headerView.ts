@@ -26,7 +26,7 @@ export function createHeaderView(send: Send): HeaderView {
   checkpoint.title = 'Write a checkpoint after the present step, and go on';
   const openFolder = button('Open Folder', 'secondary', () => send({ type: 'openRunFolder' }));
   openFolder.title = 'Show the folder of the run: events, checkpoints, adapter';
-  const stop = button('Stop', 'primary', () => send({ type: 'stop' }));
+  const stop = button('Stop', 'secondary', () => send({ type: 'stop' }));
   const again = button('Train Again', 'primary', () => send({ type: 'train' }));
   const resume = button('Resume', 'secondary', () => send({ type: 'resume' }));
   resume.title = 'Go on from the last checkpoint';

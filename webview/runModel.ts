@@ -109,6 +109,7 @@ export function takeEvent(model: RunModel, event: RunEvent): void {
       break;
     case 'checkpoint':
       model.checkpoint = event;
+      model.progress = undefined;
       break;
     case 'progress':
       model.progress = event;

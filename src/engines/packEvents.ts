@@ -39,16 +39,22 @@ export function packEvents(events: readonly RunEvent[]): PackedEvents {
     at.push(index);
   });
   if (steps.length < FEW_STEPS) return { events };
-  const terms: Record<string, Float64Array> = {};
+  // Names come out of files: of a Map, none means anything else.
+  const terms = new Map<string, Float64Array>();
   steps.forEach((step, index) => {
-    for (const [name, value] of Object.entries(step.terms ?? {})) {
-      terms[name] ??= new Float64Array(steps.length).fill(NaN);
-      terms[name][index] = value;
+    if (step.terms === undefined) return;
+    for (const [name, value] of Object.entries(step.terms)) {
+      let values = terms.get(name);
+      if (values === undefined) terms.set(name, (values = new Float64Array(steps.length).fill(NaN)));
+      values[index] = value;
     }
   });
-  // A record written by another version may lack a number.
-  const column = (name: StepNumber): Float64Array =>
-    Float64Array.from(steps, (step) => (typeof step[name] === 'number' ? step[name] : NaN));
+  const column = (name: StepNumber): Float64Array => {
+    const values = new Float64Array(steps.length);
+    // A record written by another version may lack a number.
+    for (let index = 0; index < values.length; index++) values[index] = steps[index]![name] ?? NaN;
+    return values;
+  };
   const columns = {
     step: column('step'),
     epoch: column('epoch'),
@@ -60,24 +66,29 @@ export function packEvents(events: readonly RunEvent[]): PackedEvents {
     rows: column('rows'),
     seconds: column('seconds'),
   };
-  return { events: others, steps: { at: Float64Array.from(at), columns, terms } };
+  return { events: others, steps: { at: Float64Array.from(at), columns, terms: Object.fromEntries(terms) } };
 }
 
 /** The events that were packed, in their order. */
 export function unpackEvents({ events, steps }: PackedEvents): readonly RunEvent[] {
   if (steps === undefined) return events;
   const all: RunEvent[] = [];
+  const terms = Object.entries(steps.terms);
   let other = 0;
   for (let index = 0; index < steps.at.length; index++) {
     while (all.length < steps.at[index]!) all.push(events[other++]!);
-    all.push(stepAt(steps, index));
+    all.push(stepAt(steps.columns, terms, index));
   }
   while (other < events.length) all.push(events[other++]!);
   return all;
 }
 
-function stepAt({ columns, terms }: StepColumns, index: number): Step {
-  const own = Object.entries(terms).filter(([, values]) => !Number.isNaN(values[index]));
+function stepAt(
+  columns: StepColumns['columns'],
+  terms: readonly (readonly [string, Float64Array])[],
+  index: number,
+): Step {
+  const own = terms.filter(([, values]) => !Number.isNaN(values[index]));
   return {
     type: 'step',
     step: columns.step[index]!,

@@ -17,6 +17,8 @@ export function createProgressView(): ProgressView {
   let step = 0;
   let text = 'starting';
   let ofStep = text;
+  /** What is shown again when long work between two steps is done. */
+  let resting = text;
   return {
     take(event) {
       switch (event.type) {
@@ -28,13 +30,16 @@ export function createProgressView(): ProgressView {
           return true;
         case 'step':
           step = event.step;
-          text = ofStep = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
+          text = resting = ofStep = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
           return true;
         case 'paused':
-          text = `paused after step ${event.step}`;
+          text = resting = `paused after step ${event.step}`;
           return true;
         case 'continued':
-          text = ofStep;
+          text = resting = ofStep;
+          return true;
+        case 'checkpoint':
+          text = resting;
           return true;
         default:
           return false;
