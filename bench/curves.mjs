@@ -249,7 +249,7 @@ async function measure(name, act) {
   console.log(
     [
       `${name}: ${frames.length} frames`,
-      `CPU per frame: script ${perFrame('ScriptDuration')}, whole main thread ${perFrame('TaskDuration')}`,
+      `CPU per frame: script ${perFrame('ScriptDuration')}, layout ${perFrame('LayoutDuration')}, whole main thread ${perFrame('TaskDuration')}`,
       `by the clock: work ${told(work)}; between frames ${told(apart)}`,
     ].join('\n  '),
   );

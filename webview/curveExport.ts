@@ -33,7 +33,7 @@ export function pictureBlob(
   rows.forEach((row, at) => {
     const y = MARGIN + LINE * (at + 1.5);
     for (const { curve, left } of row) {
-      context.globalAlpha = curve.look === 'faint' ? 0.35 : 1;
+      context.globalAlpha = curve.look === 'faint' ? 0.45 : 1;
       context.strokeStyle = colors.of(curve.color);
       context.lineWidth = 2;
       context.setLineDash(curve.look === 'dashed' ? [6, 3] : []);

@@ -66,14 +66,11 @@ export function createCurvePlot(
     const { picture, curves, axis, logarithmic } = shown;
     const whole = fullSpan(curves);
     const span = shown.span ?? whole ?? [0, 1];
-    // Dashes of a line that goes up and down within each pixel cannot be seen, and take long to draw.
-    const looks = curves.map((curve) =>
-      curve.look === 'dashed' && isDense(curve, span, width) ? 'line' : curve.look,
-    );
-    const wanted = JSON.stringify([logarithmic, looks, curves.map(({ key, color }) => [key, color])]);
+    const dense = curves.map((curve) => isDense(curve, span, width));
+    const wanted = JSON.stringify([logarithmic, dense, curves.map(({ key, color, look }) => [key, color, look])]);
     if (plot === undefined || wanted !== shape) {
       plot?.destroy();
-      const lines = curves.map(({ color }, at) => lineFor(color, looks[at] ?? 'line', colors));
+      const lines = curves.map((curve, at) => lineFor(curve, dense[at] ?? false, colors));
       plot = createPlot(
         element,
         { lines, logarithmic, isNamed, colors: colors.plot, ...actions },
@@ -136,16 +133,22 @@ export function createCurvePlot(
   };
 }
 
+/** Whether a line may go up and down within each pixel. */
 function isDense({ x }: Curve, [from, to]: Span, width: number): boolean {
   return firstAbove(x, to) - firstAtLeast(x, from) > width / 2;
 }
 
-function lineFor(color: string, look: Curve['look'], colors: CurveColors): PlotLine {
+/**
+ * How a curve is drawn. Where it is dense, dashes cannot be seen, and a line of one pixel of the device looks the same
+ * as a wider one: they take a software renderer six times as long.
+ */
+function lineFor({ color, look }: Curve, dense: boolean, colors: CurveColors): PlotLine {
+  const isFaint = look === 'faint';
   return {
     color: () => colors.of(color),
-    width: look === 'faint' ? 1 : 1.75,
-    alpha: look === 'faint' ? 0.35 : 1,
+    width: dense ? 1 / window.devicePixelRatio : isFaint ? 1 : 1.75,
+    alpha: isFaint ? 0.45 : 1,
     dots: look === 'dots',
-    ...(look === 'dashed' ? { dash: [6, 3] } : {}),
+    ...(look === 'dashed' && !dense ? { dash: [6, 3] } : {}),
   };
 }

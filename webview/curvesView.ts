@@ -16,6 +16,7 @@ import { placeText } from './curveTicks.js';
 import { nearest } from './decimate.js';
 import type { Span } from './decimate.js';
 import { button, make, setDisabled, setShown, setText } from './dom.js';
+import type { RunModel } from './runModel.js';
 import { makeCheckbox, makeDropdown } from './toolkit.js';
 import type { Page, View } from './view.js';
 
@@ -52,6 +53,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
     steps: 0,
     evaluations: 0,
   };
+  let shownModel: RunModel | undefined;
   let frame: number | undefined;
 
   const colors = createCurveColors(() => {
@@ -75,7 +77,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   const compare = createCurveCompare(ask, later);
   const table = createCurveTable();
 
-  const axisList = makeDropdown('Over', (value) => {
+  const axisList = makeDropdown('X axis', (value) => {
     choice.axis = value;
     span = undefined;
     cursor = undefined;
@@ -355,6 +357,11 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   return {
     element,
     draw(model) {
+      if (model !== shownModel) {
+        shownModel = model;
+        span = undefined;
+        cursor = undefined;
+      }
       const step = model.steps.at(-1);
       const { length: steps } = model.steps;
       const { length: evaluations } = model.evaluations;
