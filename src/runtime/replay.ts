@@ -14,7 +14,7 @@ export interface PlannedProgram {
   readonly weights: ReadonlyMap<string, number>;
   /** Inputs and variables that it reads, by name. */
   readonly reads: ReadonlySet<string>;
-  /** Bytes of inputs that are of no batch, such as masks, by name. */
+  /** Bytes of inputs with axes that are of no batch, such as masks, by name. */
   readonly fixedInputs: ReadonlyMap<string, number>;
   /**
    * Runs it in an arena.
@@ -60,7 +60,7 @@ export function planProgram(
   for (const { from, dtype, shape, tensor } of list.values) {
     if (from === 'constant') constants += bytesOf(dtype, shape);
     if (tensor?.kind === 'weight') weights.set(tensor.name, bytesOf(dtype, shape));
-    if (tensor?.kind === 'input' && shape.every((length) => typeof length === 'number')) {
+    if (tensor?.kind === 'input' && shape.length > 0 && shape.every((length) => typeof length === 'number')) {
       fixedInputs.set(tensor.name, bytesOf(dtype, shape));
     }
     if (tensor?.kind === 'input' || tensor?.kind === 'variable') reads.add(tensor.name);
