@@ -45,7 +45,9 @@ const bundles = [
     // YAML needs no printer of JavaScript, and our schema has no errors to translate: 0.3 MB.
     alias: { 'prettier/plugins/estree': './tools/nothing.mjs', 'ajv-i18n': './tools/nothing.mjs' },
   },
+  { ...node, entryPoints: ['src/language/memoryThread.ts'], outfile: 'dist/memoryThread.cjs', format: 'cjs' },
   { ...esm, entryPoints: ['src/worker.ts'], outfile: 'dist/worker.js', banner: { js: requireBanner } },
+  { ...esm, entryPoints: ['src/playground.ts'], outfile: 'dist/playground.js', banner: { js: requireBanner } },
   {
     ...esm,
     entryPoints: ['src/cli.ts'],
@@ -54,7 +56,7 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: ['panel', 'preview', 'compare'].flatMap((name) => [`webview/${name}.ts`, `webview/${name}.css`]),
+    entryPoints: ['panel', 'preview', 'compare', 'playground'].flatMap((name) => [`webview/${name}.ts`, `webview/${name}.css`]),
     outdir: 'dist/webview',
     platform: 'browser',
     target: 'es2022',

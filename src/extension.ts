@@ -20,7 +20,7 @@ import { createProblems } from './host/problems.js';
 import { isOfWindow } from './host/runFiles.js';
 import { createRuns } from './host/runs.js';
 import type { Runs } from './host/runs.js';
-import { setting } from './host/settings.js';
+import { memoryLimit, setting } from './host/settings.js';
 import { createSettle } from './host/settle.js';
 import { createStatus } from './host/status.js';
 import { registerTasks } from './host/tasks.js';
@@ -53,7 +53,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     knownRuns: () => explorer.runs(),
   });
   const jobs = createJobs(context.extensionUri, output);
-  const load = languageLoader(context.extensionUri);
+  const load = languageLoader(context.extensionUri, memoryLimit);
   const explorer = createExplorer({
     runs,
     panels,
@@ -72,7 +72,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     createStatus(runs, settle),
     createProblems(runs, settle),
     notifyProgress(runs),
-    registerCommands(runs, panels, output),
+    registerCommands(runs, panels, load, output),
     registerTasks(runs),
     registerNewRunFile(load, settle),
     registerExamples(context.extensionUri, context.globalState, (error) =>

@@ -1,6 +1,7 @@
 /** What a setting is; without a library for schemas, since it is read when the extension activates. */
 type Definition =
   | { readonly type: 'boolean'; readonly default: boolean; readonly scope: Scope; readonly description: string }
+  | { readonly type: 'amount'; readonly default: null; readonly scope: Scope; readonly description: string }
   | {
       readonly type: 'texts';
       readonly default: readonly string[];
@@ -29,14 +30,24 @@ const SETTINGS = {
     description:
       'Further folders in which base models are looked for, beside the workspace and the Hugging Face cache. Absolute paths.',
   },
+  'peftStudio.memoryLimit': {
+    type: 'amount',
+    default: null,
+    scope: 'machine-overridable',
+    description:
+      'Gigabytes that a run may take, where it has to share the machine: its predicted memory is compared with them. Empty: what is free, as measured.',
+  },
 } as const satisfies Readonly<Record<string, Definition>>;
 
+/** What a setting's value is; an amount that is not set is null. */
+interface Values {
+  readonly boolean: boolean;
+  readonly texts: readonly string[];
+  readonly amount: number | null;
+}
+
 /** The settings' values by name. */
-export type Settings = {
-  readonly [Name in keyof typeof SETTINGS]: (typeof SETTINGS)[Name]['type'] extends 'boolean'
-    ? boolean
-    : readonly string[];
-};
+export type Settings = { readonly [Name in keyof typeof SETTINGS]: Values[(typeof SETTINGS)[Name]['type']] };
 
 /** Every setting, in the order of the definition. */
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly (keyof Settings)[];
@@ -46,14 +57,21 @@ export function settingValue<Name extends keyof Settings>(name: Name, value: unk
 export function settingValue(name: keyof Settings, value: unknown): unknown {
   const { type, default: fallback } = SETTINGS[name];
   if (type === 'boolean') return typeof value === 'boolean' ? value : fallback;
+  if (type === 'amount') return typeof value === 'number' && value > 0 ? value : fallback;
   return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : fallback;
 }
+
+/** A setting's type as JSON Schema has it. */
+const FORMS = {
+  boolean: { type: 'boolean' },
+  texts: { type: 'array', items: { type: 'string' } },
+  amount: { type: ['number', 'null'], exclusiveMinimum: 0 },
+} as const;
 
 /** `contributes.configuration` of package.json. */
 export function settingsContribution(): Record<string, unknown> {
   const properties = Object.entries(SETTINGS).map(([name, { type, default: value, scope, description }]) => {
-    const form = type === 'texts' ? { items: { type: 'string' } } : {};
-    return [name, { type: type === 'texts' ? 'array' : type, default: value, description, scope, ...form }];
+    return [name, { ...FORMS[type], default: value, description, scope }];
   });
   return { title: 'PEFT Studio', properties: Object.fromEntries(properties) as Record<string, unknown> };
 }

@@ -56,6 +56,8 @@ const LEAST_SHARE = 0.01;
 const HALVINGS = 3;
 /** Rows shorter than this hold no task. */
 const LEAST_LENGTH = 64;
+/** A rank or a prompt below this is another method. */
+const LEAST_RANK = 4;
 /** Rank of the LoRA that is offered instead of training everything, and the learning rate that suits it. */
 const OFFERED_RANK = 8;
 const LORA_RATE = 2e-4;
@@ -303,14 +305,14 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
   switch (method.type) {
     case 'lora':
       return [
-        smaller('r', halvings(method.r, 1), 'Rank', 'an update that can say less'),
+        smaller('r', halvings(method.r, LEAST_RANK), 'Rank', 'an update that can say less'),
         ...addedIdeas(method, of, set),
       ];
     case 'adalora':
       return [
         {
           keepsResult: false,
-          forms: halvings(method.init_r, 1).map((rank) => ({
+          forms: halvings(method.init_r, LEAST_RANK).map((rank) => ({
             name: `First rank ${rank}${of}`,
             cost: 'fewer ranks to choose from',
             changes: [
@@ -336,7 +338,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       return [
         smaller(
           'num_virtual_tokens',
-          halvings(method.num_virtual_tokens, 1),
+          halvings(method.num_virtual_tokens, LEAST_RANK),
           'Virtual tokens:',
           'a prompt that can say less',
         ),

@@ -1,6 +1,9 @@
 import * as vscode from 'vscode';
+import { messageOf } from '../common/problem.js';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
+import type { LoadLanguage } from './language/load.js';
+import { mayTrain } from './memoryQuestion.js';
 import type { Panels } from './panels.js';
 import { reveal } from './places.js';
 import { RUN_FILE } from './runFiles.js';
@@ -11,7 +14,13 @@ import { targetRunFile } from './targetRunFile.js';
 const SHOWN_MS = 5000;
 
 /** Registers the commands that the manifest contributes. */
-export function registerCommands(runs: Runs, panels: Panels, output: vscode.LogOutputChannel): vscode.Disposable {
+export function registerCommands(
+  runs: Runs,
+  panels: Panels,
+  load: LoadLanguage,
+  output: vscode.LogOutputChannel,
+): vscode.Disposable {
+  const report = (error: unknown): void => output.error(`Memory: ${messageOf(error)}`);
   let told: string | undefined;
   let checkpointAsked = false;
   const following = runs.onDidChange(({ state, event }) => {
@@ -28,7 +37,14 @@ export function registerCommands(runs: Runs, panels: Panels, output: vscode.LogO
   return vscode.Disposable.from(
     following,
     vscode.commands.registerCommand('peftStudio.train', async (target?: unknown) =>
-      begin(runs, panels, 'Train which run file?', target, (file) => runs.start(file)),
+      begin(
+        runs,
+        panels,
+        'Train which run file?',
+        target,
+        (file) => runs.start(file),
+        (file) => mayTrain(load, file, report),
+      ),
     ),
     vscode.commands.registerCommand('peftStudio.resume', async (target?: unknown) =>
       begin(runs, panels, 'Resume the newest unfinished run of which run file?', target, (file) =>
@@ -59,6 +75,7 @@ async function begin(
   question: string,
   target: unknown,
   start: (file: string) => Promise<boolean>,
+  may: (file: string) => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<void> {
   const state = runs.state();
   if (isGoing(state)) {
@@ -75,7 +92,7 @@ async function begin(
     return;
   }
   const file = await targetRunFile(target, question);
-  if (file === undefined) return;
+  if (file === undefined || !(await may(file))) return;
   panels.openNext();
   if (!(await start(file))) {
     void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');

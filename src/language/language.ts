@@ -2,13 +2,20 @@ import path from 'node:path';
 import type { CompletionItem, DocumentSymbol, FoldingRange, TextEdit } from 'vscode-languageserver-types';
 import { boundedProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { machineMemory } from '../common/machineMemory.js';
+import type { MachineMemory } from '../common/machineMemory.js';
 import { parseRunFile } from '../config/parseRunFile.js';
 import { checkPaths } from '../config/paths.js';
+import type { ConfigChange } from '../config/setIn.js';
+import { changedText } from './changeText.js';
 import { completionsAt } from './completions.js';
 import { cursorAt } from './cursor.js';
 import { fixesOf } from './fixes.js';
 import type { Fix } from './fixes.js';
 import { hintsOf } from './hints.js';
+import type { MemoryAnswer } from './memoryAnswer.js';
+import { askedHere, askedInThread } from './memoryAsker.js';
+import { memoryHover, quantityAt } from './memoryHover.js';
 import { checkAgainstModelAndData } from './modelChecks.js';
 import { hoverAt } from './modelHover.js';
 import type { ModelPlaces } from './modelFinder.js';
@@ -42,6 +49,12 @@ export interface Language {
   checkText(open: OpenText): readonly Problem[];
   /** What is wrong with it in view of the disk: files, model, data. */
   checkPlaces(open: OpenText, signal: AbortSignal): Promise<readonly Problem[]>;
+  /** What the run needs of the memory that is free; undefined where that cannot be told: other checks tell why. */
+  memory(open: OpenText, signal: AbortSignal): Promise<MemoryAnswer | undefined>;
+  /** The text with changes in it; undefined where they cannot be written with certainty. */
+  changed(open: OpenText, changes: readonly ConfigChange[]): string | undefined;
+  /** Markdown: how much memory the key or value decides, and its largest value. Takes seconds. */
+  memoryHover(open: OpenText, offset: number, signal: AbortSignal): Promise<string | undefined>;
   /** What is possible, but far from what the field advises. */
   hints(open: OpenText): readonly Problem[];
   fixes(open: OpenText, problem: Problem): readonly Fix[];
@@ -55,8 +68,24 @@ export interface Language {
   readonly newRunFiles: NewRunFiles;
 }
 
+export interface LanguageOptions {
+  /** The program of the thread that plans memory (`memoryThread.ts`), absolute; without it, the caller's thread does. */
+  readonly memoryThread?: string;
+  /** Bytes that a run may take at most; undefined: what is free. */
+  readonly memoryLimit?: () => number | undefined;
+}
+
+/** Free memory changes all the time: in steps of so much of all there is, so that an answer holds for a while. */
+const MEMORY_STEPS = 64;
+
 /** Makes the part of the editor that knows run files; nothing of it needs the editor. */
-export function createLanguage(): Language {
+export function createLanguage({ memoryThread, memoryLimit }: LanguageOptions = {}): Language {
+  const memory = memoryThread === undefined ? askedHere : askedInThread(memoryThread);
+  const machineNow = async (): Promise<MachineMemory> => {
+    const found = await machineMemory(memoryLimit?.());
+    const step = found.bound === 'limit' ? 1 : found.total / MEMORY_STEPS;
+    return { ...found, free: Math.floor(found.free / step) * step };
+  };
   const service = createSchemaService();
   let last: RunDocument | undefined;
   // One version of a text is asked about many times in a row.
@@ -83,6 +112,16 @@ export function createLanguage(): Language {
         checkAgainstModelAndData(document, signal),
       ]);
       return [...paths, ...others].map(boundedProblem);
+    },
+    memory: async ({ file, text }, signal) => memory.answer({ file, text, machine: await machineNow() }, signal),
+    changed: ({ file, text }, changes) => changedText(text, file, changes),
+    async memoryHover({ file, text }, offset, signal) {
+      const cursor = cursorAt(text, file, offset);
+      const quantity = cursor && quantityAt(cursor);
+      if (cursor === undefined || quantity === undefined) return undefined;
+      const machine = await machineNow();
+      const answer = await memory.largest({ file, text, machine }, cursor.path, quantity, signal);
+      return answer && memoryHover(quantity, answer, machine);
     },
     hints: (open) => hintsOf(read(open)),
     fixes: (open, problem) => fixesOf(read(open), problem),

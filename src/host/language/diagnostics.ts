@@ -23,11 +23,12 @@ interface Told {
   readonly diagnostics: readonly vscode.Diagnostic[];
   /** The version of the text that was checked. */
   readonly version: number;
-  readonly fromDisk: FromDisk;
+  readonly fromDisk: Later;
+  readonly ofMemory: Later;
 }
 
-/** Those among the problems that come from the disk, and the version of the text that they are about. */
-interface FromDisk {
+/** Those among the problems that are found later than the text is read, and the version of the text that they are about. */
+interface Later {
   readonly problems: readonly Problem[];
   readonly version: number;
 }
@@ -59,18 +60,31 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
     const open = openText(document);
     const { version } = document;
     const fast = [...language.checkText(open), ...language.hints(open)];
-    // What the disk said of the version before stays until the new answer is there, lest marks flicker.
-    const before = told.get(document.uri.toString())?.fromDisk ?? { problems: [], version };
-    show(document, version, fast, before);
+    // What was said of the version before stays until the new answer is there, lest marks flicker.
+    const before = told.get(document.uri.toString());
+    const none: Later = { problems: [], version };
+    let fromDisk = before?.fromDisk ?? none;
+    let ofMemory = before?.ofMemory ?? none;
+    const tell = (): void => show(document, version, fast, fromDisk, ofMemory);
+    tell();
     await wait(DISK_DELAY_MS, signal);
-    if (signal.aborted) return;
     try {
+      if (signal.aborted) return;
       const problems = await language.checkPlaces(open, signal);
-      if (!signal.aborted) show(document, version, fast, { problems, version });
+      if (signal.aborted) return;
+      fromDisk = { problems, version };
+      tell();
+      // Plans take longest.
+      const warning = (await language.memory(open, signal))?.warning;
+      if (signal.aborted) return;
+      ofMemory = { problems: warning === undefined ? [] : [warning], version };
+      tell();
     } catch (error) {
       if (signal.aborted) return;
       // What was said of an older text may no longer hold.
-      show(document, version, fast, { problems: [], version });
+      if (fromDisk.version !== version) fromDisk = none;
+      ofMemory = none;
+      tell();
       throw error;
     }
   }
@@ -79,12 +93,15 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
     document: vscode.TextDocument,
     version: number,
     fast: readonly Problem[],
-    fromDisk: FromDisk,
+    fromDisk: Later,
+    ofMemory: Later,
   ): void {
     if (document.isClosed) return;
-    const problems = [...fast, ...fromDisk.problems].filter(({ where }) => where?.file === document.uri.fsPath);
+    const problems = [...fast, ...fromDisk.problems, ...ofMemory.problems].filter(
+      ({ where }) => where?.file === document.uri.fsPath,
+    );
     const diagnostics = problems.map(toDiagnostic);
-    told.set(document.uri.toString(), { problems, diagnostics, version, fromDisk });
+    told.set(document.uri.toString(), { problems, diagnostics, version, fromDisk, ofMemory });
     collection.set(document.uri, diagnostics);
   }
 
@@ -103,6 +120,9 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
     // A model or a data file may have come, gone or changed.
     vscode.workspace.onDidSaveTextDocument(all),
     vscode.window.onDidChangeWindowState(({ focused }) => focused && all()),
+    vscode.workspace.onDidChangeConfiguration(
+      (change) => change.affectsConfiguration('peftStudio.memoryLimit') && all(),
+    ),
   );
   all();
   return {
@@ -117,7 +137,8 @@ export function createDiagnostics(load: LoadLanguage, report: (error: unknown) =
       const problem = known.problems[at];
       if (problem === undefined) return undefined;
       // In a newer text its place may be that of something else, which a fix would overwrite.
-      const { version } = known.fromDisk.problems.includes(problem) ? known.fromDisk : known;
+      const { version } =
+        [known.fromDisk, known.ofMemory].find(({ problems }) => problems.includes(problem)) ?? known;
       return version === document.version ? problem : undefined;
     },
     dispose() {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
-import { formatCount, formatPercent } from '../../common/format.js';
+import { formatBytes, formatCount, formatPercent } from '../../common/format.js';
+import type { MemoryAnswer } from '../../language/memoryAnswer.js';
 import { openText, unlessCancelled } from './documents.js';
 import { RUN_FILES } from './load.js';
 import type { LoadLanguage } from './load.js';
@@ -15,7 +16,10 @@ const ACTIONS = [
 /** A pause in typing, after which the lenses are asked for again; they ask the disk. */
 const REFRESH_MS = 500;
 
-/** Lenses of run files: the actions on top, and beside the method how much it trains. */
+/** So long the other lenses wait for a plan of memory. */
+const LENS_MS = 300;
+
+/** Lenses of run files: the actions on top, and beside the method how much it trains and how much memory that takes. */
 export function createLenses(load: LoadLanguage, report: (error: unknown) => void): vscode.Disposable {
   const changed = new vscode.EventEmitter<void>();
   let timer: NodeJS.Timeout | undefined;
@@ -30,8 +34,11 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
       const lenses = ACTIONS.map(
         ({ title, command }) => new vscode.CodeLens(top, { title, command, arguments: [document.uri] }),
       );
-      const count = await trainableLens(document, token).catch(report);
-      return count ? [...lenses, count] : lenses;
+      const more = await Promise.all([
+        trainableLens(document, token).catch(report),
+        memoryLens(document, token).catch(report),
+      ]);
+      return [...lenses, ...more.filter((lens) => lens instanceof vscode.CodeLens)];
     },
   };
 
@@ -55,11 +62,43 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     });
   }
 
+  /** A plan may take seconds; the lens comes when it is there. */
+  async function memoryLens(
+    document: vscode.TextDocument,
+    token: vscode.CancellationToken,
+  ): Promise<vscode.CodeLens | undefined> {
+    const language = await load();
+    const open = openText(document);
+    const line = language.methodLine(open);
+    if (line === undefined) return undefined;
+    const asked = unlessCancelled(token, (signal) => language.memory(open, signal));
+    const late = new Promise<'late'>((resolve) => setTimeout(resolve, LENS_MS, 'late'));
+    const answer = await Promise.race([asked, late]);
+    // The answer is remembered: when it is there, the lenses are asked for again.
+    if (answer === 'late') asked.then(() => changed.fire(), report);
+    if (answer === undefined || answer === 'late') return undefined;
+    return new vscode.CodeLens(new vscode.Range(line, 0, line, 0), {
+      title: memoryTitle(answer),
+      command: 'peftStudio.estimate',
+      arguments: [document.uri],
+    });
+  }
+
   return vscode.Disposable.from(
     changed,
     new vscode.Disposable(() => clearTimeout(timer)),
     vscode.workspace.onDidChangeTextDocument(refresh),
     vscode.workspace.onDidSaveTextDocument(refresh),
+    vscode.workspace.onDidChangeConfiguration(
+      (change) => change.affectsConfiguration('peftStudio.memoryLimit') && refresh(),
+    ),
     vscode.languages.registerCodeLensProvider(RUN_FILES, provider),
   );
+}
+
+/** `1.4 GiB at the peak (1.1 GiB of it anonymous), 9.2 GiB free`. */
+function memoryTitle({ need, machine, warning }: MemoryAnswer): string {
+  const free = `${formatBytes(machine.free)} ${machine.bound === 'limit' ? 'allowed' : 'free'}`;
+  const sign = warning === undefined ? '' : '$(warning) ';
+  return `${sign}${formatBytes(need.total)} at the peak (${formatBytes(need.anonymous)} of it anonymous), ${free}`;
 }

@@ -15,13 +15,19 @@ export const RUN_FILES: vscode.DocumentSelector = [...selector('peft-run'), ...s
 /** Gives what knows run files; loads it when it is asked for the first time, so that activation stays short. */
 export type LoadLanguage = () => Promise<Language>;
 
-/** The loader of the bundle `dist/language.cjs`. */
-export function languageLoader(extensionUri: vscode.Uri): LoadLanguage {
-  const bundle = pathToFileURL(vscode.Uri.joinPath(extensionUri, 'dist', 'language.cjs').fsPath).href;
+/**
+ * The loader of the bundle `dist/language.cjs`; plans of memory are made in a thread of their own.
+ *
+ * @param memoryLimit bytes that a run may take at most, if the user sets it
+ */
+export function languageLoader(extensionUri: vscode.Uri, memoryLimit: () => number | undefined): LoadLanguage {
+  const [bundle, thread] = ['language.cjs', 'memoryThread.cjs'].map(
+    (name) => vscode.Uri.joinPath(extensionUri, 'dist', name).fsPath,
+  ) as [string, string];
   let loading: Promise<Language> | undefined;
   return () => {
-    loading ??= (import(bundle) as Promise<typeof import('../../language/language.js')>).then(
-      ({ createLanguage }) => createLanguage(),
+    loading ??= (import(pathToFileURL(bundle).href) as Promise<typeof import('../../language/language.js')>).then(
+      ({ createLanguage }) => createLanguage({ memoryThread: thread, memoryLimit }),
     );
     return loading;
   };

@@ -38,6 +38,16 @@ export function registerLanguage(
         return text === undefined ? undefined : new vscode.Hover(new vscode.MarkdownString(text));
       },
     }),
+    // Apart from the other, which need not wait for plans.
+    vscode.languages.registerHoverProvider(RUN_FILES, {
+      async provideHover(document, position, token) {
+        const language = await load();
+        const text = await unlessCancelled(token, (signal) =>
+          language.memoryHover(openText(document), document.offsetAt(position), signal),
+        );
+        return text === undefined ? undefined : new vscode.Hover(new vscode.MarkdownString(text));
+      },
+    }),
     vscode.languages.registerCodeActionsProvider(RUN_FILES, fixes(load, diagnostics), {
       providedCodeActionKinds: [vscode.CodeActionKind.QuickFix],
     }),

@@ -22,6 +22,8 @@ test('a value of another type than the setting’s is not taken', () => {
   assert.equal(settingValue('peftStudio.run.endsWithWindow', true), true);
   assert.equal(settingValue('peftStudio.run.endsWithWindow', 'true'), false);
   assert.deepEqual(settingValue('peftStudio.modelFolders', ['/models', 3, null]), ['/models']);
+  assert.equal(settingValue('peftStudio.memoryLimit', 1.5), 1.5);
+  for (const wrong of [undefined, '8', 0, -1]) assert.equal(settingValue('peftStudio.memoryLimit', wrong), null);
   for (const wrong of [undefined, '/models', { 0: '/models' }]) {
     assert.deepEqual(settingValue('peftStudio.modelFolders', wrong), []);
   }
