@@ -109,19 +109,24 @@ export function createCurvePlot(
     });
   }).observe(element);
 
-  let described = -Infinity;
   let describedAs = '';
+  let describing: number | undefined;
+  function describe(): void {
+    describing = undefined;
+    if (shown) element.setAttribute('aria-label', describePicture(shown.picture, shown.curves, shown.axis));
+  }
+
   return {
     element,
     draw(view) {
       shown = view;
       render();
       const about = `${view.picture.id} ${view.axis} ${view.curves.map(({ key }) => key).join(' ')}`;
-      if (about !== describedAs || performance.now() - described > DESCRIBE_MS) {
-        described = performance.now();
+      if (about !== describedAs) {
         describedAs = about;
-        element.setAttribute('aria-label', describePicture(view.picture, view.curves, view.axis));
+        describe();
       }
+      describing ??= window.setTimeout(describe, DESCRIBE_MS);
     },
     point(x) {
       cursor = x;

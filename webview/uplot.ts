@@ -160,7 +160,13 @@ export function createPlot(
   return {
     draw(next) {
       frame = next;
-      quietly(() => plot.batch(() => plot.setData([next.data.x, ...next.data.ys])));
+      quietly(() =>
+        plot.batch(() => {
+          plot.setData([next.data.x, ...next.data.ys]);
+          // Ticks depend on the room there is, too: without this they change only when a scale does.
+          plot.redraw(false, true);
+        }),
+      );
     },
     resize: (width, height) => quietly(() => plot.batch(() => plot.setSize({ width, height }))),
     recolor: () => plot.redraw(false),
