@@ -21,6 +21,7 @@ const NEWEST = 0.2;
 export function createTrainView(io: Io): (event: RunEvent) => void {
   const pace = createPace();
   let totalSteps = 0;
+  let predicted: number | undefined;
 
   const line = (text: string): void => io.line(printable(text));
   const warn = (text: string): void => io.note(`warning ${printable(text)}`);
@@ -29,6 +30,9 @@ export function createTrainView(io: Io): (event: RunEvent) => void {
     switch (event.type) {
       case 'started':
         totalSteps = event.totalSteps;
+        break;
+      case 'plan':
+        predicted = event.plan.total;
         break;
       case 'coverage':
         for (const text of coverageLines(event)) line(text);
@@ -54,7 +58,7 @@ export function createTrainView(io: Io): (event: RunEvent) => void {
         return;
       case 'finished':
         io.progress.end();
-        for (const text of finishedLines(event)) line(text);
+        for (const text of finishedLines(event, predicted)) line(text);
         return;
     }
     for (const { level, text } of describeEvent(event)) {
@@ -80,14 +84,18 @@ function coverageLines(event: Coverage): string[] {
 }
 
 /** How a run ended, what it changed on held-out rows, and where its adapter lies. */
-function finishedLines({ reason, steps, seconds, peakMemory, metrics, adapter }: Finished): string[] {
+function finishedLines(
+  { reason, steps, seconds, peakMemory, metrics, adapter }: Finished,
+  predicted: number | undefined,
+): string[] {
+  const foreseen = predicted === undefined ? '' : ` (predicted: ${formatBytes(predicted)})`;
   const changed = (name: string, format: (value: number) => string): string =>
     [metrics[`initial_eval_${name}`], metrics[`eval_${name}`]]
       .filter((value) => value !== undefined)
       .map(format)
       .join(' → ');
   return [
-    `${reason === 'stopped' ? 'Stopped' : reason === 'completed' ? 'Finished' : 'Finished early, the metric no longer improved,'} after ${steps} steps and ${formatDuration(seconds)}; peak memory ${formatBytes(peakMemory)}`,
+    `${reason === 'stopped' ? 'Stopped' : reason === 'completed' ? 'Finished' : 'Finished early, the metric no longer improved,'} after ${steps} steps and ${formatDuration(seconds)}; peak memory ${formatBytes(peakMemory)}${foreseen}`,
     ...(metrics['initial_eval_loss'] === undefined
       ? []
       : [

@@ -23,7 +23,7 @@ import type { Engine, RunControl } from './engine.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
 import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
-import { planOfRun } from './runPlan.js';
+import { planOfRun, withSavings } from './runPlan.js';
 import type { RunToPlan } from './runPlan.js';
 import { saveResult } from './saveResult.js';
 import {
@@ -93,6 +93,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     seed: config.training.seed,
     ...(resume === undefined ? {} : { resumedFrom: resume.step }),
   });
+  let toPlan: RunToPlan | undefined;
   try {
     if (resume === undefined && opened.pinned !== undefined) await notePinned(folder.path, opened.pinned);
     describeData(dataset, opened.tokenizer, emit);
@@ -113,7 +114,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         : await readPrepared(folder.path, config.method.length);
     const methods = attachMethods(config.method, opened.context, prepared);
     emit({ type: 'progress', activity: 'Predicting the memory', done: 0, total: 0 });
-    const toPlan: RunToPlan = {
+    toPlan = {
       config,
       opened,
       methods,
@@ -154,13 +155,14 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       peakMemory: measureMemory().peakResident,
     });
   } catch (error) {
+    const problem = await withSavings(problemOf(error), toPlan);
     // The worker reports it; the run's own record has to hold it too, unless that is what failed.
     try {
-      folder.record({ type: 'failed', problem: problemOf(error) });
+      folder.record({ type: 'failed', problem });
     } catch (second) {
       process.stderr.write(`events.jsonl: ${messageOf(second)}\n`);
     }
-    throw error;
+    fail(problem, error);
   }
 };
 

@@ -6,6 +6,7 @@ import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
 import type { LargestBatch, Planned } from '../training/events.js';
+import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
 import { estimateRun } from './estimate.js';
 import { memoryWarning } from './memoryWarning.js';
 import { suggestChanges } from './savings.js';
@@ -48,11 +49,28 @@ export async function planOfRun(run: RunToPlan): Promise<RunPlan> {
   }
 }
 
+/** Changes that are named when memory ran out. */
+const NAMED_CHANGES = 3;
+
+/** A problem that is that memory ran out, with what would make the run smaller; others as they are. */
+export async function withSavings(problem: Problem, run: RunToPlan | undefined): Promise<Problem> {
+  if (problem.code !== OUT_OF_MEMORY || run === undefined) return problem;
+  // Memory is short still, and what could be saved no reason to lose what went wrong.
+  const savings = (await savingsOf(run).catch(() => [])).slice(0, NAMED_CHANGES);
+  if (savings.length === 0) return problem;
+  const named = savings.map(({ title }) => title).join('. ');
+  return {
+    ...problem,
+    mend: `${problem.mend ?? ''} What would make a new run smaller: ${named}.`.trim(),
+    changes: savings.map(({ title, changes }) => ({ title, set: changes })),
+  };
+}
+
 /**
- * What would make a run smaller, the best first.
+ * What would make a run smaller, the most first.
  * @param limit bytes that are free; without it, the mildest form of each change
  */
-export function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
+function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
   return suggestChanges(run.config, (config) => ({ plan: planWith(changedRun(run, config)) }), limit);
 }
 

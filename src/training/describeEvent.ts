@@ -118,7 +118,7 @@ export function planText({ plan, batch }: Planned): string {
   const { total, peak, parts } = plan;
   const mapped = parts.reduce((sum, { bytes, fileBacked }) => sum + (fileBacked === true ? bytes : 0), 0);
   const given =
-    mapped === 0 ? '' : `; ${formatBytes(mapped)} of it mapped weights, which the system can take back`;
+    mapped === 0 ? '' : `; ${formatBytes(mapped)} of it are pages of files, which the system can take back`;
   return `Memory: ${formatBytes(total)} predicted at the peak (${peak}, ${batch.rows} × ${batch.length} tokens)${given}`;
 }
 

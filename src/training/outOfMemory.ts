@@ -1,4 +1,4 @@
-import { formatCount } from '../common/format.js';
+import { formatBytes, formatCount } from '../common/format.js';
 import { messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { MemoryPlan, MomentName } from '../memory/plan.js';
@@ -29,7 +29,7 @@ export function isOutOfMemory(error: unknown): boolean {
   );
 }
 
-const OUT_OF_MEMORY = 'runtime.out-of-memory';
+export const OUT_OF_MEMORY = 'runtime.out-of-memory';
 
 /** Says which part needed the memory, for what, what was held before, and what can be done. */
 export function outOfMemory(error: unknown, at: Circumstances): Problem {
@@ -40,7 +40,7 @@ export function outOfMemory(error: unknown, at: Circumstances): Problem {
     ...(batch === undefined ? [] : [` with ${batchText(batch)}`]),
     ...(predicted.length > 0 ? [`; predicted to need most there: ${predicted.join(', ')}`] : []),
     ...(measured === undefined ? [] : [`; ${residentText(measured)}`]),
-    `; what failed: ${causeOf(error)}`,
+    `; what could not be had: ${causeOf(error)}`,
   ];
   return {
     code: OUT_OF_MEMORY,
@@ -61,8 +61,11 @@ function batchText({ rows, length, supervised }: LargestBatch): string {
   return `a batch of ${rows} × ${length} tokens, ${formatCount(supervised)} of them supervised`;
 }
 
-/** In its first line; our own problem tells what the library said. */
+/** What could not be had, out of ONNX Runtime's message where it is its; else the message's first line. */
 function causeOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return messageOf(cause).split('\n')[0]!;
+  const cause = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+  const bytes = /buffer of size (\d+)/.exec(cause)?.[1];
+  const [, kind, name] = /while running (\w+) node\. Name:'([^']*)'/.exec(cause) ?? [];
+  if (bytes === undefined || kind === undefined) return cause.split('\n')[0]!;
+  return `a buffer of ${formatBytes(Number(bytes))} for the result of ${kind} (node ${name}) in ONNX Runtime`;
 }

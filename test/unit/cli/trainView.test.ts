@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTrainView } from '../../../src/cli/trainView.js';
-import type { RunEvent, Step } from '../../../src/training/events.js';
+import type { Planned, RunEvent, Step } from '../../../src/training/events.js';
 import { captureIo } from './support.js';
 
 const started: RunEvent = {
@@ -125,5 +125,41 @@ test('the end: what changed on held-out rows, and where the adapter is', () => {
     'Stopped after 12 steps and 1 min 05 s; peak memory 1 MiB\n' +
       'Held-out rows: loss 3.000 → 1.500, tokens right 25.0 % → 75.0 %, rows right 0.0 % → 50.0 %\n' +
       'Adapter: /a/adapter\n',
+  );
+});
+
+test('the memory that is predicted before the first step, and beside it the peak', () => {
+  const plan: Planned = {
+    type: 'plan',
+    batch: { rows: 4, length: 180, supervised: 240 },
+    plan: {
+      total: 1.5 * 2 ** 30,
+      peak: 'step',
+      parts: [
+        { name: 'weights', bytes: 2 ** 29, formula: '', fileBacked: true },
+        { name: 'activations', bytes: 2 ** 30, formula: '' },
+      ],
+      moments: [],
+      parameters: 1,
+      trainable: 1,
+      adapterFileBytes: 1,
+      assumptions: [],
+    },
+  };
+  const end: RunEvent = {
+    type: 'finished',
+    reason: 'completed',
+    adapter: '/a',
+    metrics: {},
+    steps: 1,
+    seconds: 1,
+    peakMemory: 1.4 * 2 ** 30,
+  };
+  const { out } = shown([plan, end]);
+  assert.equal(
+    out,
+    'Memory: 1.5 GiB predicted at the peak (step, 4 × 180 tokens); 512 MiB of it are pages of files, which the system can take back\n' +
+      'Finished after 1 steps and 1.0 s; peak memory 1.4 GiB (predicted: 1.5 GiB)\n' +
+      'Adapter: /a\n',
   );
 });

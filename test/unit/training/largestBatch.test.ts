@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { largestBatch, largestOf } from '../../../src/training/largestBatch.js';
+import { plannedSteps, stepBatches } from '../../../src/training/steps.js';
+import { UNEVEN, example, trainingOptions } from './jobs.js';
+
+for (const packing of [false, true]) {
+  test(`the largest batch is one that comes, and none is larger${packing ? ' (packed)' : ''}`, () => {
+    // A row that is supervised from its start: nothing predicts its first token.
+    const train = [...UNEVEN, example(26, 26)];
+    const options = trainingOptions({ per_device_train_batch_size: 2, num_train_epochs: 3 });
+    const job = { train, packing, maxLength: 40, options };
+    const steps = stepBatches(job, 0);
+    const batches = Array.from({ length: plannedSteps(job) }, () => steps.next().value.micro).flat();
+    const found = largestBatch(job);
+    assert.deepEqual(found, largestOf(batches));
+    assert.equal(found.supervised, Math.max(...batches.map(({ targets }) => targets.length)));
+    assert.ok(batches.some(({ rows, length }) => rows === found.rows && length === found.length));
+    assert.ok(batches.every(({ rows, length }) => rows * length <= found.rows * found.length));
+  });
+}
