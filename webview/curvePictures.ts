@@ -1,4 +1,4 @@
-import { formatLoss, formatPercent, formatRate } from '../src/common/format.js';
+import { formatCount, formatLoss, formatPercent, formatRate } from '../src/common/format.js';
 import { evaluationLine, lineOf, termsOf } from './curveColumns.js';
 import type { Measure, RunColumns, XAxis } from './curveColumns.js';
 import type { Line } from './decimate.js';
@@ -8,6 +8,8 @@ export interface Curve extends Line {
   /** Unique within all pictures of the runs. */
   readonly key: string;
   readonly name: string;
+  /** Of the panel's own run. */
+  readonly own: boolean;
   /** The CSS variable of its colour, without the dashes. */
   readonly color: string;
   readonly look: 'faint' | 'line' | 'dashed' | 'dots';
@@ -48,7 +50,7 @@ export function picturesOf(runs: readonly ShownRun[], choice: PictureChoice): Pi
     termsPicture(runs, choice),
     { ...measurePicture(runs, 'learningRate', { ...choice, memory: 0 }), format: formatRate, fromZero: true },
     measurePicture(runs, 'gradientNorm', choice),
-    { ...measurePicture(runs, 'speed', choice), fromZero: true },
+    { ...measurePicture(runs, 'speed', choice), format: formatSpeed, fromZero: true },
     accuracyPicture(runs, choice),
   ];
   return some.filter(({ curves }) => curves.length > 0);
@@ -183,16 +185,21 @@ function stepCurves(
 function curve(
   run: ShownRun,
   at: number,
-  { key, name, color, look, line }: Omit<Curve, 'x' | 'y'> & { readonly line: Line },
+  { key, name, color, look, line }: Omit<Curve, 'x' | 'y' | 'own'> & { readonly line: Line },
 ): Curve {
-  if (at === 0) return { key, name, color, look, ...line };
+  if (at === 0) return { key, name, own: true, color, look, ...line };
   return {
     key: `${run.id}/${key}`,
     name: `${run.name}: ${name}`,
+    own: false,
     color: `run-${at}`,
     look: look === 'line' ? 'dashed' : look,
     ...line,
   };
+}
+
+function formatSpeed(tokens: number): string {
+  return tokens < 100 ? formatLoss(tokens) : formatCount(tokens);
 }
 
 function hasPoints({ x, y }: Curve): boolean {

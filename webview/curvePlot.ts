@@ -42,7 +42,7 @@ export interface CurvePlot {
 /** Less room than this is none: a tab behind, or a window that is being laid out. */
 const LEAST_WIDTH = 100;
 /** CSS pixels between ticks. */
-const X_TICK_SPACE = 90;
+const X_TICK_SPACE = 70;
 const Y_TICK_SPACE = 34;
 /** How often a picture is told anew in words: describing goes over all points. */
 const DESCRIBE_MS = 5000;
@@ -63,7 +63,9 @@ export function createCurvePlot(
 
   function render(): void {
     if (!shown || width < LEAST_WIDTH) return;
-    const { picture, curves, axis, logarithmic } = shown;
+    const { picture, axis, logarithmic } = shown;
+    // What is laid over lies under the panel's own run.
+    const curves = [...shown.curves].sort((a, b) => Number(a.own) - Number(b.own));
     const whole = fullSpan(curves);
     const span = shown.span ?? whole ?? [0, 1];
     const dense = curves.map((curve) => isDense(curve, span, width));

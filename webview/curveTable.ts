@@ -4,7 +4,7 @@ import type { Curve, Picture } from './curvePictures.js';
 import { tableRows } from './curveText.js';
 import { placeText } from './curveTicks.js';
 import type { Span } from './decimate.js';
-import { button, make, setText } from './dom.js';
+import { button, make, setDisabled, setText } from './dom.js';
 
 /** The numbers of a picture, page by page. */
 export interface CurveTable {
@@ -27,18 +27,16 @@ export function createCurveTable(): CurveTable {
     fromEnd += by;
     redraw();
   };
+  const turns = {
+    first: button('First', 'secondary', () => turn(Infinity)),
+    earlier: button('Earlier', 'secondary', () => turn(1)),
+    later: button('Later', 'secondary', () => turn(-1)),
+    last: button('Last', 'secondary', () => turn(-Infinity)),
+  };
   const element = make(
     'div',
     { class: 'curve-table' },
-    make(
-      'div',
-      { class: 'buttons' },
-      button('First', 'secondary', () => turn(Infinity)),
-      button('Earlier', 'secondary', () => turn(1)),
-      button('Later', 'secondary', () => turn(-1)),
-      button('Last', 'secondary', () => turn(-Infinity)),
-      position,
-    ),
+    make('div', { class: 'buttons' }, ...Object.values(turns), position),
     make(
       'div',
       { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Values of the curves' },
@@ -52,6 +50,8 @@ export function createCurveTable(): CurveTable {
         const rows = tableRows(curves, span);
         const pages = Math.max(1, Math.ceil(rows.length / PAGE));
         fromEnd = Math.max(0, Math.min(pages - 1, fromEnd));
+        for (const each of [turns.first, turns.earlier]) setDisabled(each, fromEnd === pages - 1);
+        for (const each of [turns.later, turns.last]) setDisabled(each, fromEnd === 0);
         const end = rows.length - fromEnd * PAGE;
         const page = rows.slice(Math.max(0, end - PAGE), end);
         const numbered = (row: number): string => formatCount(row);
