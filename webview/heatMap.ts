@@ -1,5 +1,6 @@
 import { make, setShown, setText } from './dom.js';
-import { colorOf, cssColor, readableOn } from './heatMapColors.js';
+import { colorOf, cssColor, heatShare, isLogarithmic, readableOn } from './heatMapColors.js';
+import type { HeatRange } from './heatMapColors.js';
 import { onThemeChange, readHeatTheme, sized } from './heatMapTheme.js';
 import type { HeatTheme } from './heatMapTheme.js';
 
@@ -7,8 +8,7 @@ import type { HeatTheme } from './heatMapTheme.js';
 export interface HeatMapData {
   readonly columns: readonly string[];
   readonly rows: readonly HeatRow[];
-  /** The number at the far end of the colours; 0 is at the near end. */
-  readonly largest: number;
+  readonly range: HeatRange;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;
 }
@@ -265,14 +265,14 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       paintScale(context, theme, 160);
       context.textAlign = 'left';
       context.fillStyle = cssColor(theme.foreground);
-      context.fillText(`0 to ${data.formatShort(data.largest)}`, 170, 6);
+      context.fillText(legendOf(data.range, data.formatShort).join(' to '), 170, 6);
       return whole;
     },
   };
 }
 
 function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: HeatTheme, cellWidth: number): void {
-  const { rows, largest, formatShort } = data;
+  const { rows, range, formatShort } = data;
   context.font = `${FONT}px ${theme.font}`;
   context.textAlign = 'center';
   context.textBaseline = 'middle';
@@ -292,7 +292,7 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
         context.fillText('·', ...middle);
         return;
       }
-      const color = colorOf(theme.scale, largest > 0 ? cell.value / largest : 0);
+      const color = colorOf(theme.scale, heatShare(cell.value, range));
       context.fillStyle = cssColor(color);
       context.fillRect(left, top, width, height);
       if (theme.border) {
@@ -305,6 +305,14 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
       context.fillText(texts[y]?.[x] ?? '', ...middle);
     }),
   );
+}
+
+/** What stands at the two ends of the colours. */
+export function legendOf(range: HeatRange, format: (value: number) => string): readonly [string, string] {
+  const { smallest, largest } = range;
+  return isLogarithmic(range)
+    ? [`${format(0)}, ${format(smallest)}`, `${format(largest)}, logarithmic`]
+    : [format(0), format(largest)];
 }
 
 /** A strip of the scale's colours, 12 px high. */

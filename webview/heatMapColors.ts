@@ -37,6 +37,30 @@ export function themeScale(background: Rgb, accent: Rgb, foreground: Rgb): Scale
   return [mixed(background, foreground, 0.07), mixed(background, accent, 0.85), mixed(accent, foreground, 0.8)];
 }
 
+/** Numbers that are coloured: 0 and what lies between the smallest above it and the largest. */
+export interface HeatRange {
+  readonly smallest: number;
+  readonly largest: number;
+}
+
+/** From so many times the smallest on, colours follow the logarithm: otherwise all but the largest would look alike. */
+const LOGARITHMIC_FROM = 50;
+/** How far the smallest number above 0 is from 0 on the logarithmic scale. */
+const SMALLEST_SHARE = 0.12;
+
+export function isLogarithmic({ smallest, largest }: HeatRange): boolean {
+  return smallest > 0 && largest / smallest >= LOGARITHMIC_FROM;
+}
+
+/** Where a number stands on the colour scale, from 0 to 1. */
+export function heatShare(value: number, range: HeatRange): number {
+  const { smallest, largest } = range;
+  if (value <= 0 || largest <= 0) return 0;
+  if (!isLogarithmic(range)) return Math.min(1, value / largest);
+  const share = Math.log(value / smallest) / Math.log(largest / smallest);
+  return SMALLEST_SHARE + (1 - SMALLEST_SHARE) * Math.max(0, Math.min(1, share));
+}
+
 /** The colour of a share from 0 to 1; shares outside are taken to the nearer end. */
 export function colorOf(scale: Scale, share: number): Rgb {
   const place = Math.max(0, Math.min(1, share)) * (scale.length - 1);

@@ -1,7 +1,8 @@
 import { formatCount } from '../src/common/format.js';
 import { button, make, setShown, setText } from './dom.js';
-import { createHeatMap } from './heatMap.js';
+import { createHeatMap, legendOf } from './heatMap.js';
 import type { HeatMapData } from './heatMap.js';
+import type { HeatRange } from './heatMapColors.js';
 import { exportButtons } from './heatMapExport.js';
 import { createHeatLegend } from './heatMapLegend.js';
 import { createHeatTable } from './heatMapTable.js';
@@ -9,7 +10,7 @@ import { createTimeSlider } from './heatMapTime.js';
 import type { Ask } from './requests.js';
 import { gridOf } from './siteGrid.js';
 import type { SiteGrid } from './siteGrid.js';
-import { framesWith, historyCsv, largestOf, toldQuantities, valueAt } from './siteHistory.js';
+import { framesWith, historyCsv, rangeOf, toldQuantities, valueAt } from './siteHistory.js';
 import type { Quantity, SiteFrame, SiteHistory } from './siteHistory.js';
 import { makeDropdown } from './toolkit.js';
 
@@ -77,7 +78,7 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
   let chosen: string = quantities[0]?.key ?? 'rank';
   let frames: SiteFrame[] = [];
   let framesOf = '';
-  let largest = 0;
+  let range: HeatRange = { smallest: 0, largest: 0 };
   let grid: SiteGrid = gridOf([]);
   let gridSize = -1;
   let gridHistory: SiteHistory | undefined;
@@ -107,7 +108,7 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
     if (key !== framesOf || gridHistory !== history) {
       framesOf = key;
       frames = framesWith(history, now.key);
-      largest = largestOf(frames, now.key);
+      range = rangeOf(frames, now.key);
     }
     if (gridSize !== history.paths.length || gridHistory !== history) {
       gridSize = history.paths.length;
@@ -118,9 +119,9 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
     const shown = frame();
     if (!shown) return;
     setText(about, now.about);
-    const data = dataOf(grid, shown, now, largest);
+    const data = dataOf(grid, shown, now, range);
     map.draw(data);
-    legend.draw(now.format(0), now.format(largest));
+    legend.draw(...legendOf(range, now.format));
     table.draw(data, `${now.title} after step ${formatCount(shown.step)}`);
     drawOthers(history.paths, shown, now);
   }
@@ -176,11 +177,11 @@ function dataOf(
   grid: SiteGrid,
   frame: SiteFrame,
   { key, title, format, formatShort }: MapQuantity,
-  largest: number,
+  range: HeatRange,
 ): HeatMapData {
   return {
     columns: grid.layers.map(String),
-    largest,
+    range,
     formatShort: formatShort ?? format,
     rows: grid.rows.map(({ kind, sites }) => ({
       name: kind,

@@ -14,7 +14,8 @@ const QUANTITIES: readonly MapQuantity[] = [
   {
     key: 'density',
     title: 'Share that trains',
-    about: 'Share of the numbers of each tensor that train; the others stay as they are.',
+    about:
+      'Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are.',
     format: formatPercent,
     formatShort: (share) => `${Number((100 * share).toPrecision(2))}`,
   },

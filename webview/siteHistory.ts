@@ -103,17 +103,23 @@ export function totalOf(frame: SiteFrame, quantity: Quantity): number {
   return total;
 }
 
-/** The largest number of a quantity in all frames; 0 where there is none above. */
-export function largestOf(frames: readonly SiteFrame[], quantity: Quantity): number {
-  let largest = 0;
+/** The smallest and the largest number above 0 of a quantity in all frames; 0 where there is none. */
+export function rangeOf(
+  frames: readonly SiteFrame[],
+  quantity: Quantity,
+): { readonly smallest: number; readonly largest: number } {
+  let [smallest, largest] = [Infinity, 0];
   let before: Float32Array | undefined;
   for (const { values } of frames) {
     const vector = values[quantity];
     if (vector === before) continue;
     before = vector;
-    for (const value of vector ?? []) if (value > largest) largest = value;
+    for (const value of vector ?? []) {
+      if (value > largest) largest = value;
+      if (value > 0 && value < smallest) smallest = value;
+    }
   }
-  return largest;
+  return { smallest: largest > 0 ? smallest : 0, largest };
 }
 
 /** Index of the last frame at or before a step; 0 where all are later, -1 where there is none. */

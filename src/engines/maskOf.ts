@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ADAPTER_WEIGHTS } from '../adapters/adapterFiles.js';
 import { fail } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
+import { FISH_ROWS } from '../methods/fishRows.js';
 import type { SafetensorsHeader } from '../models/safetensors.js';
 import { checkpointFolder, checkpointSteps, checkpointTensors } from '../training/checkpoint.js';
 import type { TensorMask } from './tensorMask.js';
@@ -39,8 +40,10 @@ async function placesIn(
   site: string,
   numbers: number,
 ): Promise<Uint32Array> {
+  let isFish = false;
   for (const name of names) {
     const header = await readSafetensorsHeader(path.join(folder, name));
+    isFish ||= header.tensors.has(FISH_ROWS);
     const places = header.tensors.get(`${site}.weight.indices`);
     const bits = header.tensors.get(site);
     if (places !== undefined) {
@@ -57,6 +60,8 @@ async function placesIn(
       return placesOf(site, await readSafetensorInt32(header, site));
     }
   }
+  // FISH Mask keeps nothing of a tensor of which no number was chosen.
+  if (isFish) return new Uint32Array();
   return fail({
     code: 'mask.not-found',
     message: `the run's folder has no mask of ${site}`,

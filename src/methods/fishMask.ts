@@ -10,6 +10,7 @@ import { constant, variable } from '../tensor/tensor.js';
 import type { Constant, Tensor, Variable } from '../tensor/tensor.js';
 import { fishConfigFromPeft, fishConfigToPeft, fishPrepared, inspectFish } from './fishMaskConfig.js';
 import { checkedFisher } from './fisher.js';
+import { FISH_ROWS } from './fishRows.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, Attached, Method, NamedTensor, Prepared } from './method.js';
 import { loadByKey, parameterSize } from './parameters.js';
@@ -36,9 +37,6 @@ export const FishMaskOptions = Type.Object(
   { additionalProperties: false },
 );
 export type FishMaskOptions = Static<typeof FishMaskOptions>;
-
-/** What `prepare` keeps beside the indices: how many rows it saw. */
-const ROWS = '#rows';
 
 /**
  * FISH Mask (Sung, Nair & Raffel 2021): the numbers of the targeted weights with the largest diagonal of the empirical
@@ -88,11 +86,13 @@ export const fishMask: Method<typeof FishMaskOptions> = {
         mend: 'Start the run anew, or complete the adapter’s files.',
       });
     }
-    const rows = prepared.get(ROWS)?.[0];
+    const rows = prepared.get(FISH_ROWS)?.[0];
     // An adapter on disk says itself which weights it changes; targets are how they were found.
     const found = rows === undefined ? undefined : targetsOf(options, context);
     const deltas = deltasOf(prepared, context);
+    const resting = [...(found?.weights ?? [])].flatMap(([weight, site]) => (deltas.has(weight) ? [] : [site]));
     return attached(options, context, deltas, {
+      resting,
       targets: found?.match.entries ?? [],
       warnings: [...(found?.match.warnings ?? []), ...(found?.warnings ?? []), ...rowWarnings(options, rows)],
     });
@@ -116,10 +116,14 @@ function attached(
   options: FishMaskOptions,
   context: AttachContext,
   deltas: ReadonlyMap<string, Delta>,
-  found: Pick<Attached['coverage'], 'targets' | 'warnings'>,
+  found: Pick<Attached['coverage'], 'targets' | 'warnings'> & {
+    /** Targeted sites of whose weights no number was chosen. */
+    readonly resting: readonly Site[];
+  },
 ): Attached {
   const { instance = '' } = context;
   const each = [...deltas.values()];
+  const order = new Map(context.model.sites.map(({ path }, at) => [path, at]));
   const trainables = each.map(({ values, indices }) => ({
     variable: values,
     start: () => new Float32Array(indices.length),
@@ -149,12 +153,20 @@ function attached(
       warnings: found.warnings,
     },
     report: (values) =>
-      each.map(({ site, values: { name }, indices }) => ({
-        path: site.path,
-        density: indices.length / sizeOf(site),
-        shape: parameterShape(site, 'weight'),
-        norm: norm(values.get(name)),
-      })),
+      [
+        ...each.map(({ site, values: { name }, indices }) => ({
+          path: site.path,
+          density: indices.length / sizeOf(site),
+          shape: parameterShape(site, 'weight'),
+          norm: norm(values.get(name)),
+        })),
+        ...found.resting.map((site) => ({
+          path: site.path,
+          density: 0,
+          shape: parameterShape(site, 'weight'),
+          norm: 0,
+        })),
+      ].sort((a, b) => order.get(a.path)! - order.get(b.path)!),
     merge(site, kind, base, values) {
       const delta = kind === 'weight' ? deltas.get(site.weight!) : undefined;
       if (delta === undefined) return undefined;
@@ -249,7 +261,7 @@ function chosen(
     options,
     fisher.map(({ length }) => length),
   );
-  const prepared = new Map<string, Int32Array>([[ROWS, Int32Array.of(rows)]]);
+  const prepared = new Map<string, Int32Array>([[FISH_ROWS, Int32Array.of(rows)]]);
   const marks = markLargest(fisher, count);
   [...weights.values()].forEach((site, at) => {
     const indices = placesOf(marks[at]!);
@@ -273,7 +285,7 @@ function deltasOf(prepared: Prepared, { model, instance = '' }: AttachContext): 
   const deltas = new Map<string, Delta>();
   for (const [key, indices] of prepared) {
     const site = byKey.get(key);
-    if (key === ROWS) continue;
+    if (key === FISH_ROWS) continue;
     if (site?.weight === undefined || !(indices instanceof Int32Array)) {
       fail({
         code: 'fish-mask.weight',

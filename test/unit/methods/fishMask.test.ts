@@ -125,10 +125,16 @@ test('int(keep_ratio · N) numbers train, and only these change in a merge', asy
     assert.equal(merged === undefined, places.size === 0);
   }
   assert.equal(moved, kept);
-  for (const { path: site, density, norm } of method!.report!(trained.values)) {
-    const numbers = reference.values[`${site}.weight`]!;
+  const told = method!.report!(trained.values);
+  assert.deepEqual(
+    told.map(({ path: site }) => site),
+    linear.map(({ path: site }) => site),
+    'every targeted site in the order of the model, also those that rest',
+  );
+  for (const { path: site, density, norm, shape } of told) {
+    const numbers = reference.values[`${site}.weight`] ?? [];
     assert.ok(Math.abs(norm! - Math.hypot(...numbers)) <= 1e-3);
-    assert.ok(density! > 0 && density! < 1);
+    assert.equal(density, numbers.length / (shape![0]! * shape![1]!));
   }
 });
 

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import {
   colorOf,
   cssColor,
+  heatShare,
+  isLogarithmic,
   luminance,
   mixed,
   parseColor,
@@ -73,4 +75,18 @@ test('shares beyond the ends have the colours of the ends', () => {
   assert.deepEqual(colorOf(scale, -1), [0, 0, 0]);
   assert.deepEqual(colorOf(scale, 2), [100, 100, 100]);
   assert.deepEqual(colorOf(scale, 0.5), mixed([0, 0, 0], [100, 100, 100], 0.5));
+});
+
+test('colours follow the number, or its logarithm where the largest is many times the smallest', () => {
+  const near = { smallest: 2, largest: 12 };
+  assert.equal(isLogarithmic(near), false);
+  assert.deepEqual(
+    [0, 3, 12].map((value) => heatShare(value, near)),
+    [0, 0.25, 1],
+  );
+  const far = { smallest: 0.0001, largest: 1 };
+  assert.equal(isLogarithmic(far), true);
+  const shares = [0, 0.0001, 0.01, 1].map((value) => heatShare(value, far).toFixed(2));
+  assert.deepEqual(shares, ['0.00', '0.12', '0.56', '1.00']);
+  assert.equal(heatShare(5, { smallest: 0, largest: 0 }), 0);
 });

@@ -5,7 +5,7 @@ import {
   frameIndexAt,
   framesWith,
   historyCsv,
-  largestOf,
+  rangeOf,
   takeReport,
   toldQuantities,
   totalOf,
@@ -47,7 +47,9 @@ test('reports become frames; brief ones lack norms; totals are those of what was
   );
   assert.equal(valueAt(frames[1]!, 'rank', 1), 9);
   assert.equal(valueAt(frames[1]!, 'norm', 1), undefined);
-  assert.equal(largestOf(frames, 'rank'), 12);
+  assert.deepEqual(rangeOf(frames, 'rank'), { smallest: 9, largest: 12 });
+  assert.deepEqual(rangeOf(frames, 'norm'), { smallest: 0.5, largest: 0.5 });
+  assert.deepEqual(rangeOf(frames, 'density'), { smallest: 0, largest: 0 });
   assert.equal(historyCsv(history, frames, 'rank'), 'module,step 0,step 5\na,12,11\nb,12,9\n');
   assert.equal(historyCsv(history, frames, 'norm'), 'module,step 0,step 5\na,0,\nb,0.5,\n');
 });
