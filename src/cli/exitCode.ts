@@ -17,6 +17,7 @@ const INPUT = new Set([
   'gguf',
   'hub',
   'lora',
+  'memory',
   'model',
   'resume',
   'safetensors',
