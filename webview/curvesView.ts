@@ -106,6 +106,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   const title = make('h2', {});
   const about = make('span', { class: 'muted' });
   const readout = make('div', { class: 'readout' });
+  const hint = make('span', { class: 'muted' }, 'Drag or Ctrl+wheel zooms, a double click shows all.');
   const spoken = make('div', { class: 'spoken', role: 'status' });
   const done = make('span', { class: 'muted', role: 'status' });
   const body = make(
@@ -115,7 +116,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
     make('div', { class: 'picture-head' }, title, about),
     legend.element,
     plot.element,
-    readout,
+    make('div', { class: 'readout-row' }, readout, hint),
     make(
       'div',
       { class: 'buttons' },
@@ -147,7 +148,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   );
   plot.element.setAttribute('tabindex', '0');
   plot.element.setAttribute('aria-describedby', 'curve-keys');
-  readout.after(
+  hint.after(
     make(
       'p',
       { class: 'spoken', id: 'curve-keys' },
