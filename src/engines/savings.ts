@@ -416,8 +416,8 @@ function dataIdeas({ data }: RunConfig): readonly Idea[] {
     {
       keepsResult: false,
       forms: lengths.map((length) => ({
-        name: `Rows of ${length} tokens`,
-        cost: 'longer ones are cut',
+        name: `Row length ${length}`,
+        cost: 'longer rows are cut',
         changes: [{ path: ['data', 'max_length'], value: length }],
       })),
     },

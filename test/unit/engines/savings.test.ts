@@ -112,8 +112,8 @@ test('with a limit the mildest form that suffices is offered, and it is said whi
   assert.equal(named(savings, 'Batch').name, 'Batch 2 × 4');
   assert.ok(goesThrough(named(savings, 'Batch').verdict!));
   // A quarter of the length saves as much, and changes what is learned: it comes after.
-  assert.equal(named(savings, 'Rows').name, 'Rows of 128 tokens');
-  assert.ok(savings.indexOf(named(savings, 'Batch')) < savings.indexOf(named(savings, 'Rows')));
+  assert.equal(named(savings, 'Row length').name, 'Row length 128');
+  assert.ok(savings.indexOf(named(savings, 'Batch')) < savings.indexOf(named(savings, 'Row length')));
   assert.equal(named(savings, 'SGD').verdict, 'too-large');
 });
 
