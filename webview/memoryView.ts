@@ -1,58 +1,67 @@
-import { formatBytes } from '../src/common/format.js';
 import { isGoing } from '../src/engines/runState.js';
-import { createChart } from './chart.js';
 import { make, setShown } from './dom.js';
-import { makeGrid } from './toolkit.js';
+import { createMemoryChart } from './memoryChart.js';
+import { memoryRows } from './memoryRows.js';
+import type { MemoryRow } from './memoryRows.js';
 import type { View } from './view.js';
 
-/** Measured memory over the steps, and the parts that the engine knows by size. */
+const MEASURED =
+  'Measured in the worker’s process between steps; the peak is that of any moment, also in the middle of a step. ' +
+  'The runtime keeps what a pass took for the next one. ';
+const LINUX =
+  'Mapped weights and program files are pages that the system can take back under pressure; the rest it cannot.';
+const ELSEWHERE = 'On this system only the sum, and parts that are known by their size, are told.';
+
+/** Measured memory over the steps, stacked by part, beside what was predicted; and both as a table. */
 export function createMemoryView(): View {
-  const chart = createChart('Memory of the worker over steps');
-  const parts = makeGrid(
-    'Parts of the memory',
-    [
-      { key: 'name', title: 'Part' },
-      { key: 'size', title: 'Size' },
-    ],
-    '2fr 1fr',
+  const chart = createMemoryChart();
+  const body = make('tbody');
+  const head = ['Part', 'Predicted', 'Measured now', 'Measured peak'].map((title) =>
+    make('th', { scope: 'col' }, title),
   );
-  const partsTitle = make('h2', {}, 'Parts known by size');
-  const note = make(
-    'p',
-    { class: 'muted' },
-    'Measured in the worker’s process. File-backed pages are mapped weights: the system can drop them under pressure; anonymous pages it cannot.',
+  const caption = make('caption', { class: 'for-ears' }, 'Memory by part: predicted and measured');
+  const table = make(
+    'table',
+    { class: 'memory-table' },
+    caption,
+    make('thead', {}, make('tr', {}, ...head)),
+    body,
   );
+  const note = make('p', { class: 'muted' });
+  let shown = '';
   return {
-    element: make('div', { class: 'tab' }, chart.element, note, partsTitle, parts.element),
-    draw({ memory, started }, state) {
-      const x = memory.map(({ step }) => step);
-      chart.draw({
-        curves:
-          memory.length === 0
-            ? []
-            : [
-                { name: 'resident', look: 'main', x, y: memory.map(({ resident }) => resident) },
-                { name: 'anonymous', look: 'evaluation', x, y: memory.map(({ anonymous }) => anonymous) },
-                { name: 'file-backed', look: 'third', x, y: memory.map(({ fileBacked }) => fileBacked) },
-                { name: 'peak', look: 'limit', x, y: memory.map(({ peakResident }) => peakResident) },
-              ],
-        xName: 'step',
-        yName: 'memory of the worker',
-        unit: unitFor(Math.max(1, ...memory.slice(-1).map(({ peakResident }) => peakResident))),
-        formatY: formatBytes,
-        fromZero: true,
-        xEnd: isGoing(state) ? started?.totalSteps : undefined,
-        empty: 'Nothing measured yet.',
-      });
-      const known = Object.entries(memory.at(-1)?.parts ?? {}).sort(([, a], [, b]) => b - a);
-      setShown(partsTitle, known.length > 0);
-      setShown(parts.element, known.length > 0);
-      parts.setRows(known.map(([name, bytes]) => ({ name, size: formatBytes(bytes) })));
+    element: make('div', { class: 'tab' }, chart.element, note, table),
+    draw({ memory, started, plan }, state) {
+      chart.draw(memory, plan?.plan, isGoing(state) ? started?.totalSteps : undefined);
+      const hasParts = memory.some(({ parts }) => parts.graph !== undefined);
+      setShown(note, memory.length > 0);
+      note.textContent = MEASURED + (hasParts ? LINUX : ELSEWHERE);
+      const rows = memoryRows(plan?.plan, memory);
+      setShown(table, rows.length > 0);
+      // A table that is drawn anew would take the focus from its formulas.
+      const next = JSON.stringify(rows);
+      if (next === shown) return;
+      shown = next;
+      const focused = [...body.children].findIndex((row) => row.contains(document.activeElement));
+      body.replaceChildren(...rows.map(rowElement));
+      if (focused >= 0) body.children[focused]?.querySelector<HTMLElement>('[tabindex]')?.focus();
     },
   };
 }
 
-/** The power of 1024 in which the axis' ticks are round. */
-function unitFor(bytes: number): number {
-  return 1024 ** Math.max(0, Math.floor(Math.log2(bytes) / 10));
+/** The formula of a prediction shows on hover and with the keyboard's focus. */
+function rowElement({ part, predicted, now, peak, formula, isDetail }: MemoryRow): HTMLElement {
+  const value =
+    formula === ''
+      ? make('td', {}, predicted)
+      : make(
+          'td',
+          { tabindex: '0', class: 'explained', title: formula },
+          predicted,
+          make('span', { class: 'explanation', 'aria-hidden': 'true' }, formula),
+        );
+  const name = make('th', { scope: 'row' }, part);
+  const row = make('tr', {}, name, value, make('td', {}, now), make('td', {}, peak));
+  if (isDetail === true) row.classList.add('detail');
+  return row;
 }
