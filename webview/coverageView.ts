@@ -1,5 +1,6 @@
 import { formatCount, formatPercent } from '../src/common/format.js';
 import type { Coverage } from '../src/training/events.js';
+import { coveredKinds } from './coverageKinds.js';
 import { make, setShown, setText, tile } from './dom.js';
 import { problemParts } from './endView.js';
 import { makeGrid } from './toolkit.js';
@@ -19,6 +20,17 @@ export function createCoverageView(send: Send): View {
     ],
     '2fr 1fr',
   );
+  const kinds = makeGrid(
+    'Kinds of modules with trainable parameters',
+    [
+      { key: 'kind', title: 'Kind of module' },
+      { key: 'layers', title: 'Layers' },
+      { key: 'shapes', title: 'Shape' },
+      { key: 'modules', title: 'Modules' },
+      { key: 'trainable', title: 'Trainable' },
+    ],
+    '3fr 2fr 2fr 1fr 1fr',
+  );
   const modules = makeGrid(
     'Modules with trainable parameters',
     [
@@ -36,6 +48,8 @@ export function createCoverageView(send: Send): View {
     saves,
     make('h2', {}, 'Targets'),
     targets.element,
+    make('h2', {}, 'By kind of module'),
+    kinds.element,
     make('h2', {}, 'Modules'),
     modules.element,
   );
@@ -67,6 +81,15 @@ export function createCoverageView(send: Send): View {
         coverage.targets.map(({ entry, matched }) => ({
           entry,
           matched: matched === 0 ? '0: matched nothing' : formatCount(matched),
+        })),
+      );
+      kinds.setRows(
+        coveredKinds(coverage.modules).map(({ kind, layers, shapes, modules: count, trainable }) => ({
+          kind,
+          layers: layers === '' ? 'beside the layers' : layers,
+          shapes,
+          modules: formatCount(count),
+          trainable: formatCount(trainable),
         })),
       );
       modules.setRows(
