@@ -56,7 +56,10 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: ['panel', 'preview', 'compare', 'playground'].flatMap((name) => [`webview/${name}.ts`, `webview/${name}.css`]),
+    entryPoints: ['panel', 'preview', 'compare', 'playground'].flatMap((name) => [
+      `webview/${name}.ts`,
+      `webview/${name}.css`,
+    ]),
     outdir: 'dist/webview',
     platform: 'browser',
     target: 'es2022',

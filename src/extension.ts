@@ -15,6 +15,8 @@ import { createOutput, logRuns } from './host/output.js';
 import { livenessFor } from './host/liveness.js';
 import { createPanels } from './host/panels.js';
 import type { Panels } from './host/panels.js';
+import type { Playground } from './host/playground.js';
+import { registerPlayground } from './host/playgroundChoices.js';
 import { registerPreviewData } from './host/previewData.js';
 import { createProblems } from './host/problems.js';
 import { isOfWindow } from './host/runFiles.js';
@@ -30,6 +32,7 @@ export interface PeftStudioApi {
   readonly runs: Pick<Runs, 'state' | 'events' | 'onDidChange'>;
   /** Of the panel that was in front last, but for `all` and `errors`. */
   readonly panel: Pick<Panels, 'drawn' | 'errors' | 'showTab' | 'shownTab' | 'folderInFront' | 'all'>;
+  readonly playground: Pick<Playground, 'ask' | 'answers' | 'errors'>;
 }
 
 /** Builds what the host needs and registers it; nothing else. */
@@ -64,8 +67,10 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     memory: context.workspaceState,
     extensionUri: context.extensionUri,
   });
+  const playground = registerPlayground({ extensionUri: context.extensionUri, output, settle, explorer });
   context.subscriptions.push(
     output,
+    playground,
     panels,
     jobs,
     logRuns(output, runs),
@@ -96,5 +101,6 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
       folderInFront: panels.folderInFront,
       all: panels.all,
     },
+    playground: { ask: playground.ask, answers: playground.answers, errors: playground.errors },
   };
 }

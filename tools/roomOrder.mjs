@@ -4,7 +4,7 @@ import path from 'node:path';
 /** From top to bottom; rooms of one line do not import each other. */
 export const ROOMS = [
   ['extension'],
-  ['host', 'cli', 'worker'],
+  ['host', 'cli', 'worker', 'playground'],
   ['language'],
   ['engines'],
   ['tasks'],

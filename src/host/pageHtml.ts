@@ -7,7 +7,7 @@ export function pageOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
 }
 
 /** The pages of `dist/webview`. */
-export type PageName = 'panel' | 'preview' | 'compare';
+export type PageName = 'panel' | 'preview' | 'compare' | 'playground';
 
 /** The document of a page whose script and styles are `NAME.js` and `NAME.css`; it fills `<main id="NAME">`. */
 export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: PageName): string {

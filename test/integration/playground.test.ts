@@ -4,9 +4,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { encodeStart } from '../../src/data/endOfText.js';
 import { startPlayground } from '../../src/engines/playground/client.js';
-import type { PlaygroundTold } from '../../src/engines/playground/client.js';
 import { BASE_COLUMN } from '../../src/engines/playground/protocol.js';
-import type { PlaygroundEvent, PlaygroundOptions } from '../../src/engines/playground/protocol.js';
+import type { PlaygroundEvent, PlaygroundOptions, PlaygroundTold } from '../../src/engines/playground/protocol.js';
 import { openPlayground } from '../../src/engines/playground/session.js';
 import { logProbability } from '../../src/generation/scoring.js';
 import { loadTokenizer } from '../../src/models/loadTokenizer.js';
@@ -131,7 +130,7 @@ test('the process: columns stream in turns, a bad adapter keeps nobody, a stop a
   assert.deepEqual(
     refusals.map(({ column, request, problem }) => [column, request, problem.code]),
     [
-      ['bad', undefined, 'adapter.missing'],
+      ['bad', undefined, 'adapter.folder-not-found'],
       ['bad', 1, 'playground.column'],
     ],
   );

@@ -4,10 +4,7 @@ import type { Problem } from '../../common/problem.js';
 import { loaderOf } from '../loaderOf.js';
 import { LAST_WORDS } from '../workerRun.js';
 import { PLAYGROUND_PROTOCOL } from './protocol.js';
-import type { PlaygroundEvent, PlaygroundRequest } from './protocol.js';
-
-/** How long a process that was let go may take to end by itself. */
-const LINGER_MS = 2000;
+import type { PlaygroundEvent, PlaygroundRequest, PlaygroundTold } from './protocol.js';
 
 /** A playground's process, from outside. */
 export interface PlaygroundProcess {
@@ -17,9 +14,6 @@ export interface PlaygroundProcess {
   /** Settles when the process has ended. */
   readonly done: Promise<void>;
 }
-
-/** What is told of the process: its events, and that it ended without being asked to. */
-export type PlaygroundTold = PlaygroundEvent | { readonly type: 'ended'; readonly problem: Problem };
 
 /**
  * Forks a playground's process and opens a base model in it. Never throws: a process that cannot be started is told
@@ -77,10 +71,8 @@ export function startPlayground(options: {
     close() {
       if (closed) return;
       closed = true;
-      if (child.connected) child.disconnect();
-      // A run of the model holds the thread until it is through.
-      const linger = setTimeout(() => child.kill('SIGKILL'), LINGER_MS);
-      child.on('close', () => clearTimeout(linger));
+      // Also in the middle of a run of the model: the signal ends it without asking.
+      child.kill();
     },
     done,
   };

@@ -64,6 +64,9 @@ export type PlaygroundEvent =
   /** All columns of a request have answered or were refused. */
   | { readonly type: 'done'; readonly request: number };
 
+/** What is told of a process, from outside: its events, and that it ended without being asked to. */
+export type PlaygroundTold = PlaygroundEvent | { readonly type: 'ended'; readonly problem: Problem };
+
 export interface OpenedBase {
   /** The folder or file that was opened, absolute. */
   readonly place: string;

@@ -17,7 +17,7 @@ import { inspectionText } from './inspectionText.js';
 import type { Entry } from './library.js';
 import { mergeIntoBase } from './mergeAction.js';
 import type { Row } from './model.js';
-import { entryFor } from './pick.js';
+import { entryFor, isRow } from './pick.js';
 import type { ContextWord } from './present.js';
 import { nameOf, tryIt } from './tryAction.js';
 import { createExplorerView } from './view.js';
@@ -26,6 +26,10 @@ import { createExplorerView } from './view.js';
 export interface Explorer {
   /** The runs of the workspace, which is searched first where it was not yet. */
   runs(): Promise<readonly FoundRun[]>;
+  /** The adapters of the workspace that can be used, with their bases. */
+  adapters(): Promise<readonly Entry[]>;
+  /** The adapter that a command was called on: a row of the tree (a run's stands for its adapter), or its folder. */
+  adapterAt(argument: unknown): Promise<Entry | undefined>;
   dispose(): void;
 }
 
@@ -144,6 +148,24 @@ export function createExplorer(parts: {
   return {
     async runs() {
       return (await explorer.all()).flatMap(({ item }) => (item.kind === 'run' ? [item] : []));
+    },
+    async adapters() {
+      return (await explorer.all()).filter(
+        ({ item }) =>
+          item.kind === 'adapter' &&
+          explorer.look({ kind: 'item', folder: item.folder })?.context.includes('usable') === true,
+      );
+    },
+    async adapterAt(argument) {
+      await explorer.all();
+      const folder =
+        argument instanceof vscode.Uri
+          ? argument.fsPath
+          : isRow(argument) && argument.kind === 'item'
+            ? argument.folder
+            : undefined;
+      const entry = folder === undefined ? undefined : explorer.at(folder);
+      return entry && adapterOf(entry);
     },
     dispose: () => registered.dispose(),
   };

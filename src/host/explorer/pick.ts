@@ -57,7 +57,8 @@ function rowOf({ item }: Entry): ItemRow {
   return { kind: 'item', folder: item.folder };
 }
 
-function isRow(value: unknown): value is Row {
+/** Whether a command's argument is a row of the tree. */
+export function isRow(value: unknown): value is Row {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
   return (value.kind === 'item' && 'folder' in value) || (value.kind === 'base' && 'key' in value);
 }

@@ -1,0 +1,115 @@
+import type { Problem } from '../../common/problem.js';
+import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
+import type { PlaygroundTold } from './protocol.js';
+
+/** The base model of a playground. */
+export interface PlaygroundBase {
+  /** As commands take it: a folder, a GGUF file, or the id of a model in the hub. */
+  readonly model: string;
+  readonly label: string;
+  /** The same for all adapters that name this base. */
+  readonly key: string;
+  /** Where a relative path starts. */
+  readonly folder?: string;
+}
+
+/** One column: the base model, or an adapter on it. */
+export interface PlaygroundColumn {
+  readonly id: string;
+  readonly name: string;
+  /** The adapter's folder; undefined for the base model. */
+  readonly folder?: string;
+  readonly state: 'resting' | 'loading' | 'ready' | 'failed';
+  readonly problem?: Problem;
+  readonly warnings: readonly Problem[];
+}
+
+/** What is open, as the page shows it. */
+export interface PlaygroundSetup {
+  readonly base: PlaygroundBase | undefined;
+  /** The base model's first. */
+  readonly columns: readonly PlaygroundColumn[];
+  /** What is being done, while something is. */
+  readonly activity: string;
+  /** Whether the model has a chat template; undefined before it is open. */
+  readonly chat: boolean | undefined;
+}
+
+/** Nothing chosen yet. */
+export const NO_SETUP: PlaygroundSetup = { base: undefined, columns: [], activity: '', chat: undefined };
+
+/** A base model whose process does not run yet. */
+export function setupOf(base: PlaygroundBase): PlaygroundSetup {
+  const column = { id: BASE_COLUMN, name: 'Base model', state: 'resting', warnings: [] } as const;
+  return { base, columns: [column], activity: '', chat: undefined };
+}
+
+/**
+ * With one more adapter.
+ * @returns undefined where there is no room, or the adapter has a column already
+ */
+export function withAdapter(setup: PlaygroundSetup, folder: string, name: string): PlaygroundSetup | undefined {
+  if (setup.columns.length >= MAX_COLUMNS || setup.columns.some((column) => column.folder === folder)) {
+    return undefined;
+  }
+  const id = LETTERS.find((letter) => setup.columns.every((column) => column.id !== letter))!;
+  return { ...setup, columns: [...setup.columns, { id, name, folder, state: 'resting', warnings: [] }] };
+}
+
+/** Enough for every column, with one over while another is removed. */
+const LETTERS = Array.from({ length: MAX_COLUMNS }, (_, at) => String.fromCharCode('A'.charCodeAt(0) + at));
+
+/** Without a column. */
+export function withoutColumn(setup: PlaygroundSetup, id: string): PlaygroundSetup {
+  return { ...setup, columns: setup.columns.filter((column) => column.id !== id) };
+}
+
+/** The process was started, or a column was handed to it. */
+export function loading(setup: PlaygroundSetup, ids: readonly string[]): PlaygroundSetup {
+  return changed({ ...setup, activity: 'Starting' }, ids, { state: 'loading', problem: undefined });
+}
+
+/** What the process tells changes what is shown of the setup; the same object where it does not. */
+export function setupAfter(setup: PlaygroundSetup, told: PlaygroundTold): PlaygroundSetup {
+  switch (told.type) {
+    case 'progress': {
+      const { activity, done, total } = told;
+      return { ...setup, activity: total > 0 ? `${activity}: ${done} of ${total}` : activity };
+    }
+    case 'opened':
+      return changed(
+        { ...setup, chat: told.base.chat, activity: setup.columns.length > 1 ? 'Attaching adapters' : '' },
+        [BASE_COLUMN],
+        { state: 'ready', warnings: told.base.warnings },
+      );
+    case 'attached':
+      return settled(changed(setup, [told.column], { state: 'ready', warnings: told.warnings }));
+    case 'refused':
+      if (told.request !== undefined) return setup;
+      if (told.column === undefined) return ended(setup, told.problem);
+      return settled(changed(setup, [told.column], { state: 'failed', problem: told.problem }));
+    case 'ended':
+      return ended(setup, told.problem);
+    default:
+      return setup;
+  }
+}
+
+/** The process is gone, and why. */
+function ended(setup: PlaygroundSetup, problem: Problem): PlaygroundSetup {
+  const rest = setup.columns.map((column) => ({ ...column, state: 'resting' as const, problem: undefined }));
+  return changed({ ...setup, columns: rest, activity: '' }, [BASE_COLUMN], { state: 'failed', problem });
+}
+
+function settled(setup: PlaygroundSetup): PlaygroundSetup {
+  return setup.columns.some(({ state }) => state === 'loading') ? setup : { ...setup, activity: '' };
+}
+
+function changed(
+  setup: PlaygroundSetup,
+  ids: readonly string[],
+  change: Partial<PlaygroundColumn>,
+): PlaygroundSetup {
+  const columns = setup.columns.map((column) => (ids.includes(column.id) ? { ...column, ...change } : column));
+  return { ...setup, columns };
+}

@@ -1,0 +1,310 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { isJsonObject } from '../common/json.js';
+import { describeProblem } from '../common/problem.js';
+import { startPlayground } from '../engines/playground/client.js';
+import type { PlaygroundProcess } from '../engines/playground/client.js';
+import { BASE_COLUMN, MAX_COLUMNS } from '../engines/playground/protocol.js';
+import type { Answer, PlaygroundOptions, PlaygroundTold } from '../engines/playground/protocol.js';
+import {
+  NO_SETUP,
+  loading,
+  setupAfter,
+  setupOf,
+  withAdapter,
+  withoutColumn,
+} from '../engines/playground/setup.js';
+import type { PlaygroundBase, PlaygroundSetup } from '../engines/playground/setup.js';
+import { GENERATE_DEFAULTS } from '../generation/options.js';
+import { pageHtml, pageOptions } from './pageHtml.js';
+import type { AnswerEvent, FromPlayground, ToPlayground } from './playgroundProtocol.js';
+import type { Settle } from './settle.js';
+import { isTrusted } from './trust.js';
+
+/** An adapter to look at, by its folder. */
+export interface PlaygroundAdapter {
+  readonly folder: string;
+  readonly name: string;
+}
+
+/** What the playground asks whoever knows the workspace. */
+export interface PlaygroundChoices {
+  /** A base model to open; undefined: cancelled. */
+  base(): Promise<PlaygroundBase | undefined>;
+  /** An adapter of this base; undefined: cancelled. */
+  adapter(base: PlaygroundBase, taken: readonly string[]): Promise<PlaygroundAdapter | undefined>;
+}
+
+/** The playground: one per window, with one process while its page is open. */
+export interface Playground {
+  /** Opens it on a base model; an adapter becomes a column. With nothing named, what is open is shown, or asked for. */
+  open(base?: PlaygroundBase, adapter?: PlaygroundAdapter): Promise<void>;
+  /** Writes a prompt into the open page and runs it. */
+  ask(prompt: string, options: PlaygroundOptions): void;
+  /** The answers of the last request whose page has drawn them all, by column. */
+  answers(): ReadonlyMap<string, Answer> | undefined;
+  /** How many errors the page has reported. */
+  errors(): number;
+  dispose(): void;
+}
+
+const VIEW_TYPE = 'peftStudio.playground';
+
+/** Tokens come faster than a page is worth drawing: they are posted together. */
+const POST_EVERY_MS = 30;
+
+const DEFAULTS: Required<PlaygroundOptions> = {
+  max_new_tokens: GENERATE_DEFAULTS.max_new_tokens,
+  temperature: GENERATE_DEFAULTS.temperature,
+  top_p: GENERATE_DEFAULTS.top_p,
+  top_k: GENERATE_DEFAULTS.top_k,
+  repetition_penalty: GENERATE_DEFAULTS.repetition_penalty,
+  seed: GENERATE_DEFAULTS.seed,
+};
+
+/** Makes the window's playground; nothing runs yet. */
+export function createPlayground(parts: {
+  readonly extensionUri: vscode.Uri;
+  readonly output: vscode.LogOutputChannel;
+  readonly settle: Settle;
+  readonly choices: PlaygroundChoices;
+}): Playground {
+  const { extensionUri, output, settle, choices } = parts;
+  let view: vscode.WebviewPanel | undefined;
+  let ready = false;
+  let setup: PlaygroundSetup = NO_SETUP;
+  let process: PlaygroundProcess | undefined;
+  let running: number | undefined;
+  let unsent: AnswerEvent[] = [];
+  let sending: NodeJS.Timeout | undefined;
+  let asked: ToPlayground | undefined;
+  let answers = new Map<string, Answer>();
+  let drawn = false;
+  let errors = 0;
+
+  function post(message: ToPlayground): void {
+    if (view && ready) settle(view.webview.postMessage(message));
+  }
+
+  function show(next: PlaygroundSetup): void {
+    if (next === setup) return;
+    setup = next;
+    post({ type: 'setup', setup, defaults: DEFAULTS });
+    if (view) view.title = titleOf(setup);
+  }
+
+  function flush(): void {
+    clearTimeout(sending);
+    sending = undefined;
+    if (unsent.length === 0) return;
+    const events = unsent;
+    unsent = [];
+    post({ type: 'answers', events });
+  }
+
+  function told(event: PlaygroundTold): void {
+    show(setupAfter(setup, event));
+    if ('problem' in event) output.error(`Playground: ${event.problem.code}: ${describeProblem(event.problem)}`);
+    if (event.type === 'ended' || (event.type === 'refused' && !('request' in event) && !('column' in event))) {
+      endProcess();
+      return;
+    }
+    if (!('request' in event) || event.request === undefined) return;
+    if (event.type === 'answered') answers.set(event.column, event.answer);
+    if (event.type === 'done') running = undefined;
+    unsent.push(event);
+    if (event.type === 'done') flush();
+    else sending ??= setTimeout(flush, POST_EVERY_MS);
+  }
+
+  function endProcess(): void {
+    process?.close();
+    process = undefined;
+    if (running !== undefined) unsent.push({ type: 'done', request: running });
+    running = undefined;
+    flush();
+  }
+
+  /** Starts the process with all columns, unless it runs. */
+  function start(): void {
+    if (process !== undefined || setup.base === undefined) return;
+    const { base, columns } = setup;
+    show(
+      loading(
+        setup,
+        columns.map(({ id }) => id),
+      ),
+    );
+    output.info(`Playground: opening ${base.model}`);
+    process = startPlayground({
+      program: vscode.Uri.joinPath(extensionUri, 'dist', 'playground.js').fsPath,
+      base: base.model,
+      folder: base.folder,
+      tell: told,
+      print: (line) => output.info(`playground: ${line}`),
+    });
+    for (const { id, folder } of columns) if (folder !== undefined) attach(id, folder);
+  }
+
+  function attach(column: string, folder: string): void {
+    process?.send({ type: 'attach', column, folder });
+  }
+
+  async function addAdapter(adapter: PlaygroundAdapter): Promise<void> {
+    if (setup.columns.some(({ folder }) => folder === adapter.folder)) return;
+    const next = withAdapter(setup, adapter.folder, adapter.name);
+    if (next === undefined) {
+      await vscode.window.showInformationMessage(
+        `PEFT Studio: ${MAX_COLUMNS} columns are open, as many as can be read side by side. Remove an adapter first.`,
+      );
+      return;
+    }
+    const column = next.columns.at(-1)!;
+    if (process === undefined) {
+      show(next);
+      return;
+    }
+    show({ ...loading(next, [column.id]), activity: `Attaching ${adapter.name}` });
+    attach(column.id, adapter.folder);
+  }
+
+  async function chooseAdapter(): Promise<void> {
+    if (setup.base === undefined) return;
+    const taken = setup.columns.flatMap(({ folder }) => folder ?? []);
+    const adapter = await choices.adapter(setup.base, taken);
+    if (adapter !== undefined) await addAdapter(adapter);
+  }
+
+  async function chooseBase(): Promise<void> {
+    const base = await choices.base();
+    if (base !== undefined) await open(base);
+  }
+
+  function take(message: FromPlayground): void {
+    switch (message.type) {
+      case 'ready':
+        ready = true;
+        post({ type: 'setup', setup, defaults: DEFAULTS });
+        if (asked) post(asked);
+        asked = undefined;
+        break;
+      case 'generate':
+        start();
+        running = message.request;
+        answers = new Map();
+        drawn = false;
+        process?.send(message);
+        break;
+      case 'stop':
+        process?.send(message);
+        break;
+      case 'chooseBase':
+        settle(chooseBase());
+        break;
+      case 'addAdapter':
+        settle(chooseAdapter());
+        break;
+      case 'removeAdapter':
+        process?.send({ type: 'detach', column: message.column });
+        show(withoutColumn(setup, message.column));
+        break;
+      case 'copy':
+        settle(vscode.env.clipboard.writeText(message.text));
+        break;
+      case 'drawn':
+        drawn = true;
+        break;
+      case 'pageError':
+        errors += 1;
+        output.error(`The playground's page: ${message.message}`);
+        break;
+    }
+  }
+
+  function fill(made: vscode.WebviewPanel): void {
+    view = made;
+    ready = false;
+    made.title = titleOf(setup);
+    made.iconPath = {
+      light: vscode.Uri.joinPath(extensionUri, 'media', 'panel-light.svg'),
+      dark: vscode.Uri.joinPath(extensionUri, 'media', 'panel-dark.svg'),
+    };
+    made.webview.onDidReceiveMessage(take);
+    made.onDidDispose(() => {
+      if (view !== made) return;
+      view = undefined;
+      ready = false;
+      unsent = [];
+      running = undefined;
+      endProcess();
+      setup = NO_SETUP;
+    });
+    made.webview.html = pageHtml(made.webview, extensionUri, 'playground');
+  }
+
+  const restoring = vscode.window.registerWebviewPanelSerializer(VIEW_TYPE, {
+    deserializeWebviewPanel(made, kept: unknown) {
+      view?.dispose();
+      made.webview.options = pageOptions(extensionUri);
+      setup = restored(kept);
+      fill(made);
+      return Promise.resolve();
+    },
+  });
+
+  async function open(base?: PlaygroundBase, adapter?: PlaygroundAdapter): Promise<void> {
+    if (!isTrusted()) return;
+    if (base === undefined && view === undefined) {
+      const chosen = await choices.base();
+      if (chosen !== undefined) await open(chosen);
+      return;
+    }
+    if (base !== undefined && base.key !== setup.base?.key) {
+      endProcess();
+      show(setupOf(base));
+    }
+    if (view === undefined) {
+      // An answer that streams goes on while the page is behind another tab, and a conversation is not lost.
+      const options = { ...pageOptions(extensionUri), retainContextWhenHidden: true };
+      fill(vscode.window.createWebviewPanel(VIEW_TYPE, titleOf(setup), vscode.ViewColumn.Active, options));
+    } else view.reveal();
+    if (adapter !== undefined) await addAdapter(adapter);
+    start();
+  }
+
+  return {
+    open,
+    ask(prompt, options) {
+      const message: ToPlayground = { type: 'ask', prompt, options };
+      if (ready) post(message);
+      else asked = message;
+    },
+    answers: () => (drawn ? answers : undefined),
+    errors: () => errors,
+    dispose() {
+      restoring.dispose();
+      process?.close();
+    },
+  };
+}
+
+function titleOf({ base }: PlaygroundSetup): string {
+  return base === undefined ? 'Playground' : `Playground: ${base.label}`;
+}
+
+/** Base and adapters out of what a page kept; the process starts when something is run. */
+function restored(kept: unknown): PlaygroundSetup {
+  const before = isJsonObject(kept) && isJsonObject(kept['setup']) ? kept['setup'] : undefined;
+  const base = before?.['base'];
+  if (!isJsonObject(base)) return NO_SETUP;
+  const { model, label, key, folder } = base;
+  if (typeof model !== 'string' || typeof label !== 'string' || typeof key !== 'string') return NO_SETUP;
+  let setup = setupOf({ model, label, key, ...(typeof folder === 'string' ? { folder } : {}) });
+  const columns = before?.['columns'];
+  for (const column of Array.isArray(columns) ? columns : []) {
+    if (!isJsonObject(column) || column['id'] === BASE_COLUMN || typeof column['folder'] !== 'string') continue;
+    const name = typeof column['name'] === 'string' ? column['name'] : path.basename(column['folder']);
+    setup = withAdapter(setup, column['folder'], name) ?? setup;
+  }
+  return setup;
+}

@@ -1,0 +1,308 @@
+import type { PlaygroundOptions } from '../src/engines/playground/protocol.js';
+import type { PlaygroundColumn, PlaygroundSetup } from '../src/engines/playground/setup.js';
+import type { FromPlayground, KeptPlayground, ToPlayground } from '../src/host/playgroundProtocol.js';
+import { button, make, setShown, setText } from './dom.js';
+import { createAnswerView } from './playgroundAnswer.js';
+import type { AnswerView } from './playgroundAnswer.js';
+import { createOptionsForm } from './playgroundForm.js';
+import { STRONGEST, jsonOf, levelText, markdownOf, promptFor, takeEvent, turnOf } from './playgroundModel.js';
+import type { ShownAnswer, Turn } from './playgroundModel.js';
+import { problemText } from './playgroundText.js';
+import { registerToolkit } from './toolkit.js';
+
+declare function acquireVsCodeApi(): {
+  postMessage(message: FromPlayground): void;
+  getState(): Partial<KeptPlayground> | undefined;
+  setState(state: KeptPlayground): void;
+};
+
+const editor = acquireVsCodeApi();
+
+function send(message: FromPlayground): void {
+  editor.postMessage(message);
+}
+
+/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
+function report(error: unknown): void {
+  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
+
+window.addEventListener('error', ({ error, message }) => report(error ?? message));
+window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
+window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
+  report(`${violatedDirective} refuses ${blockedURI}`),
+);
+
+registerToolkit();
+const kept = editor.getState();
+let setup: PlaygroundSetup = { base: undefined, columns: [], activity: '', chat: undefined };
+let defaults: PlaygroundOptions | undefined;
+let mode: Turn['mode'] = kept?.mode ?? 'prompt';
+let turns: Turn[] = [];
+let running: number | undefined;
+let lastRequest = 0;
+const views = new Map<ShownAnswer, AnswerView>();
+
+const title = make('h1', {}, 'Playground');
+const activity = make('p', { class: 'activity', role: 'status' });
+const announcement = make('p', { class: 'unseen', role: 'status' });
+const addAdapter = button('Add Adapter…', 'secondary', () => send({ type: 'addAdapter' }));
+const chooseBase = button('Choose Model…', 'secondary', () => send({ type: 'chooseBase' }));
+const system = textArea('System prompt', 2, 'What the model is told before the conversation; may stay empty');
+const prompt = textArea('Prompt', 5, '');
+const systemField = make('label', { class: 'field' }, make('span', {}, 'System prompt'), system);
+const promptName = make('span', {}, 'Prompt');
+const modes = make(
+  'fieldset',
+  { class: 'modes' },
+  make('legend', { class: 'unseen' }, 'Way of asking'),
+  ...(['prompt', 'chat'] as const).map(modeChoice),
+);
+const noChat = make('p', { class: 'muted' }, 'This model has no chat template: it can be prompted only.');
+const form = createOptionsForm(keep);
+const run = button('Run', 'primary', start);
+const stop = button('Stop', 'primary', () => running !== undefined && send({ type: 'stop', request: running }));
+const clear = button('Clear', 'secondary', forget);
+const copyMarkdown = button('Copy as Markdown', 'secondary', () =>
+  copy(markdownOf(setup.base?.model ?? '', turns), 'Markdown'),
+);
+const copyJson = button('Copy as JSON', 'secondary', () =>
+  copy(jsonOf(setup.base?.model ?? '', form.read(), turns), 'JSON'),
+);
+run.title = 'Run (Ctrl+Enter)';
+stop.title = 'Stop after the present token (Escape)';
+const columns = make('div', { class: 'columns' });
+const legend = make(
+  'div',
+  { class: 'difference-legend' },
+  make('span', {}, 'With the adapter, a token is'),
+  make('span', { class: 'ends' }, 'less likely'),
+  make(
+    'span',
+    { class: 'scale' },
+    ...Array.from({ length: 2 * STRONGEST + 1 }, (_, at) => legendStep(at - STRONGEST)),
+  ),
+  make('span', { class: 'ends' }, 'more likely'),
+  make('span', {}, 'than under the base model, after the same words. Point at a token for its numbers.'),
+);
+const nothing = make('p', { class: 'muted' }, 'Choose a model to talk with.');
+const ask = make(
+  'section',
+  { class: 'ask', 'aria-label': 'Prompt and settings' },
+  modes,
+  noChat,
+  systemField,
+  make('label', { class: 'field' }, promptName, prompt),
+  form.element,
+  make('div', { class: 'buttons' }, run, stop, clear, copyMarkdown, copyJson),
+);
+document
+  .getElementById('playground')
+  ?.append(
+    make('div', { class: 'title-row' }, title, make('div', { class: 'buttons' }, addAdapter, chooseBase)),
+    activity,
+    nothing,
+    ask,
+    legend,
+    columns,
+    announcement,
+  );
+system.value = kept?.system ?? '';
+prompt.value = kept?.prompt ?? '';
+
+function textArea(label: string, rows: number, placeholder: string): HTMLTextAreaElement {
+  const area = document.createElement('textarea');
+  area.rows = rows;
+  area.placeholder = placeholder;
+  area.setAttribute('aria-label', label);
+  area.addEventListener('input', keep);
+  return area;
+}
+
+function modeChoice(value: Turn['mode']): HTMLElement {
+  const input = document.createElement('input');
+  input.type = 'radio';
+  input.name = 'mode';
+  input.value = value;
+  input.checked = value === mode;
+  input.addEventListener('change', () => {
+    mode = value;
+    // A text that was continued is no turn of a conversation.
+    forget();
+    draw();
+  });
+  return make('label', {}, input, value === 'prompt' ? 'Prompt' : 'Chat');
+}
+
+function legendStep(level: number): HTMLElement {
+  const kind = level === 0 ? '' : ` ${level > 0 ? 'more' : 'less'} level-${Math.abs(level)}`;
+  return make('span', {
+    class: `step${kind}`,
+    title: levelText(level),
+    role: 'img',
+    'aria-label': levelText(level),
+  });
+}
+
+/** What a reload of the window brings back. */
+function keep(): void {
+  editor.setState({ setup, mode, system: system.value, prompt: prompt.value, options: form.read() });
+}
+
+function forget(): void {
+  if (running !== undefined) return;
+  turns = [];
+  views.clear();
+  keep();
+  draw();
+}
+
+function copy(text: string, kind: string): void {
+  send({ type: 'copy', text });
+  setText(announcement, `Copied as ${kind}`);
+}
+
+function start(): void {
+  if (running !== undefined || setup.base === undefined || prompt.value === '') return;
+  const request = ++lastRequest;
+  const about = { request, mode, system: system.value, prompt: prompt.value };
+  const before = mode === 'chat' ? turns : [];
+  const usable = setup.columns.filter(({ state }) => state !== 'failed' || baseFailed());
+  const asked = usable.length > 0 ? usable : setup.columns;
+  turns = [...before, turnOf(about, asked)];
+  running = request;
+  setText(announcement, '');
+  send({
+    type: 'generate',
+    request,
+    columns: asked.map(({ id }) => ({ column: id, prompt: promptFor(id, about, before) })),
+    options: form.read(),
+  });
+  if (mode === 'chat') prompt.value = '';
+  keep();
+  draw();
+}
+
+/** A base that failed is opened anew with the next run. */
+function baseFailed(): boolean {
+  return setup.columns[0]?.state === 'failed';
+}
+
+function draw(): void {
+  const open = setup.base !== undefined;
+  setText(title, open ? `Playground: ${setup.base!.label}` : 'Playground');
+  title.title = setup.base?.model ?? '';
+  setText(activity, setup.activity === '' ? '' : `${setup.activity}…`);
+  setShown(nothing, !open);
+  setShown(ask, open);
+  if (setup.chat === false) mode = 'prompt';
+  setShown(noChat, setup.chat === false);
+  for (const input of modes.querySelectorAll('input')) {
+    input.checked = input.value === mode;
+    input.disabled = running !== undefined || (input.value === 'chat' && setup.chat === false);
+  }
+  setShown(systemField, mode === 'chat');
+  setText(promptName, mode === 'chat' ? 'Your message' : 'Prompt');
+  prompt.setAttribute('aria-label', mode === 'chat' ? 'Your message' : 'Prompt');
+  setShown(run, running === undefined);
+  setShown(stop, running !== undefined);
+  const idle = running === undefined;
+  for (const each of [addAdapter, chooseBase, clear]) each.toggleAttribute('disabled', !idle);
+  addAdapter.toggleAttribute('disabled', !idle || !open);
+  for (const each of [copyMarkdown, copyJson]) each.toggleAttribute('disabled', turns.length === 0);
+  setShown(legend, setup.columns.length > 1);
+  columns.replaceChildren(...setup.columns.map(columnElement));
+}
+
+function columnElement(column: PlaygroundColumn): HTMLElement {
+  const { id, name, folder, state, problem, warnings } = column;
+  const remove = make('button', { class: 'remove', title: `Remove ${name}`, 'aria-label': `Remove ${name}` }, '✕');
+  remove.addEventListener('click', () => send({ type: 'removeAdapter', column: id }));
+  remove.toggleAttribute('disabled', running !== undefined);
+  const heading = make(
+    'h2',
+    { title: folder ?? setup.base?.model ?? '' },
+    folder === undefined ? name : `${id} · ${name}`,
+  );
+  const states = { resting: 'Opens with the next run', loading: 'Loading…', ready: '', failed: '' };
+  return make(
+    'section',
+    { class: 'column', 'aria-label': name },
+    make('div', { class: 'column-head' }, heading, ...(folder === undefined ? [] : [remove])),
+    ...(states[state] === '' ? [] : [make('p', { class: 'muted' }, states[state])]),
+    ...(problem === undefined ? [] : [make('p', { class: 'problem', role: 'alert' }, problemText(problem))]),
+    ...warnings.map((warning) => make('p', { class: 'muted' }, `Warning: ${problemText(warning)}`)),
+    ...turns.flatMap((turn) => {
+      const answer = turn.answers.find((each) => each.column === id);
+      const said = make('div', { class: 'said' }, turn.prompt);
+      if (answer === undefined)
+        return turn.mode === 'chat' ? [said, make('p', { class: 'muted' }, 'Was not there.')] : [];
+      return [...(turn.mode === 'chat' ? [said] : []), viewOf(answer).element];
+    }),
+  );
+}
+
+function viewOf(answer: ShownAnswer): AnswerView {
+  const known = views.get(answer);
+  if (known) return known;
+  const made = createAnswerView(answer);
+  views.set(answer, made);
+  made.draw();
+  return made;
+}
+
+function take(events: Extract<ToPlayground, { type: 'answers' }>['events']): void {
+  const turn = turns.at(-1);
+  if (turn === undefined) return;
+  const changed = new Set<ShownAnswer>();
+  const said: string[] = [];
+  for (const event of events) {
+    for (const answer of takeEvent(turn, event)) changed.add(answer);
+    if (event.type === 'answered' || event.type === 'refused') {
+      const name = turn.answers.find(({ column }) => column === event.column)?.name ?? '';
+      said.push(event.type === 'answered' ? `${name} has answered: ${event.answer.text}` : `${name} failed.`);
+    }
+    if (event.type === 'done' && event.request === running) finished(turn);
+  }
+  for (const answer of changed) viewOf(answer).draw();
+  if (said.length > 0) setText(announcement, said.join(' '));
+}
+
+function finished(turn: Turn): void {
+  running = undefined;
+  draw();
+  const answers = turn.answers.filter(({ answer }) => answer !== undefined).length;
+  requestAnimationFrame(() => send({ type: 'drawn', request: turn.request, answers }));
+}
+
+window.addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    start();
+  } else if (event.key === 'Escape' && running !== undefined) send({ type: 'stop', request: running });
+});
+
+window.addEventListener('message', ({ data: message }: MessageEvent<ToPlayground>) => {
+  switch (message.type) {
+    case 'setup':
+      if (defaults === undefined) form.write({ ...message.defaults, ...kept?.options });
+      defaults = message.defaults;
+      // Answers of another model are not those of this one.
+      if (message.setup.base?.key !== setup.base?.key) turns = [];
+      setup = message.setup;
+      keep();
+      draw();
+      break;
+    case 'answers':
+      take(message.events);
+      break;
+    case 'ask':
+      prompt.value = message.prompt;
+      form.write(message.options);
+      start();
+      break;
+  }
+});
+
+draw();
+send({ type: 'ready' });

@@ -1,0 +1,144 @@
+import { make, setShown, setText } from './dom.js';
+import { problemText } from './playgroundText.js';
+import { differenceOf, levelOf, probability, signed, speedText, tokenText } from './playgroundModel.js';
+import type { ShownAnswer, ShownToken } from './playgroundModel.js';
+
+/** One answer, each token an element that is coloured once it was compared. */
+export interface AnswerView {
+  readonly element: HTMLElement;
+  /** Brings it up to what has come. */
+  draw(): void;
+}
+
+/** Makes the view of an answer; nothing of it has to be there yet. */
+export function createAnswerView(shown: ShownAnswer): AnswerView {
+  const text = make('div', { class: 'answer-text', role: 'listbox', 'aria-label': `Answer of ${shown.name}` });
+  const status = make('p', { class: 'muted answer-status' }, 'Waiting');
+  const readout = make('p', { class: 'readout token-readout' });
+  const failure = make('p', { class: 'problem', role: 'alert' });
+  const rows = make('tbody', {});
+  const isAdapter = shown.column !== 'base';
+  const titles = isAdapter ? ['#', 'Token', 'Adapter', 'Base', 'Difference'] : ['#', 'Token', 'Probability'];
+  const table = make(
+    'table',
+    { 'aria-label': `Tokens of ${shown.name}` },
+    make('thead', {}, make('tr', {}, ...titles.map((title) => make('th', { scope: 'col' }, title)))),
+    rows,
+  );
+  const scroller = make(
+    'div',
+    { class: 'token-table', tabindex: '0', role: 'region', 'aria-label': 'Table of tokens' },
+    table,
+  );
+  const details = make('details', {}, make('summary', {}, 'Tokens as a table'), scroller);
+  const element = make('div', { class: 'answer' }, text, failure, readout, status, details);
+  const spans: HTMLElement[] = [];
+  let pointed = 0;
+  let compared = 0;
+  let tabled = 0;
+
+  function point(at: number, focus: boolean): void {
+    const token = shown.tokens[at];
+    if (token === undefined) return;
+    spans[pointed]?.setAttribute('tabindex', '-1');
+    pointed = at;
+    spans[at]?.setAttribute('tabindex', '0');
+    if (focus) spans[at]?.focus();
+    setText(readout, tokenText(token, at));
+  }
+
+  function indexOf(target: EventTarget | null): number {
+    return target instanceof HTMLElement ? Number(target.dataset['at'] ?? -1) : -1;
+  }
+
+  for (const kind of ['mouseover', 'focusin'] as const) {
+    text.addEventListener(kind, ({ target }) => point(indexOf(target), false));
+  }
+  text.addEventListener('keydown', (event) => {
+    const last = shown.tokens.length - 1;
+    const steps: Readonly<Record<string, number>> = {
+      ArrowLeft: pointed - 1,
+      ArrowRight: pointed + 1,
+      Home: 0,
+      End: last,
+    };
+    const to = steps[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    point(Math.max(0, Math.min(to, last)), true);
+  });
+  details.addEventListener('toggle', () => drawTable());
+
+  function span(token: ShownToken, at: number): HTMLElement {
+    const end = token.end === true;
+    return make(
+      'span',
+      {
+        class: `piece${end ? ' piece-end' : ''}`,
+        role: 'option',
+        'data-at': String(at),
+        tabindex: at === 0 ? '0' : '-1',
+        ...(token.text === '' ? { 'aria-label': end ? 'end of the text' : 'a part of a character' } : {}),
+      },
+      end ? '⏹' : token.text,
+    );
+  }
+
+  function drawTable(): void {
+    if (!(details instanceof HTMLDetailsElement) || !details.open) return;
+    const known = isAdapter ? compared : shown.tokens.length;
+    for (; tabled < known; tabled++) rows.append(tableRow(shown.tokens[tabled]!, tabled, isAdapter));
+  }
+
+  return {
+    element,
+    draw() {
+      for (let at = spans.length; at < shown.tokens.length; at++) {
+        const made = span(shown.tokens[at]!, at);
+        spans.push(made);
+        text.append(made);
+      }
+      for (; shown.tokens[compared]?.base !== undefined; compared++) {
+        const token = shown.tokens[compared]!;
+        const level = levelOf(differenceOf(token)!);
+        const made = spans[compared]!;
+        if (level !== 0) made.classList.add(level > 0 ? 'more' : 'less', `level-${Math.abs(level)}`);
+        if (compared === pointed && readout.textContent !== '') setText(readout, tokenText(token, compared));
+      }
+      const { answer, problem, over } = shown;
+      if (answer !== undefined && answer.rest !== '' && text.querySelector('.piece-rest') === null) {
+        text.append(make('span', { class: 'piece-rest' }, answer.rest));
+      }
+      setShown(text, shown.tokens.length > 0);
+      setShown(details, shown.tokens.length > 0);
+      setText(failure, problem === undefined ? '' : problemText(problem));
+      setShown(failure, problem !== undefined);
+      const working = shown.tokens.length === 0 ? 'Waiting' : `${shown.tokens.length} tokens so far`;
+      setText(status, answer === undefined ? (over ? '' : working) : speedText(answer));
+      drawTable();
+    },
+  };
+}
+
+function tableRow(token: ShownToken, at: number, isAdapter: boolean): HTMLElement {
+  const shown = token.end
+    ? 'end of the text'
+    : token.text === ''
+      ? 'part of a character'
+      : JSON.stringify(token.text);
+  const difference = differenceOf(token);
+  const numbers = isAdapter
+    ? [
+        probability(token.own),
+        token.base === undefined ? '' : probability(token.base),
+        difference === undefined ? '' : signed(difference),
+      ]
+    : [probability(token.own)];
+  return make(
+    'tr',
+    {},
+    make('td', { class: 'number' }, String(at + 1)),
+    make('td', { class: 'token-name' }, shown),
+    ...numbers.map((text) => make('td', { class: 'number' }, text)),
+  );
+}
