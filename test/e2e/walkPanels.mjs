@@ -20,6 +20,11 @@ const live = mkdtempSync(path.join(tmpdir(), 'peft-live-'));
 process.env.PEFT_STUDIO_RUNTIME_DIR = live;
 
 await walkThrough({ pictures, settings: { 'workbench.colorTheme': values.theme }, fill }, walk);
+// A walk that fails leaves its run behind.
+for (const name of readdirSync(live).filter((each) => each.endsWith('.json'))) {
+  const { pid } = JSON.parse(readFileSync(path.join(live, name), 'utf8'));
+  if (pid !== undefined) process.kill(pid, 'SIGKILL');
+}
 rmSync(live, { recursive: true, force: true });
 
 function fill(workspace) {
@@ -129,7 +134,7 @@ async function walk(window, { workspace }) {
   await state(endless, 'training');
   console.log('✔ a run is paused from its panel and continued from the status bar');
 
-  await endless.locator('vscode-panel-tab', { hasText: 'Log' }).click();
+  await endless.locator('vscode-panel-tab', { hasText: 'Log' }).click({ timeout: 90_000 });
   await endless.locator('.log li', { hasText: 'Continued after step' }).waitFor({ timeout: 10_000 });
   await shoot('log');
   await command('PEFT Studio: Pause');

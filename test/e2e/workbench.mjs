@@ -121,11 +121,13 @@ async function openWindow({ server, browser, query, pictures, messages }) {
     await retry(async () => {
       await page.keyboard.press('Escape');
       await page.keyboard.press('F1');
-      await quickInput().fill(`>${title}`, { timeout: 2000 });
-      await page
-        .locator('.quick-input-list .monaco-list-row', { hasText: title })
-        .first()
-        .click({ timeout: 2000 });
+      await quickInput().fill(`>${title}`, { timeout: 5000 });
+      const row = page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
+      await row.waitFor({ timeout: 5000 });
+      // On a busy machine the row is gone before the click is told to have been made.
+      await row.click({ timeout: 5000 }).catch(async (error) => {
+        if (await row.isVisible()) throw error;
+      });
     });
   }
 
