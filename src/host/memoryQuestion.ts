@@ -51,7 +51,7 @@ function detailOf(
 ): string {
   const said = sentences({ ...warning, mend: undefined });
   const lines = offered.flatMap(({ change }) => (change === undefined ? [] : [`• ${change.title}.`]));
-  return [said, '', ...lines].join('\n').trim();
+  return [said.charAt(0).toUpperCase() + said.slice(1), '', ...lines].join('\n').trim();
 }
 
 /** Changes the file in the editor, where it can be undone, and saves it. */

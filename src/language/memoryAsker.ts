@@ -44,6 +44,8 @@ export interface ThreadReply {
 const MAX_HEAP_MB = 1024;
 
 interface Waiting {
+  /** The run file's text. */
+  readonly about: string;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -55,6 +57,8 @@ interface Waiting {
  */
 export function askedInThread(script: string): MemoryAsker {
   const waiting = new Map<number, Waiting>();
+  // What a thread ended of is not asked again: it would end of it again.
+  const fatal = new Set<string>();
   let worker: Worker | undefined;
   let last = 0;
 
@@ -63,7 +67,10 @@ export function askedInThread(script: string): MemoryAsker {
     started.unref();
     const ended = (error: unknown): void => {
       if (worker === started) worker = undefined;
-      for (const { reject } of waiting.values()) reject(error);
+      for (const { about, reject } of waiting.values()) {
+        fatal.add(about);
+        reject(error);
+      }
       waiting.clear();
     };
     started.on('message', ({ id, answer, fault }: ThreadReply) => {
@@ -77,8 +84,10 @@ export function askedInThread(script: string): MemoryAsker {
     return started;
   }
 
-  function ask(request: DistributiveOmit<ThreadRequest, 'id'>, signal: AbortSignal): Promise<unknown> {
+  async function ask(request: Question, signal: AbortSignal): Promise<unknown> {
     signal.throwIfAborted();
+    const about = request.question.text;
+    if (fatal.has(about)) return undefined;
     worker ??= start();
     const asked = worker;
     const id = (last += 1);
@@ -91,6 +100,7 @@ export function askedInThread(script: string): MemoryAsker {
       const done = (): void => signal.removeEventListener('abort', leave);
       signal.addEventListener('abort', leave, { once: true });
       waiting.set(id, {
+        about,
         resolve: (answer) => (done(), resolve(answer)),
         reject: (error) => (done(), reject(error as Error)),
       });
@@ -105,4 +115,6 @@ export function askedInThread(script: string): MemoryAsker {
   };
 }
 
-type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
+/** A request before it has its number. */
+type Question = WithoutId<Exclude<ThreadRequest, { type: 'leave' }>>;
+type WithoutId<Request> = Request extends unknown ? Omit<Request, 'id'> : never;
