@@ -7,10 +7,10 @@ import type { Checkpoint } from '../models/checkpoint.js';
 import { virtualTokenCount } from '../models/virtualTokens.js';
 import { fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
-import { stepMemory } from '../training/stepMemory.js';
-import type { StepMemory } from '../training/stepMemory.js';
+import { preparationMemory, stepMemory } from '../training/stepMemory.js';
+import type { PreparationMemory, StepMemory } from '../training/stepMemory.js';
 import { planOf } from '../training/stepMemoryPlan.js';
-import { standInFor } from './standIns.js';
+import { passesOf, standInFor } from './standIns.js';
 
 /** Everything of the arithmetic is float32. */
 const BYTES = 4;
@@ -83,7 +83,7 @@ export function estimateRun(
   const sizes = (variables: readonly Variable[]): number =>
     variables.reduce((sum, variable) => sum + fixedSize(variable.shape), 0);
   const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header.parameters));
-  const plan = planOf(found.memory, {
+  const plan = planOf(found.memory, found.preparations, {
     batch: shape,
     evaluated,
     parameters: header.parameters,
@@ -182,6 +182,7 @@ function attachedOf({ model }: ModelHeader, methods: readonly EstimatedMethod[])
 
 interface Remembered {
   readonly memory: StepMemory;
+  readonly preparations: readonly PreparationMemory[];
   readonly assumptions: readonly string[];
 }
 
@@ -209,7 +210,7 @@ function rememberedMemory(
     graph,
     [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
   ]);
-  const found = known.get(key) ?? buildMemory(model, attached, options, graph);
+  const found = known.get(key) ?? buildMemory(model, configs, attached, options, graph);
   known.delete(key);
   known.set(key, found);
   const [oldest] = known.keys();
@@ -222,6 +223,7 @@ const UNKNOWN_STEPS = 1000;
 
 function buildMemory(
   model: LanguageModel,
+  configs: readonly MethodConfig[],
   methods: readonly Attached[],
   options: TrainingOptions,
   graph: { readonly positionLimit: number; readonly evaluates: boolean },
@@ -242,8 +244,14 @@ function buildMemory(
   const memory = stepMemory({ model, methods, options, ...graph, rebuilt, rested });
   // What a run attached is its own again.
   begin();
+  const preparations = configs.flatMap((config, at) => {
+    const before = methods.slice(0, at);
+    const request = passesOf(config, model, before);
+    return request === undefined ? [] : [preparationMemory(model, before, request, graph.positionLimit)];
+  });
   return {
     memory,
+    preparations,
     assumptions:
       phased.length === 0
         ? []

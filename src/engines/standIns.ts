@@ -1,8 +1,9 @@
 import type { MethodConfig } from '../config/schema.js';
-import type { Attached, Prepared } from '../methods/method.js';
+import type { Attached, Prepared, SquaredGradients } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
 import { matchTargets } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
+import type { Site } from '../models/site.js';
 import { where } from '../tensor/ops/elementwise.js';
 import { fixedSize } from '../tensor/dims.js';
 import { input, scalar } from '../tensor/tensor.js';
@@ -39,11 +40,40 @@ export function standInFor(
   }
 }
 
-/** As many places as FISH Mask will choose, in each weight its share. */
-function spreadMask(config: Extract<MethodConfig, { type: 'fish_mask' }>, model: LanguageModel): Prepared {
+/** The passes over the data that a method makes before a run; undefined for one that makes none. */
+export function passesOf(
+  config: MethodConfig,
+  model: LanguageModel,
+  before: readonly Attached[],
+): SquaredGradients | undefined {
+  switch (config.type) {
+    case 'fish_mask':
+      return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
+    case 'child_tuning':
+      return {
+        variables: before.flatMap((each) => each.trainables.map(({ variable }) => variable)),
+        batchSize: config.batch_size,
+        maxGradNorm: config.max_grad_norm,
+      };
+    default:
+      return undefined;
+  }
+}
+
+type FishMask = Extract<MethodConfig, { type: 'fish_mask' }>;
+
+/** FISH Mask's weights by name, each with a site that it belongs to. */
+function targetedWeights(config: FishMask, model: LanguageModel): ReadonlyMap<string, Site> {
   const { sites } = matchTargets(config, model.sites, ({ weight }) => weight !== undefined);
-  const byWeight = new Map([...sites].reverse().map((site) => [site.weight, site]));
-  const sized = [...byWeight.values()].map((site) => ({ site, size: fixedSize(site.shape) }));
+  return new Map([...sites].reverse().map((site) => [site.weight!, site]));
+}
+
+/** As many places as FISH Mask will choose, in each weight its share. */
+function spreadMask(config: FishMask, model: LanguageModel): Prepared {
+  const sized = [...targetedWeights(config, model).values()].map((site) => ({
+    site,
+    size: fixedSize(site.shape),
+  }));
   let rest = Math.floor(config.keep_ratio * sized.reduce((sum, { size }) => sum + size, 0));
   let left = sized.reduce((sum, { size }) => sum + size, 0);
   const prepared = new Map<string, Int32Array>();

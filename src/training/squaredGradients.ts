@@ -2,15 +2,16 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import { withPrefix } from '../data/virtualTokens.js';
-import type { Attached, PrepareContext } from '../methods/method.js';
+import type { Attached, PrepareContext, SquaredGradients } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks } from '../models/site.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
-import type { Value } from '../runtime/runtime.js';
+import type { Outputs, Value } from '../runtime/runtime.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
 import { input, variable } from '../tensor/tensor.js';
-import type { Tensor, Weight } from '../tensor/tensor.js';
+import type { Tensor, Variable, Weight } from '../tensor/tensor.js';
 import { clipFactor, normOf } from './gradientNorm.js';
 import { breathe, longest } from './job.js';
 import type { TrainingJob } from './job.js';
@@ -31,18 +32,10 @@ export function squaredGradients(
   > & { readonly stopRequested: () => boolean; readonly stopped: Problem },
 ): PrepareContext['squaredGradients'] {
   return async (request) => {
-    const frozen = frozenWeights(request.weights ?? []);
-    const hooks = [frozen.hooks, ...setup.methods.map((method) => method.hooks)];
+    const hooks = setup.methods.map((method) => method.hooks);
     const examples = withPrefix(setup.train, virtualTokenIds(hooks, setup.model.vocabSize));
-    const { lossSum } = lossGraph(setup.model, hooks, { training: false, positionLimit: longest(examples) });
-    const mean = mul(lossSum, input('per_token', 'float32', []));
-    const asked = [...(request.variables ?? []), ...frozen.found()];
-    const clipped = clip(gradients(mean, asked), request.maxGradNorm ?? 0);
-    const sums = asked.map((each) => variable(`${each.name}/squares`, each.shape));
-    const program = await setup.runtime.compile(
-      Object.fromEntries(sums.map((sum, at) => [`new ${sum.name}`, add(sum, mul(clipped[at]!, clipped[at]!))])),
-      setup.weights,
-    );
+    const { asked, sums, outputs } = squaresGraph(setup.model, hooks, request, longest(examples));
+    const program = await setup.runtime.compile(outputs, setup.weights);
     const buffers = new Map(sums.map((sum): [string, Value] => [sum.name, zeros(sum)]));
     let batches = 0;
     try {
@@ -78,6 +71,34 @@ export function squaredGradients(
     );
     return { squares: new Map(squares), batches };
   };
+}
+
+/**
+ * The graph of one batch, which adds its squared gradients to sums.
+ * @param positionLimit no example is longer than this
+ */
+export function squaresGraph(
+  model: LanguageModel,
+  methods: readonly Hooks[],
+  request: SquaredGradients,
+  positionLimit: number,
+): {
+  /** What is differentiated by. */
+  readonly asked: readonly (Variable | Weight)[];
+  /** One for each of them. */
+  readonly sums: readonly Variable[];
+  readonly outputs: Outputs;
+} {
+  const frozen = frozenWeights(request.weights ?? []);
+  const { lossSum } = lossGraph(model, [frozen.hooks, ...methods], { training: false, positionLimit });
+  const mean = mul(lossSum, input('per_token', 'float32', []));
+  const asked = [...(request.variables ?? []), ...frozen.found()];
+  const clipped = clip(gradients(mean, asked), request.maxGradNorm ?? 0);
+  const sums = asked.map((each) => variable(`${each.name}/squares`, each.shape));
+  const outputs = Object.fromEntries(
+    sums.map((sum, at) => [`new ${sum.name}`, add(sum, mul(clipped[at]!, clipped[at]!))]),
+  );
+  return { asked, sums, outputs };
 }
 
 /** Hooks that change nothing and note the tensors of these weights of the checkpoint. */

@@ -1,5 +1,5 @@
 import type { TrainingOptions } from '../config/schema.js';
-import type { Attached } from '../methods/method.js';
+import type { Attached, SquaredGradients } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createArena } from '../runtime/arena.js';
 import type { ListedValue } from '../runtime/nodeList.js';
@@ -12,6 +12,7 @@ import type { Tensor, Variable } from '../tensor/tensor.js';
 import { lossGraph } from './lossGraph.js';
 import { isLarge } from './packs.js';
 import type { Pack } from './packs.js';
+import { squaresGraph } from './squaredGradients.js';
 import { stepGraph } from './stepGraph.js';
 import type { StepGraph } from './stepGraph.js';
 import { stepPrograms } from './stepPrograms.js';
@@ -45,7 +46,7 @@ export interface BatchLengths {
 }
 
 /** What a program is for. An update is of no batch. */
-export type ProgramKind = 'step' | 'update' | 'evaluation';
+export type ProgramKind = 'preparation' | 'step' | 'update' | 'evaluation';
 
 /** Programs that share an arena and a mapping of the weights. */
 export interface Session {
@@ -61,6 +62,8 @@ export interface Session {
 export interface StepMemory {
   readonly state: StateBytes;
   readonly sessions: readonly Session[];
+  /** Tokens of the vocabulary. */
+  readonly vocabulary: number;
 }
 
 /**
@@ -94,7 +97,40 @@ export function stepMemory(setup: {
     .filter((each) => each.length > 0)
     .map(session);
   const state = stateBytes(graph, programs, setup.rested);
-  return { state: { ...state, state: state.state + maskBytes(sessions) }, sessions };
+  return { state: { ...state, state: state.state + maskBytes(sessions) }, sessions, vocabulary: model.vocabSize };
+}
+
+/** The memory of passes over the data before a run, for methods that prepare. */
+export interface PreparationMemory {
+  /** Rows of a pass. */
+  readonly rows: number;
+  /** Bytes of the sums of squared gradients, and of the trainables that are there before. */
+  readonly sums: number;
+  readonly trainables: number;
+  /** A byte for each number of which is chosen, when the sums are there still. */
+  readonly marks: number;
+  readonly session: Session;
+}
+
+/** Plans the passes of squaredGradients.ts. */
+export function preparationMemory(
+  model: LanguageModel,
+  before: readonly Attached[],
+  request: SquaredGradients,
+  positionLimit: number,
+): PreparationMemory {
+  const hooks = before.map((method) => method.hooks);
+  const { sums, outputs } = squaresGraph(model, hooks, request, positionLimit);
+  const program = planProgram(outputs, groups(model, new Set(), new Set()), isHanded);
+  const numbers = sum(sums.map(({ shape }) => fixedSize(shape)));
+  const trained = before.flatMap(({ trainables }) => trainables.map(({ variable }) => variable));
+  return {
+    rows: request.batchSize,
+    sums: FLOAT * numbers,
+    trainables: FLOAT * sum(trained.map(({ shape }) => fixedSize(shape))),
+    marks: numbers,
+    session: session([{ kind: 'preparation', program }]),
+  };
 }
 
 /** Numbers of a run are written to buffers that it keeps; losses and norms come from the runtime. */

@@ -1,24 +1,35 @@
 import { formatBytes, formatCount } from '../common/format.js';
 import type { MemoryPart, MemoryPlan, Moment, MomentName } from '../memory/plan.js';
 import { runSession } from './stepMemory.js';
-import type { BatchLengths, ProgramKind, SessionUse, StepMemory } from './stepMemory.js';
+import type {
+  BatchLengths,
+  PreparationMemory,
+  ProgramKind,
+  Session,
+  SessionUse,
+  StepMemory,
+} from './stepMemory.js';
 
 /**
- * What the process takes beside buffers, in bytes, measured by bench/memoryMeasured.ts on Linux (x64, Node 24, ONNX
- * Runtime 1.30).
+ * What the process takes beside buffers, in bytes, measured on Linux (x64, Node 20, ONNX Runtime 1.30): what it holds
+ * before the graph is compiled, with a vocabulary of 2,048 and of 49,152, and behind the first step, with 1,200 nodes and
+ * with 7,100 (bench/memoryMeasured.ts).
  */
 const RUNTIME = {
-  /** Pages of Node's and ONNX Runtime's own files. */
-  files: 78e6,
-  /** Node's heap with the program, the tokenizer and the data, and ONNX Runtime before a graph is there. */
-  base: 90e6,
-  /** A node: in ONNX Runtime's graph and kernels, and in our own graph until it is let go. */
-  node: 8e3,
+  /** Pages of the files of Node and ONNX Runtime. */
+  files: 71e6,
+  /** Node with the program, and ONNX Runtime without a graph. */
+  base: 52e6,
+  /** A token of the vocabulary: its text and its merges. */
+  token: 760,
+  /** A node: in ONNX Runtime’s graph, plan and kernels, and in our own graph, whose heap Node keeps. */
+  node: 13e3,
 };
 
 /** The memory of a run with such batches, by part and moment. */
 export function planOf(
   memory: StepMemory,
+  preparations: readonly PreparationMemory[],
   run: Pick<MemoryPlan, 'parameters' | 'trainable' | 'adapterFileBytes' | 'assumptions'> & {
     readonly batch: BatchLengths;
     readonly evaluated: BatchLengths;
@@ -34,6 +45,7 @@ export function planOf(
     const both = momentOf(peak.name, memory, run, { ...step, evaluation: run.evaluated });
     moments.splice(moments.indexOf(peak), 1, both);
   }
+  moments.unshift(...preparations.map((each) => preparing(each, memory, run.batch)));
   const peak = largest(moments);
   return {
     total: peak.bytes,
@@ -55,7 +67,7 @@ function largest(moments: readonly Moment[]): Moment {
 
 function momentOf(
   name: MomentName,
-  { state, sessions }: StepMemory,
+  { state, sessions, vocabulary }: StepMemory,
   { batch, evaluated, trainable }: { batch: BatchLengths; evaluated: BatchLengths; trainable: number },
   batches: Partial<Record<ProgramKind, BatchLengths>>,
 ): Moment {
@@ -65,9 +77,7 @@ function momentOf(
   const [main] = [...uses].sort((a, b) => b.touched - a.touched);
   const { activations, logits, gradients, workspace } = main!.inUse;
   const touched = total((use) => use.touched);
-  const nodes = sessions.reduce((sum, session) => sum + session.nodes, 0);
   const weights = sessions.reduce((sum, session) => sum + session.weights, 0);
-  const constants = sessions.reduce((sum, session) => sum + session.constants, 0);
   const tokens = `${rows} × ${length} tokens`;
   const parts: MemoryPart[] = [
     {
@@ -107,10 +117,57 @@ function momentOf(
       bytes: touched - activations - logits - gradients,
       formula: `gradients on their way and other intermediate results (${formatBytes(workspace)}), and what the runtime’s arena keeps between pieces and programs`,
     },
+    ...runtimeParts(sessions, vocabulary),
+  ];
+  return moment(name, parts);
+}
+
+/** A method's passes over the data: sums of squared gradients beside one batch's. */
+function preparing(
+  { rows, sums, trainables, marks, session }: PreparationMemory,
+  { vocabulary }: StepMemory,
+  { rows: batchRows, length, supervised }: BatchLengths,
+): Moment {
+  const batch = { rows, length, supervised: Math.ceil((supervised / batchRows) * rows) };
+  const { inUse, touched } = runSession(session, { preparation: batch });
+  return moment('preparing', [
+    {
+      name: 'weights',
+      bytes: session.weights,
+      formula:
+        'frozen weights as float32, 4 bytes each; mapped from the file, so that the system can take them back',
+      fileBacked: true,
+    },
+    { name: 'adapter', bytes: trainables, formula: 'numbers of the methods before × 4 bytes' },
+    {
+      name: 'state',
+      bytes: sums + marks,
+      formula: `a sum of squared gradients for each of ${formatCount(marks)} numbers, 4 bytes, and a byte to choose by`,
+    },
+    {
+      name: 'logits',
+      bytes: inUse.logits,
+      formula: `${formatCount(batch.supervised)} supervised tokens × vocabulary × 4 bytes`,
+    },
+    {
+      name: 'workspace',
+      bytes: touched - inUse.logits,
+      formula: `results and gradients of a pass over ${rows} × ${length} tokens, and what the runtime’s arena keeps`,
+    },
+    ...runtimeParts([session], vocabulary),
+  ]);
+}
+
+function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryPart[] {
+  const nodes = sessions.reduce((sum, session) => sum + session.nodes, 0);
+  const constants = sessions.reduce((sum, session) => sum + session.constants, 0);
+  const tokenizer = vocabulary * RUNTIME.token;
+  const graph = nodes * RUNTIME.node;
+  return [
     {
       name: 'runtime',
-      bytes: RUNTIME.base + nodes * RUNTIME.node + constants,
-      formula: `Node, ONNX Runtime, tokenizer and data (${formatBytes(RUNTIME.base)}), and ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)}, measured; ${formatBytes(constants)} of constants`,
+      bytes: RUNTIME.base + tokenizer + graph + constants,
+      formula: `Node and ONNX Runtime ${formatBytes(RUNTIME.base)}; tokenizer ${formatCount(vocabulary)} × ${RUNTIME.token} B = ${formatBytes(tokenizer)}; graph ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)} = ${formatBytes(graph)}: measured; constants ${formatBytes(constants)}`,
     },
     {
       name: 'runtime',
@@ -119,6 +176,9 @@ function momentOf(
       fileBacked: true,
     },
   ];
+}
+
+function moment(name: MomentName, parts: readonly MemoryPart[]): Moment {
   const kept = parts.filter(({ bytes }) => bytes > 0);
   return { name, bytes: kept.reduce((sum, { bytes }) => sum + bytes, 0), parts: kept };
 }
