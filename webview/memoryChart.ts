@@ -14,7 +14,7 @@ export interface MemoryChart {
 
 const HEIGHT = 300;
 /** The prediction's bar, right of the measured stack, and the space around it. */
-const BAR = { width: 34, gap: 26 } as const;
+const BAR = { width: 34, gap: 40 } as const;
 const MARGIN = { top: 22, right: 12, bottom: 38, left: 64 } as const;
 
 /**
