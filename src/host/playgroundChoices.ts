@@ -79,11 +79,14 @@ function choicesOf(explorer: Explorer): PlaygroundChoices {
       return chosen?.take();
     },
     async adapter(base, taken) {
+      const isOfBase = (entry: Entry): boolean => entry.base.key === base.key;
       const adapters = (await explorer.adapters())
-        .filter((entry) => entry.base.key === base.key && !taken.includes(entry.item.folder))
-        .sort((a, b) => b.item.modified - a.item.modified)
+        .filter(({ item }) => !taken.includes(item.folder))
+        // A base has many names: adapters that name another one come last, but are not hidden.
+        .sort((a, b) => Number(isOfBase(b)) - Number(isOfBase(a)) || b.item.modified - a.item.modified)
         .map((entry): Choice<() => Promise<PlaygroundAdapter | undefined>> => ({
           label: `$(layers) ${nameOf(entry.item.folder)}`,
+          description: isOfBase(entry) ? '' : `names another base: ${entry.base.place ?? entry.base.label}`,
           detail: vscode.workspace.asRelativePath(entry.item.folder),
           take: () => Promise.resolve(adapterOf(entry)),
         }));
