@@ -8,8 +8,8 @@ export interface Curve extends Line {
   /** Unique within all pictures of the runs. */
   readonly key: string;
   readonly name: string;
-  /** Of the panel's own run. */
-  readonly own: boolean;
+  /** Of another run than the picture is of: drawn below the run's own. */
+  readonly laidOver?: boolean;
   /** The CSS variable of its colour, without the dashes. */
   readonly color: string;
   readonly look: 'faint' | 'line' | 'dashed' | 'dots';
@@ -185,13 +185,13 @@ function stepCurves(
 function curve(
   run: ShownRun,
   at: number,
-  { key, name, color, look, line }: Omit<Curve, 'x' | 'y' | 'own'> & { readonly line: Line },
+  { key, name, color, look, line }: Omit<Curve, 'x' | 'y' | 'laidOver'> & { readonly line: Line },
 ): Curve {
-  if (at === 0) return { key, name, own: true, color, look, ...line };
+  if (at === 0) return { key, name, color, look, ...line };
   return {
     key: `${run.id}/${key}`,
     name: `${run.name}: ${name}`,
-    own: false,
+    laidOver: true,
     color: `run-${at}`,
     look: look === 'line' ? 'dashed' : look,
     ...line,

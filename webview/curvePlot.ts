@@ -64,8 +64,8 @@ export function createCurvePlot(
   function render(): void {
     if (!shown || width < LEAST_WIDTH) return;
     const { picture, axis, logarithmic } = shown;
-    // What is laid over lies under the panel's own run.
-    const curves = [...shown.curves].sort((a, b) => Number(a.own) - Number(b.own));
+    // The picture's own run lies on top.
+    const curves = [...shown.curves].sort((a, b) => Number(b.laidOver ?? false) - Number(a.laidOver ?? false));
     const whole = fullSpan(curves);
     const span = shown.span ?? whole ?? [0, 1];
     const dense = curves.map((curve) => isDense(curve, span, width));
