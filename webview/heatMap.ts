@@ -9,6 +9,8 @@ export interface HeatMapData {
   readonly columns: readonly string[];
   readonly rows: readonly HeatRow[];
   readonly range: HeatRange;
+  /** Whether a cell can be opened. */
+  readonly opens: boolean;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;
 }
@@ -150,7 +152,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
 
   function tell(): void {
     const cell = told && data?.rows[told[0]]?.cells[told[1]];
-    const hint = onOpen
+    const hint = data?.opens
       ? 'Point at a cell or use the arrow keys; Enter opens its mask.'
       : 'Point at a cell or use the arrow keys.';
     setText(readout, cell?.label ?? hint);
@@ -224,11 +226,11 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
     theme = readHeatTheme();
     render();
   });
-  element.classList.toggle('heat-opens', onOpen !== undefined);
   return {
     element,
     draw(next) {
       data = next;
+      element.classList.toggle('heat-opens', next.opens);
       setShown(element, next.rows.length > 0);
       build(next);
       render();
@@ -311,8 +313,8 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
 export function legendOf(range: HeatRange, format: (value: number) => string): readonly [string, string] {
   const { smallest, largest } = range;
   return isLogarithmic(range)
-    ? [`${format(0)}, ${format(smallest)}`, `${format(largest)}, logarithmic`]
-    : [format(0), format(largest)];
+    ? [`0, ${format(smallest)}`, `${format(largest)}, logarithmic`]
+    : ['0', format(largest)];
 }
 
 /** A strip of the scale's colours, 12 px high. */

@@ -78,8 +78,9 @@ export function createTimeSlider(onMove: () => void): TimeSlider {
 
   range.addEventListener('input', () => {
     if (!(range instanceof HTMLInputElement)) return;
+    const wanted = Number(range.value);
     stop();
-    go(Number(range.value));
+    go(wanted);
   });
   return {
     element: make('div', { class: 'time' }, play, range, follow, text),

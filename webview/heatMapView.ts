@@ -119,7 +119,7 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
     const shown = frame();
     if (!shown) return;
     setText(about, now.about);
-    const data = dataOf(grid, shown, now, range);
+    const data = dataOf(grid, shown, now, range, onOpen !== undefined && history.shapes.size > 0);
     map.draw(data);
     legend.draw(...legendOf(range, now.format));
     table.draw(data, `${now.title} after step ${formatCount(shown.step)}`);
@@ -144,7 +144,9 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
           {},
           make('code', {}, path),
           `${text}`,
-          ...(onOpen ? [button(`Open ${setup.opens ?? ''}`, 'secondary', () => openSite(site))] : []),
+          ...(onOpen && history?.shapes.has(path)
+            ? [button(`Open ${setup.opens ?? ''}`, 'secondary', () => openSite(site))]
+            : []),
         ),
       ),
     );
@@ -178,9 +180,13 @@ function dataOf(
   frame: SiteFrame,
   { key, title, format, formatShort }: MapQuantity,
   range: HeatRange,
+  opens: boolean,
 ): HeatMapData {
+  // Within a sentence.
+  const name = title.charAt(0).toLowerCase() + title.slice(1);
   return {
     columns: grid.layers.map(String),
+    opens,
     range,
     formatShort: formatShort ?? format,
     rows: grid.rows.map(({ kind, sites }) => ({
@@ -188,7 +194,7 @@ function dataOf(
       cells: sites.map((site, column) => {
         if (site === undefined) return undefined;
         const value = valueAt(frame, key, site);
-        const said = value === undefined ? 'nothing told' : `${title.toLowerCase()} ${format(value)}`;
+        const said = value === undefined ? 'nothing told' : `${name} ${format(value)}`;
         return { site, value, label: `${kind}, layer ${grid.layers[column]}: ${said}` };
       }),
     })),

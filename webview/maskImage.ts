@@ -33,7 +33,7 @@ export interface MaskImage {
 const HEIGHTS = [120, 520] as const;
 const NARROWEST = 320;
 /** Lines between numbers are drawn from this size on, in CSS pixels. */
-const LINES_FROM = 7;
+const LINES_FROM = 12;
 const FONT = 11;
 
 /** Makes the picture; `onClose` is called when it is to be put away. */

@@ -12,6 +12,8 @@ import type { TensorMask } from './tensorMask.js';
 const MAX_PLACES = 2 ** 24;
 /** Places are 32-bit integers. */
 const MAX_NUMBERS = 2 ** 31 - 1;
+/** A copied folder may have its files in any order of time: a checkpoint has to be so much newer than the adapter. */
+const NEWER_MS = 10_000;
 const PREPARED = /^prepared-\d+\.safetensors$/;
 const ADAPTER = /^adapter(?:-[a-z_]+)?$/;
 
@@ -115,9 +117,9 @@ async function differences(
   const found = await Promise.all(
     [...adapters, ...checkpoints].map(async (source) => ({ ...source, modified: await modifiedAt(source.file) })),
   );
-  const newestFirst = found
-    .filter(({ modified }) => modified !== undefined)
-    .sort((a, b) => b.modified! - a.modified!);
+  const rank = ({ modified, valuesOf }: (typeof found)[number]): number =>
+    (modified ?? 0) + (valuesOf === 'adapter' ? NEWER_MS : 0);
+  const newestFirst = found.filter(({ modified }) => modified !== undefined).sort((a, b) => rank(b) - rank(a));
   for (const { file, valuesOf, ...source } of newestFirst) {
     const prefix = 'prefix' in source ? source.prefix : '';
     const header = await readSafetensorsHeader(file);
