@@ -123,6 +123,46 @@ test('a run outlives who started it, is found again, followed by two, stopped by
   assert.deepEqual(await readdir(await liveFolder()), [`${launched.entry.id}.log`]);
 });
 
+test('a run is paused by one window, seen so by all, also by one that comes in the pause, and continued by another', async () => {
+  const file = await runFile('paused', { ...ENDLESS, save_steps: 100_000 });
+  const [first, second, late] = [follower(), follower(), follower()];
+  const launched = await launchRun(WORKER, request(file), first);
+  started.push(launched);
+  await first.sees(isStep(1));
+  const other = await followRun(launched.entry, second);
+  await second.sees(isStep(1));
+  launched.ask('pause');
+  assert.equal(first.state().kind, 'pausing');
+  const isPause = (event: RunEvent): boolean => event.type === 'paused';
+  await Promise.all([first.sees(isPause), second.sees(isPause)]);
+  assert.deepEqual([first.state().kind, second.state().kind], ['paused', 'paused']);
+  const before = steps(first.events()).at(-1);
+  const third = await followRun(launched.entry, late);
+  await late.sees(isPause);
+  assert.equal(late.state().kind, 'paused');
+  third.ask('checkpoint');
+  await second.sees((event) => event.type === 'checkpoint' && event.step === before);
+  assert.equal(second.state().kind, 'paused');
+  assert.equal(steps(first.events()).at(-1), before);
+  other.ask('continue');
+  await Promise.all([first.sees(isStep(before! + 2)), late.sees(isStep(before! + 2))]);
+  assert.deepEqual([first.state().kind, late.state().kind], ['running', 'running']);
+  // A stop ends a pause.
+  third.ask('pause');
+  await first.sees((event) => event.type === 'paused' && event.step > before!);
+  other.stop();
+  await Promise.all([launched.done, other.done, third.done]);
+  const state = late.state();
+  assert.ok(state.kind === 'finished' && state.result.reason === 'stopped', JSON.stringify(state));
+  const waited = late.events().reduce((sum, event) => sum + (event.type === 'continued' ? event.seconds : 0), 0);
+  assert.ok(waited > 0);
+  assert.ok(
+    state.result.seconds * 1000 < state.ended - state.began - waited * 1000,
+    'pauses are no part of its time',
+  );
+  await gone();
+});
+
 test('a worker that is killed is told as gone, with the checkpoint to go on from; resumed, it comes to its end', async () => {
   const file = await runFile('killed', { ...ENDLESS, max_steps: 400 });
   const first = follower();
