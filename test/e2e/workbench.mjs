@@ -88,6 +88,8 @@ export function copyExamples(workspace) {
 /** Opens a window, on the workspace unless the query says otherwise, and waits for its workbench. */
 async function openWindow({ server, browser, query, pictures, messages }) {
   const page = await (await browser.newContext({ viewport: { width: 1500, height: 950 } })).newPage();
+  // A machine that trains and builds beside this is slow to load a page.
+  page.setDefaultNavigationTimeout(120_000);
   page.on('console', (message) => messages.push(`[${message.type()}] ${message.text()}`));
   page.on('pageerror', (error) => messages.push(`[error] ${error.message}`));
   await page.goto(`${server.origin}/?${new URLSearchParams(query)}`);
