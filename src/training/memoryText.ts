@@ -1,5 +1,5 @@
 import { formatBytes } from '../common/format.js';
-import type { MemoryPlan, MomentName, PartName } from '../memory/plan.js';
+import type { MemoryPlan, MomentName } from '../memory/plan.js';
 import type { MeasuredPart, MeasuredParts, Memory } from './events.js';
 
 /** Measured parts by name, in the order in which they are stacked: what the system can take back first. */
@@ -16,39 +16,12 @@ export const MEASURED_PARTS: Readonly<Record<MeasuredPart, string>> = {
   native: 'runtime',
 };
 
-/** Parts of which the system can drop pages. */
-export const FILE_BACKED: ReadonlySet<MeasuredPart> = new Set<MeasuredPart>(['mappedWeights', 'program']);
-
 /** Measured parts that there are, in the order of {@link MEASURED_PARTS}. */
 export function measuredParts(parts: MeasuredParts): readonly { part: MeasuredPart; bytes: number }[] {
   return (Object.keys(MEASURED_PARTS) as MeasuredPart[]).flatMap((part) => {
     const bytes = parts[part];
     return bytes === undefined ? [] : [{ part, bytes }];
   });
-}
-
-/** The measured parts that a part of a plan becomes: passes leave their memory to each other, as one arena. */
-export function measuredAs(name: PartName, isFileBacked: boolean): MeasuredPart {
-  switch (name) {
-    case 'weights':
-      return isFileBacked ? 'mappedWeights' : 'changedWeights';
-    case 'adapter':
-      return 'trainables';
-    case 'gradients':
-      return 'gradients';
-    case 'optimizer':
-      return 'optimizer';
-    case 'state':
-      return 'state';
-    case 'activations':
-    case 'logits':
-    case 'workspace':
-    case 'dequantization':
-    case 'communication':
-      return 'graph';
-    case 'runtime':
-      return 'native';
-  }
 }
 
 /** How many parts a sentence names. */
