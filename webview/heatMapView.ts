@@ -67,7 +67,7 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
     render();
     setup.onChange?.();
   });
-  const othersTitle = make('h3', {}, 'Beside the layers');
+  const othersTitle = make('h2', {}, 'Beside the layers');
   const others = make('ul', { class: 'heat-others', 'aria-label': 'Modules beside the layers' });
   const exporting = exportButtons(ask, {
     name: () => `${setup.fileName}-${quantity().key}`,
