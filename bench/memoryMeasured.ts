@@ -143,7 +143,7 @@ async function main(): Promise<void> {
     smollm2: path.resolve(positionals[0]!),
     'smollm2-bf16': await bfloat16(positionals[0]!, path.join(folder, 'smollm2')),
   };
-  const rows = writeRows();
+  const rows = writeRows('rows', 16);
   const lines: string[] = [];
   const known = JSON.parse(readFileSync(RAW, 'utf8')) as Record<string, Measured>;
   for (const setting of SETTINGS) {
@@ -167,7 +167,7 @@ async function main(): Promise<void> {
 
 function runFile(setting: Setting, model: string, rows: string): string {
   const { method, length, rows: batch, accumulation = 1, evaluates, training } = setting;
-  const held = evaluates === undefined ? '' : `, validation: ${rows}`;
+  const held = evaluates === undefined ? '' : `, validation: ${writeRows(`held${evaluates}`, evaluates)}`;
   return [
     `model: ${model}`,
     `data: { train: ${rows}, max_length: ${length}${held} }`,
@@ -184,7 +184,7 @@ function runFile(setting: Setting, model: string, rows: string): string {
 }
 
 /** More words than any setting has tokens, so that every row is cut to its length. */
-function writeRows(): string {
+function writeRows(name: string, count: number): string {
   const words = [
     'time',
     'water',
@@ -204,9 +204,9 @@ function writeRows(): string {
     state = (state * 48271) % 2147483647;
     return words[state % words.length]!;
   };
-  const file = path.join(folder, 'rows.jsonl');
+  const file = path.join(folder, `${name}.jsonl`);
   const row = (): string => JSON.stringify({ text: Array.from({ length: 600 }, word).join(' ') });
-  writeFileSync(file, Array.from({ length: 48 }, row).join('\n'));
+  writeFileSync(file, Array.from({ length: count }, row).join('\n'));
   return file;
 }
 
