@@ -131,21 +131,16 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
     spoken,
   );
   const waiting = make('p', { class: 'muted' }, 'The curves start with the first optimizer step.');
-  const element = make(
+  const choices = make(
     'div',
-    { class: 'tab curves' },
-    make(
-      'div',
-      { class: 'choices' },
-      axisList.element,
-      smoothingList.element,
-      logBox.element,
-      tableBox.element,
-      compare.opener,
-    ),
-    waiting,
-    body,
+    { class: 'choices' },
+    axisList.element,
+    smoothingList.element,
+    logBox.element,
+    tableBox.element,
+    compare.opener,
   );
+  const element = make('div', { class: 'tab curves' }, choices, waiting, body);
   plot.element.setAttribute('tabindex', '0');
   plot.element.setAttribute('aria-describedby', 'curve-keys');
   hint.after(
@@ -180,6 +175,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
     pictures = picturesOf(runs, { axis: axis(), memory: memory() });
     const picture = large();
     setShown(waiting, picture === undefined);
+    setShown(choices, picture !== undefined);
     setShown(body, picture !== undefined);
     axisList.setOptions(AXES, axis());
     if (!picture) return;
