@@ -72,6 +72,7 @@ const copyJson = button('Copy as JSON', 'secondary', () =>
 run.title = 'Run (Ctrl+Enter)';
 stop.title = 'Stop after the present token (Escape)';
 const columns = make('div', { class: 'columns' });
+const readout = make('p', { class: 'token-readout' });
 const legend = make(
   'div',
   { class: 'difference-legend' },
@@ -83,7 +84,7 @@ const legend = make(
     ...Array.from({ length: 2 * STRONGEST + 1 }, (_, at) => legendStep(at - STRONGEST)),
   ),
   make('span', { class: 'ends' }, 'more likely'),
-  make('span', {}, 'than under the base model, after the same words. Point at a token for its numbers.'),
+  make('span', {}, 'than under the base model, after the same words.'),
 );
 const nothing = make('p', { class: 'muted' }, 'Choose a model to talk with.');
 const ask = make(
@@ -104,6 +105,7 @@ document
     nothing,
     ask,
     legend,
+    readout,
     columns,
     announcement,
   );
@@ -181,6 +183,13 @@ function start(): void {
   if (mode === 'chat') prompt.value = '';
   keep();
   draw();
+  showNewest();
+}
+
+/** A conversation grows downwards, below the end of the window. */
+function showNewest(): void {
+  const [newest] = turns.at(-1)?.answers ?? [];
+  if (newest && mode === 'chat') viewOf(newest).element.scrollIntoView({ block: 'nearest' });
 }
 
 /** A base that failed is opened anew with the next run. */
@@ -211,6 +220,7 @@ function draw(): void {
   addAdapter.toggleAttribute('disabled', !idle || !open);
   for (const each of [copyMarkdown, copyJson]) each.toggleAttribute('disabled', turns.length === 0);
   setShown(legend, setup.columns.length > 1);
+  setText(readout, turns.length > 0 ? 'Point at a token, or go along them with the arrow keys.' : '');
   columns.replaceChildren(...setup.columns.map(columnElement));
 }
 
@@ -245,7 +255,7 @@ function columnElement(column: PlaygroundColumn): HTMLElement {
 function viewOf(answer: ShownAnswer): AnswerView {
   const known = views.get(answer);
   if (known) return known;
-  const made = createAnswerView(answer);
+  const made = createAnswerView(answer, (text) => setText(readout, text));
   views.set(answer, made);
   made.draw();
   return made;
@@ -271,6 +281,7 @@ function take(events: Extract<ToPlayground, { type: 'answers' }>['events']): voi
 function finished(turn: Turn): void {
   running = undefined;
   draw();
+  showNewest();
   const answers = turn.answers.filter(({ answer }) => answer !== undefined).length;
   requestAnimationFrame(() => send({ type: 'drawn', request: turn.request, answers }));
 }

@@ -10,11 +10,13 @@ export interface AnswerView {
   draw(): void;
 }
 
-/** Makes the view of an answer; nothing of it has to be there yet. */
-export function createAnswerView(shown: ShownAnswer): AnswerView {
+/**
+ * Makes the view of an answer; nothing of it has to be there yet.
+ * @param onPoint told, in words, of the token that the mouse or the keys point at
+ */
+export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => void): AnswerView {
   const text = make('div', { class: 'answer-text', role: 'listbox', 'aria-label': `Answer of ${shown.name}` });
   const status = make('p', { class: 'muted answer-status' }, 'Waiting');
-  const readout = make('p', { class: 'readout token-readout' });
   const failure = make('p', { class: 'problem', role: 'alert' });
   const rows = make('tbody', {});
   const isAdapter = shown.column !== 'base';
@@ -31,7 +33,7 @@ export function createAnswerView(shown: ShownAnswer): AnswerView {
     table,
   );
   const details = make('details', {}, make('summary', {}, 'Tokens as a table'), scroller);
-  const element = make('div', { class: 'answer' }, text, failure, readout, status, details);
+  const element = make('div', { class: 'answer' }, text, failure, status, details);
   const spans: HTMLElement[] = [];
   let pointed = 0;
   let compared = 0;
@@ -44,7 +46,7 @@ export function createAnswerView(shown: ShownAnswer): AnswerView {
     pointed = at;
     spans[at]?.setAttribute('tabindex', '0');
     if (focus) spans[at]?.focus();
-    setText(readout, tokenText(token, at));
+    onPoint(tokenText(token, at));
   }
 
   function indexOf(target: EventTarget | null): number {
@@ -80,7 +82,7 @@ export function createAnswerView(shown: ShownAnswer): AnswerView {
         tabindex: at === 0 ? '0' : '-1',
         ...(token.text === '' ? { 'aria-label': end ? 'end of the text' : 'a part of a character' } : {}),
       },
-      end ? '⏹' : token.text,
+      end ? '■' : token.text,
     );
   }
 
@@ -103,7 +105,6 @@ export function createAnswerView(shown: ShownAnswer): AnswerView {
         const level = levelOf(differenceOf(token)!);
         const made = spans[compared]!;
         if (level !== 0) made.classList.add(level > 0 ? 'more' : 'less', `level-${Math.abs(level)}`);
-        if (compared === pointed && readout.textContent !== '') setText(readout, tokenText(token, compared));
       }
       const { answer, problem, over } = shown;
       if (answer !== undefined && answer.rest !== '' && text.querySelector('.piece-rest') === null) {

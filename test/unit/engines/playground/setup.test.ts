@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MAX_COLUMNS } from '../../../../src/engines/playground/protocol.js';
+import {
+  loading,
+  setupAfter,
+  setupOf,
+  withAdapter,
+  withoutColumn,
+} from '../../../../src/engines/playground/setup.js';
+import type { PlaygroundSetup } from '../../../../src/engines/playground/setup.js';
+
+const problem = { code: 'x', message: 'no' };
+const empty = setupOf({ model: '/m', label: 'm', key: '/m' });
+
+function states({ columns }: PlaygroundSetup): string[] {
+  return columns.map(({ id, state }) => `${id} ${state}`);
+}
+
+test('columns have names of their own, each adapter once, and no more than fit', () => {
+  const two = withAdapter(withAdapter(empty, '/a', 'a')!, '/b', 'b')!;
+  assert.equal(withAdapter(two, '/a', 'again'), undefined);
+  const again = withAdapter(withoutColumn(two, 'A'), '/c', 'c')!;
+  assert.deepEqual(states(again), ['base resting', 'B resting', 'A resting']);
+  const full = withAdapter(again, '/d', 'd')!;
+  assert.equal(full.columns.length, MAX_COLUMNS);
+  assert.equal(withAdapter(full, '/e', 'e'), undefined);
+});
+
+test('what the process tells is shown; a bad adapter fails alone', () => {
+  let setup = withAdapter(withAdapter(empty, '/a', 'a')!, '/b', 'b')!;
+  setup = loading(setup, ['base', 'A', 'B']);
+  setup = setupAfter(setup, { type: 'progress', activity: 'Converting', done: 1, total: 4 });
+  assert.equal(setup.activity, 'Converting: 1 of 4');
+  const base = { place: '/m', chat: true, positionLimit: 8, warnings: [] };
+  setup = setupAfter(setup, { type: 'opened', base });
+  assert.equal(setup.chat, true);
+  setup = setupAfter(setup, { type: 'refused', column: 'A', problem });
+  assert.notEqual(setup.activity, '');
+  setup = setupAfter(setup, { type: 'attached', column: 'B', warnings: [] });
+  assert.deepEqual(states(setup), ['base ready', 'A failed', 'B ready']);
+  assert.equal(setup.activity, '');
+  assert.equal(setupAfter(setup, { type: 'refused', request: 1, column: 'B', problem }), setup);
+});
+
+test('a process that is gone leaves columns that open with the next run', () => {
+  const setup = loading(withAdapter(empty, '/a', 'a')!, ['base', 'A']);
+  for (const told of [{ type: 'ended', problem } as const, { type: 'refused', problem } as const]) {
+    const after = setupAfter(setup, told);
+    assert.deepEqual(states(after), ['base failed', 'A resting']);
+    assert.equal(after.columns[0]!.problem, problem);
+    assert.equal(after.activity, '');
+  }
+});
