@@ -4,7 +4,7 @@ import { runName } from '../src/config/runName.js';
 import { describeState, isGoing, wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
 import type { RunAbout } from '../src/host/protocol.js';
-import { button, make, setDisabled, setShown, setText } from './dom.js';
+import { button, make, setShown, setText } from './dom.js';
 import { elapsedSeconds, remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';
 import type { Send } from './view.js';
@@ -33,6 +33,7 @@ export function createHeaderView(send: Send): HeaderView {
   const openFile = button('Run File', 'secondary', () => send({ type: 'openRunFile' }));
   const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
   stop.title = 'Finish the present step, write the adapter so far and end';
+  const buttons = [goOn, pause, stop, checkpoint, again, resume, openFile, openFolder, showLog];
   const subject = make('p', { class: 'subject' });
   const activity = make('p', { class: 'activity' });
   // Speaks when the state changes, not at every step.
@@ -68,25 +69,7 @@ export function createHeaderView(send: Send): HeaderView {
   const element = make(
     'header',
     {},
-    make(
-      'div',
-      { class: 'title-row' },
-      name,
-      state,
-      make(
-        'div',
-        { class: 'buttons' },
-        goOn,
-        pause,
-        stop,
-        checkpoint,
-        again,
-        resume,
-        openFile,
-        openFolder,
-        showLog,
-      ),
-    ),
+    make('div', { class: 'title-row' }, name, state, make('div', { class: 'buttons' }, ...buttons)),
     subject,
     progress,
     activity,
@@ -101,13 +84,13 @@ export function createHeaderView(send: Send): HeaderView {
       setText(state, describeState(run));
       state.className = `state state-${wasStoppedEarly(run) ? 'stopped' : run.kind}`;
       const going = isGoing(run);
+      const focused = buttons.find((each) => each === document.activeElement);
       setText(spoken, run.kind === 'idle' ? '' : `${runName(run.file)}: ${spokenState(model, run)}`);
       const waits = run.kind === 'paused';
       const works = run.kind === 'running' || run.kind === 'pausing';
       setShown(goOn, canControl && waits);
       setShown(pause, canControl && works);
       setText(pause, run.kind === 'pausing' ? 'Pausing…' : 'Pause');
-      setDisabled(pause, run.kind === 'pausing');
       setShown(checkpoint, canControl && (works || waits));
       setShown(openFolder, folder !== undefined);
       setShown(stop, canControl && going);
@@ -116,6 +99,8 @@ export function createHeaderView(send: Send): HeaderView {
       const unfinished = run.kind === 'failed' || (run.kind === 'finished' && run.result.reason === 'stopped');
       setShown(resume, unfinished && model.checkpoint !== undefined);
       setShown(openFile, run.kind !== 'idle');
+      // Whoever pressed a button that is gone now goes on by keyboard where they were.
+      if (focused?.hidden) buttons.find((each) => !each.hidden)?.focus();
       const { started } = model;
       setText(
         subject,

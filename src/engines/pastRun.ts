@@ -8,6 +8,7 @@ import { createHistory } from './history.js';
 import { recordReader } from './recordReader.js';
 import type { Written } from './recordReader.js';
 import { RESOLVED_CONFIG } from './runFiles.js';
+import { isGoing } from './runState.js';
 import type { RunState } from './runState.js';
 
 /** A run that is over, or that another process works on, read from its folder. */
@@ -50,6 +51,9 @@ export async function openPastRun(folder: string, isAlive: Liveness): Promise<Pa
       [started, last, checkpoint] = [undefined, undefined, undefined];
     }
     written.events.forEach(take);
+    // Of a run that is over, only what is written says that it goes on.
+    const isNews = written.again || written.events.length > 0 || state.kind === 'idle';
+    if (!isNews && !isGoing(state)) return written;
     const file = started?.config ?? path.join(folder, RESOLVED_CONFIG);
     const began = Date.parse(started?.time ?? '');
     const about = { folder, file, began: Number.isFinite(began) ? began : written.modified };

@@ -30,11 +30,12 @@ const PERIOD_MS = 500;
 /**
  * A run read from its folder, followed while it grows: another window, the command line, or a run that is resumed
  * writes there.
- * @param report told when the record can no longer be read; once
+ * @param report told when the record can no longer be read; once, until it can be
  */
 export function followed(run: PastRun, report: (error: unknown) => void): RunSource {
   const emitter = new vscode.EventEmitter<RunChange>();
   let over = false;
+  let away = false;
   let timer: NodeJS.Timeout | undefined;
 
   async function look(): Promise<void> {
@@ -45,10 +46,20 @@ export function followed(run: PastRun, report: (error: unknown) => void): RunSou
     if (again) emitter.fire({ state, fresh: true });
     else if (events.length > 0) for (const event of events) emitter.fire({ state, event, fresh: false });
     else if (state.kind !== before.kind) emitter.fire({ state, fresh: false });
-    later();
+  }
+  /** A record that is away, as on a drive that is, may come back. */
+  async function lookAgain(): Promise<void> {
+    try {
+      await look();
+      away = false;
+    } catch (error) {
+      if (!away && !over) report(error);
+      away = true;
+    }
+    if (!over) later();
   }
   function later(): void {
-    timer = setTimeout(() => void look().catch(report), PERIOD_MS).unref();
+    timer = setTimeout(() => void lookAgain(), PERIOD_MS).unref();
   }
   later();
 

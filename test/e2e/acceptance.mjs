@@ -215,9 +215,9 @@ async function killAndResume(window, second) {
   await second.shoot('second-window');
   process.kill(workerPid(), 'SIGKILL');
   for (const each of [window, second]) {
-    await each.page.locator('.notification-toast', { hasText: 'sql failed' }).waitFor({ timeout: 30_000 });
+    await each.page.locator('.notification-toast', { hasText: 'sql failed' }).waitFor({ timeout: 120_000 });
   }
-  await panel().locator('.state-failed').waitFor({ timeout: 30_000 });
+  await panel().locator('.state-failed').waitFor({ timeout: 120_000 });
   await shoot('killed');
   done('both windows say why a killed run failed');
   await panel().locator('vscode-button', { hasText: 'Resume' }).click();
@@ -226,7 +226,7 @@ async function killAndResume(window, second) {
   await shoot('resumed');
   await second.command('PEFT Studio: Stop');
   await panel().locator('.state', { hasText: 'stopped' }).waitFor({ timeout: 60_000 });
-  await page.locator('.notification-toast', { hasText: 'stopped: adapter in' }).waitFor({ timeout: 30_000 });
+  await page.locator('.notification-toast', { hasText: 'stopped: adapter in' }).waitFor({ timeout: 120_000 });
   await second.page.close();
   done('it is resumed in one window and stopped from the other');
 }
