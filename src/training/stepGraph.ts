@@ -83,9 +83,14 @@ export function stepGraph(setup: {
   const slotsOf = (pack: Pack): readonly Slot[] => optimizers.get(pack.startedAfter)!.slots(pack.variable);
   const members = packs.flatMap((pack) => pack.members.map((member) => ({ pack, member })));
   const packOf = new Map(members.map((each) => [each.member.trainable.variable, each]));
-  // Models and methods speak of trainables; the graph has vectors of many.
-  const views = new Map<Tensor, Tensor>(members.map(({ member }) => [member.trainable.variable, member.view]));
-  const inViews = (tensor: Tensor): Tensor => substitute([tensor], views)[0]!;
+  // Models and methods speak of trainables; the graph has vectors of many. One that is alone is its own view.
+  const views = new Map<Tensor, Tensor>(
+    members.flatMap(({ member: { trainable, view } }) =>
+      view === trainable.variable ? [] : [[trainable.variable, view] as const],
+    ),
+  );
+  // All tensors in one go: each would get a copy of its own of what they share.
+  const inViews = (tensors: readonly Tensor[]): Tensor[] => substitute(tensors, views);
 
   const loss = lossGraph(
     model,
@@ -95,7 +100,7 @@ export function stepGraph(setup: {
   const { phase } = loss;
   const regularizers = methods.flatMap((method) => method.regularizers?.() ?? []);
   const [lossSum, ...ownTerms] = joinProducts(
-    substitute([loss.lossSum, ...regularizers.map(({ term }) => term)], views),
+    inViews([loss.lossSum, ...regularizers.map(({ term }) => term)]),
   ) as [Tensor, ...Tensor[]];
   const terms = new Map(regularizers.map(({ name }, at) => [name, ownTerms[at]!]));
   const whole = [...terms.values()].reduce<Tensor>(
@@ -121,8 +126,8 @@ export function stepGraph(setup: {
   const governed = (ofPacks: readonly Tensor[]): readonly Tensor[] => {
     if (policies.length === 0) return ofPacks;
     const part = partOf(ofPacks);
-    return packs.map((pack) =>
-      inViews(
+    return inViews(
+      packs.map((pack) =>
         packed(pack, (each) =>
           policies.reduce((gradient, method) => method.gradient!(each, gradient, phase), part(each)),
         ),
@@ -157,14 +162,15 @@ export function stepGraph(setup: {
         const { parameter, slots } = updated[at]!;
         const changed = pack.members.some(({ trainable: { variable } }) => own.has(variable));
         const part = partOf(updated.map((each) => each.parameter));
-        const next = changed ? inViews(packed(pack, (each) => own.get(each) ?? part(each))) : parameter;
+        const next = changed ? packed(pack, (each) => own.get(each) ?? part(each)) : parameter;
         // One buffer is read and written: what a step that is not finite leaves there are the old numbers. Waiting for
         // the norm, it is written after the last gradient has read the old ones.
         changes.set(pack.variable, isLarge(pack) ? where(allFinite(norm, alsoFinite), next, pack.variable) : next);
         slotsOf(pack).forEach(({ variable }, slot) => changes.set(variable, slots[slot]!));
       });
-      for (const [variable, tensor] of own) if (!packOf.has(variable)) changes.set(variable, inViews(tensor));
-      return { norm, changes };
+      for (const [variable, tensor] of own) if (!packOf.has(variable)) changes.set(variable, tensor);
+      const seen = inViews([...changes.values()]);
+      return { norm, changes: new Map([...changes.keys()].map((variable, at) => [variable, seen[at]!])) };
     },
     ascent(gradient) {
       const used = governed(gradient);
