@@ -14,7 +14,10 @@ let feed: PageFeed;
 beforeEach(() => {
   events = [];
   posted = [];
-  feed = createPageFeed({ about: () => ({ state: idle, canControl: false }), events: () => [...events] }, (message) => posted.push(message));
+  feed = createPageFeed(
+    { about: () => ({ state: idle, canControl: false }), events: () => [...events] },
+    (message) => posted.push(message),
+  );
 });
 
 function say(message: string): void {
