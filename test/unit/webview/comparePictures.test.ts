@@ -32,7 +32,7 @@ test('a curve per run that has one, each in a colour of its own', () => {
   assert.notEqual(a!.color, c!.color);
   // An average of equal values is that value, from the first on; of 2 and 1, the weights are 0.9 and 1 of 1.9.
   assert.deepEqual(
-    [...a!.y].map((value) => Number(value.toFixed(9))),
+    Array.from(a!.y).map((value) => Number(value.toFixed(9))),
     [4, 4, 4],
   );
   assert.ok(Math.abs(c!.y[1]! - (0.9 * 2 + 1) / 1.9) < 1e-12);
