@@ -8,9 +8,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { encodeStart } from '../src/data/endOfText.js';
 import { BASE_COLUMN } from '../src/engines/playground/protocol.js';
 import type { Answer } from '../src/engines/playground/protocol.js';
 import { openPlayground } from '../src/engines/playground/session.js';
+import { loadTokenizer } from '../src/models/loadTokenizer.js';
+import type { Tokenizer } from '../src/models/tokenizer.js';
 import { writeLora } from '../test/support/playground.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -60,7 +63,7 @@ try {
     );
     return { ...answer!, wall: (performance.now() - since) / 1000 };
   };
-  const prompt = await promptOf(length, async (text) => (await ask(BASE_COLUMN, text, 1)).promptTokens);
+  const prompt = promptOf(length, await loadTokenizer(model));
 
   const ours: Timing[] = [];
   const adapted: Timing[] = [];
@@ -100,10 +103,10 @@ try {
 }
 
 /** Words until the tokenizer makes so many tokens of them. */
-async function promptOf(wanted: number, count: (text: string) => Promise<number>): Promise<string> {
+function promptOf(wanted: number, tokenizer: Tokenizer): string {
   let text = WORDS[0]!;
   for (let at = 1; at < 4 * wanted; at++) {
-    if ((await count(text)) >= wanted) return text;
+    if (encodeStart(text, tokenizer).length >= wanted) return text;
     text += ` ${WORDS[at % WORDS.length]}`;
   }
   throw new Error('the prompt does not grow');

@@ -221,7 +221,10 @@ function draw(): void {
   for (const each of [copyMarkdown, copyJson]) each.toggleAttribute('disabled', turns.length === 0);
   setShown(legend, setup.columns.length > 1);
   setText(readout, turns.length > 0 ? 'Point at a token, or go along them with the arrow keys.' : '');
+  const focused = document.activeElement;
   columns.replaceChildren(...setup.columns.map(columnElement));
+  // A token that the keys point at stays pointed at.
+  if (focused instanceof HTMLElement && columns.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 function columnElement(column: PlaygroundColumn): HTMLElement {

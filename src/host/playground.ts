@@ -189,6 +189,11 @@ export function createPlayground(parts: {
         asked = undefined;
         break;
       case 'generate':
+        // A page of a window that was loaded anew may stand in a workspace that is not trusted.
+        if (!isTrusted()) {
+          post({ type: 'answers', events: [{ type: 'done', request: message.request }] });
+          break;
+        }
         start();
         running = message.request;
         answers = new Map();
