@@ -66,6 +66,7 @@ function finishedParts(state: Extract<RunState, { kind: 'finished' }>, send: Sen
     make(
       'div',
       { class: 'buttons' },
+      button('Open Playground', 'primary', () => send({ type: 'openPlayground' })),
       button('Reveal Adapter', 'secondary', () => send({ type: 'revealAdapter' })),
     ),
   ];

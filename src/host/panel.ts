@@ -178,6 +178,9 @@ async function command(type: PageCommand, source: RunSource): Promise<void> {
     case 'revealAdapter':
       if (state.kind === 'finished') await reveal(state.result.adapter);
       break;
+    case 'openPlayground':
+      if (state.kind === 'finished') await run('openPlayground', vscode.Uri.file(state.result.adapter));
+      break;
   }
 }
 

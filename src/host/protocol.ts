@@ -64,7 +64,8 @@ export type PageCommand =
   | 'openRunFolder'
   | 'showLog'
   | 'openRunFile'
-  | 'revealAdapter';
+  | 'revealAdapter'
+  | 'openPlayground';
 
 /**
  * What the page may ask, with what it sends and what comes back: a new kind is an entry here and a handler in
