@@ -59,7 +59,9 @@ function packageFor(target, file) {
   const ignore = path.join(work, target);
   writeFileSync(ignore, everything.replace(EVERY_PLATFORM, libraries.map((library) => `!${library}`).join('\n')));
   const vsce = process.env.VSCE ? [process.env.VSCE] : ['npx', '--yes', VSCE];
-  const [program, ...words] = [...vsce, 'package', '--target', target, '--ignoreFile', ignore, '--out', file];
+  // The README's links lead into the package itself.
+  const flags = ['--no-rewrite-relative-links', '--ignoreFile', ignore, '--out', file];
+  const [program, ...words] = [...vsce, 'package', '--target', target, ...flags];
   const { status, stdout, stderr } = spawnSync(program, words, { encoding: 'utf8' });
   if (status !== 0) {
     process.stderr.write(stdout + stderr);
