@@ -23,6 +23,7 @@ const Memory = Type.Object({
   lossSum: Type.Number(),
   initial: Type.Optional(MetricsSchema),
   latest: Type.Optional(Evaluated),
+  owed: Type.Optional(Type.Integer({ minimum: 1 })),
   bestEvaluation: Type.Optional(Evaluated),
   best: BestSoFar,
 });
@@ -30,6 +31,10 @@ const Memory = Type.Object({
 /** What the loop remembers of the steps and evaluations behind it. */
 export interface Ledger {
   stepped(loss: number): void;
+  /** The evaluation after a step is due. A checkpoint that is written before it is made says so. */
+  owe(step: number): void;
+  /** Whether a resumed run has to make up for the evaluation after the step of its checkpoint. */
+  owes(step: number): boolean;
   /** Whether the evaluation is the best so far, and whether it is time for an early end. */
   evaluated(step: number, metrics: Metrics): { readonly improved: boolean; readonly stop: boolean };
   best(): Evaluated | undefined;
@@ -50,14 +55,17 @@ export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger
       mend: 'Remove this checkpoint; the run can be resumed from an older one.',
     });
   }
-  let { steps, lossSum, initial, latest, bestEvaluation } = saved ?? { steps: 0, lossSum: 0 };
+  let { steps, lossSum, initial, latest, owed, bestEvaluation } = saved ?? { steps: 0, lossSum: 0 };
   const best = createBest(options, saved?.best);
   return {
     stepped(loss) {
       steps++;
       lossSum += loss;
     },
+    owe: (step) => (owed = step),
+    owes: (step) => owed === step,
     evaluated(step, metrics) {
+      owed = undefined;
       if (step === 0) initial = metrics;
       latest = { step, metrics };
       const verdict = best.consider(step, metrics);
@@ -74,7 +82,7 @@ export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger
     toJson: () =>
       // Leaves out what is not there yet.
       JSON.parse(
-        JSON.stringify({ steps, lossSum, initial, latest, bestEvaluation, best: best.toJson() }),
+        JSON.stringify({ steps, lossSum, initial, latest, owed, bestEvaluation, best: best.toJson() }),
       ) as JsonObject,
   };
 }

@@ -117,7 +117,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   const failed = (problem: Problem): TrainingResult => ({ ...result(), reason: 'failed', problem });
 
   try {
-    let ended: Problem | 'done' | undefined = step === 0 ? await evaluate() : undefined;
+    let ended: Problem | 'done' | undefined = step === 0 || ledger.owes(step) ? await evaluate() : undefined;
     measure();
     const batches = stepBatches(job, step);
     while (ended === undefined && step < totalSteps && !job.stopRequested()) {
@@ -146,9 +146,10 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       if (last || step === 1 || step % MEMORY_STEPS === 0) {
         measure();
       }
+      const evaluates = isDue(job.options.eval_steps, step, next) || last;
+      if (evaluates) ledger.owe(step);
       await breathe();
       if (!last) await rest(job, step, checkpointNow);
-      const evaluates = isDue(job.options.eval_steps, step, next) || last;
       if (evaluates && !job.stopRequested()) ended = await evaluate();
       else if (job.methods.some((method) => method.reportsAfter?.(place))) {
         reportMethods(job, graphs.stepper().values(), place, true);

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { createWishes } from '../../../src/training/wishes.js';
 import type { WishesTaken } from '../../../src/training/wishes.js';
 import { temporaryFolder } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import type { JobParts } from './jobs.js';
-import { eventsOf, loraMethod, recordingRuntime, run } from './jobs.js';
+import { UNEVEN, eventsOf, loraMethod, recordingRuntime, run } from './jobs.js';
 
 const opened = await openModel(fixture('lora-reference/tiny-llama'));
 const idle = recordingRuntime(() => undefined);
@@ -127,4 +128,28 @@ test('a pause that is taken back before the step ends, or comes at the last step
   });
   assert.equal(reason, 'completed');
   assert.deepEqual(eventsOf(events, 'paused'), []);
+});
+
+test('a run that goes on from a checkpoint before an evaluation that was due makes up for it', async () => {
+  const parts = { method: loraMethod({ r: 4, lora_dropout: 0.1 }), validation: UNEVEN.slice(0, 3) };
+  const evaluations = (ran: Awaited<ReturnType<typeof run>>): unknown[] =>
+    eventsOf(ran.events, 'evaluation').map((event) => ({ ...event, seconds: 0 }));
+  const through = await run(opened, { ...parts, options });
+  assert.equal(evaluations(through).length, 3);
+  for (const how of ['killed in a pause', 'stopped'] as const) {
+    const runFolder = temporaryFolder();
+    const cut = await wishing({ ...parts, checkpoints: { runFolder } }, (what, step, wishes) => {
+      if (what === 'step' && step === 3) wishes.take(how === 'stopped' ? 'stop' : 'pause');
+      if (what !== 'paused') return;
+      // What a kill leaves is what the checkpoint of the pause holds.
+      wishes.take('checkpoint');
+      void sleep(20).then(() => wishes.take('stop'));
+    });
+    assert.deepEqual([cut.reason, cut.steps], ['stopped', 3]);
+    const from = await readCheckpoint(checkpointFolder(runFolder, 3));
+    const resumed = await run(opened, { ...parts, options, checkpoints: { runFolder, from } });
+    assert.deepEqual([...evaluations(cut), ...evaluations(resumed)], evaluations(through), how);
+    assert.deepEqual(resumed.values, through.values);
+    assert.deepEqual(resumed.metrics, through.metrics);
+  }
 });
