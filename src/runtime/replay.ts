@@ -14,6 +14,8 @@ export interface PlannedProgram {
   readonly weights: ReadonlyMap<string, number>;
   /** Inputs and variables that it reads, by name. */
   readonly reads: ReadonlySet<string>;
+  /** Bytes of each result that is written to a buffer of the caller. */
+  readonly handed: readonly number[];
   /** Bytes of inputs with axes that are of no batch, such as masks, by name. */
   readonly fixedInputs: ReadonlyMap<string, number>;
   /**
@@ -70,6 +72,9 @@ export function planProgram(
     constants,
     weights,
     reads,
+    handed: [...list.results]
+      .filter(([name]) => handed(name))
+      .map(([, value]) => bytesOf(list.values[value]!.dtype, list.values[value]!.shape)),
     fixedInputs,
     run(arena, lengths, kinds) {
       for (const type of sizes.values()) {

@@ -3,9 +3,7 @@ import type { Batch } from '../data/example.js';
 import type { Attached, StepPlace, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js';
-import { add } from '../tensor/ops/elementwise.js';
-import type { Tensor, Variable } from '../tensor/tensor.js';
-import { variable } from '../tensor/tensor.js';
+import type { Variable } from '../tensor/tensor.js';
 import { batchFeeds, floatFeed, intFeed } from './lossGraph.js';
 import { isAlone, isLarge, packedValues } from './packs.js';
 import type { Pack } from './packs.js';
@@ -13,7 +11,8 @@ import type { Snapshot } from './snapshot.js';
 import { createState } from './state.js';
 import type { State, StateEntry } from './state.js';
 import { LOSS_SCALE, TERM_SCALE, stepGraph } from './stepGraph.js';
-import type { StepGraph, StepUpdate } from './stepGraph.js';
+import type { StepGraph } from './stepGraph.js';
+import { GRADIENT_NORM, LOSS, TERM, newName, stepPrograms } from './stepPrograms.js';
 
 export interface StepResult {
   /** Mean cross-entropy per supervised token over all batches of the step. */
@@ -51,41 +50,24 @@ export interface StepperSetup {
 }
 
 /**
- * Compiles loss, gradients and update. A step of one batch is one graph. With accumulation there are two: one that adds
- * a batch's gradients to sums, one that updates from the sums. Sharpness-aware minimization adds a third, which moves
- * the trainables to where the second gradients are taken; the trainables themselves are not touched by it. The loss of
- * a step is summed over its supervised tokens and divided by their number over all its batches, known before it starts.
+ * Compiles the programs of stepPrograms.ts. The loss of a step is summed over its supervised tokens and divided by their
+ * number over all its batches, known before it starts.
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const { methods, options, runtime, weights } = setup;
   const graph = stepGraph(setup);
-  const sharp = options.sam_rho > 0;
-  const accumulates = sharp || options.gradient_accumulation_steps > 1;
-  const sums = graph.packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
-  const points = graph.packs.map(({ variable: each }) => variable(`${each.name}/ascended`, each.shape));
-
-  const losses = { [LOSS]: graph.lossSum, ...named(graph.terms, (name) => `${TERM}${name}`) };
-  const inOneGo = accumulates ? undefined : graph.update(graph.batchGradients, graph.lossSum);
-  const apart = accumulates ? graph.update(sums) : undefined;
-  const changed = [...(inOneGo ?? apart)!.changes.keys()];
+  const programs = stepPrograms(graph, options);
+  const { sums, points, changed } = programs;
 
   const state = createState([
     ...(await startEntries(graph, setup.start, weights)),
-    ...(accumulates ? sums.map((each, at) => scratch(each, graph.packs[at]!)) : []),
-    ...(sharp ? points.map((each): StateEntry => ({ variable: each, buffers: 1, part: 'gradients' })) : []),
+    ...sums.map((each, at) => scratch(each, graph.packs[at]!)),
+    ...points.map((each): StateEntry => ({ variable: each, buffers: 1, part: 'gradients' })),
   ]);
 
-  const first: Program =
-    inOneGo === undefined
-      ? await runtime.compile(
-          { ...losses, ...newNumbers(new Map(sums.map((sum, at) => [sum, add(sum, graph.batchGradients[at]!)]))) },
-          weights,
-        )
-      : await runtime.compile({ ...losses, ...updateOutputs(inOneGo) }, weights);
-  const second = apart === undefined ? undefined : await runtime.compile(updateOutputs(apart));
-  const ascent = sharp
-    ? await runtime.compile(newNumbers(new Map(points.map((point, at) => [point, graph.ascent(sums)[at]!]))))
-    : undefined;
+  const first = await runtime.compile(programs.first, weights);
+  const second = programs.second === undefined ? undefined : await runtime.compile(programs.second);
+  const ascent = programs.ascent === undefined ? undefined : await runtime.compile(programs.ascent);
 
   /** What a program reads of the state. */
   const feedsOf = (program: Program): Record<string, Value> =>
@@ -93,7 +75,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const into = (variables: readonly Variable[]): Record<string, Value> =>
     Object.fromEntries(
       Object.entries(state.targets(variables.map(({ name }) => name))).map(([name, value]) => [
-        `new ${name}`,
+        newName(name),
         value,
       ]),
     );
@@ -120,12 +102,12 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
         },
         into(outputs),
       );
-      if (accumulates) swap(outputs);
+      if (second !== undefined) swap(outputs);
       total[LOSS] = (total[LOSS] ?? 0) + numberOf(results[LOSS]) / tokens;
       for (const name of graph.terms.keys()) {
         total[name] = (total[name] ?? 0) + numberOf(results[`${TERM}${name}`]) / batches.length;
       }
-      if (inOneGo !== undefined) total[GRADIENT_NORM] = numberOf(results[GRADIENT_NORM]);
+      if (second === undefined) total[GRADIENT_NORM] = numberOf(results[GRADIENT_NORM]);
     }
     return total;
   };
@@ -271,23 +253,6 @@ function stateValues(graph: StepGraph, state: State): Map<string, Float32Array> 
 function lossesOf(found: Readonly<Record<string, number>>, graph: StepGraph): Omit<StepResult, 'gradientNorm'> {
   const terms = [...graph.terms.keys()].map((name): [string, number] => [name, found[name]!]);
   return { loss: found[LOSS]!, ...(terms.length === 0 ? {} : { terms: Object.fromEntries(terms) }) };
-}
-
-const LOSS = 'loss';
-const TERM = 'term ';
-const GRADIENT_NORM = 'gradient_norm';
-
-function updateOutputs({ norm, changes }: StepUpdate): Record<string, Tensor> {
-  return { [GRADIENT_NORM]: norm, ...newNumbers(changes) };
-}
-
-/** Outputs, each under the name of the variable it replaces. */
-function newNumbers(changes: ReadonlyMap<Variable, Tensor>): Record<string, Tensor> {
-  return Object.fromEntries([...changes].map(([{ name }, tensor]) => [`new ${name}`, tensor]));
-}
-
-function named(tensors: ReadonlyMap<string, Tensor>, nameOf: (name: string) => string): Record<string, Tensor> {
-  return Object.fromEntries([...tensors].map(([name, tensor]) => [nameOf(name), tensor]));
 }
 
 function numberOf(value: Value | undefined): number {
