@@ -105,11 +105,10 @@ const TINY = 1e-24;
 
 /** Mean over all P and Q of ‖PᵀP − I‖_F and ‖QQᵀ − I‖_F, [] (Zhang et al. 2023, eq. 4, with PEFT's norm and mean). */
 export function orthogonality(triplets: readonly Triplets[]): Tensor {
+  // One I per rank: of hundreds of sites each with its own, high ranks would take gigabytes.
+  const ones = new Map([...new Set(triplets.map(({ pair }) => pair.r))].map((r) => [r, identity(r)]));
   const terms = triplets.flatMap(({ pair: { a, b, r } }) => {
-    const one = constant(
-      Array.from({ length: r * r }, (_, at) => (at % (r + 1) === 0 ? 1 : 0)),
-      [r, r],
-    );
+    const one = ones.get(r)!;
     return [matmul(a, a, { transposeB: true }), matmul(b, b, { transposeA: true })].map((gram) =>
       reshape(sub(gram, one), [1, r * r]),
     );
@@ -117,4 +116,11 @@ export function orthogonality(triplets: readonly Triplets[]): Tensor {
   const off = concat(terms, 0);
   const norms = sqrt(add(reduceSum(mul(off, off), [1]), TINY));
   return div(reduceSum(norms, [0]), terms.length);
+}
+
+/** I, [r, r]. */
+function identity(r: number): Tensor {
+  const data = new Float32Array(r * r);
+  for (let at = 0; at < data.length; at += r + 1) data[at] = 1;
+  return constant(data, [r, r]);
 }
