@@ -15,7 +15,7 @@ import type { Coverage, RunEvent } from '../training/events.js';
 import { measureMemory } from '../training/measureMemory.js';
 import type { TrainingResult } from '../training/job.js';
 import { withVirtualTokens } from '../training/job.js';
-import { largestBatch } from '../training/largestBatch.js';
+import { largestBatch, largestEvaluation } from '../training/largestBatch.js';
 import { squaredGradients } from '../training/squaredGradients.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
@@ -114,12 +114,8 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         : await readPrepared(folder.path, config.method.length);
     const methods = attachMethods(config.method, opened.context, prepared);
     emit({ type: 'progress', activity: 'Predicting the memory', done: 0, total: 0 });
-    toPlan = {
-      config,
-      opened,
-      methods,
-      batch: largestBatch(withVirtualTokens({ ...shared, methods, validation: dataset.validation })),
-    };
+    const rows = withVirtualTokens({ ...shared, methods, validation: dataset.validation });
+    toPlan = { config, opened, methods, batch: largestBatch(rows), heldOut: largestEvaluation(rows) };
     const planned = await planOfRun(toPlan);
     emit(
       coverageOf(methods, opened, [

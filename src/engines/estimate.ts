@@ -58,12 +58,15 @@ export interface BatchShape {
 /**
  * The memory of a run on the embedded engine, counted on the graphs that it will execute (stepMemory.ts). Many calls a
  * second are possible: the graphs are kept, a call for another batch binds their lengths anew.
+ * @param batch the largest batch of a step
+ * @param heldOut the largest batch of an evaluation; without it, rows are as in `batch`
  */
 export function estimateRun(
   header: ModelHeader,
   methods: readonly EstimatedMethod[],
   config: RunConfig,
   batch?: BatchShape,
+  heldOut?: BatchShape,
 ): Estimate {
   const { training, data } = config;
   const attached = attachedOf(header, methods);
@@ -72,10 +75,10 @@ export function estimateRun(
   const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
   const found = rememberedMemory(header, methods, attached, training, {
-    positionLimit: positionBucket(Math.max(shape.length, longest)),
+    positionLimit: positionBucket(Math.max(shape.length, heldOut?.length ?? 0, longest)),
     evaluates,
   });
-  const evaluated = {
+  const evaluated = heldOut ?? {
     rows: training.per_device_eval_batch_size,
     length: shape.length,
     supervised: Math.ceil((shape.supervised / shape.rows) * training.per_device_eval_batch_size),
@@ -86,6 +89,7 @@ export function estimateRun(
   const plan = planOf(found.memory, found.preparations, {
     batch: shape,
     evaluated,
+    steps: training.max_steps,
     parameters: header.parameters,
     trainable: sizes(attached.flatMap(({ trainables }) => trainables.map(({ variable }) => variable))),
     adapterFileBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -1,4 +1,4 @@
-import { machineMemory } from '../common/machineMemory.js';
+import { limitProblem, machineMemory } from '../common/machineMemory.js';
 import { messageOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { MethodConfig, RunConfig } from '../config/schema.js';
@@ -30,6 +30,8 @@ export interface RunToPlan {
   /** In the order of the run file; undefined for one that has yet to see the data. */
   readonly methods: readonly (Attached | undefined)[];
   readonly batch: LargestBatch;
+  /** The largest batch of an evaluation; undefined where nothing is held out. */
+  readonly heldOut: LargestBatch | undefined;
 }
 
 /** Plans a run. A plan is no part of the training: where it fails, that is said and the run goes on without one. */
@@ -41,7 +43,7 @@ export async function planOfRun(run: RunToPlan): Promise<RunPlan> {
     const warning = fits ? undefined : memoryWarning(plan, machine, await savingsOf(run, machine.free));
     return {
       event: { type: 'plan', plan, batch: run.batch },
-      warnings: warning === undefined ? [] : [warning],
+      warnings: [limitProblem(), warning].filter((each) => each !== undefined),
     };
   } catch (error) {
     const message = `the memory of the run could not be predicted: ${messageOf(error)}`;
@@ -74,27 +76,33 @@ function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
   return suggestChanges(run.config, (config) => ({ plan: planWith(changedRun(run, config)) }), limit);
 }
 
-function planWith({ config, opened, methods, batch }: RunToPlan): MemoryPlan {
+function planWith({ config, opened, methods, batch, heldOut }: RunToPlan): MemoryPlan {
   const { checkpoint, model } = opened;
   const header = { checkpoint, model, parameters: parameterCount(model, checkpoint) };
   const estimated = config.method.map((each, at) => ({ config: each, attached: methods[at] }));
-  return estimateRun(header, estimated, config, batch).plan;
+  return estimateRun(header, estimated, config, batch, heldOut).plan;
 }
 
 /** The run with another config: what it is attached to, and its batches, go along. */
 function changedRun(run: RunToPlan, config: RunConfig): RunToPlan {
-  const before = run.config.training.per_device_train_batch_size;
-  const after = config.training.per_device_train_batch_size;
-  const cut = config.data.max_length ?? DEFAULT_MAX_LENGTH;
-  const isCut = cut < (run.config.data.max_length ?? DEFAULT_MAX_LENGTH);
-  const rows = after === before ? run.batch.rows : Math.min(run.batch.rows, after);
-  const length = isCut ? Math.min(run.batch.length, cut) : run.batch.length;
-  const share = (rows * length) / (run.batch.rows * run.batch.length);
+  const cutOf = ({ data }: RunConfig): number => data.max_length ?? DEFAULT_MAX_LENGTH;
+  const isCut = cutOf(config) < cutOf(run.config);
+  const changed = (
+    batch: LargestBatch,
+    size: 'per_device_train_batch_size' | 'per_device_eval_batch_size',
+  ): LargestBatch => {
+    const after = config.training[size];
+    const rows = after === run.config.training[size] ? batch.rows : Math.min(batch.rows, after);
+    const length = isCut ? Math.min(batch.length, cutOf(config)) : batch.length;
+    const share = (rows * length) / (batch.rows * batch.length);
+    return { rows, length, supervised: Math.ceil(batch.supervised * share) };
+  };
   const isSameMethod = JSON.stringify(config.method) === JSON.stringify(run.config.method);
   return {
     ...run,
     config,
-    batch: { rows, length, supervised: Math.ceil(run.batch.supervised * share) },
+    batch: changed(run.batch, 'per_device_train_batch_size'),
+    heldOut: run.heldOut && changed(run.heldOut, 'per_device_eval_batch_size'),
     methods: isSameMethod ? run.methods : attachedToHeader(config.method, run.opened),
   };
 }

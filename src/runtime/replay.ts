@@ -14,8 +14,8 @@ export interface PlannedProgram {
   readonly weights: ReadonlyMap<string, number>;
   /** Inputs and variables that it reads, by name. */
   readonly reads: ReadonlySet<string>;
-  /** Bytes of each result that is written to a buffer of the caller. */
-  readonly handed: readonly number[];
+  /** Bytes of the results that are written to buffers of the caller. */
+  readonly handed: number;
   /** Bytes of inputs with axes that are of no batch, such as masks, by name. */
   readonly fixedInputs: ReadonlyMap<string, number>;
   /**
@@ -74,7 +74,7 @@ export function planProgram(
     reads,
     handed: [...list.results]
       .filter(([name]) => handed(name))
-      .map(([, value]) => bytesOf(list.values[value]!.dtype, list.values[value]!.shape)),
+      .reduce((sum, [, value]) => sum + bytesOf(list.values[value]!.dtype, list.values[value]!.shape), 0),
     fixedInputs,
     run(arena, lengths, kinds) {
       for (const type of sizes.values()) {

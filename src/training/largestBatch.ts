@@ -1,5 +1,6 @@
 import { planBatches } from '../data/batches.js';
-import type { Batch } from '../data/example.js';
+import type { BatchPlan } from '../data/batches.js';
+import type { Batch, Example } from '../data/example.js';
 import type { LargestBatch } from './events.js';
 import type { TrainingJob } from './job.js';
 import { plannedSteps } from './steps.js';
@@ -14,26 +15,41 @@ const MAX_EPOCHS = 10;
  */
 export function largestBatch(job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>): LargestBatch {
   const { per_device_train_batch_size: batchSize, gradient_accumulation_steps: accumulation, seed } = job.options;
-  // A row's first token is never predicted.
-  const supervised = job.train.map(
-    (example) => example.supervised.slice(1).filter((counts) => counts === 1).length,
-  );
   let largest: LargestBatch = { rows: 0, length: 0, supervised: 0 };
   let left = plannedSteps(job) * accumulation;
   for (let epoch = 0; left > 0 && epoch < MAX_EPOCHS; epoch++) {
     const batches = planBatches(job.train, { ...job, batchSize, seed, epoch });
     for (const batch of batches) {
-      const lengths = batch.map((row) => row.reduce((sum, at) => sum + job.train[at]!.ids.length, 0));
-      const own = {
-        rows: batch.length,
-        length: Math.max(...lengths),
-        supervised: batch.flat().reduce((sum, at) => sum + supervised[at]!, 0),
-      };
-      largest = larger(largest, own);
+      largest = larger(largest, sizesOf(batch, job.train));
     }
     left -= Math.max(1, batches.length);
   }
   return largest;
+}
+
+/** The largest batch of an evaluation, as evaluate.ts makes them; undefined where nothing is held out. */
+export function largestEvaluation({
+  validation,
+  options,
+  maxLength,
+}: Pick<TrainingJob, 'validation' | 'options' | 'maxLength'>): LargestBatch | undefined {
+  if (validation.length === 0) return undefined;
+  const batchSize = options.per_device_eval_batch_size;
+  return planBatches(validation, { batchSize, seed: 0, epoch: 0, packing: false, maxLength })
+    .map((batch) => sizesOf(batch, validation))
+    .reduce(larger);
+}
+
+/** Rows of a batch, each with the examples that are packed into it. */
+function sizesOf(batch: BatchPlan, examples: readonly Example[]): LargestBatch {
+  // A row's first token is never predicted.
+  const supervised = (at: number): number =>
+    examples[at]!.supervised.slice(1).filter((counts) => counts === 1).length;
+  return {
+    rows: batch.length,
+    length: Math.max(...batch.map((row) => row.reduce((sum, at) => sum + examples[at]!.ids.length, 0))),
+    supervised: batch.flat().reduce((sum, at) => sum + supervised(at), 0),
+  };
 }
 
 /** The same of batches that are made. */

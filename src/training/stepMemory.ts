@@ -107,8 +107,6 @@ export interface PreparationMemory {
   /** Bytes of the sums of squared gradients, and of the trainables that are there before. */
   readonly sums: number;
   readonly trainables: number;
-  /** A byte for each number of which is chosen, when the sums are there still. */
-  readonly marks: number;
   readonly session: Session;
 }
 
@@ -122,13 +120,11 @@ export function preparationMemory(
   const hooks = before.map((method) => method.hooks);
   const { sums, outputs } = squaresGraph(model, hooks, request, positionLimit);
   const program = planProgram(outputs, groups(model, new Set(), new Set()), isHanded);
-  const numbers = sum(sums.map(({ shape }) => fixedSize(shape)));
   const trained = before.flatMap(({ trainables }) => trainables.map(({ variable }) => variable));
   return {
     rows: request.batchSize,
-    sums: FLOAT * numbers,
+    sums: FLOAT * sum(sums.map(({ shape }) => fixedSize(shape))),
     trainables: FLOAT * sum(trained.map(({ shape }) => fixedSize(shape))),
-    marks: numbers,
     session: session([{ kind: 'preparation', program }]),
   };
 }

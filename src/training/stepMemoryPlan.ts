@@ -11,29 +11,42 @@ import type {
 } from './stepMemory.js';
 
 /**
- * What the process takes beside buffers, in bytes, measured on Linux (x64, Node 20, ONNX Runtime 1.30): what it holds
- * before the graph is compiled, with a vocabulary of 2,048 and of 49,152, and behind the first step, with 1,200 nodes and
- * with 7,100 (bench/memoryMeasured.ts).
+ * What the process takes beside buffers, in bytes, measured on Linux (x64, Node 20, ONNX Runtime 1.30) in
+ * bench/memoryMeasured.ts, whose report says in which of its rows.
  */
 const RUNTIME = {
   /** Pages of the files of Node and ONNX Runtime. */
   files: 71e6,
-  /** Node with the program, and ONNX Runtime without a graph. */
+  /** Node with the program and ONNX Runtime without a graph, before one is built. */
   base: 52e6,
+  /** What V8 fills before it looks for what is still needed: a semi-space. Building a graph fills it. */
+  young: 16 * 2 ** 20,
   /** A token of the vocabulary: its text and its merges. */
   token: 760,
   /** A node: in ONNX Runtime’s graph, plan and kernels, and in our own graph, whose heap Node keeps. */
-  node: 13e3,
+  node: 7.3e3,
 };
+
+/**
+ * ONNX Runtime's Node binding copies every result to a new ArrayBuffer (js/node/src/tensor_helper.cc), also one that was
+ * written to a buffer of ours. V8 frees them, but not at once: old ones gather until they are so much, young ones, of
+ * sets of which two fit in, until they are so much together (V8's limits of external memory: 64 MiB, and two semi-spaces
+ * of 16 MiB).
+ */
+const GATHERED = { old: 64 * 2 ** 20, young: 32 * 2 ** 20 };
+
+interface PlannedRun extends Pick<MemoryPlan, 'parameters' | 'trainable' | 'adapterFileBytes' | 'assumptions'> {
+  readonly batch: BatchLengths;
+  readonly evaluated: BatchLengths;
+  /** Steps of the run; undefined where they are not known. */
+  readonly steps: number | undefined;
+}
 
 /** The memory of a run with such batches, by part and moment. */
 export function planOf(
   memory: StepMemory,
   preparations: readonly PreparationMemory[],
-  run: Pick<MemoryPlan, 'parameters' | 'trainable' | 'adapterFileBytes' | 'assumptions'> & {
-    readonly batch: BatchLengths;
-    readonly evaluated: BatchLengths;
-  },
+  run: PlannedRun,
 ): MemoryPlan {
   const evaluates = memory.sessions.some(({ programs }) => programs.some(({ kind }) => kind === 'evaluation'));
   const step = { update: NO_BATCH, step: run.batch };
@@ -68,7 +81,7 @@ function largest(moments: readonly Moment[]): Moment {
 function momentOf(
   name: MomentName,
   { state, sessions, vocabulary }: StepMemory,
-  { batch, evaluated, trainable }: { batch: BatchLengths; evaluated: BatchLengths; trainable: number },
+  { batch, evaluated, trainable, steps }: PlannedRun,
   batches: Partial<Record<ProgramKind, BatchLengths>>,
 ): Moment {
   const uses = sessions.map((session) => runSession(session, batches));
@@ -117,6 +130,7 @@ function momentOf(
       bytes: touched - activations - logits - gradients,
       formula: `gradients on their way and other intermediate results (${formatBytes(workspace)}), and what the runtime’s arena keeps between pieces and programs`,
     },
+    copiesPart(sessions, steps ?? Infinity),
     ...runtimeParts(sessions, vocabulary),
   ];
   return moment(name, parts);
@@ -124,7 +138,7 @@ function momentOf(
 
 /** A method's passes over the data: sums of squared gradients beside one batch's. */
 function preparing(
-  { rows, sums, trainables, marks, session }: PreparationMemory,
+  { rows, sums, trainables, session }: PreparationMemory,
   { vocabulary }: StepMemory,
   { rows: batchRows, length, supervised }: BatchLengths,
 ): Moment {
@@ -141,8 +155,8 @@ function preparing(
     { name: 'adapter', bytes: trainables, formula: 'numbers of the methods before × 4 bytes' },
     {
       name: 'state',
-      bytes: sums + marks,
-      formula: `a sum of squared gradients for each of ${formatCount(marks)} numbers, 4 bytes, and a byte to choose by`,
+      bytes: sums,
+      formula: `a sum of squared gradients for each of ${formatCount(sums / 4)} numbers, 4 bytes`,
     },
     {
       name: 'logits',
@@ -154,20 +168,39 @@ function preparing(
       bytes: touched - inUse.logits,
       formula: `results and gradients of a pass over ${rows} × ${length} tokens, and what the runtime’s arena keeps`,
     },
+    copiesPart([session], Infinity),
     ...runtimeParts([session], vocabulary),
   ]);
+}
+
+/**
+ * The copies of what the last pass gave back, and older ones that have gathered.
+ * @param times the programs are run
+ */
+export function copiesPart(sessions: readonly Session[], times: number): MemoryPart {
+  const sets = sessions.flatMap(({ programs }) => programs.map(({ program }) => program.handed));
+  const newest = Math.max(...sets);
+  const others = sets.reduce((sum, bytes) => sum + bytes, 0) - newest;
+  const limit = 2 * newest <= GATHERED.young ? GATHERED.young - newest : GATHERED.old;
+  const older = newest === 0 ? 0 : Math.min(limit, others + (times - 1) * (newest + others));
+  return {
+    name: 'runtime',
+    bytes: newest + older,
+    formula: `copies of what a step gives back, which the runtime’s Node binding makes: ${formatBytes(newest)}, and up to ${formatBytes(older)} of older ones that Node has not freed yet`,
+  };
 }
 
 function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryPart[] {
   const nodes = sessions.reduce((sum, session) => sum + session.nodes, 0);
   const constants = sessions.reduce((sum, session) => sum + session.constants, 0);
+  const base = RUNTIME.base + RUNTIME.young;
   const tokenizer = vocabulary * RUNTIME.token;
   const graph = nodes * RUNTIME.node;
   return [
     {
       name: 'runtime',
-      bytes: RUNTIME.base + tokenizer + graph + constants,
-      formula: `Node and ONNX Runtime ${formatBytes(RUNTIME.base)}; tokenizer ${formatCount(vocabulary)} × ${RUNTIME.token} B = ${formatBytes(tokenizer)}; graph ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)} = ${formatBytes(graph)}: measured; constants ${formatBytes(constants)}`,
+      bytes: base + tokenizer + graph + constants,
+      formula: `Node and ONNX Runtime ${formatBytes(base)}; tokenizer ${formatCount(vocabulary)} × ${RUNTIME.token} B = ${formatBytes(tokenizer)}; graph ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)} = ${formatBytes(graph)}: measured; constants ${formatBytes(constants)}`,
     },
     {
       name: 'runtime',

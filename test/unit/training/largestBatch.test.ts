@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { largestBatch, largestOf } from '../../../src/training/largestBatch.js';
+import { largestBatch, largestEvaluation, largestOf } from '../../../src/training/largestBatch.js';
 import { plannedSteps, stepBatches } from '../../../src/training/steps.js';
 import { UNEVEN, example, trainingOptions } from './jobs.js';
 
@@ -19,3 +19,20 @@ for (const packing of [false, true]) {
     assert.ok(batches.every(({ rows, length }) => rows * length <= found.rows * found.length));
   });
 }
+
+test('the largest batch of an evaluation has its own size and its own rows', () => {
+  const options = trainingOptions({ per_device_train_batch_size: 1, per_device_eval_batch_size: 2 });
+  const validation = [example(5, 2), example(30, 4), example(9, 3)];
+  const found = largestEvaluation({ validation, options, maxLength: 40 })!;
+  assert.equal(found.length, 30);
+  assert.equal(largestEvaluation({ validation: [], options, maxLength: 40 }), undefined);
+  const alone = { ...options, per_device_eval_batch_size: 3 };
+  assert.deepEqual(largestEvaluation({ validation, options: alone, maxLength: 40 }), {
+    rows: 3,
+    length: 30,
+    supervised: validation.reduce(
+      (sum, { supervised }) => sum + supervised.filter((each) => each === 1).length,
+      0,
+    ),
+  });
+});
