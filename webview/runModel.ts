@@ -1,6 +1,7 @@
 import type { RunState } from '../src/engines/runState.js';
 import { describeEvent } from '../src/training/describeEvent.js';
 import type { LogLevel } from '../src/training/describeEvent.js';
+import { soundEvent } from '../src/training/soundEvent.js';
 import { createSiteHistory, takeReport } from './siteHistory.js';
 import type { SiteHistory } from './siteHistory.js';
 import type {
@@ -69,15 +70,23 @@ export function createRunModel(): RunModel {
 /** Lines that the page keeps; the output channel and `events.jsonl` have all. */
 const KEPT_LINES = 2000;
 
-/** Takes an event in. A resumed run repeats steps: the last word on a step counts. */
-export function takeEvent(model: RunModel, event: RunEvent): void {
+/**
+ * Takes an event in. A resumed run repeats steps: the last word on a step counts. On its way here as JSON a number that
+ * is not finite became null, and a worker of another version may say less: what is not sound is only counted.
+ */
+export function takeEvent(model: RunModel, told: RunEvent): void {
   model.count += 1;
+  const event = soundEvent(told);
+  if (event === undefined) return;
   takeLines(model.log, event);
   switch (event.type) {
     case 'started':
       model.started = event;
       model.paused = undefined;
       model.pausedSeconds = 0;
+      // A run that goes on tells of its data once more.
+      model.data.length = 0;
+      model.samples.length = 0;
       break;
     case 'coverage':
       model.coverage = event;

@@ -1,5 +1,6 @@
-/** `1536` → `1.5 KiB`; bytes in powers of 1024. */
+/** `1536` → `1.5 KiB`; bytes in powers of 1024; `–` when it is no number. */
 export function formatBytes(bytes: number): string {
+  if (!Number.isFinite(bytes)) return '–';
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;
   let unit = 0;
@@ -41,8 +42,9 @@ export function formatLoss(value: number): string {
     : value.toPrecision(4);
 }
 
-/** A learning rate: `2.0e-4`. */
+/** A learning rate: `2.0e-4`; `–` when it is no number. */
 export function formatRate(value: number): string {
+  if (!Number.isFinite(value)) return '–';
   return value === 0 ? '0' : value.toExponential(1);
 }
 

@@ -12,7 +12,7 @@ import { plainValue } from '../config/tree.js';
 import { readLines } from '../data/lines.js';
 import { readBoundedText } from '../models/boundedJson.js';
 import type { RunEvent } from '../training/events.js';
-import { isRunEvent } from '../training/isRunEvent.js';
+import { eventOfLine } from '../training/soundEvent.js';
 import type { ComparedRun, DifferingSetting, LayerNorm, RunComparison } from './runComparison.js';
 import { MOST_COMPARED, RESOLVED_CONFIG, RUN_EVENTS } from './runFiles.js';
 
@@ -99,7 +99,7 @@ async function readEvents(folder: string): Promise<ToldByEvents> {
   try {
     const bytes: AsyncIterable<Uint8Array> = createReadStream(file);
     for await (const line of readLines(bytes, file)) {
-      const event = 'text' in line ? eventOf(line.text) : undefined;
+      const event = 'text' in line ? eventOfLine(line.text) : undefined;
       if (event !== undefined) take(told, event);
     }
   } catch (error) {
@@ -113,16 +113,6 @@ async function readEvents(folder: string): Promise<ToldByEvents> {
     });
   }
   return told;
-}
-
-/** A line that was cut off by a kill is none. */
-function eventOf(line: string): RunEvent | undefined {
-  try {
-    const event: unknown = JSON.parse(line);
-    return isRunEvent(event) ? event : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function take(told: ToldByEvents, event: RunEvent): void {

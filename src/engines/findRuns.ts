@@ -10,7 +10,7 @@ import { plainValue } from '../config/tree.js';
 import { readBoundedText } from '../models/boundedJson.js';
 import { checkpointSteps } from '../training/checkpoint.js';
 import type { Evaluation, RunEvent, Started } from '../training/events.js';
-import { isRunEvent } from '../training/isRunEvent.js';
+import { eventOfLine } from '../training/soundEvent.js';
 import { RUN_EVENTS, RESOLVED_CONFIG } from './runFiles.js';
 import { isEarlyStop } from './runState.js';
 
@@ -203,14 +203,7 @@ async function read(handle: FileHandle, position: number, length: number): Promi
 /** The events of whole lines; what begins or ends within a line is left out, as is half a line after a kill. */
 function eventsIn(text: string, from: number): RunEvent[] {
   const lines = text.split('\n');
-  return (from > 0 ? lines.slice(1) : lines).flatMap((line) => {
-    try {
-      const event: unknown = JSON.parse(line);
-      return isRunEvent(event) ? [event] : [];
-    } catch {
-      return [];
-    }
-  });
+  return (from > 0 ? lines.slice(1) : lines).flatMap((line) => eventOfLine(line) ?? []);
 }
 
 type OfType<Type extends RunEvent['type']> = Extract<RunEvent, { type: Type }>;

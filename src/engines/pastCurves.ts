@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { RunEvent } from '../training/events.js';
-import { isRunEvent } from '../training/isRunEvent.js';
+import { eventOfLine } from '../training/soundEvent.js';
 import { RUN_EVENTS } from './runFiles.js';
 
 /** A million steps; a longer record is not worth the wait before the first new step. */
@@ -24,22 +24,16 @@ export function pastCurves(runFolder: string, resumedFrom: number): readonly Run
 }
 
 function curveOf(line: string, resumedFrom: number): readonly RunEvent[] {
-  try {
-    const event: unknown = JSON.parse(line);
-    if (!isRunEvent(event)) return [];
-    switch (event.type) {
-      case 'step':
-      case 'evaluation':
-      case 'ranks':
-      case 'masks':
-      case 'memory':
-      case 'checkpoint':
-        return event.step <= resumedFrom ? [event] : [];
-      default:
-        return [];
-    }
-  } catch {
-    // A line that was cut off when the process was killed.
-    return [];
+  const event = eventOfLine(line);
+  switch (event?.type) {
+    case 'step':
+    case 'evaluation':
+    case 'ranks':
+    case 'masks':
+    case 'memory':
+    case 'checkpoint':
+      return event.step <= resumedFrom ? [event] : [];
+    default:
+      return [];
   }
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { RunEvent } from '../training/events.js';
-import { isRunEvent } from '../training/isRunEvent.js';
+import { eventOfLine } from '../training/soundEvent.js';
 import { RUN_EVENTS } from './runFiles.js';
 
 const CHUNK_BYTES = 2 ** 20;
@@ -43,7 +43,7 @@ export function recordReader(runFolder: string): RecordReader {
     position += bytesRead;
     let bytes = buffer.subarray(0, bytesRead);
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE)) {
-      const event = eventOf(Buffer.concat([...rest, bytes.subarray(0, end)]).toString('utf8'));
+      const event = eventOfLine(Buffer.concat([...rest, bytes.subarray(0, end)]).toString('utf8'));
       if (event) events.push(event);
       rest = [];
       bytes = bytes.subarray(end + 1);
@@ -67,7 +67,7 @@ export function recordReader(runFolder: string): RecordReader {
         const events: RunEvent[] = [];
         while ((await readChunk(handle, events)) > 0);
         // A part of a line is no JSON; a whole one may lack its end, after a text editor.
-        const last = eventOf(Buffer.concat(rest).toString('utf8'));
+        const last = eventOfLine(Buffer.concat(rest).toString('utf8'));
         if (last) {
           events.push(last);
           rest = [];
@@ -87,12 +87,3 @@ const noRecord = (file: string): Problem => ({
   expected: 'one event per line',
   mend: 'Look whether another program wrote into that file.',
 });
-
-function eventOf(line: string): RunEvent | undefined {
-  try {
-    const event: unknown = JSON.parse(line);
-    return isRunEvent(event) ? event : undefined;
-  } catch {
-    return undefined;
-  }
-}

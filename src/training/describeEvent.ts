@@ -62,7 +62,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       return [
         info(
           `step ${event.step}, ${event.split}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, ` +
-            `rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${event.seconds.toFixed(1)} s)`,
+            `rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
         ),
       ];
     case 'memory':

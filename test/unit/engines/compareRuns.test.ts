@@ -38,8 +38,8 @@ test('settings that differ, curves and results stand side by side', async () => 
   const one = await run(
     'sql/1',
     [
-      { type: 'started', method: 'lora', totalSteps: 2 },
-      { type: 'coverage', trainable: 128 },
+      { type: 'started', config: '/w/sql.peft.yaml', method: 'lora', totalSteps: 2 },
+      { type: 'coverage', trainable: 128, targets: [], modules: [], warnings: [] },
       step(1, 3),
       evaluation(1, 2.5),
       step(2, 2),
@@ -54,7 +54,11 @@ test('settings that differ, curves and results stand side by side', async () => 
     ],
     config(8, 1),
   );
-  const other = await run('sql/2', [{ type: 'started', method: 'lora' }, step(1, 4)], config(16, 1));
+  const other = await run(
+    'sql/2',
+    [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }, step(1, 4)],
+    config(16, 1),
+  );
   const { runs, settings } = await compareRuns([one, other]);
   assert.deepEqual(settings, [{ key: 'method.r', values: ['8', '16'] }]);
   assert.deepEqual(
@@ -96,16 +100,16 @@ test('settings that differ, curves and results stand side by side', async () => 
 
 test('after a resume the last word on a step counts', async () => {
   const resumed = await run('a/1', [
-    { type: 'started', method: 'lora' },
+    { type: 'started', config: '/w/sql.peft.yaml', method: 'lora' },
     step(1, 3),
     step(2, 9),
     evaluation(2, 8),
     { type: 'failed', problem: { code: 'x', message: 'x' } },
-    { type: 'started', method: 'lora', resumedFrom: 1 },
+    { type: 'started', config: '/w/sql.peft.yaml', method: 'lora', resumedFrom: 1 },
     step(2, 2),
     evaluation(2, 1),
   ]);
-  const other = await run('b/1', [{ type: 'started', method: 'lora' }]);
+  const other = await run('b/1', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }]);
   const { runs } = await compareRuns([resumed, other]);
   assert.deepEqual(runs[0]!.loss, { steps: [1, 2], values: [3, 2] });
   assert.deepEqual(runs[0]!.evaluationLoss, { steps: [2], values: [1] });
@@ -122,8 +126,8 @@ test('norms of the adapters are summed up per layer', async () => {
   const adapter = path.join(root, 'adapter');
   await cp(path.resolve('test/fixtures/adalora/phases/final'), adapter, { recursive: true });
   const finished = { type: 'finished', reason: 'completed', adapter, steps: 1, metrics: {}, peakMemory: 1 };
-  const one = await run('n/1', [{ type: 'started', method: 'lora' }, finished]);
-  const other = await run('n/2', [{ type: 'started', method: 'lora' }]);
+  const one = await run('n/1', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }, finished]);
+  const other = await run('n/2', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }]);
   const { runs } = await compareRuns([one, other]);
   const norms = runs[0]!.norms!;
   assert.ok(norms.length > 0);
@@ -131,7 +135,7 @@ test('norms of the adapters are summed up per layer', async () => {
 });
 
 test('too few runs, and folders without one, are refused', async () => {
-  const one = await run('c/1', [{ type: 'started', method: 'lora' }]);
+  const one = await run('c/1', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }]);
   const codeOf = async (folders: readonly string[]): Promise<string> =>
     compareRuns(folders).then(
       () => 'none',

@@ -51,7 +51,7 @@ const stateAfter = async (...events: readonly object[]): Promise<RunOnDisk> =>
 
 describe('a run in a list', () => {
   test('is told by its config and by the ends of its events', async () => {
-    const coverage = { type: 'coverage', trainable: 1234 };
+    const coverage = { type: 'coverage', trainable: 1234, targets: [], modules: [], warnings: [] };
     const folder = await run([started, coverage, step(1), step(2), { type: 'evaluation', step: 2, loss: 0.4 }], {
       'run.peft.yaml':
         'model: /models/other\nmethod:\n  - type: child_tuning\n  - type: lora\n    r: 8\noutput: { name: my }\n',

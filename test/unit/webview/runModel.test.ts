@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Step } from '../../../src/training/events.js';
+import type { RunEvent, Step } from '../../../src/training/events.js';
 import {
   createRunModel,
   elapsedSeconds,
@@ -131,4 +131,15 @@ test('the log has what happened but no steps; old lines make room', () => {
   assert.ok(lines.length < 5000);
   assert.equal(lines.at(-1)?.text, '9999');
   assert.equal(dropped + lines.length, 10_002);
+});
+
+test('a run that goes on tells of its data once more: shown is what it told last', () => {
+  const model = createRunModel();
+  const told = [
+    { type: 'started', config: '/w/sql.peft.yaml', model: 'm', method: 'lora', totalSteps: 9 },
+    { type: 'data', split: 'train', report: { broken: [], brokenCount: 0 } },
+    { type: 'sample', split: 'train', line: 1, spans: [] },
+  ] as unknown as readonly RunEvent[];
+  for (const event of [...told, ...told]) takeEvent(model, event);
+  assert.deepEqual([model.data.length, model.samples.length], [1, 1]);
 });
