@@ -45,6 +45,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     report: (error) => output.error(`Runs: ${messageOf(error)}`),
     isOurs: isOfWindow,
     endsWithWindow: () => setting('peftStudio.run.endsWithWindow'),
+    memoryLimit,
   });
   const isAlive = livenessFor(runs);
   const panels = createPanels({

@@ -1,4 +1,4 @@
-import { machineMemory } from '../common/machineMemory.js';
+import { limitProblem, machineMemory } from '../common/machineMemory.js';
 import { ProblemError } from '../common/problem.js';
 import { contractOf } from '../engines/estimate.js';
 import type { Estimate } from '../engines/estimate.js';
@@ -23,6 +23,7 @@ import {
   torchOptions,
 } from './estimateOptions.js';
 import { DONE } from './exitCode.js';
+import type { Io } from './io.js';
 import { table } from './table.js';
 
 export const estimate: Command = {
@@ -50,6 +51,7 @@ export const estimate: Command = {
       ]),
     ),
     ...TORCH_OPTIONS,
+    'no-advice': { help: 'Leave out what fits and what would save memory, which takes most of the time.' },
   },
   json: '{ "engine", "total", "weights", "activations", "gradients", "optimizer", "other", "trainable", "parameters", "fileBacked", "anonymous", "assumptions", "parts": [{ "name", "bytes", "formula", "fileBacked" }], "moments": [{ "name", "bytes", "parts" }], "converted", "results": [{ "method", "what", "bytes" }], "notes", "limit": { "bytes", "bound", "verdict", "largest": { "batch", "length", "rank" } }, "savings": [{ "title", "saved", "total", "changes", "verdict" }] }; bytes',
   jsonForm: 'document',
@@ -61,7 +63,7 @@ export const estimate: Command = {
   ],
   async run(args, io) {
     const input = await estimateInput(args.positional(0), overridesOf(args), io);
-    const { found, advice, most } = await estimated(input, args);
+    const { found, advice, most } = await estimated(input, args, io);
     io.interrupt.check();
     const document = { engine: found.engine, ...contractOf(found), ...advice };
     if (args.flag('json')) {
@@ -80,11 +82,14 @@ interface Estimated {
   readonly most: Most;
 }
 
-async function estimated(input: EstimateInput, args: Arguments): Promise<Estimated> {
+/** What is said without being asked for advice. */
+const NO_ADVICE: Advice = { savings: [] };
+
+async function estimated(input: EstimateInput, args: Arguments, io: Io): Promise<Estimated> {
   const asked = askedEngine(args);
   if (asked === 'huggingface') return onTorch(input, args);
   try {
-    return await onEmbedded(input, args);
+    return await onEmbedded(input, args, io);
   } catch (error) {
     // A model alone names no engine: the one that takes it is meant.
     const isStrange = error instanceof ProblemError && error.problem.code === 'model.unsupported';
@@ -93,19 +98,23 @@ async function estimated(input: EstimateInput, args: Arguments): Promise<Estimat
   }
 }
 
-async function onEmbedded({ config, place, file }: EstimateInput, args: Arguments): Promise<Estimated> {
+async function onEmbedded({ config, place, file }: EstimateInput, args: Arguments, io: Io): Promise<Estimated> {
   const limit = limitOf(args);
   const { facts, weights } = await factsWithoutWeights(place);
   const planRun = (changed: EstimateInput['config']): Estimate => estimateWith(changed, facts, undefined, file);
   const plain = planRun(config);
   const most = mostOf(facts.model.maxPositions);
-  const machine =
-    limit === undefined ? await machineMemory() : { free: limit, total: limit, bound: 'limit' as const };
   const notes = [
     ...plain.notes,
     ...(weights === 'absent' ? ['The weights are not there: their header follows from config.json.'] : []),
   ];
-  return { found: { ...plain, notes }, advice: await embeddedAdvice(config, planRun, machine, most), most };
+  const found = { ...plain, notes };
+  if (args.flag('no-advice')) return { found, advice: NO_ADVICE, most };
+  const wrong = limit === undefined ? limitProblem() : undefined;
+  if (wrong !== undefined) io.problem(wrong);
+  const machine =
+    limit === undefined ? await machineMemory() : { free: limit, total: limit, bound: 'limit' as const };
+  return { found, advice: await embeddedAdvice(config, planRun, machine, most), most };
 }
 
 async function onTorch({ config, place }: EstimateInput, args: Arguments): Promise<Estimated> {
@@ -115,5 +124,6 @@ async function onTorch({ config, place }: EstimateInput, args: Arguments): Promi
   const { estimate: found, planned } = estimateTorch(shape, config, torchOptions(args, dtypeOf(modelConfig)));
   const positions = modelConfig['max_position_embeddings'] ?? modelConfig['n_positions'];
   const most = mostOf(typeof positions === 'number' && positions > 0 ? positions : undefined);
-  return { found, advice: torchAdvice(planned, found, most, limit), most };
+  const advice = args.flag('no-advice') ? NO_ADVICE : torchAdvice(planned, found, most, limit);
+  return { found, advice, most };
 }

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { Problem } from './problem.js';
 
 /** Memory for a run, in bytes. */
 export interface MachineMemory {
@@ -24,6 +25,7 @@ export type ReadText = (file: string) => Promise<string | undefined>;
 
 /** Gigabytes (of 1024³ bytes) that a run may take, wherever it is started; the editor's setting goes before it. */
 const LIMIT_VARIABLE = 'PEFT_STUDIO_MEMORY_LIMIT';
+const GIGABYTE = 1024 ** 3;
 
 /**
  * What is free now, at most `limit` bytes (without it, the gigabytes of `PEFT_STUDIO_MEMORY_LIMIT`, if it is set).
@@ -37,7 +39,24 @@ export async function machineMemory(limit: number | undefined = limitOfEnvironme
 
 function limitOfEnvironment(): number | undefined {
   const gigabytes = Number(process.env[LIMIT_VARIABLE] ?? '');
-  return gigabytes > 0 && Number.isFinite(gigabytes) ? gigabytes * 1024 ** 3 : undefined;
+  return gigabytes > 0 && Number.isFinite(gigabytes) ? gigabytes * GIGABYTE : undefined;
+}
+
+/** What a process that is started has to have in its environment to be limited, too. @param limit bytes, if there is one */
+export function environmentOf(limit: number | undefined): Readonly<Record<string, string>> {
+  return limit === undefined ? {} : { [LIMIT_VARIABLE]: String(limit / GIGABYTE) };
+}
+
+/** That `PEFT_STUDIO_MEMORY_LIMIT` is set to what limits nothing; undefined where it is well, or not set. */
+export function limitProblem(): Problem | undefined {
+  const text = process.env[LIMIT_VARIABLE]?.trim() ?? '';
+  if (text === '' || limitOfEnvironment() !== undefined) return undefined;
+  return {
+    code: 'memory.limit-variable',
+    severity: 'warning',
+    message: `the environment variable ${LIMIT_VARIABLE} is ${JSON.stringify(text)}, which limits nothing`,
+    expected: 'gigabytes, such as 8 or 7.5',
+  };
 }
 
 async function measure(): Promise<MachineMemory> {

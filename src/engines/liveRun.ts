@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { environmentOf } from '../common/machineMemory.js';
 import { messageOf } from '../common/problem.js';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
@@ -60,8 +61,14 @@ const MAX_LOG_BYTES = 64 * 1024;
 /**
  * Starts the worker in a process of its own, which no window's end ends, and follows it.
  * @param worker the worker's program, absolute
+ * @param memoryLimit bytes that the run may take at most, by which it warns before its first step; without it, what is free
  */
-export async function launchRun(worker: string, run: LiveRequest, follower: Follower): Promise<LiveRun> {
+export async function launchRun(
+  worker: string,
+  run: LiveRequest,
+  follower: Follower,
+  memoryLimit?: number,
+): Promise<LiveRun> {
   const entry = await createEntry(run);
   const { entry: entryFile, log } = livePlaces(await liveFolder(), entry.id);
   const output = await open(log, 'a', 0o600);
@@ -71,7 +78,7 @@ export async function launchRun(worker: string, run: LiveRequest, follower: Foll
       detached: true,
       windowsHide: true,
       stdio: ['ignore', output.fd, output.fd],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      env: { ...process.env, ...environmentOf(memoryLimit), ELECTRON_RUN_AS_NODE: '1' },
     });
   } finally {
     await output.close();

@@ -12,7 +12,7 @@ export function registerEstimate(jobs: Jobs): vscode.Disposable {
     const file = await targetRunFile(target, 'Estimate which run file?');
     if (file === undefined) return;
     const name = runName(file);
-    const found = await jobs.run({ title: `Estimating ${name}`, args: ['estimate', file] });
+    const found = await jobs.run({ title: `Estimating ${name}`, args: ['estimate', file, '--no-advice'] });
     if (!isEstimate(found)) return;
     const document = await vscode.workspace.openTextDocument({
       language: 'markdown',

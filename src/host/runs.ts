@@ -47,6 +47,8 @@ export interface RunsOptions {
   readonly isOurs: (file: string) => boolean;
   /** Whether a run ends with the window that follows it. */
   readonly endsWithWindow: () => boolean;
+  /** Bytes that a run may take at most; undefined where the user sets no limit. */
+  readonly memoryLimit: () => number | undefined;
 }
 
 /** A new run writes its entry before it listens: looked for again after a moment. */
@@ -99,7 +101,7 @@ export function createRuns(options: RunsOptions): Runs {
     try {
       const [found] = await findLiveRuns(isOurs);
       if (found === undefined) {
-        await follow(() => launchRun(worker, request, followerOf(request.resumeFolder)));
+        await follow(() => launchRun(worker, request, followerOf(request.resumeFolder), options.memoryLimit()));
         return true;
       }
       void follow(() => followFound(found)).catch(report);

@@ -111,7 +111,8 @@ function added(
   if (last === undefined) return undefined;
   const after = endOf(last, text);
   const line = text.indexOf('\n', after);
-  const place = line < 0 ? text.length : line - (eol.length - 1);
+  // A file may have lines of both endings.
+  const place = line < 0 ? text.length : text[line - 1] === '\r' ? line - 1 : line;
   const indent = ' '.repeat((map.entries[0]?.keyAt.column ?? 1) - 1);
   const lines = block(String(key), nested, file, indent).map((each) => `${eol}${each}`);
   return text.slice(0, place) + lines.join('') + text.slice(place);

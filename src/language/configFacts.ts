@@ -8,7 +8,7 @@ import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
 import { readConfig } from '../models/safetensorsFolder.js';
 import { factsOf, modelFacts } from './modelFacts.js';
-import type { ModelFacts } from './modelFacts.js';
+import type { ModelFacts, ModelReading } from './modelFacts.js';
 
 /** The name of a model's config, by which the model can be named, too. */
 export const CONFIG_FILE = 'config.json';
@@ -43,12 +43,21 @@ const WITHOUT_WEIGHTS: ReadonlySet<string> = new Set([
  */
 export async function factsWithoutWeights(
   place: string,
+  signal?: AbortSignal,
 ): Promise<{ readonly facts: ModelFacts; readonly weights: 'there' | 'absent' }> {
-  const reading = await modelFacts(place);
-  if (reading !== undefined && 'facts' in reading) return { facts: reading.facts, weights: 'there' };
-  if (reading !== undefined && !WITHOUT_WEIGHTS.has(reading.problem.code)) fail(reading.problem);
-  return { facts: factsFromConfig(place, await configAt(place)), weights: 'absent' };
+  const reading = await modelFacts(place, signal);
+  if (reading === undefined) return { facts: factsFromConfig(place, await configAt(place)), weights: 'absent' };
+  if ('facts' in reading) return { facts: reading.facts, weights: 'there' };
+  if (!WITHOUT_WEIGHTS.has(reading.problem.code)) fail(reading.problem);
+  const known = fromConfig.get(reading);
+  if (known !== undefined) return { facts: known, weights: 'absent' };
+  const facts = factsFromConfig(place, await configAt(place));
+  fromConfig.set(reading, facts);
+  return { facts, weights: 'absent' };
 }
+
+/** Facts by the failed reading of the weights, which stays the same while the files do: what is remembered of a model is by its facts. */
+const fromConfig = new WeakMap<ModelReading, ModelFacts>();
 
 const HEADER_DTYPES: ReadonlyMap<string, string> = new Map([
   ['float16', 'F16'],

@@ -4,21 +4,21 @@ import type { RunConfig } from '../config/schema.js';
 import { estimateRun } from '../engines/estimate.js';
 import type { BatchShape, Estimate } from '../engines/estimate.js';
 import { modelIdAt } from '../models/hub/ids.js';
+import { factsWithoutWeights } from './configFacts.js';
 import { attachToHeader } from './modelAttach.js';
-import { modelFacts } from './modelFacts.js';
 import type { ModelFacts } from './modelFacts.js';
 import { cachedModelPlace } from './modelHub.js';
 
 /**
- * What a run needs, from the headers alone: no weight is read, nothing is downloaded.
+ * What a run needs, from the headers alone, or from the model's config where the weights are not there: no weight
+ * is read, nothing is downloaded.
  * @throws ProblemError `hub.not-cached` for a model of the hub that is not on this machine; what reading the model and
  *   attaching the methods refuses
  */
 export async function estimateFile({ config, file, folder }: LoadedRun): Promise<Estimate> {
   const id = await modelIdAt(config.model, folder);
   const place = id === undefined ? config.model : await cachedModelPlace(id);
-  const reading = place === undefined ? undefined : await modelFacts(place);
-  if (reading === undefined) {
+  if (place === undefined) {
     return fail({
       code: 'hub.not-cached',
       message: `the model ${config.model} is not on this machine yet, and an estimate downloads nothing`,
@@ -26,8 +26,8 @@ export async function estimateFile({ config, file, folder }: LoadedRun): Promise
       mend: 'Preview the data or train once: both download it.',
     });
   }
-  if ('problem' in reading) return fail(reading.problem);
-  return estimateWith(config, reading.facts, undefined, file);
+  const { facts } = await factsWithoutWeights(place);
+  return estimateWith(config, facts, undefined, file);
 }
 
 /**

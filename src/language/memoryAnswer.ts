@@ -14,9 +14,10 @@ import type { PlanRun } from '../engines/savings.js';
 import { needOf, verdictOf } from '../engines/verdict.js';
 import type { Need } from '../engines/verdict.js';
 import type { Quantity } from '../memory/largest.js';
+import { factsWithoutWeights } from './configFacts.js';
 import { estimateWith } from './estimateFile.js';
 import type { ModelFacts } from './modelFacts.js';
-import { modelOf } from './modelSource.js';
+import { modelPlace } from './modelSource.js';
 import type { RunDocument } from './runDocument.js';
 
 /** A run file's text, and the memory that there is for it. */
@@ -55,8 +56,9 @@ export interface LargestAnswer {
 }
 
 /**
- * What a run needs, and what could be changed where that is too much: from the model's header, with rows as long as they
- * may be. Undefined for a file with errors, or without its model on this machine: other checks tell. `signal` ends it
+ * What a run needs, and what could be changed where that is too much: from the model's header, or from its config where
+ * that is all there is, with rows as long as they may be. Undefined for a file with errors, or without its model on this
+ * machine: other checks tell. `signal` ends it
  * between two plans with an AbortError.
  */
 export async function memoryAnswer(
@@ -120,9 +122,8 @@ interface Plannable {
 async function plannable(file: string, text: string, signal?: AbortSignal): Promise<Plannable | undefined> {
   const document: RunDocument = { file, folder: path.dirname(file), text, parsed: parseRunFile(text, file) };
   const { config } = document.parsed;
-  const reading = config && (await modelOf(document, signal));
-  if (config === undefined || reading === undefined || 'problem' in reading) return undefined;
-  const { facts } = reading;
+  const facts = config && (await factsOfModel(document, signal));
+  if (config === undefined || facts === undefined) return undefined;
   const planRun: PlanRun = async (changed) => {
     // A question that nobody asks any more ends here.
     await setImmediate();
@@ -130,6 +131,18 @@ async function plannable(file: string, text: string, signal?: AbortSignal): Prom
     return estimateWith(changed, facts);
   };
   return { document, config, facts, planRun };
+}
+
+/** The model's header, or what follows from its config where the weights are not there (yet). */
+async function factsOfModel(document: RunDocument, signal?: AbortSignal): Promise<ModelFacts | undefined> {
+  const place = await modelPlace(document);
+  if (place === undefined) return undefined;
+  try {
+    return (await factsWithoutWeights(place, signal)).facts;
+  } catch (error) {
+    if (error instanceof ProblemError) return undefined;
+    throw error;
+  }
 }
 
 /** Answers remembered per model: a file is asked about by several parts of the editor, and undone and done again. */

@@ -26,10 +26,15 @@ export function writtenText({ parsed: { tree }, text }: RunDocument, at: ConfigP
  * where there is none on this machine: nothing is asked of the network.
  */
 export async function modelOf(document: RunDocument, signal?: AbortSignal): Promise<ModelReading | undefined> {
+  const place = await modelPlace(document);
+  return place === undefined ? undefined : modelFacts(place, signal);
+}
+
+/** The folder or GGUF file of the model that a run file names, absolute; undefined for one that is not on this machine. */
+export async function modelPlace(document: RunDocument): Promise<string | undefined> {
   const source = writtenText(document, ['model']);
   if (source === undefined) return undefined;
   // What the file system refuses to tell is told by the check of paths.
   const id = await modelIdAt(source, document.folder).catch(() => undefined);
-  const place = id === undefined ? path.resolve(document.folder, source) : await cachedModelPlace(id);
-  return place === undefined ? undefined : modelFacts(place, signal);
+  return id === undefined ? path.resolve(document.folder, source) : cachedModelPlace(id);
 }

@@ -132,3 +132,23 @@ test('what cannot be is refused', async () => {
   await refused('targets.no-match', opt, '--target-modules', '[q_porj]');
   await refused('memory.quantized', opt, '--method', 'full', '--quantization', 'int8');
 });
+
+test('without advice: the plan alone, as the editor asks for it', async () => {
+  const plain = await estimated(model, ...SHORT, '--no-advice');
+  const whole = await estimated(model, ...SHORT);
+  assert.equal(plain['total'], whole['total']);
+  assert.deepEqual([plain['limit'], plain['savings']], [undefined, []]);
+  assert.deepEqual((await estimated(opt, '--limit', '1GiB', '--no-advice'))['savings'], []);
+});
+
+test('a limit in the environment that is no number limits nothing, and that is said', async () => {
+  process.env['PEFT_STUDIO_MEMORY_LIMIT'] = '8 gigs';
+  try {
+    const ran = await run(['estimate', model, ...SHORT, '--json']);
+    assert.equal(ran.code, 0);
+    assert.match(ran.err, /PEFT_STUDIO_MEMORY_LIMIT is "8 gigs", which limits nothing/);
+    assert.notEqual((document(ran) as { limit: { bound: string } }).limit.bound, 'limit');
+  } finally {
+    delete process.env['PEFT_STUDIO_MEMORY_LIMIT'];
+  }
+});

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { linuxMemory, machineMemory, vmStatFree } from '../../../src/common/machineMemory.js';
+import {
+  environmentOf,
+  limitProblem,
+  linuxMemory,
+  machineMemory,
+  vmStatFree,
+} from '../../../src/common/machineMemory.js';
 
 const KIB = 1024;
 const GIB = 1024 ** 3;
@@ -94,5 +100,20 @@ test('this machine has some, and a limit bounds it', async () => {
     assert.notEqual((await machineMemory()).bound, 'limit');
   } finally {
     delete process.env['PEFT_STUDIO_MEMORY_LIMIT'];
+  }
+});
+
+test('a process that is started is limited by its environment', async () => {
+  assert.deepEqual(environmentOf(undefined), {});
+  const [[name, value] = []] = Object.entries(environmentOf(1.5 * GIB));
+  process.env[name!] = value!;
+  try {
+    assert.equal(limitProblem(), undefined);
+    const { free, bound } = await machineMemory();
+    assert.ok(bound === 'limit' ? free === 1.5 * GIB : free <= 1.5 * GIB);
+    process.env[name!] = 'abc';
+    assert.equal(limitProblem()?.code, 'memory.limit-variable');
+  } finally {
+    delete process.env[name!];
   }
 });

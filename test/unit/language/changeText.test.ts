@@ -43,6 +43,12 @@ const CASES: Readonly<Record<string, Case>> = {
     2,
     'training:\r\n  seed: 1 # a\r\n  batch: 2\r\nmethod: a\r\n',
   ],
+  'with line ends of both kinds': [
+    'training:\r\n  seed: 1\nmethod: a\r\n',
+    BATCH,
+    2,
+    'training:\r\n  seed: 1\r\n  batch: 2\nmethod: a\r\n',
+  ],
   'absent in braces': ['training: { seed: 1 } # a\n', BATCH, 2, 'training: { seed: 1, batch: 2 } # a\n'],
   'in empty braces': ['training: {}\n', BATCH, 2, 'training: { batch: 2 }\n'],
   'absent in lines of JSON': [

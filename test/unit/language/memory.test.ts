@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { parseRunFile } from '../../../src/config/parseRunFile.js';
@@ -29,6 +30,15 @@ test('a run that fits: what it needs, and nothing to change', async () => {
   assert.ok(need.total > need.anonymous && need.anonymous > 0);
   assert.equal(warning, undefined);
   assert.deepEqual(savings, []);
+});
+
+test('of a model whose weights are not there yet the config is enough, and answers are remembered', async () => {
+  await mkdir(path.join(folder, 'bare'), { recursive: true });
+  await copyFile(path.join(folder, 'base', 'config.json'), path.join(folder, 'bare', 'config.json'));
+  const bare = await asked(runText(LORA).replace('./base', './bare'), 2 ** 34);
+  const whole = await asked(runText(LORA), 2 ** 34);
+  assert.equal(bare.need.anonymous, whole.need.anonymous);
+  assert.equal(await asked(runText(LORA).replace('./base', './bare'), 2 ** 34), bare);
 });
 
 test('one that does not is warned of at its batch, and every quick fix that suffices makes the warning go', async () => {
