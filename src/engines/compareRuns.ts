@@ -11,8 +11,9 @@ import { MAX_RUN_FILE_BYTES, readYaml } from '../config/readYaml.js';
 import { plainValue } from '../config/tree.js';
 import { readLines } from '../data/lines.js';
 import { readBoundedText } from '../models/boundedJson.js';
-import type { RunEvent } from '../training/events.js';
+import type { RunEvent, Started } from '../training/events.js';
 import { eventOfLine } from '../training/soundEvent.js';
+import { adapterNow } from './adapterNow.js';
 import type { ComparedRun, DifferingSetting, LayerNorm, RunComparison } from './runComparison.js';
 import { MOST_COMPARED, RESOLVED_CONFIG, RUN_EVENTS } from './runFiles.js';
 
@@ -56,7 +57,7 @@ async function readRun(folder: string): Promise<ReadRun> {
   const told = await readEvents(folder);
   const settings = (await attempt(readSettings(path.join(folder, RESOLVED_CONFIG)))) ?? new Map<string, string>();
   const { finished } = told;
-  const norms = finished && (await attempt(layerNorms(finished.adapter)));
+  const norms = finished && (await attempt(layerNorms(adapterNow(folder, told.started, finished.adapter))));
   const { steps, values, seconds } = told.loss;
   return {
     settings,
@@ -78,6 +79,7 @@ async function readRun(folder: string): Promise<ReadRun> {
 }
 
 interface ToldByEvents {
+  started: Started | undefined;
   method: string | undefined;
   trainable: number | undefined;
   finished: Extract<RunEvent, { type: 'finished' }> | undefined;
@@ -89,6 +91,7 @@ interface ToldByEvents {
 async function readEvents(folder: string): Promise<ToldByEvents> {
   const file = path.join(folder, RUN_EVENTS);
   const told: ToldByEvents = {
+    started: undefined,
     method: undefined,
     trainable: undefined,
     finished: undefined,
@@ -118,6 +121,7 @@ async function readEvents(folder: string): Promise<ToldByEvents> {
 function take(told: ToldByEvents, event: RunEvent): void {
   switch (event.type) {
     case 'started':
+      told.started = event;
       told.method = event.method;
       // What it said before a kill about later steps no longer counts.
       told.finished = undefined;

@@ -11,6 +11,7 @@ import { readBoundedText } from '../models/boundedJson.js';
 import { checkpointSteps } from '../training/checkpoint.js';
 import type { Evaluation, RunEvent, Started } from '../training/events.js';
 import { eventOfLine } from '../training/soundEvent.js';
+import { adapterNow } from './adapterNow.js';
 import { RUN_EVENTS, RESOLVED_CONFIG } from './runFiles.js';
 import { isEarlyStop } from './runState.js';
 
@@ -142,7 +143,8 @@ async function stateOf(
   const { tail, started } = about;
   const last = tail.findLast(({ type }) => type !== 'log');
   if (last?.type === 'finished') {
-    const { adapter, steps, seconds } = last;
+    const { steps, seconds } = last;
+    const adapter = adapterNow(folder, ofType(tail, 'started').at(-1) ?? started, last.adapter);
     return last.reason === 'stopped'
       ? { kind: 'stopped', adapter, step: steps }
       : { kind: 'finished', adapter, steps, seconds };

@@ -3,6 +3,7 @@ import { isGoneError } from '../common/files.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { RunEvent, Started } from '../training/events.js';
+import { adapterNow } from './adapterNow.js';
 import type { Liveness } from './findRuns.js';
 import { createHistory } from './history.js';
 import { recordReader } from './recordReader.js';
@@ -46,20 +47,22 @@ export async function openPastRun(folder: string, isAlive: Liveness): Promise<Pa
       if (isGoneError(error)) return fail(noRecord(folder), error);
       throw error;
     });
+    // Of a run that is over, only what is written says that it goes on.
+    const isNews = written.again || written.events.length > 0 || state.kind === 'idle';
+    if (!isNews && !isGoing(state)) return written;
+    const mark = written.events.findLast(({ type }) => MARKS.has(type)) ?? (written.again ? undefined : last);
+    const isOver = mark?.type === 'finished' || mark?.type === 'failed';
+    // Asked before events are taken in: whoever looks meanwhile is told of them once, by whoever reads.
+    const alive = !isOver && (await isAlive(folder, written.modified));
     if (written.again) {
       history = createHistory();
       [started, last, checkpoint] = [undefined, undefined, undefined];
     }
     written.events.forEach(take);
-    // Of a run that is over, only what is written says that it goes on.
-    const isNews = written.again || written.events.length > 0 || state.kind === 'idle';
-    if (!isNews && !isGoing(state)) return written;
     const file = started?.config ?? path.join(folder, RESOLVED_CONFIG);
     const began = Date.parse(started?.time ?? '');
     const about = { folder, file, began: Number.isFinite(began) ? began : written.modified };
-    const isOver = last?.type === 'finished' || last?.type === 'failed';
-    const alive = !isOver && (await isAlive(folder, written.modified));
-    state = stateOf({ ...about, ended: written.modified, last, alive, checkpoint });
+    state = stateOf({ ...about, ended: written.modified, started, last, alive, checkpoint });
     return written;
   }
 
@@ -75,12 +78,16 @@ function stateOf(about: {
   readonly file: string;
   readonly began: number;
   readonly ended: number;
+  readonly started: Started | undefined;
   readonly last: RunEvent | undefined;
   readonly alive: boolean;
   readonly checkpoint: number | undefined;
 }): RunState {
   const { file, began, ended, last } = about;
-  if (last?.type === 'finished') return { kind: 'finished', file, began, ended, result: last };
+  if (last?.type === 'finished') {
+    const adapter = adapterNow(about.folder, about.started, last.adapter);
+    return { kind: 'finished', file, began, ended, result: { ...last, adapter } };
+  }
   const failed = (problem: Problem, others: readonly Problem[] = []): RunState => ({
     kind: 'failed',
     file,

@@ -122,16 +122,20 @@ test('after a resume the last word on a step counts', async () => {
   assert.equal(runs[0]!.problems.length, 1);
 });
 
-test('norms of the adapters are summed up per layer', async () => {
-  const adapter = path.join(root, 'adapter');
-  await cp(path.resolve('test/fixtures/adalora/phases/final'), adapter, { recursive: true });
-  const finished = { type: 'finished', reason: 'completed', adapter, steps: 1, metrics: {}, peakMemory: 1 };
-  const one = await run('n/1', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }, finished]);
-  const other = await run('n/2', [{ type: 'started', config: '/w/sql.peft.yaml', method: 'lora' }]);
+test('norms of the adapters are summed up per layer, also of a run that was moved', async () => {
+  const finished = { type: 'finished', reason: 'completed', steps: 1, metrics: {}, peakMemory: 1 };
+  const started = { type: 'started', config: '/w/sql.peft.yaml', folder: '/before', method: 'lora' };
+  const one = await run('n/1', [started, { ...finished, adapter: '/before/adapter' }]);
+  await cp(path.resolve('test/fixtures/adalora/phases/final'), path.join(one, 'adapter'), { recursive: true });
+  const other = await run('n/2', [
+    { ...started, folder: '/x' },
+    { ...finished, adapter: path.join(one, 'adapter') },
+  ]);
   const { runs } = await compareRuns([one, other]);
   const norms = runs[0]!.norms!;
   assert.ok(norms.length > 0);
   assert.ok(norms.every(({ layer, norm }) => layer !== undefined && norm > 0));
+  assert.deepEqual(runs[1]!.norms, norms);
 });
 
 test('too few runs, and folders without one, are refused', async () => {

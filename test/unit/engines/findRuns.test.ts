@@ -98,6 +98,11 @@ describe('where a run stands', () => {
     assert.deepEqual(await stateAfter(started, step(9), finished('early-stopped')), end);
     const stopped = { kind: 'stopped', adapter: '/a', step: 9 };
     assert.deepEqual(await stateAfter(started, step(9), finished('stopped')), stopped);
+    const moved = await run([
+      { ...started, folder: '/old' },
+      { ...finished('completed'), adapter: '/old/adapter' },
+    ]);
+    assert.deepEqual((await read(moved)).state, { ...end, adapter: path.join(moved, 'adapter') });
     const problem = { code: 'data.empty', message: 'no rows' };
     assert.deepEqual(await stateAfter(started, { type: 'failed', problem }), {
       kind: 'failed',

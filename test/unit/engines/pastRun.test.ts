@@ -121,3 +121,27 @@ test('a folder without a record, or whose record goes, says what is missing', as
   await rm(run.folder, { recursive: true });
   await assert.rejects(run.read(), noRecord);
 });
+
+test('a run that was moved has its adapter where it lies now; another place stays what it is', async () => {
+  const adapterOf = async (adapter: string): Promise<unknown> => {
+    const folder = await folderOf({ ...started, folder: '/old/run' }, { ...finished, adapter });
+    const state = (await openPastRun(folder, dead)).state();
+    return state.kind === 'finished' && path.relative(folder, state.result.adapter);
+  };
+  assert.equal(await adapterOf('/old/run/adapter'), 'adapter');
+  assert.match(String(await adapterOf('/old/run/../other')), /old\/other$|old\/run\/\.\.\/other$/);
+  assert.match(String(await adapterOf('/a')), /^\.\..*\/a$/);
+});
+
+test('what is written is not to be seen before whoever reads is told of it', async () => {
+  let look = (): void => undefined;
+  const run = await openPastRun(await folderOf(started), () => {
+    look();
+    return Promise.resolve(true);
+  });
+  await append(run, { type: 'log', level: 'info', message: 'once' });
+  let seen = -1;
+  look = () => (seen = run.events().length);
+  const { events } = await run.read();
+  assert.deepEqual([seen, events.length, run.events().length], [1, 1, 2]);
+});
