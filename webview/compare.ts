@@ -5,6 +5,7 @@ import { comparePictures } from './comparePictures.js';
 import { comparePlot } from './comparePlot.js';
 import { compareTables } from './compareTables.js';
 import { button, make, setShown, setText } from './dom.js';
+import { reportFaults } from './faults.js';
 import { makeGrid, registerToolkit } from './toolkit.js';
 
 declare function acquireVsCodeApi(): { postMessage(message: FromCompare | FromAnyPage): void };
@@ -15,17 +16,7 @@ function send(message: FromCompare | FromAnyPage): void {
   editor.postMessage(message);
 }
 
-/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
-function report(error: unknown): void {
-  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-}
-
-window.addEventListener('error', ({ error, message }) => report(error ?? message));
-window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
-window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
-  report(`${violatedDirective} refuses ${blockedURI}`),
-);
-
+reportFaults(send);
 registerToolkit();
 const status = make('p', { class: 'muted', role: 'status' }, 'Reading the runs…');
 const failure = make('p', { class: 'problem', role: 'alert' });

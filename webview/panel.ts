@@ -7,6 +7,7 @@ import { createCurvesView } from './curvesView.js';
 import { createDataView } from './dataView.js';
 import { make } from './dom.js';
 import { createEndView } from './endView.js';
+import { reportFaults } from './faults.js';
 import { createHeaderView } from './headerView.js';
 import { keptOr } from './kept.js';
 import type { Kept } from './kept.js';
@@ -37,17 +38,7 @@ function send(message: PageMessage): void {
   editor.postMessage({ version: PANEL_VERSION, ...message });
 }
 
-/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
-function report(error: unknown): void {
-  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-}
-
-window.addEventListener('error', ({ error, message }) => report(error ?? message));
-window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
-window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
-  report(`${violatedDirective} refuses ${blockedURI} in ${sourceFile}:${lineNumber}`),
-);
-
+const report = reportFaults(send);
 registerToolkit();
 const requests = createRequests(send);
 const page: Page = { send, ask: requests.ask, kept, keep: keepAndDraw };

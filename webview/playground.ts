@@ -2,6 +2,7 @@ import type { PlaygroundOptions } from '../src/engines/playground/protocol.js';
 import type { PlaygroundColumn, PlaygroundSetup } from '../src/engines/playground/setup.js';
 import type { FromPlayground, KeptPlayground, ToPlayground } from '../src/host/playgroundProtocol.js';
 import { button, make, setShown, setText } from './dom.js';
+import { reportFaults } from './faults.js';
 import { createAnswerView } from './playgroundAnswer.js';
 import type { AnswerView } from './playgroundAnswer.js';
 import { createOptionsForm } from './playgroundForm.js';
@@ -22,17 +23,7 @@ function send(message: FromPlayground): void {
   editor.postMessage(message);
 }
 
-/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
-function report(error: unknown): void {
-  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-}
-
-window.addEventListener('error', ({ error, message }) => report(error ?? message));
-window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
-window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
-  report(`${violatedDirective} refuses ${blockedURI}`),
-);
-
+reportFaults(send);
 registerToolkit();
 const kept = editor.getState();
 let setup: PlaygroundSetup = { base: undefined, columns: [], activity: '', chat: undefined };

@@ -4,6 +4,7 @@ import type { DataPreview, PreviewSample, SplitPreview } from '../src/engines/da
 import type { FromAnyPage } from '../src/host/pageProtocol.js';
 import type { FromPreview, ToPreview } from '../src/host/previewProtocol.js';
 import { button, make, setShown, setText, tile } from './dom.js';
+import { reportFaults } from './faults.js';
 import { createHistogram } from './histogram.js';
 import { samplesListed, splitShown, within } from './previewModel.js';
 import type { Chosen } from './previewModel.js';
@@ -25,17 +26,7 @@ function send(message: FromPreview | FromAnyPage): void {
   editor.postMessage(message);
 }
 
-/** Whatever goes wrong here is told to the editor: nobody looks at the page's console. */
-function report(error: unknown): void {
-  send({ type: 'pageError', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-}
-
-window.addEventListener('error', ({ error, message }) => report(error ?? message));
-window.addEventListener('unhandledrejection', ({ reason }) => report(reason));
-window.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
-  report(`${violatedDirective} refuses ${blockedURI}`),
-);
-
+reportFaults(send);
 registerToolkit();
 const title = make('h1', {}, 'Data');
 const subject = make('p', { class: 'subject' });
