@@ -4,6 +4,7 @@ import type { Curve, Picture } from './curvePictures.js';
 import { placeText } from './curveTicks.js';
 import { firstAbove, firstAtLeast, nearest } from './decimate.js';
 import type { Span } from './decimate.js';
+import { csvText } from './siteHistory.js';
 
 /** A row of the table of a picture: where, and the curves' values there. */
 export interface TableRow {
@@ -42,10 +43,6 @@ export function curvesCsv(curves: readonly Curve[], axis: XAxis, span: Span): st
     [x, ...values.map((value) => (value === undefined || Number.isNaN(value) ? '' : value))].join(','),
   );
   return [head.join(','), ...lines, ''].join('\r\n');
-}
-
-function csvText(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** The value of a curve at a place, or the nearest one it has; `undefined` for an empty curve. */

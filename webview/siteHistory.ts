@@ -143,9 +143,13 @@ export function historyCsv({ paths }: SiteHistory, frames: readonly SiteFrame[],
   return [head, ...lines, ''].join('\n');
 }
 
-/** A text as a field of CSV (RFC 4180), quoted where it must be. */
+/**
+ * A text as a field of CSV (RFC 4180), quoted where it must be. Names come out of files: one that a spreadsheet would
+ * take for a formula has an apostrophe before it, and is a text there.
+ */
 export function csvText(text: string): string {
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  const plain = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 
 function areSame(a: Float32Array, b: Float32Array): boolean {

@@ -10,7 +10,7 @@ import type { Panel, PanelWindow } from './panel.js';
 import { createPanelHandlers } from './panelHandlers.js';
 import type { KnownRuns } from './panelHandlers.js';
 import type { Runs } from './runs.js';
-import { followed, goneRun, noRun } from './runSource.js';
+import { followed, goneRun, isGone, noRun } from './runSource.js';
 import type { RunSource } from './runSource.js';
 import type { Settle } from './settle.js';
 
@@ -152,8 +152,10 @@ export function createPanels(parts: {
     open: () => openSource(runs.present() ?? noRun),
     openNext: () => (opensNext = true),
     async openFolder(folder) {
-      const there = ofFolder(folder);
-      openSource(there?.source() ?? (await sourceOf(folder)));
+      const there = ofFolder(folder)?.source();
+      openSource(there === undefined || isGone(there) ? await sourceOf(folder) : there);
+      // The window's run may have told its folder while the record was read.
+      settlePresent();
     },
     folderInFront: () => front?.folder(),
     drawn: () => front?.drawn(),

@@ -87,5 +87,14 @@ export const noRun: RunSource = {
 export function goneRun(folder: string, problem: Problem): RunSource {
   const file = vscode.Uri.joinPath(vscode.Uri.file(folder), RESOLVED_CONFIG).fsPath;
   const state: RunState = { kind: 'failed', file, began: 0, ended: 0, problem, others: [] };
-  return { ...noRun, about: () => ({ state, folder, canControl: false }) };
+  const source = { ...noRun, about: () => ({ state, folder, canControl: false }) };
+  gone.add(source);
+  return source;
+}
+
+const gone = new WeakSet<RunSource>();
+
+/** Whether a run's record could not be read when its panel was made: it may be there by now. */
+export function isGone(source: RunSource): boolean {
+  return gone.has(source);
 }

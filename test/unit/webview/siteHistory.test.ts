@@ -98,4 +98,7 @@ test('module names are quoted in CSV where they must be', () => {
   const history = createSiteHistory();
   takeReport(history, { step: 0, sites: [{ path: 'a,"b"', rank: 1 }] });
   assert.equal(historyCsv(history, history.frames.items(), 'rank'), 'module,step 0\n"a,""b""",1\n');
+  const formula = createSiteHistory();
+  takeReport(formula, { step: 0, sites: [{ path: '=HYPERLINK("x")', rank: 1 }] });
+  assert.equal(historyCsv(formula, formula.frames.items(), 'rank'), `module,step 0\n"'=HYPERLINK(""x"")",1\n`);
 });
