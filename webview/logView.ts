@@ -22,13 +22,7 @@ export function createLogView({ send, ask }: Page): View {
   filters.setOptions(FILTERS, filter);
   const empty = make('p', { class: 'muted' }, 'Nothing to tell yet.');
   // Not read out line by line: a screen reader goes through it when it is wanted.
-  const list = make('ol', {
-    class: 'log',
-    role: 'log',
-    'aria-live': 'off',
-    'aria-label': 'Log of the run',
-    tabindex: '0',
-  });
+  const list = make('ol', { class: 'log', 'aria-label': 'Log of the run', tabindex: '0' });
   const copy = button('Copy', 'secondary', () => {
     const text = (drawn?.lines ?? []).filter(({ level }) => passes(level)).map(asText);
     void ask('copyText', { text: text.join('\n') });

@@ -166,7 +166,9 @@ export function makeTabs(
       const title = tabs.find((tab) => tab.id === id)?.title;
       if (!head || title === undefined || head.dataset['count'] === String(count)) return;
       head.dataset['count'] = String(count);
-      head.replaceChildren(title, ...(count > 0 ? [make('span', { class: 'count' }, String(count))] : []));
+      head.replaceChildren(title, ...(count > 0 ? [' ', make('span', { class: 'count' }, String(count))] : []));
+      // The toolkit names a tab by the text that it had at first; its text names it with the count.
+      head.removeAttribute('aria-label');
     },
   };
 }
