@@ -7,6 +7,7 @@ import type { MappedTensor, MappedWeights } from './checkpoint.js';
 import { SOURCES_FILE, dropStaleEntries } from './convertedCache.js';
 import type { SafetensorsHeader } from './safetensors.js';
 import { readSafetensorsHeader } from './safetensors.js';
+import type { TensorReader } from './writeSafetensors.js';
 import { writeSafetensors } from './writeSafetensors.js';
 import { elementCount } from './tensorSpans.js';
 
@@ -24,7 +25,7 @@ const LEFTOVER_MILLISECONDS = 60 * 60 * 1000;
 export interface TensorSource {
   readonly name: string;
   readonly shape: readonly number[];
-  read(): Promise<Float32Array>;
+  readonly read: TensorReader;
 }
 
 /**

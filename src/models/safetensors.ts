@@ -58,11 +58,40 @@ export async function readSafetensorsHeader(file: string): Promise<SafetensorsHe
 
 /** One tensor as float32, row-major. Errors: `safetensors.unknown-tensor`, `safetensors.dtype`. */
 export async function readSafetensor(header: SafetensorsHeader, name: string): Promise<Float32Array> {
-  const { file } = header;
-  const entry = header.tensors.get(name);
+  const { dtype, offset, length } = floatEntry(header, name);
+  const handle = await open(header.file, 'r');
+  try {
+    return floats(dtype, await readExactly(handle, header.file, offset, length));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Bytes of a part: small beside a model, large beside the cost of a read. */
+const PART_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The same part by part, so that a large tensor is never held whole.
+ * Errors: `safetensors.unknown-tensor`, `safetensors.dtype`.
+ */
+export async function* safetensorParts(header: SafetensorsHeader, name: string): AsyncGenerator<Float32Array> {
+  const { dtype, offset, length } = floatEntry(header, name);
+  const handle = await open(header.file, 'r');
+  try {
+    for (let at = 0; at < length; at += PART_BYTES) {
+      const bytes = await readExactly(handle, header.file, offset + at, Math.min(PART_BYTES, length - at));
+      yield floats(dtype, bytes);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+function floatEntry({ file, tensors }: SafetensorsHeader, name: string): SafetensorsEntry {
+  const entry = tensors.get(name);
   if (!entry)
     return fail({ code: 'safetensors.unknown-tensor', message: `there is no tensor ${name}`, where: { file } });
-  const { dtype, offset, length } = entry;
+  const { dtype } = entry;
   if (!FLOAT_DTYPES.includes(dtype)) {
     fail({
       code: 'safetensors.dtype',
@@ -72,21 +101,19 @@ export async function readSafetensor(header: SafetensorsHeader, name: string): P
       mend: 'Quantized checkpoints of this kind are not supported: use the model in float precision.',
     });
   }
-  const handle = await open(file, 'r');
-  try {
-    const bytes = await readExactly(handle, file, offset, length);
-    switch (dtype) {
-      case 'F16':
-        return f16ToF32(new Uint16Array(bytes.buffer));
-      case 'BF16':
-        return bf16ToF32(new Uint16Array(bytes.buffer));
-      case 'F64':
-        return Float32Array.from(new Float64Array(bytes.buffer));
-      default:
-        return new Float32Array(bytes.buffer);
-    }
-  } finally {
-    await handle.close();
+  return entry;
+}
+
+function floats(dtype: string, { buffer }: Uint8Array): Float32Array {
+  switch (dtype) {
+    case 'F16':
+      return f16ToF32(new Uint16Array(buffer));
+    case 'BF16':
+      return bf16ToF32(new Uint16Array(buffer));
+    case 'F64':
+      return Float32Array.from(new Float64Array(buffer));
+    default:
+      return new Float32Array(buffer);
   }
 }
 

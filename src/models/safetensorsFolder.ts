@@ -8,7 +8,7 @@ import { readJsonObject } from './boundedJson.js';
 import type { Checkpoint, MappedWeights, TensorInfo } from './checkpoint.js';
 import { convertedWeights, mappedFiles } from './convertedWeights.js';
 import type { SafetensorsHeader } from './safetensors.js';
-import { FLOAT_DTYPES, readSafetensor, readSafetensorsHeader } from './safetensors.js';
+import { FLOAT_DTYPES, readSafetensor, readSafetensorsHeader, safetensorParts } from './safetensors.js';
 
 /** Real `config.json` files have a few kB. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
@@ -54,7 +54,7 @@ export async function openSafetensorsFolder(source: string): Promise<Checkpoint>
     config,
     tensors,
     read,
-    mapped: (onProgress) => mapShards(shards, read, onProgress),
+    mapped: (onProgress) => mapShards(shards, onProgress),
   };
 }
 
@@ -71,20 +71,21 @@ export function unknownTensor(file: string, name: string, names: Iterable<string
 
 async function mapShards(
   shards: readonly SafetensorsHeader[],
-  read: (name: string) => Promise<Float32Array>,
   onProgress?: (done: number, total: number) => void,
 ): Promise<MappedWeights> {
-  const floats = shards.flatMap(({ tensors }) =>
-    [...tensors].filter(([, { dtype }]) => FLOAT_DTYPES.includes(dtype)),
+  const floats = shards.flatMap((shard) =>
+    [...shard.tensors]
+      .filter(([, { dtype }]) => FLOAT_DTYPES.includes(dtype))
+      .map(([name, entry]) => ({ shard, name, ...entry })),
   );
   const folders = new Set<string>();
   for (const { file } of shards) folders.add(path.dirname(await realpath(file)));
   // An unpadded header leaves float32 values on odd addresses: such a file cannot be used in place.
-  const inPlace = floats.every(([, { dtype, offset }]) => dtype === 'F32' && offset % 4 === 0);
+  const inPlace = floats.every(({ dtype, offset }) => dtype === 'F32' && offset % 4 === 0);
   if (inPlace && folders.size === 1) return mappedFiles(shards);
   return convertedWeights(
     shards.map(({ file }) => file),
-    floats.map(([name, { shape }]) => ({ name, shape, read: () => read(name) })),
+    floats.map(({ shard, name, shape }) => ({ name, shape, read: () => safetensorParts(shard, name) })),
     onProgress,
   );
 }

@@ -15,13 +15,16 @@ export interface IntegersToWrite {
   readonly data: Int32Array;
 }
 
+/** Reads a tensor, whole or part by part in the order of its values. */
+export type TensorReader = () => Promise<Float32Array> | AsyncIterable<Float32Array>;
+
 /** What {@link writeSafetensors} writes: values are float32, `dtype` is the type on disk. */
 export interface TensorToWrite {
   readonly name: string;
   readonly dtype: 'F32' | 'F16' | 'BF16';
   readonly shape: readonly number[];
-  /** Row-major values, or what produces them when their turn comes (only one tensor is then in memory). */
-  readonly data: Float32Array | (() => Promise<Float32Array>);
+  /** Row-major values, or what produces them when their turn comes: only one tensor, or part of one, is in memory. */
+  readonly data: Float32Array | TensorReader;
 }
 
 /**
@@ -39,23 +42,35 @@ export async function writeSafetensors(
   await writeWhole(file, async (handle) => {
     await handle.writeFile(header);
     for (const [index, tensor] of tensors.entries()) {
-      const values = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
       const expected = elementCount(tensor.shape);
-      if (values.length !== expected) {
+      let count = 0;
+      for await (const values of partsOf(tensor)) {
+        count += values.length;
+        for (let at = 0; at < values.length; at += CHUNK) {
+          const part = values.subarray(at, at + CHUNK);
+          await handle.writeFile(part instanceof Int32Array ? bytesOf(part) : encode(part, tensor.dtype));
+        }
+      }
+      if (count !== expected) {
         fail({
           code: 'safetensors.data-length',
-          message: `tensor ${tensor.name} was given ${values.length} values`,
+          message: `tensor ${tensor.name} was given ${count} values`,
           where: { file },
           expected: `${expected}, the product of its shape [${tensor.shape.join(', ')}]`,
         });
       }
-      for (let at = 0; at < values.length; at += CHUNK) {
-        const part = values.subarray(at, at + CHUNK);
-        await handle.writeFile(part instanceof Int32Array ? bytesOf(part) : encode(part, tensor.dtype));
-      }
       options.onTensor?.(index + 1, tensors.length);
     }
   });
+}
+
+async function* partsOf({
+  data,
+}: TensorToWrite | IntegersToWrite): AsyncGenerator<Float32Array | Int32Array, void, void> {
+  if (typeof data !== 'function') return yield data;
+  const read = data();
+  if (Symbol.asyncIterator in read) yield* read;
+  else yield await read;
 }
 
 function makeHeader(

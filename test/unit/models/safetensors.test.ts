@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { readSafetensor, readSafetensorsHeader } from '../../../src/models/safetensors.js';
+import { readSafetensor, readSafetensorsHeader, safetensorParts } from '../../../src/models/safetensors.js';
 import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
 import { problem, temporaryFolder, tensor, writeRaw } from './files.js';
 
@@ -153,4 +153,38 @@ test('a file that shrinks between header and data is an error', async () => {
   const header = await readSafetensorsHeader(file);
   await truncate(file, header.tensors.get('a')!.offset + 4);
   await assert.rejects(readSafetensor(header, 'a'), problem('checkpoint.changed', file));
+});
+
+for (const dtype of ['F32', 'F16', 'BF16'] as const) {
+  test(`a tensor part by part is the tensor, and is written like it (${dtype})`, async () => {
+    const size = 3 * 1024 * 1024 + 5;
+    const values = Float32Array.from({ length: size }, (_, at) => at % 251);
+    const [file, copy] = [newFile(), newFile()];
+    const before = { name: 'before', dtype: 'F32' as const, shape: [1], data: Float32Array.of(1) };
+    await writeSafetensors(file, [before, { name: 'a', dtype, shape: [size], data: values }]);
+    const header = await readSafetensorsHeader(file);
+    let parts = 0;
+    for await (const part of safetensorParts(header, 'a')) {
+      parts++;
+      assert.ok(part.length < size);
+    }
+    assert.ok(parts > 1);
+    const data = () => safetensorParts(header, 'a');
+    await writeSafetensors(copy, [before, { name: 'a', dtype, shape: [size], data }]);
+    assert.ok((await readFile(copy)).equals(await readFile(file)));
+    assert.deepEqual(await readSafetensor(await readSafetensorsHeader(copy), 'a'), values);
+  });
+}
+
+test('parts that are more or fewer values than the shape are refused, and no file is left', async () => {
+  const source = newFile();
+  await writeSafetensors(source, [{ name: 'a', dtype: 'F32', shape: [4], data: Float32Array.of(1, 2, 3, 4) }]);
+  const header = await readSafetensorsHeader(source);
+  for (const shape of [[3], [5]]) {
+    const file = newFile();
+    const data = () => safetensorParts(header, 'a');
+    const writing = writeSafetensors(file, [{ name: 'a', dtype: 'F32', shape, data }]);
+    await assert.rejects(writing, problem('safetensors.data-length', 'a was given 4 values'));
+    assert.ok(!(await readdir(folder)).includes(path.basename(file)));
+  }
 });
