@@ -5,7 +5,7 @@ import type { ConfigChange } from '../config/setIn.js';
 import type { Estimate } from '../engines/estimate.js';
 import { freeWords } from '../engines/memoryWarning.js';
 import type { PlannedRun } from '../engines/plannedRun.js';
-import { changedConfig, largestThatFits, suggestChanges } from '../engines/savings.js';
+import { changedConfig, isWithin, largestThatFits, suggestChanges } from '../engines/savings.js';
 import { COUNTED_ON, goesThrough, needOf, verdictOf } from '../engines/verdict.js';
 import type { Verdict } from '../engines/verdict.js';
 import { LARGEST_SEARCHED, largestFitting, largestThatFits as largestOnTorch } from '../memory/largest.js';
@@ -61,7 +61,7 @@ export async function embeddedAdvice(
   const largest = async (quantity: 'batch' | 'length'): Promise<number | null> =>
     (await largestThatFits(config, planRun, machine.free, quantity, most[quantity])) ?? null;
   const [batch, length] = [await largest('batch'), await largest('length')];
-  const rank = largestRank(config, planRun, machine.free, most.rank);
+  const rank = await largestRank(config, planRun, machine.free, most.rank);
   const verdict = verdictOf(needOf(planRun(config).plan), machine.free);
   const savings = await suggestChanges(config, planRun, machine.free);
   return {
@@ -79,12 +79,12 @@ export async function embeddedAdvice(
 /**
  * The largest rank that fits, of powers of two: each has a graph of its own to build. Null where nothing has a rank.
  */
-function largestRank(
+async function largestRank(
   config: RunConfig,
   planRun: (config: RunConfig) => Estimate,
   free: number,
   most: number,
-): number | null {
+): Promise<number | null> {
   const at = config.method.findIndex(({ type }) => type === 'lora' || type === 'adalora');
   const method = config.method[at];
   if (method?.type !== 'lora' && method?.type !== 'adalora') return null;
@@ -99,8 +99,7 @@ function largestRank(
   const search = largestFitting(Math.floor(Math.log2(most)) + 1);
   let asked = search.next();
   while (asked.done !== true) {
-    const changed = changedConfig(config, withRank(rankOf(asked.value)));
-    asked = search.next(changed !== undefined && goesThrough(verdictOf(needOf(planRun(changed).plan), free)));
+    asked = search.next(await isWithin(changedConfig(config, withRank(rankOf(asked.value))), planRun, free));
   }
   return asked.value === 0 ? 0 : rankOf(asked.value);
 }

@@ -75,7 +75,10 @@ export function estimateRun(
   const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
   const found = rememberedMemory(header, methods, attached, training, {
-    positionLimit: positionBucket(Math.max(shape.length, heldOut?.length ?? 0, longest)),
+    positionLimit: positionBucket(
+      Math.max(shape.length, heldOut?.length ?? 0, longest),
+      header.model.maxPositions,
+    ),
     evaluates,
   });
   const evaluated = heldOut ?? {
@@ -169,9 +172,12 @@ function batchOf(rows: number, length: number, virtual: number): BatchShape {
   return { rows, length, supervised: rows * Math.max(1, length - Math.max(1, virtual)) };
 }
 
-/** Position tables are a small part: lengths of one power of two share a graph. */
-function positionBucket(length: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(128, length)));
+/**
+ * Position tables are a small part: lengths of one power of two share a graph, unless the model has not so many.
+ * @param most positions of the model
+ */
+function positionBucket(length: number, most: number): number {
+  return Math.max(length, Math.min(2 ** Math.ceil(Math.log2(Math.max(128, length))), most));
 }
 
 function attachedOf({ model }: ModelHeader, methods: readonly EstimatedMethod[]): readonly Attached[] {

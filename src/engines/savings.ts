@@ -124,10 +124,15 @@ export async function largestThatFits(
     const changed = changedConfig(config, [{ path, value: asked.value }]);
     // Less than the schema takes (a row has at least two tokens) is judged by what it takes.
     const judged = changed ?? changedConfig(config, [{ path, value: asked.value + 1 }]);
-    const fits = judged !== undefined && goesThrough(verdictOf(needOf((await planRun(judged)).plan), limit));
-    asked = search.next(fits);
+    asked = search.next(await isWithin(judged, planRun, limit));
   }
   return asked.value;
+}
+
+/** Whether a changed run can be counted on to go through; one that is refused cannot. */
+export async function isWithin(config: RunConfig | undefined, planRun: PlanRun, limit: number): Promise<boolean> {
+  const plan = config && (await planOf(config, planRun));
+  return plan !== undefined && goesThrough(verdictOf(needOf(plan), limit));
 }
 
 /** Where the run file has a quantity; undefined for the rank of a run without one. */

@@ -152,3 +152,15 @@ test('a limit in the environment that is no number limits nothing, and that is s
     delete process.env['PEFT_STUDIO_MEMORY_LIMIT'];
   }
 });
+
+test('learned positions bound the search: virtual tokens take some, and lengths between powers of two are planned', async () => {
+  const gpt2 = path.join(folder, 'gpt2');
+  mkdirSync(gpt2);
+  const config = { model_type: 'gpt2', n_embd: 16, n_layer: 2, n_head: 2, vocab_size: 100, n_positions: 200 };
+  writeFileSync(path.join(gpt2, 'config.json'), JSON.stringify(config));
+  const prompt = ['--method', 'prompt_tuning', '--set', 'method.num_virtual_tokens=20'];
+  const { limit } = (await estimated(gpt2, '--length', '150', ...prompt, '--limit', '8GiB')) as {
+    limit: { largest: Record<string, number> };
+  };
+  assert.equal(limit.largest['length'], 180);
+});
