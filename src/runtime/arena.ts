@@ -86,11 +86,13 @@ export function createArena(): Arena {
     insert(rest);
   };
   const touch = ({ region, start }: Chunk, bytes: number): void => {
-    const own = pages[region]!;
-    const end = Math.ceil((start + bytes) / PAGE);
-    for (let page = Math.floor(start / PAGE); page < end; page++) {
-      if (own[page] === 0) {
-        own[page] = 1;
+    const wanted = pages[region]!.subarray(Math.floor(start / PAGE), Math.ceil((start + bytes) / PAGE));
+    // Most were touched before: looking for one that was not is faster than going through them.
+    const first = wanted.indexOf(0);
+    if (first < 0) return;
+    for (let page = first; page < wanted.length; page++) {
+      if (wanted[page] === 0) {
+        wanted[page] = 1;
         touched += PAGE;
       }
     }
