@@ -8,6 +8,7 @@ import { createDataView } from './dataView.js';
 import { make } from './dom.js';
 import { createEndView } from './endView.js';
 import { reportFaults } from './faults.js';
+import { createGenerationsView } from './generationsView.js';
 import { createHeaderView } from './headerView.js';
 import { keptOr } from './kept.js';
 import type { Kept } from './kept.js';
@@ -71,6 +72,12 @@ const views: readonly TabView[] = [
     title: 'Data',
     badge: ({ data }) => data.reduce((sum, { report: { brokenCount } }) => sum + brokenCount, 0),
     ...createDataView(send),
+  },
+  {
+    id: 'answers',
+    title: 'Answers',
+    hasContent: ({ generations }) => generations.items().length > 0,
+    ...createGenerationsView(page.ask),
   },
   { id: 'memory', title: 'Memory', ...createMemoryView() },
   { id: 'log', title: 'Log', badge: ({ log }) => log.serious, ...createLogView(page) },

@@ -1,3 +1,5 @@
+import { createThinned } from '../src/common/thinned.js';
+import type { Thinned } from '../src/common/thinned.js';
 import type { RunState } from '../src/engines/runState.js';
 import { describeEvent } from '../src/training/describeEvent.js';
 import type { LogLevel } from '../src/training/describeEvent.js';
@@ -9,6 +11,7 @@ import type {
   Coverage,
   DataLoaded,
   Evaluation,
+  Generations,
   Memory,
   Planned,
   Paused,
@@ -38,6 +41,8 @@ export interface RunModel {
   readonly steps: Step[];
   readonly evaluations: Evaluation[];
   readonly memory: Memory[];
+  /** Answers to validation rows, in ascending steps; thinned out where there are many. */
+  readonly generations: Thinned<Generations>;
   /** What the methods told of each site over time. */
   readonly ranks: SiteHistory;
   readonly masks: SiteHistory;
@@ -62,10 +67,14 @@ export function createRunModel(): RunModel {
     steps: [],
     evaluations: [],
     memory: [],
+    generations: createThinned(KEPT_ANSWERS),
     ranks: createSiteHistory(),
     masks: createSiteHistory(),
   };
 }
+
+/** Answers to validation rows that the page keeps, of all evaluations: at most 12 MB, usually a tenth of it. */
+const KEPT_ANSWERS = 2000;
 
 /** Lines that the page keeps; the output channel and `events.jsonl` have all. */
 const KEPT_LINES = 2000;
@@ -115,6 +124,10 @@ export function takeEvent(model: RunModel, told: RunEvent): void {
     case 'memory':
       forgetFrom(model.memory, (kept) => kept.step > event.step);
       model.memory.push(event);
+      break;
+    case 'generations':
+      model.generations.dropLast((kept) => kept.step >= event.step);
+      model.generations.add(event, event.step, event.rows.length);
       break;
     case 'checkpoint':
       model.checkpoint = event;

@@ -8,6 +8,19 @@ export const CHECKPOINT_OPTIONS = {
       description: 'Evaluate every so many optimizer steps; without it, at the end of each epoch.',
     }),
   ),
+  eval_generations: Type.Integer({
+    minimum: 0,
+    maximum: 20,
+    default: 0,
+    description:
+      'How many validation rows, the first ones, the model answers at each evaluation, shown in the panel: greedy, so that the same model gives the same answers. Needs validation data; changes nothing of the training.',
+  }),
+  eval_generation_tokens: Type.Integer({
+    minimum: 1,
+    maximum: 1024,
+    default: 64,
+    description: 'Tokens that an answer of `eval_generations` has at most.',
+  }),
   save_steps: Type.Optional(
     Type.Integer({
       minimum: 1,

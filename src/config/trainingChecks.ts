@@ -177,6 +177,9 @@ function unreadProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
     ...(training.early_stopping_patience === undefined
       ? unread(['early_stopping_threshold'], 'there is no early stopping', 'Set `early_stopping_patience` also.')
       : []),
+    ...(training.eval_generations === 0
+      ? unread(['eval_generation_tokens'], '`eval_generations` is 0', 'Set `eval_generations` also.')
+      : []),
     ...(choosesBest
       ? []
       : unread(
@@ -198,18 +201,18 @@ function evaluationProblems(
     ...(training.load_best_model_at_end ? (['load_best_model_at_end'] as const) : []),
     ...(training.early_stopping_patience === undefined ? [] : (['early_stopping_patience'] as const)),
   ];
+  const idle = [
+    ...(training.eval_steps === undefined ? [] : (['eval_steps'] as const)),
+    ...(training.eval_generations === 0 ? [] : (['eval_generations'] as const)),
+  ];
   return [
-    ...(training.eval_steps === undefined
-      ? []
-      : [
-          {
-            code: 'config.nothing-to-evaluate',
-            severity: 'warning' as const,
-            message: '`training.eval_steps` has no effect: no validation data is given',
-            where: placeOf(['training', 'eval_steps'], 'key'),
-            mend,
-          },
-        ]),
+    ...idle.map((key): Problem => ({
+      code: 'config.nothing-to-evaluate',
+      severity: 'warning',
+      message: `\`training.${key}\` has no effect: no validation data is given`,
+      where: placeOf(['training', key], 'key'),
+      mend,
+    })),
     ...needing.map((key): Problem => ({
       code: 'config.no-validation',
       message: `\`training.${key}\` goes by evaluations, and no validation data is given`,

@@ -39,6 +39,8 @@ import {
   vocabularyWarnings,
 } from './session.js';
 import type { OpenedModel } from './session.js';
+import { validationAnswers } from './validationAnswers.js';
+import type { ValidationAnswers } from './validationAnswers.js';
 
 /** Rows shown decoded before the first step. */
 const SAMPLES = 2;
@@ -94,6 +96,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     ...(resume === undefined ? {} : { resumedFrom: resume.step }),
   });
   let toPlan: RunToPlan | undefined;
+  let answers: ValidationAnswers | undefined;
   try {
     if (resume === undefined && opened.pinned !== undefined) await notePinned(folder.path, opened.pinned);
     describeData(dataset, opened.tokenizer, emit);
@@ -127,8 +130,10 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       ]),
     );
     if (planned.event !== undefined) emit(planned.event);
+    answers = validationAnswers({ ...opened, ...shared, methods, validation: dataset.validation });
     const result = await train({
       ...shared,
+      ...(answers === undefined ? {} : { generate: answers.answer }),
       ...(planned.event === undefined ? {} : { plan: planned.event.plan }),
       wishes: control.wishes,
       methods,
@@ -159,6 +164,8 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       process.stderr.write(`events.jsonl: ${messageOf(second)}\n`);
     }
     fail(problem, error);
+  } finally {
+    await answers?.dispose();
   }
 };
 

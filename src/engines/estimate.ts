@@ -113,13 +113,16 @@ export function estimateRun(
     plan,
     converted: isMapped ? 0 : header.parameters * BYTES,
     results,
-    notes: NOTES,
+    notes: [...NOTES, ...(evaluates && training.eval_generations > 0 ? [ANSWERS_NOTE] : [])],
   };
 }
 
 const NOTES = [
   'Rows kept as tokens take memory by their number (about 9 bytes per token), which the header of a model does not tell.',
 ];
+
+const ANSWERS_NOTE =
+  'Answers to validation rows (training.eval_generations) come on top: a graph of their own, its keys and values.';
 
 /** An estimate as `estimate --json` prints it, in bytes and counts. */
 export interface EstimateDocument {

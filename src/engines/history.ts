@@ -11,6 +11,9 @@ export const KEPT_LOG_LINES = 500;
  */
 export const KEPT_SITE_NUMBERS = 200_000;
 
+/** Answers to validation rows kept, of all evaluations: at most 12 MB, usually a tenth of it. Thinned out likewise. */
+export const KEPT_ANSWERS = 2000;
+
 /** An event that is kept: its place moves when gaps close. */
 interface Place {
   index: number;
@@ -27,9 +30,10 @@ export interface History {
 export function createHistory(): History {
   let kept: (RunEvent | undefined)[] = [];
   let progress: number | undefined;
-  const reports: Readonly<Record<'ranks' | 'masks', Thinned<Place>>> = {
+  const reports: Readonly<Record<'ranks' | 'masks' | 'generations', Thinned<Place>>> = {
     ranks: createThinned(KEPT_SITE_NUMBERS),
     masks: createThinned(KEPT_SITE_NUMBERS),
+    generations: createThinned(KEPT_ANSWERS),
   };
   const logLines: number[] = [];
   let dropped = 0;
@@ -50,7 +54,7 @@ export function createHistory(): History {
       closed.push(event);
     });
     if (progress !== undefined) progress = moved.get(progress);
-    for (const place of [...reports.ranks.items(), ...reports.masks.items()]) {
+    for (const place of Object.values(reports).flatMap((each) => each.items())) {
       place.index = moved.get(place.index) ?? place.index;
     }
     logLines.forEach((index, at) => (logLines[at] = moved.get(index) ?? index));
@@ -63,8 +67,9 @@ export function createHistory(): History {
       if (event.type === 'progress') {
         drop(progress);
         progress = kept.length;
-      } else if (event.type === 'ranks' || event.type === 'masks') {
-        const gone = reports[event.type].add({ index: kept.length }, event.step, event.sites.length);
+      } else if (event.type === 'ranks' || event.type === 'masks' || event.type === 'generations') {
+        const size = event.type === 'generations' ? event.rows.length : event.sites.length;
+        const gone = reports[event.type].add({ index: kept.length }, event.step, size);
         for (const { index } of gone) drop(index);
       } else if (event.type === 'log') {
         logLines.push(kept.length);

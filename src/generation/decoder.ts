@@ -23,6 +23,8 @@ export interface Decoder {
    * @returns logits [rows · predictors, vocabulary]
    */
   run(tokens: Tokens, cache: KeyValueCache, predictors?: number): Promise<Float32Array>;
+  /** Other numbers of the methods' trainables from the next run on; a cache holds what the old ones read. */
+  use(values: Values): void;
   dispose(): Promise<void>;
 }
 
@@ -55,7 +57,7 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
     });
   }
   const program = await setup.runtime.compile(decodeGraph(model, hooks, positionLimit), setup.weights);
-  const trained = trainedFeeds(methods, setup.values, program.reads);
+  let trained = trainedFeeds(methods, setup.values, program.reads);
   return {
     model,
     positionLimit,
@@ -67,6 +69,9 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
       );
       cache.advance(tokens.segments);
       return results['logits']!.data as Float32Array;
+    },
+    use(values) {
+      trained = trainedFeeds(methods, values, program.reads);
     },
     dispose: () => program.dispose(),
   };

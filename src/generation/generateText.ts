@@ -32,7 +32,9 @@ export async function generateText(
   const rows = await generator.generate(encoded, { ...options, eos_token_id: ends }, (row, id) => {
     // The end-of-text token is no text, even where the tokenizer does not mark it as special.
     if (ends.includes(id)) return true;
-    return onText?.(row, streams[row]!.push(id));
+    // The stream takes each token, also where nobody listens.
+    const piece = streams[row]!.push(id);
+    return onText?.(row, piece);
   });
   return rows.map((row, index) => {
     const stream = streams[index]!;

@@ -65,6 +65,10 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
             `rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
         ),
       ];
+    case 'generations': {
+      const right = event.rows.filter(({ matches }) => matches).length;
+      return [info(`step ${event.step}: ${right} of ${event.rows.length} answers as expected`)];
+    }
     case 'memory':
       return [
         {

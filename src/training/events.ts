@@ -16,6 +16,7 @@ export type RunEvent =
   | Sample
   | Step
   | Evaluation
+  | Generations
   | Ranks
   | Masks
   | Memory
@@ -103,6 +104,28 @@ export interface Evaluation {
   readonly rows: number;
   readonly supervisedTokens: number;
   readonly seconds: number;
+}
+
+/** Answers to validation rows after an evaluation, greedy: `training.eval_generations` of them. */
+export interface Generations {
+  readonly type: 'generations';
+  readonly step: number;
+  readonly rows: readonly Answer[];
+}
+
+/** What the model makes of a row. Long texts are cut in their middle, which is said there. */
+export interface Answer {
+  /** Of the validation file. */
+  readonly line: number;
+  /** All that comes before the row's first supervised token, special tokens shown. */
+  readonly prompt: string;
+  readonly answer: string;
+  /** The supervised text that follows the prompt in the row. */
+  readonly reference: string;
+  /** Whether the whole answer is the reference, but for space around it. */
+  readonly matches: boolean;
+  /** It had no end within `training.eval_generation_tokens`. */
+  readonly cut: boolean;
 }
 
 /** Numbers a method reports per site. */

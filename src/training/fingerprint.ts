@@ -3,7 +3,13 @@ import type { Example } from '../data/example.js';
 import type { TrainingJob } from './job.js';
 
 /** Options that change what is told and kept, and no number. */
-const SAID_ONLY: ReadonlySet<string> = new Set(['logging_steps', 'save_steps', 'save_total_limit']);
+const SAID_ONLY: ReadonlySet<string> = new Set([
+  'logging_steps',
+  'save_steps',
+  'save_total_limit',
+  'eval_generations',
+  'eval_generation_tokens',
+]);
 
 /**
  * A hash of everything that the numbers of a run depend on and that may have changed since a checkpoint was written:

@@ -8,7 +8,7 @@ import type { LanguageModel } from '../models/architecture.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import type { Checkpoint } from './checkpoint.js';
-import type { RunEvent } from './events.js';
+import type { Answer, RunEvent } from './events.js';
 import type { Wishes } from './wishes.js';
 
 /** Everything a training loop works on. */
@@ -34,6 +34,8 @@ export interface TrainingJob {
   /** The memory that it is predicted to need, for what is said when memory runs out. */
   readonly plan?: MemoryPlan;
   readonly emit: (event: RunEvent) => void;
+  /** Answers validation rows with the model as it stands; undefined when a stop broke it off. Absent: none are answered. */
+  readonly generate?: (values: Values, stopRequested: () => boolean) => Promise<readonly Answer[] | undefined>;
   /** Asked between steps: true ends the loop after the present step. */
   readonly stopRequested: () => boolean;
   /** What else is asked between steps; absent: nothing. */

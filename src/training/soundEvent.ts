@@ -30,6 +30,7 @@ const NEEDS: Readonly<Record<RunEvent['type'], Needs>> = {
   sample: { texts: ['split'], lists: { spans: { texts: ['text'] } } },
   step: {},
   evaluation: {},
+  generations: { lists: { rows: { texts: ['prompt', 'answer', 'reference'] } } },
   ranks: { lists: { sites: { texts: ['path'] } } },
   masks: { lists: { sites: { texts: ['path'] } } },
   memory: { objects: { parts: {} } },

@@ -84,6 +84,8 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     }
     const { improved, stop } = ledger.evaluated(step, metrics);
     if (improved && job.options.load_best_model_at_end) await save();
+    const rows = await job.generate?.(graphs.stepper().values(), job.stopRequested);
+    if (rows !== undefined) emit({ type: 'generations', step, rows });
     return stop ? 'done' : undefined;
   };
   const save = async (): Promise<void> => {

@@ -133,6 +133,7 @@ describe('optimizers', () => {
 describe('evaluation', () => {
   it('without validation data', () => {
     assert.deepEqual(brief(text('eval_steps: 5')), ['warning config.nothing-to-evaluate 6:12-6:22']);
+    assert.deepEqual(brief(text('eval_generations: 3')), ['warning config.nothing-to-evaluate 6:12-6:28']);
     assert.deepEqual(brief(text('load_best_model_at_end: true')), ['error config.no-validation 6:12-6:34']);
     const problem = onlyProblem(text('early_stopping_patience: 2'));
     assert.deepEqual([problem.code, span(problem)], ['config.no-validation', '6:12-6:35']);

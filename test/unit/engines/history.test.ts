@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createHistory, KEPT_LOG_LINES, KEPT_SITE_NUMBERS } from '../../../src/engines/history.js';
+import { createHistory, KEPT_ANSWERS, KEPT_LOG_LINES, KEPT_SITE_NUMBERS } from '../../../src/engines/history.js';
 import type { RunEvent } from '../../../src/training/events.js';
 
 const step = (number: number): RunEvent => ({
@@ -62,4 +62,16 @@ test('old log lines make room for new ones, in order', () => {
   assert.equal(messages.length, KEPT_LOG_LINES);
   assert.equal(messages[0], String(more - KEPT_LOG_LINES));
   assert.equal(messages.at(-1), String(more - 1));
+});
+
+test('answers of very many evaluations are thinned out, the first and the last stay', () => {
+  const history = createHistory();
+  const row = { line: 1, prompt: 'a', answer: 'b', reference: 'c', matches: false, cut: false };
+  const last = 3 * KEPT_ANSWERS;
+  for (let number = 0; number <= last; number += 1) {
+    history.add({ type: 'generations', step: number, rows: [row, row] });
+  }
+  const steps = history.events().flatMap((event) => (event.type === 'generations' ? [event.step] : []));
+  assert.ok(steps.length * 2 <= KEPT_ANSWERS && steps.length > 100, `${steps.length}`);
+  assert.deepEqual([steps[0], steps.at(-1)], [0, last]);
 });

@@ -143,3 +143,24 @@ test('a run that goes on tells of its data once more: shown is what it told last
   for (const event of [...told, ...told]) takeEvent(model, event);
   assert.deepEqual([model.data.length, model.samples.length], [1, 1]);
 });
+
+test('answers of a step that is repeated are the last ones', () => {
+  const model = createRunModel();
+  const row = { line: 1, prompt: 'a', answer: 'b', reference: 'c', matches: false, cut: false };
+  for (const [step, answer] of [
+    [0, 'first'],
+    [3, 'lost'],
+    [6, 'lost'],
+    [3, 'again'],
+  ] as const) {
+    takeEvent(model, { type: 'generations', step, rows: [{ ...row, answer }] });
+  }
+  assert.deepEqual(
+    model.generations.items().map(({ step, rows }) => [step, rows[0]?.answer]),
+    [
+      [0, 'first'],
+      [3, 'again'],
+    ],
+  );
+  assert.equal(model.log.lines[0]?.text, 'step 0: 0 of 1 answers as expected');
+});
