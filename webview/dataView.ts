@@ -41,6 +41,6 @@ function drawSample({ split, line, spans }: Sample): HTMLElement {
     'figure',
     {},
     make('figcaption', {}, `${split === 'train' ? 'training' : 'validation'} row, line ${line}`),
-    make('pre', { tabindex: '0', 'aria-label': `Decoded sample of line ${line}` }, ...text),
+    make('pre', { tabindex: '0', role: 'group', 'aria-label': `Decoded sample of line ${line}` }, ...text),
   );
 }
