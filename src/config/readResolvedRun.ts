@@ -17,7 +17,8 @@ export async function readResolvedRun(file: string): Promise<ResolvedRunConfig> 
   const { root, problems } = readYaml(text, file);
   const error = problems.find(isError);
   if (error !== undefined) return fail(error);
-  const value = root === undefined ? undefined : plainValue(root);
+  // Options that came later stand at their defaults, which are what runs did before there were any.
+  const value: unknown = root === undefined ? undefined : Value.Default(RunFile, plainValue(root));
   if (!isResolved(value)) {
     return fail({
       code: 'config.resolved',
