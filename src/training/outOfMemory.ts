@@ -66,6 +66,8 @@ function causeOf(error: unknown): string {
   const cause = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
   const bytes = /buffer of size (\d+)/.exec(cause)?.[1];
   const [, kind, name] = /while running (\w+) node\. Name:'([^']*)'/.exec(cause) ?? [];
-  if (bytes === undefined || kind === undefined) return cause.split('\n')[0]!;
-  return `a buffer of ${formatBytes(Number(bytes))} for the result of ${kind} (node ${name}) in ONNX Runtime`;
+  if (kind === undefined) return cause.split('\n')[0]!;
+  // The C++ library's own refusal says no size.
+  const buffer = bytes === undefined ? 'a buffer' : `a buffer of ${formatBytes(Number(bytes))}`;
+  return `${buffer} for the result of ${kind} (node ${name}) in ONNX Runtime`;
 }

@@ -53,6 +53,8 @@ describe('parseRunFile', () => {
         load_best_model_at_end: false,
         metric_for_best_model: 'eval_loss',
         early_stopping_threshold: 0,
+        eval_generations: 0,
+        eval_generation_tokens: 64,
         logging_steps: 1,
       },
       output: { dir: 'runs' },
