@@ -64,7 +64,6 @@ export function askedInThread(script: string): MemoryAsker {
 
   function start(): Worker {
     const started = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } });
-    started.unref();
     const ended = (error: unknown): void => {
       if (worker === started) worker = undefined;
       for (const { about, reject } of waiting.values()) {
@@ -81,6 +80,8 @@ export function askedInThread(script: string): MemoryAsker {
     });
     started.on('error', ended);
     started.on('exit', (code) => ended(new Error(`The thread that plans memory ended with code ${code}.`)));
+    // After the listeners: one for messages would keep the process alive again.
+    started.unref();
     return started;
   }
 
