@@ -5,7 +5,7 @@ import type { FromCompare, ToCompare } from './compareProtocol.js';
 import type { Jobs } from './job.js';
 import { openPage } from './page.js';
 import type { Page } from './page.js';
-import { sentences } from './sentences.js';
+import { placedSentences } from './sentences.js';
 import type { Settle } from './settle.js';
 
 /** The page that lays runs side by side: one per window. */
@@ -44,7 +44,7 @@ export function createComparePage(parts: {
       signal: own.signal,
       onFailure: (problem) => {
         told = true;
-        tell({ type: 'failed', message: sentences(problem) });
+        tell({ type: 'failed', message: placedSentences(problem) });
       },
     });
     if (isComparison(document)) tell({ type: 'comparison', comparison: document });

@@ -54,7 +54,7 @@ async function pickPlace(): Promise<string | undefined> {
   ].map((each) => ({ ...each, description: path.join(each.place, COPY_NAME) }));
   const picked = await vscode.window.showQuickPick(
     [...places, { label: '$(folder-opened) Choose a folder…', place: CHOOSE, description: '' }],
-    { title: 'Open Example', placeHolder: 'Where to put the examples: 6 MB with their model' },
+    { title: 'Open Example', placeHolder: 'Where to put the examples: 5 MB with their model' },
   );
   if (picked?.place !== CHOOSE) return picked?.place;
   const chosen = await vscode.window.showOpenDialog({

@@ -7,7 +7,7 @@ import { openPage } from './page.js';
 import type { Page } from './page.js';
 import { showPlace } from './places.js';
 import type { FromPreview, ToPreview } from './previewProtocol.js';
-import { sentences } from './sentences.js';
+import { placedSentences } from './sentences.js';
 import type { Settle } from './settle.js';
 
 /** The page that shows the data of a run file: one per window. */
@@ -45,9 +45,8 @@ export function createPreviewPanel(
       title: `Reading the data of ${name}`,
       args: ['preview', file],
       signal: own.signal,
-      onFailure: ({ where, ...problem }) => {
-        const place = where ? `${[where.file, where.line].filter((part) => part !== undefined).join(':')}: ` : '';
-        if (reading === own) tell({ type: 'failed', message: place + sentences(problem) });
+      onFailure: (problem) => {
+        if (reading === own) tell({ type: 'failed', message: placedSentences(problem) });
       },
     });
     if (reading !== own) return;

@@ -12,3 +12,10 @@ export function sentences({ message, expected, mend }: Problem): string {
 function ended(text: string): string {
   return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
+
+/** {@link sentences} after their place, `file:line`, for where nothing else shows it. */
+export function placedSentences(problem: Problem): string {
+  const { file, line } = problem.where ?? {};
+  const place = [file, line].filter((part) => part !== undefined).join(':');
+  return place === '' ? sentences(problem) : `${place}: ${sentences(problem)}`;
+}

@@ -55,11 +55,7 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     if (count === undefined || !('trainable' in count)) return undefined;
     const { trainable, total } = count;
     const title = `${formatCount(trainable)} of ${formatCount(total)} parameters train (${formatPercent(trainable / total)})`;
-    return new vscode.CodeLens(new vscode.Range(line, 0, line, 0), {
-      title,
-      command: 'peftStudio.estimate',
-      arguments: [document.uri],
-    });
+    return estimateLens(document, line, title);
   }
 
   /** A plan may take seconds; the lens comes when it is there. */
@@ -77,11 +73,7 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     // The answer is remembered: when it is there, the lenses are asked for again.
     if (answer === 'late') asked.then(() => changed.fire(), report);
     if (answer === undefined || answer === 'late') return undefined;
-    return new vscode.CodeLens(new vscode.Range(line, 0, line, 0), {
-      title: memoryTitle(answer),
-      command: 'peftStudio.estimate',
-      arguments: [document.uri],
-    });
+    return estimateLens(document, line, memoryTitle(answer));
   }
 
   return vscode.Disposable.from(
@@ -101,4 +93,13 @@ function memoryTitle({ need, machine, warning }: MemoryAnswer): string {
   const free = `${formatBytes(machine.free)} ${machine.bound === 'limit' ? 'allowed' : 'free'}`;
   const sign = warning === undefined ? '' : '$(warning) ';
   return `${sign}${formatBytes(need.total)} at the peak (${formatBytes(need.anonymous)} of it anonymous), ${free}`;
+}
+
+/** A lens above a line that opens the file's estimate. */
+function estimateLens({ uri }: vscode.TextDocument, line: number, title: string): vscode.CodeLens {
+  return new vscode.CodeLens(new vscode.Range(line, 0, line, 0), {
+    title,
+    command: 'peftStudio.estimate',
+    arguments: [uri],
+  });
 }
