@@ -40,18 +40,36 @@ export async function installExtension(folder, extensions, vsix) {
 }
 
 /**
- * Starts a server that keeps all it writes below `folder`. `args` are passed on; `settings` are added to settings.json.
- * Returns its origin and how to end it.
+ * What a language pack leaves behind when it is installed: VS Code's display language becomes `language`, so that
+ * extensions are shown their own translations. The pack has no texts, and VS Code's own stay English.
+ */
+function emptyLanguagePack(data, language) {
+  const vscode = path.join(data, 'empty.i18n.json');
+  writeFileSync(vscode, JSON.stringify({ version: '1.0.0', contents: {} }));
+  const pack = {
+    hash: 'empty',
+    label: language,
+    extensions: [{ extensionIdentifier: { id: 'peft-studio-test.language' }, version: '1.0.0' }],
+    translations: { vscode },
+  };
+  writeFileSync(path.join(data, 'languagepacks.json'), JSON.stringify({ [language]: pack }));
+}
+
+/**
+ * Starts a server that keeps all it writes below `folder`. `args` are passed on; `settings` are added to settings.json;
+ * `language` is the display language, as `zh-cn`. Returns its origin and how to end it.
  */
 export async function startServer(
   folder,
-  { args = [], settings = {}, extensions = path.join(folder, 'extensions') } = {},
+  { args = [], settings = {}, extensions = path.join(folder, 'extensions'), language } = {},
 ) {
   const install = installFolder();
   const user = path.join(folder, 'data', 'User');
   for (const each of [user, extensions]) mkdirSync(each, { recursive: true });
   const base = JSON.parse(readFileSync(new URL('settings.json', import.meta.url), 'utf8'));
   writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...base, ...settings }, null, 2));
+
+  if (language !== undefined) emptyLanguagePack(path.join(folder, 'data'), language);
 
   const port = await freePort();
   const { node, env, main } = programs(install);
@@ -71,7 +89,7 @@ export async function startServer(
       ],
       ...['--server-data-dir', path.join(folder, 'server'), '--user-data-dir', path.join(folder, 'data')],
       ...['--extensions-dir', extensions, '--disable-telemetry', '--disable-experiments'],
-      ...['--disable-workspace-trust', ...args],
+      ...['--disable-workspace-trust', ...(language === undefined ? [] : ['--locale', language]), ...args],
     ],
     { env, stdio: ['ignore', log, log], detached: true },
   );
