@@ -3,7 +3,7 @@ import { createGenerator } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
 import { generateSettings } from '../generation/options.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { virtualTokenCount } from '../models/virtualTokens.js';
+import { positionsInFront } from '../models/keysInFront.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
@@ -55,11 +55,11 @@ export const generate: Command = {
     const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io, run?.folder);
     const { tokenizer, model } = adapted;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
-    const virtual = virtualTokenCount(adapted.methods.map((method) => method.hooks));
+    const taken = positionsInFront(adapted.methods.map((method) => method.hooks));
     // No more positions than are needed: the rotary tables have a row for each.
     const positionLimit = Math.min(
       model.maxPositions,
-      virtual + Math.max(2, ids.length + settings.max_new_tokens),
+      taken + Math.max(2, ids.length + settings.max_new_tokens),
     );
     const runtime = await onnxRuntime(config?.runtime);
     const weights = await mapWeights(adapted.checkpoint, io);

@@ -15,7 +15,7 @@ import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { virtualTokenCount } from '../models/virtualTokens.js';
+import { positionsInFront } from '../models/keysInFront.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -192,7 +192,7 @@ export function positionWarnings(
   model: LanguageModel,
   methods: readonly Pick<Attached, 'hooks'>[] = [],
 ): Problem[] {
-  const virtual = virtualTokenCount(methods.map((method) => method.hooks));
+  const virtual = positionsInFront(methods.map((method) => method.hooks));
   const longer = examples.filter(({ ids }) => virtual + ids.length > model.maxPositions);
   const [first] = longer;
   if (first === undefined) return [];

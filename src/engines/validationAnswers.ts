@@ -9,7 +9,7 @@ import { createTextStream } from '../generation/textStream.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { virtualTokenCount } from '../models/virtualTokens.js';
+import { positionsInFront } from '../models/keysInFront.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import type { Answer, RunEvent } from '../training/events.js';
 import { breathe } from '../training/job.js';
@@ -73,17 +73,15 @@ export function bounded(text: string): string {
  */
 export function validationAnswers(setup: AnswersSetup): ValidationAnswers | undefined {
   const { model, tokenizer, methods, options, emit } = setup;
-  const virtual = virtualTokenCount(methods.map(({ hooks }) => hooks));
+  const taken = positionsInFront(methods.map(({ hooks }) => hooks));
   const first = setup.validation.slice(0, options.eval_generations).map(questionOf);
-  const questions = first.filter(
-    ({ prompt }) => prompt.length > 0 && virtual + prompt.length < model.maxPositions,
-  );
+  const questions = first.filter(({ prompt }) => prompt.length > 0 && taken + prompt.length < model.maxPositions);
   if (questions.length < first.length) {
     warn(`${first.length - questions.length} validation rows are not answered: their prompt is empty or too long`);
   }
   if (questions.length === 0) return undefined;
   const longest = Math.max(...questions.map(({ prompt }) => prompt.length));
-  const positionLimit = Math.min(model.maxPositions, virtual + longest + options.eval_generation_tokens);
+  const positionLimit = Math.min(model.maxPositions, taken + longest + options.eval_generation_tokens);
   // What such a method trains changes along the run, and with it the graph.
   const isPhased = methods.some((method) => method.active !== undefined);
   let decoder: Decoder | undefined;

@@ -2,6 +2,7 @@ import { fail } from '../common/problem.js';
 import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
+import { keysInFrontCount } from '../models/keysInFront.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import type { KeyValueCache } from './cache.js';
@@ -36,7 +37,7 @@ export interface DecoderSetup {
   readonly values: Values;
   readonly weights: WeightFiles;
   readonly runtime: Runtime;
-  /** At most the model's positions; there has to be room for the virtual tokens and two more. */
+  /** At most the model's positions; there has to be room for what methods put in front and two more. */
   readonly positionLimit: number;
 }
 
@@ -48,7 +49,8 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   const { model, methods, positionLimit } = setup;
   const hooks = methods.map((method) => method.hooks);
   const prefix = virtualTokenIds(hooks, model.vocabSize);
-  const least = prefix.length + 2;
+  const keysInFront = keysInFrontCount(hooks);
+  const least = prefix.length + keysInFront + 2;
   if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
     fail({
       code: 'generation.position-limit',
@@ -56,11 +58,14 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
       expected: `a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
     });
   }
-  const program = await setup.runtime.compile(decodeGraph(model, hooks, positionLimit), setup.weights);
+  const program = await setup.runtime.compile(
+    decodeGraph(model, hooks, positionLimit - keysInFront),
+    setup.weights,
+  );
   let trained = trainedFeeds(methods, setup.values, program.reads);
   return {
     model,
-    positionLimit,
+    positionLimit: positionLimit - keysInFront,
     prefix,
     async run(tokens, cache, predictors = 1) {
       const results = await program.run(

@@ -2,7 +2,7 @@ import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Scope } from './scope.js';
-import type { Site } from './site.js';
+import type { AttentionPlace, Site, SublayerPlace } from './site.js';
 
 /** A decoder whose hyper-parameters are read: what the rest needs to know of it. */
 export interface LanguageModel {
@@ -21,6 +21,10 @@ export interface LanguageModel {
   readonly embeddingScale?: number;
   /** Every place where a method may act, in the order of the forward pass. */
   readonly sites: readonly Site[];
+  /** Where its tokens attend, in the order of the forward pass. */
+  readonly attentions: readonly AttentionPlace[];
+  /** What is added to its residual stream, in the order of the forward pass. */
+  readonly sublayers: readonly SublayerPlace[];
   /** Tensors of the checkpoint that are no parameters (stored masks): nothing reads them, and a merged model has none. */
   readonly buffers?: ReadonlySet<string>;
   /** Builds everything up to the last hidden state. */

@@ -19,9 +19,15 @@ const MASKED = -1e30;
  */
 const LONGEST_KEPT = 128;
 
+/** Further back than any position: the largest int32. */
+const NO_WINDOW = 2 ** 31 - 1;
+
 /** What queries may see. */
 export interface AttentionMask {
-  /** Added to the scores: 0 where a query may see a key, else a very low number, [batch, 1, 1, sequence, past + sequence]. */
+  /**
+   * Added to the scores: 0 where a query may see a key, else a very low number,
+   * [batch, 1, 1, sequence, front + past + sequence].
+   */
   readonly added: Tensor;
   /** Whether the backward pass computes the weights again. */
   readonly recomputes: boolean;
@@ -30,8 +36,10 @@ export interface AttentionMask {
 /**
  * A query sees keys of its own segment that stand no later than itself and, with a sliding window, fewer than
  * `window` places before.
+ *
+ * @param front keys before all others, which belong to every segment; the positions of the inputs start behind them
  */
-export function causalMask(inputs: DecoderInputs, window: number | undefined): AttentionMask {
+export function causalMask(inputs: DecoderInputs, window: number | undefined, front = 0): AttentionMask {
   const { segments, cache } = inputs;
   const [batch, sequence] = segments.shape as [Dim, Dim];
   const past = cache === undefined ? 0 : cache.segments.shape[1]!;
@@ -47,10 +55,18 @@ export function causalMask(inputs: DecoderInputs, window: number | undefined): A
     lessOrEqual(keys, queries),
   );
   if (window !== undefined) allowed = and(allowed, less(sub(queries, keys), window));
+  if (front > 0) allowed = concat([frontAllowed(inputs, window, front), allowed], 2);
   return {
-    added: reshape(where(allowed, scalar(0), scalar(MASKED)), [batch, 1, 1, sequence, total]),
+    added: reshape(where(allowed, scalar(0), scalar(MASKED)), [batch, 1, 1, sequence, addDims(front, total)]),
     recomputes: inputs.positionLimit > LONGEST_KEPT,
   };
+}
+
+/** Which keys in front a query sees, [batch, sequence, front]: those within its window. */
+function frontAllowed({ positions }: DecoderInputs, window: number | undefined, front: number): Tensor {
+  const [batch, sequence] = positions.shape as [Dim, Dim];
+  const back = sub(reshape(positions, [batch, sequence, 1]), reshape(iota(front), [1, 1, front]));
+  return less(back, window ?? NO_WINDOW);
 }
 
 /**

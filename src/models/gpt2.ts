@@ -7,8 +7,9 @@ import { attend, causalMask, splitHeads } from './attention.js';
 import type { ConfigReader } from './configReader.js';
 import { checkTensor } from './checkTensor.js';
 import { configReader } from './configReader.js';
+import { behindKeys } from './keysInFront.js';
 import type { Scope } from './scope.js';
-import type { Site } from './site.js';
+import type { AttentionPlace, Site, SublayerPlace } from './site.js';
 import { parameterShape } from './site.js';
 
 /**
@@ -74,15 +75,28 @@ export const gpt2: Architecture = {
       ];
     };
 
-    const decode = (scope: Scope, inputs: DecoderInputs): DecoderOutputs => {
+    const headSize = hiddenSize / heads;
+    const attentions = Array.from({ length: layers }, (_, layer): AttentionPlace => ({
+      kind: 'self',
+      path: `${block(layer)}.attn`,
+      layer,
+      keyHeads: heads,
+      headSize,
+    }));
+    const sublayers = Array.from({ length: layers }, (_, layer) => blockSublayers(layer));
+
+    const decode = (scope: Scope, given: DecoderInputs): DecoderOutputs => {
+      const inputs = behindKeys(given, scope.keysInFront);
       checkPositions(inputs.positionLimit, maxPositions, source);
-      const mask = causalMask(inputs, undefined);
+      const mask = causalMask(inputs, undefined, scope.keysInFront);
       const keys: Tensor[] = [];
       const values: Tensor[] = [];
       let x = add(scope.embedding(EMBEDDING, inputs.inputIds), scope.embedding(POSITIONS, inputs.positions));
       for (let layer = 0; layer < layers; layer++) {
         const at = block(layer);
-        const fused = scope.linear(`${at}.attn.c_attn`, scope.layerNorm(`${at}.ln_1`, x, epsilon));
+        const [attention, feedForward] = sublayers[layer]!;
+        const before = scope.layerNorm(`${at}.ln_1`, x, epsilon);
+        const fused = scope.linear(`${at}.attn.c_attn`, before);
         const [q, k, v] = [0, 1, 2].map((part) =>
           splitHeads(slice(fused, -1, part * hiddenSize, (part + 1) * hiddenSize), heads),
         ) as [Tensor, Tensor, Tensor];
@@ -90,9 +104,14 @@ export const gpt2: Architecture = {
         const allV = inputs.cache === undefined ? v : concat([inputs.cache.values[layer]!, v], 2);
         keys.push(allK);
         values.push(allV);
-        x = add(x, scope.linear(`${at}.attn.c_proj`, attend(q, allK, allV, mask, scale(layer))));
-        const between = scope.linear(`${at}.mlp.c_fc`, scope.layerNorm(`${at}.ln_2`, x, epsilon));
-        x = add(x, scope.linear(`${at}.mlp.c_proj`, activation(between)));
+        const seen = scope.attention(attentions[layer]!, allK, allV);
+        const mixed = attend(q, seen.keys, seen.values, mask, scale(layer));
+        const attended = scope.linear(`${at}.attn.c_proj`, mixed);
+        x = add(x, scope.sublayer(attention, { input: before, output: attended, residual: x }));
+        const between = scope.layerNorm(`${at}.ln_2`, x, epsilon);
+        const activated = activation(scope.linear(`${at}.mlp.c_fc`, between));
+        const fed = scope.linear(`${at}.mlp.c_proj`, activated);
+        x = add(x, scope.sublayer(feedForward, { input: between, output: fed, residual: x }));
       }
       return { hidden: x, keys, values };
     };
@@ -104,7 +123,7 @@ export const gpt2: Architecture = {
       layers,
       maxPositions,
       cacheHeads: heads,
-      headSize: hiddenSize / heads,
+      headSize,
       tiedHead,
       sites: [
         embedding(EMBEDDING, vocabSize),
@@ -113,6 +132,8 @@ export const gpt2: Architecture = {
         site(LAST_NORM, { kind: 'norm', shape: [hiddenSize] }),
         site('lm_head', { kind: 'linear', shape: [vocabSize, hiddenSize] }),
       ],
+      attentions,
+      sublayers: sublayers.flat(),
       buffers: new Set([...tensors.keys()].filter((name) => MASK_BUFFER.test(name))),
       decode,
       head: (scope, hidden) => scope.linear('lm_head', scope.layerNorm(LAST_NORM, hidden, epsilon)),
@@ -126,6 +147,13 @@ const LAST_NORM = 'transformer.ln_f';
 
 function block(layer: number): string {
   return `transformer.h.${layer}`;
+}
+
+function blockSublayers(layer: number): [SublayerPlace, SublayerPlace] {
+  return [
+    { kind: 'attention', path: `${block(layer)}.attn`, layer },
+    { kind: 'feed-forward', path: `${block(layer)}.mlp`, layer },
+  ];
 }
 
 /** The causal mask and its filler, which older versions of Transformers stored. */

@@ -9,8 +9,9 @@ import type { AttentionMask } from './attention.js';
 import { OTHER_MODEL, checkTensor } from './checkTensor.js';
 import type { Rope } from './rope.js';
 import { rotaryTables } from './rope.js';
+import { behindKeys } from './keysInFront.js';
 import type { Scope } from './scope.js';
-import type { Site } from './site.js';
+import type { AttentionPlace, Site, SublayerPlace } from './site.js';
 
 /** The numbers that every model of the family has. */
 export interface DecoderSizes {
@@ -123,8 +124,18 @@ export function rotaryDecoder(
     ];
   };
 
-  const decode = (scope: Scope, inputs: DecoderInputs): DecoderOutputs => {
-    const prepared = prepareLayers(form.layers, inputs);
+  const attentions = form.layers.map((_, layer): AttentionPlace => ({
+    kind: 'self',
+    path: `model.layers.${layer}.self_attn`,
+    layer,
+    keyHeads,
+    headSize,
+  }));
+  const sublayers = form.layers.map((_, layer) => decoderSublayers(layer));
+
+  const decode = (scope: Scope, given: DecoderInputs): DecoderOutputs => {
+    const inputs = behindKeys(given, scope.keysInFront);
+    const prepared = prepareLayers(form.layers, inputs, scope.keysInFront);
     const keys: Tensor[] = [];
     const values: Tensor[] = [];
     let x = scope.embedding('model.embed_tokens', inputs.inputIds, form.embeddingScale);
@@ -145,13 +156,17 @@ export function rotaryDecoder(
       const allV = inputs.cache === undefined ? v : concat([inputs.cache.values[layer]!, v], 2);
       keys.push(allK);
       values.push(allV);
-      const mixed = attend(turnedQ, allK, allV, mask, form.scoreScale, form.scoreCap);
-      x = add(x, norm(norms.afterAttention, linear('self_attn.o_proj', mixed)));
+      const seen = scope.attention(attentions[layer]!, allK, allV);
+      const mixed = attend(turnedQ, seen.keys, seen.values, mask, form.scoreScale, form.scoreCap);
+      const [attention, feedForward] = sublayers[layer]!;
+      const attended = norm(norms.afterAttention, linear('self_attn.o_proj', mixed));
+      x = add(x, scope.sublayer(attention, { input: before, output: attended, residual: x }));
 
       const between = norm(norms.beforeFeedForward, x);
       const gate = form.activation(linear('mlp.gate_proj', between));
       const gated = mul(gate, linear('mlp.up_proj', between));
-      x = add(x, norm(norms.afterFeedForward, linear('mlp.down_proj', gated)));
+      const fed = norm(norms.afterFeedForward, linear('mlp.down_proj', gated));
+      x = add(x, scope.sublayer(feedForward, { input: between, output: fed, residual: x }));
     }
     return { hidden: x, keys, values };
   };
@@ -181,10 +196,19 @@ export function rotaryDecoder(
     tiedHead,
     ...(form.embeddingScale === undefined ? {} : { embeddingScale: form.embeddingScale }),
     sites,
+    attentions,
+    sublayers: sublayers.flat(),
     buffers,
     decode,
     head,
   };
+}
+
+function decoderSublayers(layer: number): [SublayerPlace, SublayerPlace] {
+  return [
+    { kind: 'attention', path: `model.layers.${layer}.self_attn`, layer },
+    { kind: 'feed-forward', path: `model.layers.${layer}.mlp`, layer },
+  ];
 }
 
 interface PreparedLayer {
@@ -194,11 +218,11 @@ interface PreparedLayer {
 }
 
 /** Masks and tables of the layers, each made once per kind of layer. */
-function prepareLayers(layers: readonly LayerForm[], inputs: DecoderInputs): PreparedLayer[] {
+function prepareLayers(layers: readonly LayerForm[], inputs: DecoderInputs, front: number): PreparedLayer[] {
   const known = new Map<LayerForm, PreparedLayer>();
   return layers.map((layer) => {
     const prepared = known.get(layer) ?? {
-      mask: causalMask(inputs, layer.window),
+      mask: causalMask(inputs, layer.window, front),
       ...rotaryTables(layer.rope, inputs.positionLimit),
     };
     known.set(layer, prepared);

@@ -4,8 +4,18 @@ import { matmul } from '../tensor/ops/matmul.js';
 import { layerNorm, rmsNorm } from '../tensor/ops/normalization.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { weight } from '../tensor/tensor.js';
+import { keysInFrontCount, withKeysInFront } from './keysInFront.js';
 import { parameterShape } from './site.js';
-import type { Hooks, ParameterKind, Phase, Site } from './site.js';
+import type {
+  AttentionPlace,
+  Hooks,
+  KeyValues,
+  ParameterKind,
+  Phase,
+  Site,
+  SublayerPlace,
+  SublayerTensors,
+} from './site.js';
 import { withVirtualTokens } from './virtualTokens.js';
 
 /**
@@ -27,6 +37,12 @@ export interface Scope {
   rmsNorm(path: string, x: Tensor, epsilon: number, offset?: number): Tensor;
   /** With weight and bias; x [..., hidden] → the same shape */
   layerNorm(path: string, x: Tensor, epsilon: number): Tensor;
+  /** How many keys methods put before those of every text. */
+  readonly keysInFront: number;
+  /** Keys and values [batch, keyHeads, n, headSize] of a place, with those that methods put in front of them. */
+  attention(place: AttentionPlace, keys: Tensor, values: Tensor): KeyValues;
+  /** What a sublayer adds to the residual stream, once methods have had their say: [..., hidden]. */
+  sublayer(place: SublayerPlace, tensors: SublayerTensors): Tensor;
   /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
   readonly results: readonly { readonly path: string; readonly result: Tensor }[];
 }
@@ -59,34 +75,50 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
       frozen(name, parameterShape(site, kind)),
     );
   };
-  const finish = (site: Site, x: Tensor, y: Tensor): Tensor => {
-    const result = hooks.reduce((sofar, hook) => hook.output?.(site, x, sofar, phase) ?? sofar, y);
+  /** @param seen what the site reads, as a method (by its place) sees it */
+  const finish = (site: Site, seen: (method: number) => Tensor, y: Tensor): Tensor => {
+    const result = hooks.reduce((sofar, hook, at) => hook.output?.(site, seen(at), sofar, phase) ?? sofar, y);
     results.push({ path: site.path, result });
     return result;
   };
   return {
     linear(path, x) {
       const site = siteAt(path);
-      const product = matmul(x, parameter(site, 'weight')!, { transposeB: site.layout !== 'in-out' });
+      // The last method stands outermost: x as each of them sees it, the first one's last.
+      const seen = hooks.reduceRight<Tensor[]>(
+        (inner, hook) => [hook.input?.(site, inner[0]!, phase) ?? inner[0]!, ...inner],
+        [x],
+      );
+      const product = matmul(seen[0]!, parameter(site, 'weight')!, { transposeB: site.layout !== 'in-out' });
       const bias = parameter(site, 'bias');
-      return finish(site, x, bias === undefined ? product : add(product, bias));
+      return finish(site, (at) => seen[at + 1]!, bias === undefined ? product : add(product, bias));
     },
     embedding(path, ids, scale) {
       const site = siteAt(path);
       const table = parameter(site, 'weight')!;
       const lookUp = (known: Tensor): Tensor => {
-        const rows = finish(site, known, gatherRows(table, known));
+        const rows = finish(site, () => known, gatherRows(table, known));
         return scale === undefined ? rows : mul(rows, scale);
       };
       return site === tokenSite ? withVirtualTokens(ids, site.shape[0]!, hooks, phase, lookUp) : lookUp(ids);
     },
     rmsNorm(path, x, epsilon, offset = 0) {
       const site = siteAt(path);
-      return finish(site, x, rmsNorm(x, add(parameter(site, 'weight')!, offset), epsilon));
+      return finish(site, () => x, rmsNorm(x, add(parameter(site, 'weight')!, offset), epsilon));
     },
     layerNorm(path, x, epsilon) {
       const site = siteAt(path);
-      return finish(site, x, layerNorm(x, parameter(site, 'weight')!, parameter(site, 'bias')!, epsilon));
+      return finish(site, () => x, layerNorm(x, parameter(site, 'weight')!, parameter(site, 'bias')!, epsilon));
+    },
+    keysInFront: keysInFrontCount(hooks),
+    attention: (place, keys, values) => withKeysInFront(place, { keys, values }, hooks, phase),
+    sublayer(place, tensors) {
+      const output = hooks.reduce(
+        (sofar, hook) => hook.sublayer?.(place, { ...tensors, output: sofar }, phase) ?? sofar,
+        tensors.output,
+      );
+      if (output !== tensors.output) results.push({ path: place.path, result: output });
+      return output;
     },
     results,
   };

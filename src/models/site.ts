@@ -28,16 +28,71 @@ export function parameterShape({ shape, layout }: Site, kind: ParameterKind): re
   return layout === 'in-out' ? [shape[1]!, shape[0]!] : shape;
 }
 
+/** A place where tokens attend: keys and values of its own. */
+export interface AttentionPlace {
+  /** `self`: to the tokens before, or around; `cross`: a decoder's tokens to an encoder's. */
+  readonly kind: 'self' | 'cross';
+  /** `model.layers.3.self_attn` */
+  readonly path: string;
+  readonly layer: number;
+  readonly keyHeads: number;
+  readonly headSize: number;
+}
+
+/** Keys and values of one place: [keyHeads, n, headSize] each. */
+export interface KeyValues {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** A sublayer: what is computed and added to the residual stream. */
+export interface SublayerPlace {
+  readonly kind: 'attention' | 'cross-attention' | 'feed-forward';
+  /** `model.layers.3.mlp` */
+  readonly path: string;
+  readonly layer: number;
+}
+
+/** A sublayer's tensors, [..., hidden] each. */
+export interface SublayerTensors {
+  /** What it computes from: in pre-norm models the normed stream. */
+  readonly input: Tensor;
+  /** Its result, as it is added to the stream. */
+  readonly output: Tensor;
+  /** The stream that the result is added to. */
+  readonly residual: Tensor;
+  /** In post-norm models the norm that follows the addition. */
+  readonly norm?: (x: Tensor) => Tensor;
+}
+
 /** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
 export interface Hooks {
   /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
   readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor, phase: Phase) => Tensor;
+  /**
+   * What a linear site reads, before its product. Methods wrap what is there, in order: the last one's input comes first
+   * and its output last, so that a method's `output` sees the x that its own `input` got.
+   * @param x [..., in]
+   */
+  readonly input?: (site: Site, x: Tensor, phase: Phase) => Tensor;
   /**
    * A site's result.
    * @param x linear: [..., in]; embedding: token ids [batch, sequence]; norm: [..., hidden]
    * @param y [..., out]; norm: [..., hidden]
    */
   readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase) => Tensor;
+  /**
+   * What a sublayer adds to the residual stream: gets its result, or what methods before made of it, as `output`.
+   * @returns [..., hidden]
+   */
+  readonly sublayer?: (place: SublayerPlace, tensors: SublayerTensors, phase: Phase) => Tensor;
+  /** Keys and values that every token sees before those of its text. */
+  readonly keysInFront?: {
+    /** How many at a place: the positions of a text's tokens start behind them. */
+    readonly length: number;
+    /** As they enter the scores: no position turns them. */
+    readonly at: (place: AttentionPlace, phase: Phase) => KeyValues;
+  };
   /**
    * Tokens of its own that the method puts before every text, under the ids from `vocabSize` up (those of a further
    * such method follow). Data and prompts carry these ids; the model never looks them up.

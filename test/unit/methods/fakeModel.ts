@@ -30,6 +30,8 @@ export function fakeContext(all: readonly Site[], { tiedHead = false, seed = 1 }
       headSize: 8,
       tiedHead,
       sites,
+      attentions: [],
+      sublayers: [],
       decode: notBuilt,
       head: notBuilt,
     },

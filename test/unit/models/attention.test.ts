@@ -65,3 +65,34 @@ test('the weights of long rows are computed again in the backward pass, with the
     assert.deepEqual(again, kept);
   }
 });
+
+test('keys in front belong to every segment; a window counts the places back to them', async () => {
+  const runtime = await onnxRuntime({ threads: 1 });
+  const positions = { dtype: 'int32', shape: [1, 3], data: Int32Array.of(2, 3, 2) } as const;
+  const segments = { dtype: 'int32', shape: [1, 3], data: Int32Array.of(1, 1, 2) } as const;
+  const inputs = {
+    inputIds: input('ids', 'int32', tokens),
+    positions: input('positions', 'int32', tokens),
+    segments: input('segments', 'int32', tokens),
+    positionLimit: 4,
+  };
+  const allowed = async (window: number | undefined): Promise<boolean[]> => {
+    const program = await runtime.compile({ added: causalMask(inputs, window, 2).added });
+    const { added } = await program.run({ segments, positions });
+    await program.dispose();
+    assert.deepEqual(added!.shape, [1, 1, 1, 3, 5]);
+    return numbers(added!).map((value) => value === 0);
+  };
+  const [yes, no] = [true, false];
+  assert.deepEqual(await allowed(undefined), [
+    ...[yes, yes, yes, no, no],
+    ...[yes, yes, yes, yes, no],
+    ...[yes, yes, no, no, yes],
+  ]);
+  // Positions 2, 3 and 2 see positions after −1, 0 and −1: the second query no longer sees the first key.
+  assert.deepEqual(await allowed(3), [
+    ...[yes, yes, yes, no, no],
+    ...[no, yes, yes, yes, no],
+    ...[yes, yes, no, no, yes],
+  ]);
+});

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createScope } from '../../../src/models/scope.js';
-import type { Hooks, Phase } from '../../../src/models/site.js';
+import type { Hooks, Phase, SublayerPlace } from '../../../src/models/site.js';
+import { add } from '../../../src/tensor/ops/elementwise.js';
 import { input } from '../../../src/tensor/tensor.js';
 import { site } from '../methods/fakeModel.js';
 
@@ -53,4 +54,26 @@ test('a layer norm has weight and bias', () => {
     scope.results.map(({ path }) => path),
     ['ln'],
   );
+});
+
+test('methods change what a sublayer adds, each on what the one before made of it', () => {
+  const place: SublayerPlace = { kind: 'feed-forward', path: 'mlp', layer: 0 };
+  const output = input('output', 'float32', [2, 8]);
+  const seen: unknown[] = [];
+  const hooks: Hooks = {
+    sublayer: (at, tensors) => {
+      assert.equal(at, place);
+      seen.push(tensors.output);
+      return add(tensors.output, tensors.input);
+    },
+  };
+  const scope = createScope([], [hooks, {}, hooks], { dropoutSeed: undefined });
+  const result = scope.sublayer(place, { input: x, output, residual: x });
+  assert.equal(seen[0], output);
+  assert.notEqual(seen[1], output);
+  assert.deepEqual(scope.results, [{ path: 'mlp', result }]);
+
+  const plain = createScope([], [], { dropoutSeed: undefined });
+  assert.equal(plain.sublayer(place, { input: x, output, residual: x }), output);
+  assert.deepEqual(plain.results, []);
 });
