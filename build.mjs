@@ -4,6 +4,7 @@ import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, context } from 'esbuild';
 import { notices } from './tools/notices.mjs';
+import { textsOf } from './tools/translations.mjs';
 
 const production = process.argv.includes('--production');
 const watch = process.argv.includes('--watch');
@@ -32,6 +33,20 @@ const requireBanner =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 const esm = { ...node, format: 'esm' };
+
+/** Beside each page, the texts that it uses: the editor gives it those translations and no others. */
+const pageTexts = {
+  name: 'page-texts',
+  setup({ onEnd }) {
+    onEnd(({ metafile }) => {
+      for (const [file, { entryPoint, inputs }] of Object.entries(metafile?.outputs ?? {})) {
+        if (!entryPoint?.endsWith('.ts')) continue;
+        const sources = Object.keys(inputs).filter((input) => /^(src|webview)\//.test(input));
+        writeFileSync(file.replace(/\.js$/, '.texts.json'), JSON.stringify(textsOf(sources)));
+      }
+    });
+  },
+};
 
 const bundles = [
   { ...node, entryPoints: ['src/extension.ts'], outfile: 'dist/extension.cjs', format: 'cjs' },
@@ -65,6 +80,7 @@ const bundles = [
     target: 'es2022',
     format: 'esm',
     tsconfig: 'webview/tsconfig.json',
+    plugins: [pageTexts],
   },
 ];
 

@@ -3,11 +3,15 @@ import { createInterrupt } from './cli/interrupt.js';
 import { createIo } from './cli/io.js';
 import { lostOutput } from './cli/lostOutput.js';
 import { main } from './cli/main.js';
+import { useLanguage } from './common/language.js';
 
 /**
  * The bin `peft-studio`: the jobs of the extension without an editor. Standard output carries results, standard
  * error everything else.
  */
+
+// As a job of the editor: its problems are shown there.
+useLanguage();
 
 // The worker lies beside this file, bundled (dist/worker.js) or not.
 const worker = fileURLToPath(

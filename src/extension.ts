@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { messageOf } from './common/problem.js';
+import { useEditorsLanguage } from './host/editorsLanguage.js';
 import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
 import { createExplorer } from './host/explorer/explorer.js';
@@ -37,6 +38,7 @@ export interface PeftStudioApi {
 
 /** Builds what the host needs and registers it; nothing else. */
 export function activate(context: vscode.ExtensionContext): PeftStudioApi {
+  useEditorsLanguage();
   const worker = vscode.Uri.joinPath(context.extensionUri, 'dist', 'worker.js').fsPath;
   const output = createOutput();
   const settle = createSettle(output);

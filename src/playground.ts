@@ -1,3 +1,4 @@
+import { useLanguage } from './common/language.js';
 import type { PlaygroundRequest } from './engines/playground/protocol.js';
 import { servePlayground } from './engines/playground/serve.js';
 
@@ -5,6 +6,7 @@ import { servePlayground } from './engines/playground/serve.js';
  * Process entry of the playground, forked by the editor: the native runtime never loads into the extension host. It
  * writes nothing and ends with its parent.
  */
+useLanguage();
 const { take } = servePlayground((event) => {
   // The parent may be gone though nobody was told yet: a run of the model holds the thread.
   if (process.connected) process.send!(event, undefined, undefined, () => undefined);

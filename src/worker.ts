@@ -1,4 +1,5 @@
 import { pathKind } from './common/files.js';
+import { useLanguage } from './common/language.js';
 import { isError, problemOf } from './common/problem.js';
 import type { Problem } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
@@ -17,6 +18,7 @@ import { createWishes } from './training/wishes.js';
  * editor as a process of its own, which serves a socket (the argument is its entry, see engines/liveEntry.ts). What
  * libraries print goes to standard error. A native fault of the runtime ends this process and no other.
  */
+useLanguage();
 const wishes = createWishes();
 let started = false;
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
+import { pageTexts } from './pageTexts.js';
 
 /** What a page of ours may do: run the scripts that are built into `dist/webview`. */
 export function pageOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
@@ -9,7 +10,7 @@ export function pageOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
 /** The pages of `dist/webview`. */
 export type PageName = 'panel' | 'preview' | 'compare' | 'playground';
 
-/** The document of a page whose script and styles are `NAME.js` and `NAME.css`; it fills `<main id="NAME">`. */
+/** The document of a page whose script and styles are `NAME.js` and `NAME.css`; it fills `<main id="NAME">`. Its texts are in the editor's language. */
 export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: PageName): string {
   const nonce = randomBytes(16).toString('base64url');
   // The toolkit looks for it: with a style of its own it tries out whether the browser knows :focus-visible.
@@ -17,7 +18,7 @@ export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name
   const file = (ending: string): string =>
     webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', 'webview', `${name}.${ending}`)).toString();
   return `<!doctype html>
-<html lang="en">
+<html lang="${vscode.l10n.bundle === undefined ? 'en' : vscode.env.language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src ${webview.cspSource} 'nonce-${styleNonce}'; script-src 'nonce-${nonce}';">
@@ -28,6 +29,7 @@ export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name
 </head>
 <body>
 <main id="${name}"></main>
+<script type="application/json" id="texts">${pageTexts(extensionUri, name)}</script>
 <script type="module" nonce="${nonce}" src="${file('js')}"></script>
 </body>
 </html>`;

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { CompletionItem, DocumentSymbol, FoldingRange, TextEdit } from 'vscode-languageserver-types';
+import { useLanguage } from '../common/language.js';
 import { boundedProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { machineMemory } from '../common/machineMemory.js';
@@ -27,6 +28,8 @@ import { schemaHover } from './schemaHover.js';
 import { createSchemaService } from './schemaService.js';
 import { trainableOf } from './trainable.js';
 import type { TrainableCount } from './trainable.js';
+
+useLanguage();
 
 /** A text of a run file, as it is in the editor, saved or not. */
 export interface OpenText {

@@ -1,9 +1,11 @@
 /** Entry of the thread that answers questions about memory (memoryAsker.ts). */
 import { parentPort } from 'node:worker_threads';
+import { useLanguage } from '../common/language.js';
 import { messageOf } from '../common/problem.js';
 import { askedHere } from './memoryAsker.js';
 import type { ThreadReply, ThreadRequest } from './memoryAsker.js';
 
+useLanguage();
 const asked = new Map<number, AbortController>();
 
 async function answerTo(request: Exclude<ThreadRequest, { type: 'leave' }>): Promise<ThreadReply> {
