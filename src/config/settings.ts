@@ -12,8 +12,8 @@ type Definition =
 type Scope = 'window' | 'machine-overridable';
 
 /**
- * The editor's settings: the one definition that `contributes.configuration` of package.json (`npm run generate`), the
- * types and the defaults come from.
+ * The editor's settings: the one definition that `contributes.configuration` of package.json and its texts in
+ * package.nls.json (`npm run generate`), the types and the defaults come from.
  */
 const SETTINGS = {
   'peftStudio.run.endsWithWindow': {
@@ -68,10 +68,21 @@ const FORMS = {
   amount: { type: ['number', 'null'], exclusiveMinimum: 0 },
 } as const;
 
-/** `contributes.configuration` of package.json. */
+/** `contributes.configuration` of package.json; its descriptions are keys of {@link settingsTexts}. */
 export function settingsContribution(): Record<string, unknown> {
-  const properties = Object.entries(SETTINGS).map(([name, { type, default: value, scope, description }]) => {
-    return [name, { ...FORMS[type], default: value, description, scope }];
+  const properties = Object.entries(SETTINGS).map(([name, { type, default: value, scope }]) => {
+    return [name, { ...FORMS[type], default: value, description: `%${textKey(name)}%`, scope }];
   });
   return { title: 'PEFT Studio', properties: Object.fromEntries(properties) as Record<string, unknown> };
+}
+
+/** The English descriptions by their keys, as package.nls.json has them. */
+export function settingsTexts(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, { description }]) => [textKey(name), description]),
+  );
+}
+
+function textKey(name: string): string {
+  return name.replace(/^peftStudio/, 'setting');
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { settingValue, settingsContribution } from '../../../src/config/settings.js';
+import { settingValue, settingsContribution, settingsTexts } from '../../../src/config/settings.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   capabilities: { untrustedWorkspaces: { restrictedConfigurations: string[] } };
@@ -10,6 +10,8 @@ const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import
 
 test('the settings in package.json are those of the definition (else run `npm run generate`)', () => {
   assert.deepEqual(manifest.contributes.configuration, settingsContribution());
+  const texts = JSON.parse(readFileSync(new URL('../../../package.nls.json', import.meta.url), 'utf8')) as object;
+  assert.deepEqual({ ...texts, ...settingsTexts() }, texts);
 });
 
 test('a workspace that is not trusted cannot name folders to look in', () => {
