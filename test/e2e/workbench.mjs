@@ -1,4 +1,5 @@
-// A workbench in Chromium, driven as a person drives it; shared by walk.mjs and acceptance.mjs.
+// A workbench in Chromium, driven as a person drives it; shared by the walks.
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -19,9 +20,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Starts a server and a browser with the extension: the one of this checkout, or that of a package.
- * `fill(workspace)` puts files into the folder that is opened.
+ * `fill(workspace)` puts files into the folder that is opened; `language` is the display language, as `zh-cn`.
  */
-export async function startWorkbench({ pictures, vsix, settings, fill }) {
+export async function startWorkbench({ pictures, vsix, settings, fill, language }) {
   mkdirSync(pictures, { recursive: true });
   const folder = mkdtempSync(path.join(tmpdir(), 'peft-walk-'));
   const workspace = path.join(folder, 'workspace');
@@ -35,7 +36,7 @@ export async function startWorkbench({ pictures, vsix, settings, fill }) {
   } else {
     await installExtension(folder, extensions, path.resolve(vsix));
   }
-  const server = await startServer(folder, { extensions, settings });
+  const server = await startServer(folder, { extensions, settings, language });
   const browser = await startBrowser();
   const messages = [];
 
@@ -82,6 +83,13 @@ export function copyExamples(workspace) {
   cpSync(path.join(root, 'examples'), path.join(workspace, 'examples'), {
     recursive: true,
     filter: (source) => path.basename(source) !== 'runs',
+  });
+}
+
+/** Trains a run file by the command line, as if somebody had done it before the window opens. */
+export function trainBefore(runFile) {
+  execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'train', runFile, '--json'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
 
@@ -133,13 +141,36 @@ async function openWindow({ server, browser, query, pictures, messages }) {
     });
   }
 
+  /** Takes an entry of the list that a command has opened. */
+  async function pick(text) {
+    await quickInput().waitFor({ timeout: 30_000 });
+    await page.waitForTimeout(800);
+    await quickInput().fill(text);
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first().click({ timeout: 20_000 });
+  }
+
   /** The page of the panel, where one is shown. */
   const panel = () => page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   /** The pages of all webviews that are shown, side by side. */
   const panels = () =>
     page.frames().filter((frame) => frame.name() === 'active-frame' || frame.url().includes('fake.html'));
 
-  return { page, shoot, openFile, command, quickInput, panel, panels };
+  /** The page with this heading (the panel of a run: its name), wherever its iframe stands now. */
+  async function pageOf(heading) {
+    return retry(async () => {
+      for (const each of panels()) {
+        const title = await each
+          .locator('h1')
+          .textContent({ timeout: 1000 })
+          .catch(() => undefined);
+        if (title === heading) return each;
+      }
+      await page.waitForTimeout(500);
+      throw new Error(`No page with the heading ${heading} is open.`);
+    }, 60);
+  }
+
+  return { page, shoot, openFile, command, quickInput, pick, panel, panels, pageOf };
 }
 
 /** Keys go astray while the focus moves between the workbench and a webview. */
