@@ -1,7 +1,7 @@
 import { messageOf } from '../common/problem.js';
 import type { TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
-import { createDecoder } from '../generation/decoder.js';
+import { aroundRuns, createDecoder } from '../generation/decoder.js';
 import type { Decoder } from '../generation/decoder.js';
 import { generatorOf } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
@@ -101,15 +101,14 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
     const compiled = (decoder ??= await createDecoder({ ...setup, values, positionLimit }));
     compiled.use(values);
     let tokens = 0;
-    const generator = generatorOf({
-      ...compiled,
-      async run(...given) {
+    const generator = generatorOf(
+      aroundRuns(compiled, async (run) => {
         const total = options.eval_generation_tokens;
         emit({ type: 'progress', activity: 'Answering validation rows', done: tokens++, total });
         await breathe();
-        return compiled.run(...given);
-      },
-    });
+        return run();
+      }),
+    );
     const rows = await generateText(
       generator,
       tokenizer,

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
@@ -5,28 +6,51 @@ import type { LanguageModel } from '../models/architecture.js';
 import { keysInFrontCount } from '../models/keysInFront.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
-import type { KeyValueCache } from './cache.js';
+import { createCache } from './cache.js';
 import { decodeGraph } from './decodeGraph.js';
 import type { Tokens } from './tokens.js';
-import { tokenFeeds } from './tokens.js';
+import { shifted, tokenFeeds, withPrefix } from './tokens.js';
 
-/** A model with methods, compiled for decoding. What it has read of a text is kept outside, in a cache. */
+/** A model with methods, compiled for decoding. */
 export interface Decoder {
   readonly model: LanguageModel;
-  /** Virtual tokens, prompt and answer together are no longer than this. */
+  /** Prompt and answer together are no longer than this: what methods put in front of them is taken off. */
   readonly positionLimit: number;
-  /** Ids of the methods' virtual tokens, which come before every text. */
-  readonly prefix: readonly number[];
+  /** Begins to read texts, a row each. */
+  read(rows: number): Reading;
+  /** Other numbers of the methods' trainables from the next run on; a reading holds what the old ones made. */
+  use(values: Values): void;
+  dispose(): Promise<void>;
+}
+
+/** What a decoder has read of some texts, and what it expects next. */
+export interface Reading {
   /**
-   * Reads tokens behind those that the cache holds; it holds them too then.
+   * Reads tokens behind those that it has read; positions count those of the texts alone, from 0.
    *
    * @param predictors how many of the last positions of each row predict a token that is wanted; default 1
    * @returns logits [rows · predictors, vocabulary]
    */
-  run(tokens: Tokens, cache: KeyValueCache, predictors?: number): Promise<Float32Array>;
-  /** Other numbers of the methods' trainables from the next run on; a cache holds what the old ones read. */
-  use(values: Values): void;
-  dispose(): Promise<void>;
+  run(tokens: Tokens, predictors?: number): Promise<Float32Array>;
+  /** Drops all rows but these (ascending). */
+  keepRows(rows: readonly number[]): void;
+}
+
+/**
+ * A decoder with something done around each run of its readings.
+ * @param around has to call `run` and to hand on what it returns
+ */
+export function aroundRuns(
+  decoder: Decoder,
+  around: (run: () => Promise<Float32Array>) => Promise<Float32Array>,
+): Decoder {
+  return {
+    ...decoder,
+    read(rows) {
+      const reading = decoder.read(rows);
+      return { ...reading, run: (tokens, predictors) => around(() => reading.run(tokens, predictors)) };
+    },
+  };
 }
 
 /** What a decoder is made of. */
@@ -54,8 +78,8 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
     fail({
       code: 'generation.position-limit',
-      message: `${prefix.length === 0 ? '' : `${prefix.length} virtual tokens, `}prompt and answer are to take up to ${positionLimit} tokens`,
-      expected: `a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
+      message: l10n.t`${prefix.length === 0 ? '' : `${prefix.length} virtual tokens, `}prompt and answer are to take up to ${positionLimit} tokens`,
+      expected: l10n.t`a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
     });
   }
   const program = await setup.runtime.compile(
@@ -65,15 +89,23 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   let trained = trainedFeeds(methods, setup.values, program.reads);
   return {
     model,
-    positionLimit: positionLimit - keysInFront,
-    prefix,
-    async run(tokens, cache, predictors = 1) {
-      const results = await program.run(
-        { ...trained, ...tokenFeeds(tokens, predictors), ...cache.feeds() },
-        cache.targets(tokens.sequence),
-      );
-      cache.advance(tokens.segments);
-      return results['logits']!.data as Float32Array;
+    positionLimit: positionLimit - keysInFront - prefix.length,
+    read(rows) {
+      const cache = createCache(model, rows);
+      let begun = false;
+      return {
+        async run(tokens, predictors = 1) {
+          const all = begun ? shifted(tokens, prefix.length) : withPrefix(tokens, prefix);
+          begun = true;
+          const results = await program.run(
+            { ...trained, ...tokenFeeds(all, predictors), ...cache.feeds() },
+            cache.targets(all.sequence),
+          );
+          cache.advance(all.segments);
+          return results['logits']!.data as Float32Array;
+        },
+        keepRows: (kept) => cache.keepRows(kept),
+      };
     },
     use(values) {
       trained = trainedFeeds(methods, values, program.reads);

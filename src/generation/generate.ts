@@ -1,6 +1,5 @@
 import type { Random } from '../common/random.js';
 import { random } from '../common/random.js';
-import { createCache } from './cache.js';
 import { checkPrompt } from './checkPrompt.js';
 import { createDecoder } from './decoder.js';
 import type { Decoder, DecoderSetup } from './decoder.js';
@@ -27,8 +26,7 @@ export interface Generator {
   /**
    * Continues each prompt on its own. All prompts run as one batch: memory grows with their number.
    *
-   * @param prompts token ids, of any lengths from 1 to `positionLimit` − 1, less the methods' virtual tokens,
-   *   which are put before each here
+   * @param prompts token ids, of any lengths from 1 to the decoder's `positionLimit` − 1
    * @throws ProblemError `generation.option`; `generation.empty-prompt`, `generation.prompt-too-long` and
    *   `generation.token` naming the row; `generation.non-finite`
    */
@@ -43,7 +41,7 @@ export interface Generator {
 interface Row {
   readonly index: number;
   readonly ids: number[];
-  /** Of virtual tokens, prompt and answer. */
+  /** Of prompt and answer. */
   length: number;
   readonly seen: Set<number>;
   readonly rng: Random;
@@ -59,34 +57,34 @@ export async function createGenerator(setup: DecoderSetup): Promise<Generator> {
 }
 
 /**
- * Generates with a decoder: the prompts in one run, then one token per row and run, attending to the keys and values
- * kept of all tokens before. A row that ends leaves the batch.
+ * Generates with a decoder: the prompts in one run, then one token per row and run behind all tokens before. A row
+ * that ends leaves the batch.
  */
 export function generatorOf(decoder: Decoder): Generator {
-  const { model, positionLimit, prefix } = decoder;
+  const { model, positionLimit } = decoder;
   return {
     async generate(prompts, options, onToken) {
       const settings = generateSettings(options);
-      prompts.forEach((prompt, row) => checkPrompt(prompt, row, model.vocabSize, positionLimit - prefix.length));
+      prompts.forEach((prompt, row) => checkPrompt(prompt, row, model.vocabSize, positionLimit));
       if (prompts.length === 0) return [];
       const rows = prompts.map((prompt, index): Row => ({
         index,
         ids: [],
-        length: prefix.length + prompt.length,
+        length: prompt.length,
         seen: new Set(prompt),
         rng: random(settings.seed, 'generate', index),
         reason: undefined,
       }));
-      const cache = createCache(model, rows.length);
-      let [active, tokens] = [rows, promptTokens(prompts.map((prompt) => [...prefix, ...prompt]))];
+      const reading = decoder.read(rows.length);
+      let [active, tokens] = [rows, promptTokens(prompts)];
       while (active.length > 0) {
-        const logits = await decoder.run(tokens, cache);
+        const logits = await reading.run(tokens);
         active.forEach((row, at) => {
           const own = logits.subarray(at * model.vocabSize, (at + 1) * model.vocabSize);
           extend(row, own, settings, positionLimit, onToken);
         });
         const kept = active.flatMap((row, at) => (row.reason === undefined ? [at] : []));
-        cache.keepRows(kept);
+        reading.keepRows(kept);
         active = kept.map((at) => active[at]!);
         tokens = nextTokens(
           active.map((row) => row.ids.at(-1)!),

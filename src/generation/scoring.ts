@@ -1,4 +1,3 @@
-import { createCache } from './cache.js';
 import { checkPrompt } from './checkPrompt.js';
 import type { Decoder } from './decoder.js';
 import { rowTokens } from './tokens.js';
@@ -17,17 +16,17 @@ export interface Scorer {
  * @throws ProblemError as {@link checkPrompt} does
  */
 export function createScorer(decoder: Decoder, prompt: readonly number[]): Scorer {
-  const { model, prefix, positionLimit } = decoder;
-  checkPrompt(prompt, 0, model.vocabSize, positionLimit - prefix.length);
-  const cache = createCache(model, 1);
+  const { model, positionLimit } = decoder;
+  checkPrompt(prompt, 0, model.vocabSize, positionLimit);
+  const reading = decoder.read(1);
   /** What was not read yet: the last of them predicts the next token. */
-  let unread: readonly number[] = [...prefix, ...prompt];
+  let unread: readonly number[] = prompt;
   let read = 0;
   return {
     async score(ids) {
       if (ids.length === 0) return [];
       const block = [...unread, ...ids.slice(0, -1)];
-      const logits = await decoder.run(rowTokens(block, read), cache, ids.length);
+      const logits = await reading.run(rowTokens(block, read), ids.length);
       read += block.length;
       unread = ids.slice(-1);
       const size = model.vocabSize;

@@ -60,6 +60,38 @@ export function rowTokens(ids: readonly number[], from: number): Tokens {
   };
 }
 
+/** Tokens whose positions are `by` further on, behind what stands in front of the text. */
+export function shifted(tokens: Tokens, by: number): Tokens {
+  return by === 0 ? tokens : { ...tokens, positions: tokens.positions.map((position) => position + by) };
+}
+
+/** The first tokens of texts with `prefix` before each, behind its padding; positions start with the prefix. */
+export function withPrefix(tokens: Tokens, prefix: readonly number[]): Tokens {
+  if (prefix.length === 0) return tokens;
+  const { rows, sequence, ids, segments } = tokens;
+  const longer = sequence + prefix.length;
+  const extended: Tokens = {
+    rows,
+    sequence: longer,
+    ids: new Int32Array(rows * longer),
+    positions: new Int32Array(rows * longer),
+    segments: new Int32Array(rows * longer),
+  };
+  for (let row = 0; row < rows; row++) {
+    const from = row * sequence;
+    const padding = segments.subarray(from, from + sequence).findIndex((segment) => segment !== 0);
+    const text = from + padding;
+    const start = row * longer + padding;
+    const behind = start + prefix.length;
+    extended.ids.set(prefix, start);
+    extended.ids.set(ids.subarray(text, from + sequence), behind);
+    extended.segments.fill(segments[text]!, start, behind);
+    extended.segments.set(segments.subarray(text, from + sequence), behind);
+    for (let at = start; at < (row + 1) * longer; at++) extended.positions[at] = at - start;
+  }
+  return extended;
+}
+
 /**
  * Tokens as the graph's inputs.
  * @param predictors how many of the last positions of each row predict a token that is wanted

@@ -1,3 +1,4 @@
+import { aroundRuns } from '../../generation/decoder.js';
 import type { Decoder } from '../../generation/decoder.js';
 import { generatorOf } from '../../generation/generate.js';
 import { createScorer, logProbability } from '../../generation/scoring.js';
@@ -102,8 +103,5 @@ function scoreAlong(
 }
 
 function inTurns(decoder: Decoder, turns: Turns, clock: Clock): Decoder {
-  return {
-    ...decoder,
-    run: (tokens, cache, predictors) => turns.take(clock, () => decoder.run(tokens, cache, predictors)),
-  };
+  return aroundRuns(decoder, (run) => turns.take(clock, run));
 }
