@@ -1,25 +1,26 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import type { Answer, Generations } from '../src/training/events.js';
 
 /** `Step 40: 2 of 3 answers as expected`. */
 export function answersSummary({ step, rows }: Generations): string {
   const right = rows.filter(({ matches }) => matches).length;
-  return `${stepName(step)}: ${right} of ${rows.length} answers as expected`;
+  return l10n.t`${stepName(step)}: ${right} of ${rows.length} answers as expected`;
 }
 
 /** How an answer compares with its reference, in words. */
 export function verdictOf({ matches, cut }: Answer): string {
-  if (matches) return 'as expected';
-  return cut ? 'not as expected, and cut before its end' : 'not as expected';
+  if (matches) return l10n.t`as expected`;
+  return cut ? l10n.t`not as expected, and cut before its end` : l10n.t`not as expected`;
 }
 
 /** An answer as it is drawn: white space alone is seen, too. */
 export function drawnAnswer(text: string): string {
-  return text.trim() === '' ? '(empty)' : text.trim();
+  return text.trim() === '' ? l10n.t`(empty)` : text.trim();
 }
 
 export function stepName(step: number): string {
-  return step === 0 ? 'Before the first step' : `Step ${formatCount(step)}`;
+  return step === 0 ? l10n.t`Before the first step` : l10n.t`Step ${formatCount(step)}`;
 }
 
 /** The answer to the row with which an answer of another evaluation is compared: a resumed run may ask others. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import { nearestIndex, niceTicks, rangeOf, thin } from './chartMath.js';
 import type { Points } from './chartMath.js';
@@ -127,7 +128,7 @@ export function createChart(label: string): Chart {
       }
     }
     svg.replaceChildren(...parts);
-    svg.setAttribute('aria-label', `${label}. ${summary(data)}`);
+    svg.setAttribute('aria-label', l10n.t`${label}. ${summary(data)}`);
     setText(readOut, cursor === undefined ? summary(data) : readAt(data, cursor));
     const names = curves.map(({ name, look }) =>
       make('span', { class: 'key' }, make('span', { class: `swatch swatch-${look}` }), name),
@@ -186,7 +187,8 @@ function readAt({ curves, xName, formatY }: ChartData, x: number): string {
     const at = curve.x[index];
     const y = curve.y[index];
     if (at === undefined || y === undefined) return undefined;
-    return `${curve.name} ${formatY(y)}${at === x ? '' : ` (at ${formatCount(at)})`}`;
+    const value = `${curve.name} ${formatY(y)}`;
+    return at === x ? value : l10n.t`${value} (at ${formatCount(at)})`;
   });
   return [`${xName} ${formatCount(x)}`, ...values.filter((value) => value !== undefined)].join('  ·  ');
 }

@@ -1,3 +1,5 @@
+import './language.js';
+import * as l10n from '@vscode/l10n';
 import type { RunComparison } from '../src/engines/runComparison.js';
 import type { FromCompare, ToCompare } from '../src/host/compareProtocol.js';
 import type { FromAnyPage } from '../src/host/pageProtocol.js';
@@ -18,14 +20,19 @@ function send(message: FromCompare | FromAnyPage): void {
 
 reportFaults(send);
 registerToolkit();
-const status = make('p', { class: 'muted', role: 'status' }, 'Reading the runs…');
+const status = make('p', { class: 'muted', role: 'status' }, l10n.t`Reading the runs…`);
 const failure = make('p', { class: 'problem', role: 'alert' });
 const body = make('div', {});
-const again = button('Read Again', 'secondary', () => send({ type: 'again' }));
+const again = button(l10n.t`Read Again`, 'secondary', () => send({ type: 'again' }));
 document
   .getElementById('compare')
   ?.append(
-    make('div', { class: 'title-row' }, make('h1', {}, 'Compare Runs'), make('div', { class: 'buttons' }, again)),
+    make(
+      'div',
+      { class: 'title-row' },
+      make('h1', {}, l10n.t`Compare Runs`),
+      make('div', { class: 'buttons' }, again),
+    ),
     status,
     failure,
     body,
@@ -35,7 +42,7 @@ function draw(comparison: RunComparison): void {
   const { runs } = comparison;
   const names = make(
     'ul',
-    { class: 'broken', 'aria-label': 'The runs' },
+    { class: 'broken', 'aria-label': l10n.t`The runs` },
     ...runs.map(({ label, folder, problems }) =>
       make(
         'li',

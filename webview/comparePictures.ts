@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatLoss } from '../src/common/format.js';
 import type { ComparedRun, Curve as Points } from '../src/engines/runComparison.js';
 import { createColumn, createSmoothed, follow, push, valuesOf } from './curveColumn.js';
@@ -13,19 +14,19 @@ export function comparePictures(runs: readonly ComparedRun[]): readonly Picture[
     runs.flatMap((run, at) => {
       const { steps: x, values: y } = of(run);
       const color = at === 0 ? 'curve-training' : `run-${at}`;
-      return x.length === 0 ? [] : [{ key: run.folder, name: run.label, color, look, x, y }];
+      return x.length === 0 ? [] : [{ key: run.folder, name: run.label, column: run.label, color, look, x, y }];
     });
-  const about = 'mean cross-entropy per supervised token, in nats';
+  const about = l10n.t`mean cross-entropy per supervised token, in nats`;
   const some = [
     {
       id: 'loss',
-      title: 'Training loss',
-      about: `${about} (${smoothedName(MEMORY)})`,
+      title: l10n.t`Training loss`,
+      about: l10n.t`${about} (${smoothedName(MEMORY)})`,
       curves: curvesOf(({ loss }) => ({ steps: loss.steps, values: averaged(loss.values) }), 'line'),
     },
     {
       id: 'evaluation',
-      title: 'Held-out loss',
+      title: l10n.t`Held-out loss`,
       about,
       curves: curvesOf(({ evaluationLoss }) => evaluationLoss, 'dots'),
     },

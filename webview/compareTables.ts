@@ -1,5 +1,7 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatDuration, formatLoss } from '../src/common/format.js';
 import type { ComparedRun, RunComparison } from '../src/engines/runComparison.js';
+import { metricName } from './names.js';
 
 /** A table with a column per run. */
 export interface CompareTable {
@@ -14,6 +16,14 @@ export interface CompareTable {
 /** What a run does not have. */
 const NONE = '–';
 
+const ENDS: Readonly<Record<ComparedRun['end'], () => string>> = {
+  completed: () => l10n.t`completed`,
+  'early-stopped': () => l10n.t`stopped early`,
+  stopped: () => l10n.t`stopped`,
+  failed: () => l10n.t`failed`,
+  unfinished: () => l10n.t`unfinished`,
+};
+
 /** The tables of a comparison: results, settings that differ, norms per layer. */
 export function compareTables({ runs, settings }: RunComparison): readonly CompareTable[] {
   const row = (name: string, of: (run: ComparedRun) => string | undefined): CompareTable['rows'][number] => ({
@@ -24,31 +34,31 @@ export function compareTables({ runs, settings }: RunComparison): readonly Compa
   const layers = [...new Set(runs.flatMap(({ norms = [] }) => norms.map(({ layer }) => layer)))];
   return [
     {
-      title: 'Results',
+      title: l10n.t`Results`,
       empty: '',
-      about: 'Result',
+      about: l10n.t`Result`,
       rows: [
-        row('method', ({ method }) => method),
-        row('end', ({ end }) => end),
-        row('trainable', ({ trainable }) => shown(trainable, formatCount)),
-        row('steps', ({ steps }) => formatCount(steps)),
-        row('time of training', ({ seconds }) => formatDuration(seconds)),
-        row('peak memory', ({ peakMemory }) => shown(peakMemory, formatBytes)),
-        ...metrics.map((name) => row(name, (run) => shown(run.metrics[name], formatLoss))),
+        row(l10n.t`method`, ({ method }) => method),
+        row(l10n.t`end`, ({ end }) => ENDS[end]()),
+        row(l10n.t`trainable`, ({ trainable }) => shown(trainable, formatCount)),
+        row(l10n.t`steps`, ({ steps }) => formatCount(steps)),
+        row(l10n.t`time of training`, ({ seconds }) => formatDuration(seconds)),
+        row(l10n.t`peak memory`, ({ peakMemory }) => shown(peakMemory, formatBytes)),
+        ...metrics.map((name) => row(metricName(name), (run) => shown(run.metrics[name], formatLoss))),
       ],
     },
     {
-      title: 'Settings that differ',
-      empty: 'Their settings are the same.',
-      about: 'Setting',
+      title: l10n.t`Settings that differ`,
+      empty: l10n.t`Their settings are the same.`,
+      about: l10n.t`Setting`,
       rows: settings.map(({ key, values }) => ({ name: key, values: values.map((value) => value ?? NONE) })),
     },
     {
-      title: 'Norm of the update per layer',
-      empty: 'None of them has an adapter whose update has a norm.',
+      title: l10n.t`Norm of the update per layer`,
+      empty: l10n.t`None of them has an adapter whose update has a norm.`,
       about: '‖ΔW‖',
       rows: layers.map((layer) =>
-        row(layer === undefined ? 'outside the layers' : `layer ${layer}`, ({ norms }) =>
+        row(layer === undefined ? l10n.t`outside the layers` : l10n.t`layer ${layer}`, ({ norms }) =>
           shown(norms?.find((each) => each.layer === layer)?.norm, formatLoss),
         ),
       ),

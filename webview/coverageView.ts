@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatPercent } from '../src/common/format.js';
 import type { Coverage } from '../src/training/events.js';
 import { coveredKinds } from './coverageKinds.js';
@@ -8,35 +9,35 @@ import type { Send, View } from './view.js';
 
 /** What the method took hold of: per target entry, in all, and module by module. */
 export function createCoverageView(send: Send): View {
-  const waiting = make('p', { class: 'muted' }, 'Coverage is told before the first step.');
+  const waiting = make('p', { class: 'muted' }, l10n.t`Coverage is told before the first step.`);
   const warnings = make('div', {});
   const summary = make('dl', { class: 'tiles' });
   const saves = make('p', {});
   const targets = makeGrid(
-    'Modules matched per target entry',
+    l10n.t`Modules matched per target entry`,
     [
-      { key: 'entry', title: 'Target entry' },
-      { key: 'matched', title: 'Modules matched' },
+      { key: 'entry', title: l10n.t`Target entry` },
+      { key: 'matched', title: l10n.t`Modules matched` },
     ],
     '2fr 1fr',
   );
   const kinds = makeGrid(
-    'Kinds of modules with trainable parameters',
+    l10n.t`Kinds of modules with trainable parameters`,
     [
-      { key: 'kind', title: 'Kind of module' },
-      { key: 'layers', title: 'Layers' },
-      { key: 'shapes', title: 'Shape' },
-      { key: 'modules', title: 'Modules' },
-      { key: 'trainable', title: 'Trainable' },
+      { key: 'kind', title: l10n.t`Kind of module` },
+      { key: 'layers', title: l10n.t`Layers` },
+      { key: 'shapes', title: l10n.t`Shape` },
+      { key: 'modules', title: l10n.t`Modules` },
+      { key: 'trainable', title: l10n.t`Trainable` },
     ],
     '3fr 2fr 2fr 1fr 1fr',
   );
   const modules = makeGrid(
-    'Modules with trainable parameters',
+    l10n.t`Modules with trainable parameters`,
     [
-      { key: 'path', title: 'Module' },
-      { key: 'shape', title: 'Shape' },
-      { key: 'trainable', title: 'Trainable' },
+      { key: 'path', title: l10n.t`Module` },
+      { key: 'shape', title: l10n.t`Shape` },
+      { key: 'trainable', title: l10n.t`Trainable` },
     ],
     '3fr 1fr 1fr',
   );
@@ -46,11 +47,11 @@ export function createCoverageView(send: Send): View {
     warnings,
     summary,
     saves,
-    make('h2', {}, 'Targets'),
+    make('h2', {}, l10n.t`Targets`),
     targets.element,
-    make('h2', {}, 'By kind of module'),
+    make('h2', {}, l10n.t`By kind of module`),
     kinds.element,
-    make('h2', {}, 'Modules'),
+    make('h2', {}, l10n.t`Modules`),
     modules.element,
   );
   let drawn: Coverage | undefined;
@@ -66,27 +67,31 @@ export function createCoverageView(send: Send): View {
       drawn = coverage;
       warnings.replaceChildren(
         ...coverage.warnings.map((warning) =>
-          make('section', { class: 'end end-warning', 'aria-label': 'Warning' }, ...problemParts(warning, send)),
+          make(
+            'section',
+            { class: 'end end-warning', 'aria-label': l10n.t`Warning` },
+            ...problemParts(warning, send),
+          ),
         ),
       );
       summary.replaceChildren(
-        tile('Trainable', formatCount(coverage.trainable)),
-        tile('Of all parameters', formatCount(coverage.total)),
-        tile('Share', formatPercent(coverage.trainable / coverage.total)),
-        tile('Layers', `${coverage.layersCovered} of ${coverage.layers}`),
-        tile('Modules', formatCount(coverage.modules.length)),
+        tile(l10n.t`Trainable`, formatCount(coverage.trainable)),
+        tile(l10n.t`Of all parameters`, formatCount(coverage.total)),
+        tile(l10n.t`Share`, formatPercent(coverage.trainable / coverage.total)),
+        tile(l10n.t`Layers`, l10n.t`${coverage.layersCovered} of ${coverage.layers}`),
+        tile(l10n.t`Modules`, formatCount(coverage.modules.length)),
       );
-      setText(saves, `Saves: ${coverage.saves}`);
+      setText(saves, l10n.t`Saves: ${coverage.saves}`);
       targets.setRows(
         coverage.targets.map(({ entry, matched }) => ({
           entry,
-          matched: matched === 0 ? '0: matched nothing' : formatCount(matched),
+          matched: matched === 0 ? l10n.t`0: matched nothing` : formatCount(matched),
         })),
       );
       kinds.setRows(
         coveredKinds(coverage.modules).map(({ kind, layers, shapes, modules: count, trainable }) => ({
           kind,
-          layers: layers === '' ? 'beside the layers' : layers,
+          layers: layers === '' ? l10n.t`beside the layers` : layers,
           shapes,
           modules: formatCount(count),
           trainable: formatCount(trainable),

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import type { RunChoice } from '../src/host/protocol.js';
 import { unpackEvents } from '../src/engines/packEvents.js';
@@ -22,8 +23,8 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
   const chosen = new Map<string, ShownRun>();
   const note = make('p', { class: 'muted', role: 'status' });
   const choices = make('div', { class: 'compare-choices' });
-  const list = make('section', { class: 'compare', 'aria-label': 'Runs to lay over' }, note, choices);
-  const opener = button('Compare with…', 'secondary', () => {
+  const list = make('section', { class: 'compare', 'aria-label': l10n.t`Runs to lay over` }, note, choices);
+  const opener = button(l10n.t`Compare with…`, 'secondary', () => {
     setShown(list, list.hidden);
     opener.setAttribute('aria-expanded', String(!list.hidden));
     if (!list.hidden) void fill();
@@ -32,13 +33,13 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
   setShown(list, false);
 
   async function fill(): Promise<void> {
-    if (choices.childElementCount === 0) setText(note, 'Looking for runs…');
+    if (choices.childElementCount === 0) setText(note, l10n.t`Looking for runs…`);
     try {
       const found = await ask('listRuns', {});
       choices.replaceChildren(...found.map(choiceOf));
       tell(found.length);
     } catch (error) {
-      setText(note, `The runs cannot be listed: ${messageOf(error)}`);
+      setText(note, l10n.t`The runs cannot be listed: ${messageOf(error)}`);
     }
   }
 
@@ -67,10 +68,10 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
     }
     if (chosen.size >= MOST_LAID_OVER) {
       box.checked = false;
-      setText(note, `At most ${MOST_LAID_OVER} runs can be told apart: take one away first.`);
+      setText(note, l10n.t`At most ${MOST_LAID_OVER} runs can be told apart: take one away first.`);
       return;
     }
-    setText(note, `Reading ${run.name}…`);
+    setText(note, l10n.t`Reading ${run.name}…`);
     try {
       const { events } = await ask('runEvents', { folder: run.folder });
       if (!box.checked) return;
@@ -79,18 +80,19 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
       const columns = createColumns();
       followRun(columns, model);
       chosen.set(run.folder, { id: run.folder, name: run.name, columns });
-      if (model.steps.length === 0) setText(note, `${run.name} has no steps to show.`);
+      if (model.steps.length === 0) setText(note, l10n.t`${run.name} has no steps to show.`);
       else tell();
       onChange();
     } catch (error) {
       box.checked = false;
-      setText(note, `${run.name} cannot be read: ${messageOf(error)}`);
+      setText(note, l10n.t`${run.name} cannot be read: ${messageOf(error)}`);
     }
   }
 
   function tell(found = choices.childElementCount): void {
-    const laid = chosen.size > 0 ? `; ${formatCount(chosen.size)} laid over` : '';
-    setText(note, found === 0 ? 'The workspace has no other runs.' : `Up to ${MOST_LAID_OVER} runs${laid}.`);
+    if (found === 0) setText(note, l10n.t`The workspace has no other runs.`);
+    else if (chosen.size === 0) setText(note, l10n.t`Up to ${MOST_LAID_OVER} runs.`);
+    else setText(note, l10n.t`Up to ${MOST_LAID_OVER} runs; ${formatCount(chosen.size)} laid over.`);
   }
 
   return { opener, list, runs: () => [...chosen.values()] };

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Curve, Picture } from './curvePictures.js';
 import type { CurveColors } from './curveColors.js';
 
@@ -15,7 +16,7 @@ export function pictureBlob(
   const width = plot.clientWidth + 2 * MARGIN;
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d');
-  if (!context) return Promise.reject(new Error('this page cannot draw pictures'));
+  if (!context) return Promise.reject(new Error(l10n.t`this page cannot draw pictures`));
   const font = `12px ${colors.plot().font}`;
   context.font = font;
   const rows = legendRows(curves, width - 2 * MARGIN, (text) => context.measureText(text).width);
@@ -29,7 +30,7 @@ export function pictureBlob(
   context.fillStyle = colors.of('curve-background');
   context.fillRect(0, 0, width, canvas.height / scale);
   context.fillStyle = colors.of('curve-foreground');
-  context.fillText(`${title}: ${about}`, MARGIN, MARGIN + LINE / 2);
+  context.fillText(l10n.t`${title}: ${about}`, MARGIN, MARGIN + LINE / 2);
   rows.forEach((row, at) => {
     const y = MARGIN + LINE * (at + 1.5);
     for (const { curve, left } of row) {
@@ -48,7 +49,7 @@ export function pictureBlob(
   context.drawImage(plot, MARGIN, top, plot.clientWidth, plot.clientHeight);
   return new Promise((resolve, reject) => {
     canvas.toBlob(
-      (blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be made'))),
+      (blob) => (blob ? resolve(blob) : reject(new Error(l10n.t`the picture could not be made`))),
       'image/png',
     );
   });

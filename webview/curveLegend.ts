@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Curve } from './curvePictures.js';
 import { make, setText } from './dom.js';
 
@@ -11,7 +12,7 @@ export interface CurveLegend {
 
 /** Makes a legend; `onToggle` is told the key of the curve. */
 export function createCurveLegend(onToggle: (key: string) => void): CurveLegend {
-  const element = make('div', { class: 'legend', role: 'group', 'aria-label': 'Curves' });
+  const element = make('div', { class: 'legend', role: 'group', 'aria-label': l10n.t`Curves` });
   let drawn = '';
   let entries: { readonly curve: Curve; readonly value: HTMLElement; readonly key: HTMLElement }[] = [];
   return {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss, formatPercent, formatRate } from '../src/common/format.js';
 import { evaluationLine, lineOf, termsOf } from './curveColumns.js';
 import type { Measure, RunColumns, XAxis } from './curveColumns.js';
@@ -8,6 +9,8 @@ export interface Curve extends Line {
   /** Unique within all pictures of the runs. */
   readonly key: string;
   readonly name: string;
+  /** The name of its column in a file: the same in every language. */
+  readonly column: string;
   /** Of another run than the picture is of: drawn below the run's own. */
   readonly laidOver?: boolean;
   /** The CSS variable of its colour, without the dashes. */
@@ -58,28 +61,52 @@ export function picturesOf(runs: readonly ShownRun[], choice: PictureChoice): Pi
 
 /** How a smoothed curve is named, so that nobody takes it for what was measured. */
 export function smoothedName(memory: number): string {
-  return `smoothed, ${memory} EMA debiased`;
+  return l10n.t`smoothed, ${memory} EMA debiased`;
 }
 
-const TITLES = {
-  learningRate: ['Learning rate', 'learning rate of the step'],
-  gradientNorm: ['Gradient norm', 'global L2 norm before clipping'],
-  speed: ['Tokens per second', 'tokens of the step by its seconds'],
-} as const;
+const MEASURES = {
+  learningRate: {
+    title: () => l10n.t`Learning rate`,
+    name: () => l10n.t`learning rate`,
+    about: () => l10n.t`learning rate of the step`,
+    column: 'learning_rate',
+  },
+  gradientNorm: {
+    title: () => l10n.t`Gradient norm`,
+    name: () => l10n.t`gradient norm`,
+    about: () => l10n.t`global L2 norm before clipping`,
+    column: 'gradient_norm',
+  },
+  speed: {
+    title: () => l10n.t`Tokens per second`,
+    name: () => l10n.t`tokens per second`,
+    about: () => l10n.t`tokens of the step by its seconds`,
+    column: 'tokens_per_second',
+  },
+};
 
 function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice): Picture {
   const curves = runs.flatMap((run, at) => {
     const hasTerms = termsOf(run.columns).length > 0;
     return [
-      ...stepCurves(run, at, 'loss', hasTerms ? 'training, task alone' : 'training', 'curve-training', {
-        axis,
-        memory,
-      }),
+      ...stepCurves(
+        run,
+        at,
+        {
+          of: 'loss',
+          name: hasTerms ? l10n.t`training, task alone` : l10n.t`training`,
+          column: 'loss',
+          color: 'curve-training',
+        },
+        { axis, memory },
+      ),
       ...(hasTerms
         ? [
             curve(run, at, {
               key: 'total',
-              name: `training, with regularizers${memory > 0 ? ' (smoothed)' : ''}`,
+              name:
+                memory > 0 ? l10n.t`training, with regularizers (smoothed)` : l10n.t`training, with regularizers`,
+              column: `total_loss${memory > 0 ? smoothedColumn(memory) : ''}`,
               color: 'curve-total',
               look: 'line',
               line: lineOf(run.columns, 'total', axis, memory),
@@ -89,7 +116,8 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
       ...(['validation', 'train'] as const).map((split) =>
         curve(run, at, {
           key: `evaluation-${split}`,
-          name: split === 'validation' ? 'validation' : 'evaluation on training rows',
+          name: split === 'validation' ? l10n.t`validation` : l10n.t`evaluation on training rows`,
+          column: `${split}_loss`,
           color: split === 'validation' ? 'curve-validation' : 'curve-second',
           look: 'dots',
           line: evaluationLine(run.columns, split, 'loss', axis),
@@ -99,8 +127,8 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
   });
   return {
     id: 'loss',
-    title: 'Loss',
-    about: 'mean cross-entropy per supervised token, in nats',
+    title: l10n.t`Loss`,
+    about: l10n.t`mean cross-entropy per supervised token, in nats`,
     curves: curves.filter(hasPoints),
     format: formatLoss,
     fromZero: false,
@@ -113,47 +141,57 @@ function termsPicture(runs: readonly ShownRun[], choice: PictureChoice): Picture
   const curves = runs.flatMap((run, at) =>
     termsOf(run.columns).flatMap((term, index) => {
       const color = TERM_COLORS[index % TERM_COLORS.length] ?? 'curve-training';
-      return stepCurves(run, at, `term:${term}`, term, color, choice);
+      return stepCurves(run, at, { of: `term:${term}`, name: term, column: term, color }, choice);
     }),
   );
   return {
     id: 'terms',
-    title: 'Regularizers',
-    about: 'further terms of the loss, weighted',
+    title: l10n.t`Regularizers`,
+    about: l10n.t`further terms of the loss, weighted`,
     curves: curves.filter(hasPoints),
     format: formatLoss,
     fromZero: false,
   };
 }
 
-function measurePicture(runs: readonly ShownRun[], of: keyof typeof TITLES, choice: PictureChoice): Picture {
-  const [title, about] = TITLES[of];
-  const curves = runs.flatMap((run, at) => stepCurves(run, at, of, title.toLowerCase(), 'curve-training', choice));
-  return { id: of, title, about, curves: curves.filter(hasPoints), format: formatLoss, fromZero: false };
+function measurePicture(runs: readonly ShownRun[], of: keyof typeof MEASURES, choice: PictureChoice): Picture {
+  const { title, name, about, column } = MEASURES[of];
+  const curves = runs.flatMap((run, at) =>
+    stepCurves(run, at, { of, name: name(), column, color: 'curve-training' }, choice),
+  );
+  return {
+    id: of,
+    title: title(),
+    about: about(),
+    curves: curves.filter(hasPoints),
+    format: formatLoss,
+    fromZero: false,
+  };
 }
 
 function accuracyPicture(runs: readonly ShownRun[], { axis }: PictureChoice): Picture {
   const kinds = [
-    ['validation', 'tokenAccuracy', 'tokens, validation', 'curve-validation', 'dots'],
-    ['validation', 'rowAccuracy', 'whole rows, validation', 'curve-total', 'dots'],
-    ['train', 'tokenAccuracy', 'tokens, training rows', 'curve-training', 'dots'],
-    ['train', 'rowAccuracy', 'whole rows, training rows', 'curve-second', 'dots'],
+    ['validation', 'tokenAccuracy', l10n.t`tokens, validation`, 'token_accuracy', 'curve-validation'],
+    ['validation', 'rowAccuracy', l10n.t`whole rows, validation`, 'row_accuracy', 'curve-total'],
+    ['train', 'tokenAccuracy', l10n.t`tokens, training rows`, 'token_accuracy', 'curve-training'],
+    ['train', 'rowAccuracy', l10n.t`whole rows, training rows`, 'row_accuracy', 'curve-second'],
   ] as const;
   const curves = runs.flatMap((run, at) =>
-    kinds.map(([split, of, name, color, look]) =>
+    kinds.map(([split, of, name, column, color]) =>
       curve(run, at, {
         key: `${split}-${of}`,
         name,
+        column: `${split}_${column}`,
         color,
-        look,
+        look: 'dots',
         line: evaluationLine(run.columns, split, of, axis),
       }),
     ),
   );
   return {
     id: 'accuracy',
-    title: 'Accuracy',
-    about: 'share predicted right at evaluations',
+    title: l10n.t`Accuracy`,
+    about: l10n.t`share predicted right at evaluations`,
     curves: curves.filter(hasPoints),
     format: formatPercent,
     fromZero: false,
@@ -164,17 +202,21 @@ function accuracyPicture(runs: readonly ShownRun[], { axis }: PictureChoice): Pi
 function stepCurves(
   run: ShownRun,
   at: number,
-  of: Measure | `term:${string}`,
-  name: string,
-  color: string,
+  {
+    of,
+    name,
+    column,
+    color,
+  }: Pick<Curve, 'name' | 'column' | 'color'> & { readonly of: Measure | `term:${string}` },
   { axis, memory }: PictureChoice,
 ): Curve[] {
-  const raw = { key: of, name, color, line: lineOf(run.columns, of, axis) };
+  const raw = { key: of, name, column, color, line: lineOf(run.columns, of, axis) };
   if (memory <= 0) return [curve(run, at, { ...raw, look: 'line' })];
   const smooth = {
     key: `${of}-smoothed`,
     // The panel's own curve says how.
-    name: at === 0 ? `${name} (${smoothedName(memory)})` : `${name} (smoothed)`,
+    name: at === 0 ? `${name} (${smoothedName(memory)})` : l10n.t`${name} (smoothed)`,
+    column: `${column}${smoothedColumn(memory)}`,
     color,
     look: 'line' as const,
     line: lineOf(run.columns, of, axis, memory),
@@ -182,15 +224,20 @@ function stepCurves(
   return at === 0 ? [curve(run, at, { ...raw, look: 'faint' }), curve(run, at, smooth)] : [curve(run, at, smooth)];
 }
 
+function smoothedColumn(memory: number): string {
+  return `_ema_${memory}`;
+}
+
 function curve(
   run: ShownRun,
   at: number,
-  { key, name, color, look, line }: Omit<Curve, 'x' | 'y' | 'laidOver'> & { readonly line: Line },
+  { key, name, column, color, look, line }: Omit<Curve, 'x' | 'y' | 'laidOver'> & { readonly line: Line },
 ): Curve {
-  if (at === 0) return { key, name, color, look, ...line };
+  if (at === 0) return { key, name, column, color, look, ...line };
   return {
     key: `${run.id}/${key}`,
-    name: `${run.name}: ${name}`,
+    name: l10n.t`${run.name}: ${name}`,
+    column: `${run.name}: ${column}`,
     laidOver: true,
     color: `run-${at}`,
     look: look === 'line' ? 'dashed' : look,

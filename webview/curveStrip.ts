@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { CurveColors } from './curveColors.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { createCurvePlot } from './curvePlot.js';
@@ -30,7 +31,7 @@ export function createCurveStrip(
   actions: PlotActions,
   onChoose: (id: string) => void,
 ): CurveStrip {
-  const element = make('div', { class: 'strip', role: 'group', 'aria-label': 'Other curves' });
+  const element = make('div', { class: 'strip', role: 'group', 'aria-label': l10n.t`Other curves` });
   const all = new Map<string, Small>();
   let shown: readonly Small[] = [];
 
@@ -40,7 +41,7 @@ export function createCurveStrip(
     if (found) return found;
     const title = make('span', {});
     const value = make('span', { class: 'key-value' });
-    const head = make('button', { type: 'button', class: 'small-head', title: 'Show large' }, title, value);
+    const head = make('button', { type: 'button', class: 'small-head', title: l10n.t`Show large` }, title, value);
     head.addEventListener('click', () => onChoose(id));
     const plot = createCurvePlot(HEIGHT, false, colors, actions);
     const small = { element: make('div', { class: 'small' }, head, plot.element), title, value, plot, view };

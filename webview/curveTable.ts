@@ -1,8 +1,9 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import type { XAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { tableRows } from './curveText.js';
-import { placeText } from './curveTicks.js';
+import { AXIS_TITLES, placeText } from './curveTicks.js';
 import type { Span } from './decimate.js';
 import { button, make, setDisabled, setText } from './dom.js';
 
@@ -28,10 +29,10 @@ export function createCurveTable(): CurveTable {
     redraw();
   };
   const turns = {
-    first: button('First', 'secondary', () => turn(Infinity)),
-    earlier: button('Earlier', 'secondary', () => turn(1)),
-    later: button('Later', 'secondary', () => turn(-1)),
-    last: button('Last', 'secondary', () => turn(-Infinity)),
+    first: button(l10n.t`First`, 'secondary', () => turn(Infinity)),
+    earlier: button(l10n.t`Earlier`, 'secondary', () => turn(1)),
+    later: button(l10n.t`Later`, 'secondary', () => turn(-1)),
+    last: button(l10n.t`Last`, 'secondary', () => turn(-Infinity)),
   };
   const element = make(
     'div',
@@ -39,7 +40,7 @@ export function createCurveTable(): CurveTable {
     make('div', { class: 'buttons' }, ...Object.values(turns), position),
     make(
       'div',
-      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Values of the curves' },
+      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': l10n.t`Values of the curves` },
       make('table', {}, caption, head, body),
     ),
   );
@@ -58,11 +59,11 @@ export function createCurveTable(): CurveTable {
         setText(
           position,
           rows.length === 0
-            ? 'No rows'
-            : `Rows ${numbered(Math.max(1, end - PAGE + 1))} to ${numbered(end)} of ${numbered(rows.length)}`,
+            ? l10n.t`No rows`
+            : l10n.t`Rows ${numbered(Math.max(1, end - PAGE + 1))} to ${numbered(end)} of ${numbered(rows.length)}`,
         );
-        setText(caption, `${picture.title}: ${picture.about}`);
-        const names = [axis === 'step' ? 'step' : axis === 'time' ? 'training time' : 'tokens seen'];
+        setText(caption, l10n.t`${picture.title}: ${picture.about}`);
+        const names = [AXIS_TITLES[axis]()];
         head.replaceChildren(
           make(
             'tr',

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import type { XAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
@@ -36,9 +37,9 @@ export function tableRows(curves: readonly Curve[], [from, to]: Span): TableRow[
 
 const UNITS: Readonly<Record<XAxis, string>> = { step: 'step', time: 'seconds', tokens: 'tokens' };
 
-/** Curves within a span as CSV (RFC 4180) at full resolution. */
+/** Curves within a span as CSV (RFC 4180) at full resolution; its head is the same in every language. */
 export function curvesCsv(curves: readonly Curve[], axis: XAxis, span: Span): string {
-  const head = [UNITS[axis], ...curves.map(({ name }) => csvText(name))];
+  const head = [UNITS[axis], ...curves.map(({ column }) => csvText(column))];
   const lines = tableRows(curves, span).map(({ x, values }) =>
     [x, ...values.map((value) => (value === undefined || Number.isNaN(value) ? '' : value))].join(','),
   );
@@ -56,14 +57,14 @@ export function valueNear({ x, y }: Curve, at: number): { readonly x: number; re
 export function readAt(curve: Curve, at: number, { format }: Picture, axis: XAxis): string {
   const found = valueNear(curve, at);
   if (found === undefined) return '';
-  const value = Number.isFinite(found.y) ? format(found.y) : 'no value';
-  return curve.look === 'dots' && found.x !== at ? `${value} (${placeText(axis, found.x)})` : value;
+  const value = Number.isFinite(found.y) ? format(found.y) : l10n.t`no value`;
+  return curve.look === 'dots' && found.x !== at ? l10n.t`${value} (${placeText(axis, found.x)})` : value;
 }
 
 /** A picture in words, for those who do not see it: of each curve its last value, its lowest, and where it goes. */
 export function describePicture({ title, about, format }: Picture, curves: readonly Curve[], axis: XAxis): string {
   const parts = curves.filter(({ look }) => look !== 'faint').map((curve) => describeCurve(curve, format, axis));
-  return [`${title}: ${about}`, ...parts].join('. ');
+  return parts.reduce((text, part) => l10n.t`${text}. ${part}`, l10n.t`${title}: ${about}`);
 }
 
 function describeCurve({ name, x, y }: Curve, format: (value: number) => string, axis: XAxis): string {
@@ -79,11 +80,11 @@ function describeCurve({ name, x, y }: Curve, format: (value: number) => string,
     if (lowest < 0 || value < (y[lowest] ?? NaN)) lowest = index;
     if (highest < 0 || value > (y[highest] ?? NaN)) highest = index;
   }
-  if (last < 0) return `${name}: no values`;
-  const told = (index: number): string => `${format(y[index] ?? NaN)} at ${placeText(axis, x[index] ?? NaN)}`;
-  if (first === last) return `${name}: ${told(last)}`;
-  const ends = [`last ${told(last)}`, `lowest ${told(lowest)}`, `highest ${told(highest)}`];
-  return `${name}: ${formatCount(x.length)} points, ${ends.join(', ')}, ${trend(y, last)}`;
+  if (last < 0) return l10n.t`${name}: no values`;
+  const told = (index: number): string =>
+    l10n.t`${format(y[index] ?? NaN)} at ${placeText(axis, x[index] ?? NaN)}`;
+  if (first === last) return l10n.t`${name}: ${told(last)}`;
+  return l10n.t`${name}: ${formatCount(x.length)} points, last ${told(last)}, lowest ${told(lowest)}, highest ${told(highest)}, ${trend(y, last)}`;
 }
 
 /** Share of a curve at its end that its trend is seen from. */
@@ -97,8 +98,8 @@ function trend(y: ArrayLike<number>, last: number): string {
   const late = meanOf(y, last + 1 - count, last + 1);
   const before = meanOf(y, Math.max(0, last + 1 - 2 * count), last + 1 - count);
   const change = late - before;
-  if (!Number.isFinite(change) || Math.abs(change) <= STEADY * Math.abs(before)) return 'lately steady';
-  return change < 0 ? 'lately falling' : 'lately rising';
+  if (!Number.isFinite(change) || Math.abs(change) <= STEADY * Math.abs(before)) return l10n.t`lately steady`;
+  return change < 0 ? l10n.t`lately falling` : l10n.t`lately rising`;
 }
 
 function meanOf(y: ArrayLike<number>, from: number, to: number): number {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatDuration, formatPercent } from '../src/common/format.js';
 import type { XAxis } from './curveColumns.js';
 import type { Span } from './decimate.js';
@@ -58,11 +59,18 @@ export function xTicks(axis: XAxis, span: Span, most: number): Ticks {
   return { at, text: at.map(axis === 'tokens' ? compactCount : formatCount) };
 }
 
+/** What the axes are called, without a unit. */
+export const AXIS_TITLES: Readonly<Record<XAxis, () => string>> = {
+  step: () => l10n.t`step`,
+  time: () => l10n.t`training time`,
+  tokens: () => l10n.t`tokens seen`,
+};
+
 /** The name of the axis, in the unit that its ticks have. */
 export function axisName(axis: XAxis, [from, to]: Span): string {
-  if (axis !== 'time') return axis === 'step' ? 'step' : 'tokens seen';
-  if (to - from < 10 || to < 120) return 'training time (s)';
-  return to < 7200 ? 'training time (min:s)' : 'training time (h:min)';
+  if (axis !== 'time') return AXIS_TITLES[axis]();
+  if (to - from < 10 || to < 120) return l10n.t`training time (s)`;
+  return to < 7200 ? l10n.t`training time (min:s)` : l10n.t`training time (h:min)`;
 }
 
 function clock(seconds: number, [from, to]: Span): string {
@@ -74,8 +82,8 @@ function clock(seconds: number, [from, to]: Span): string {
 
 /** Where a curve is, in words: `step 1,234`. */
 export function placeText(axis: XAxis, value: number): string {
-  if (axis === 'step') return `step ${formatCount(value)}`;
-  return axis === 'time' ? formatDuration(value) : `${formatCount(value)} tokens`;
+  if (axis === 'step') return l10n.t`step ${formatCount(value)}`;
+  return axis === 'time' ? formatDuration(value) : l10n.t`${formatCount(value)} tokens`;
 }
 
 /** `1,500` → `1.5k`, `2,000,000` → `2M`. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Step } from '../src/training/events.js';
 import { createCurveColors } from './curveColors.js';
 import { axisOf, createColumns, followRun, stepAt } from './curveColumns.js';
@@ -12,7 +13,7 @@ import { fullSpan, shiftedWithin, zoomed } from './curveRange.js';
 import { createCurveStrip } from './curveStrip.js';
 import { createCurveTable } from './curveTable.js';
 import { curvesCsv, readAt } from './curveText.js';
-import { placeText } from './curveTicks.js';
+import { AXIS_TITLES, placeText } from './curveTicks.js';
 import { nearest } from './decimate.js';
 import type { Span } from './decimate.js';
 import { button, make, setDisabled, setShown, setText } from './dom.js';
@@ -20,18 +21,9 @@ import type { RunModel } from './runModel.js';
 import { makeCheckbox, makeDropdown } from './toolkit.js';
 import type { Page, View } from './view.js';
 
-const SMOOTHING = [
-  { key: '0', title: 'off' },
-  { key: '0.6', title: '0.6' },
-  { key: '0.9', title: '0.9' },
-  { key: '0.98', title: '0.98' },
-  { key: '0.995', title: '0.995' },
-];
-const AXES: readonly { readonly key: XAxis; readonly title: string }[] = [
-  { key: 'step', title: 'step' },
-  { key: 'time', title: 'training time' },
-  { key: 'tokens', title: 'tokens seen' },
-];
+/** Weights of the past in the average; 0 draws each step as it was. */
+const SMOOTHING = ['0', '0.6', '0.9', '0.98', '0.995'];
+const AXES: readonly XAxis[] = ['step', 'time', 'tokens'];
 const HEIGHT = 320;
 /** A notch of the wheel, and a press of + or -, shows so much less or more. */
 const ZOOM = 0.8;
@@ -77,36 +69,39 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   const compare = createCurveCompare(ask, later);
   const table = createCurveTable();
 
-  const axisList = makeDropdown('X axis', (value) => {
+  const axisList = makeDropdown(l10n.t`X axis`, (value) => {
     choice.axis = value;
     span = undefined;
     cursor = undefined;
     keep();
     later();
   });
-  const smoothingList = makeDropdown('Smoothing', (value) => {
+  const smoothingList = makeDropdown(l10n.t`Smoothing`, (value) => {
     choice.smoothing = value;
     keep();
     later();
   });
-  smoothingList.setOptions(SMOOTHING, choice.smoothing);
-  const logBox = makeCheckbox('Log scale', (ticked) => {
+  smoothingList.setOptions(
+    SMOOTHING.map((key) => ({ key, title: key === '0' ? l10n.t`off` : key })),
+    choice.smoothing,
+  );
+  const logBox = makeCheckbox(l10n.t`Log scale`, (ticked) => {
     const others = choice.logarithmic.filter((id) => id !== large()?.id);
     const id = large()?.id;
     choice.logarithmic = ticked && id !== undefined ? [...others, id] : others;
     keep();
     later();
   });
-  const tableBox = makeCheckbox('Table', (ticked) => {
+  const tableBox = makeCheckbox(l10n.t`Table`, (ticked) => {
     tableShown = ticked;
     tableDrawn = 0;
     later();
   });
-  const reset = button('Show all', 'secondary', () => show(undefined));
+  const reset = button(l10n.t`Show all`, 'secondary', () => show(undefined));
   const title = make('h2', {});
   const about = make('span', { class: 'muted' });
   const readout = make('div', { class: 'readout' });
-  const hint = make('span', { class: 'muted' }, 'Drag or Ctrl+wheel zooms, a double click shows all.');
+  const hint = make('span', { class: 'muted' }, l10n.t`Drag or Ctrl+wheel zooms, a double click shows all.`);
   const spoken = make('div', { class: 'spoken', role: 'status' });
   const done = make('span', { class: 'muted', role: 'status' });
   const body = make(
@@ -121,16 +116,16 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
       'div',
       { class: 'buttons' },
       reset,
-      button('Copy CSV', 'secondary', () => void tellWhenDone(copyCsv())),
-      button('Copy PNG', 'secondary', () => void tellWhenDone(copyPng())),
-      button('Save PNG…', 'secondary', () => void tellWhenDone(savePng())),
+      button(l10n.t`Copy CSV`, 'secondary', () => void tellWhenDone(copyCsv())),
+      button(l10n.t`Copy PNG`, 'secondary', () => void tellWhenDone(copyPng())),
+      button(l10n.t`Save PNG…`, 'secondary', () => void tellWhenDone(savePng())),
       done,
     ),
     table.element,
     strip.element,
     spoken,
   );
-  const waiting = make('p', { class: 'muted' }, 'The curves start with the first optimizer step.');
+  const waiting = make('p', { class: 'muted' }, l10n.t`The curves start with the first optimizer step.`);
   const choices = make(
     'div',
     { class: 'choices' },
@@ -147,11 +142,11 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
     make(
       'p',
       { class: 'spoken', id: 'curve-keys' },
-      'Arrow keys move from step to step, page keys further; plus and minus zoom, 0 shows all.',
+      l10n.t`Arrow keys move from step to step, page keys further; plus and minus zoom, 0 shows all.`,
     ),
   );
 
-  const axis = (): XAxis => AXES.find(({ key }) => key === choice.axis)?.key ?? 'step';
+  const axis = (): XAxis => AXES.find((each) => each === choice.axis) ?? 'step';
   const memory = (): number => Number(choice.smoothing);
   const large = (): Picture | undefined => pictures.find(({ id }) => id === choice.picture) ?? pictures[0];
   const visible = (picture: Picture): readonly Curve[] => picture.curves.filter(({ key }) => !hidden.has(key));
@@ -171,13 +166,16 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   }
 
   function render(): void {
-    const runs: readonly ShownRun[] = [{ id: '', name: 'this run', columns }, ...compare.runs()];
+    const runs: readonly ShownRun[] = [{ id: '', name: l10n.t`this run`, columns }, ...compare.runs()];
     pictures = picturesOf(runs, { axis: axis(), memory: memory() });
     const picture = large();
     setShown(waiting, picture === undefined);
     setShown(choices, picture !== undefined);
     setShown(body, picture !== undefined);
-    axisList.setOptions(AXES, axis());
+    axisList.setOptions(
+      AXES.map((key) => ({ key, title: AXIS_TITLES[key]() })),
+      axis(),
+    );
     if (!picture) return;
     const shownSpan = span ?? whole();
     setText(title, picture.title);
@@ -314,7 +312,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   async function copyCsv(): Promise<string> {
     const picture = large();
     const shownSpan = span ?? whole();
-    if (!picture || !shownSpan) return 'There is nothing to copy yet.';
+    if (!picture || !shownSpan) return l10n.t`There is nothing to copy yet.`;
     const text = curvesCsv(visible(picture), axis(), shownSpan);
     try {
       await navigator.clipboard.writeText(text);
@@ -322,32 +320,32 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
       // A page without the focus may not write to the clipboard; the editor may.
       await ask('copyText', { text });
     }
-    return 'Copied as CSV.';
+    return l10n.t`Copied as CSV.`;
   }
 
   function makePng(): Promise<Blob> {
     const picture = large();
     const canvas = plot.canvas();
-    if (!picture || !canvas) return Promise.reject(new Error('There is nothing to copy yet.'));
+    if (!picture || !canvas) return Promise.reject(new Error(l10n.t`There is nothing to copy yet.`));
     return pictureBlob(canvas, picture, visible(picture), colors);
   }
 
   async function copyPng(): Promise<string> {
     await navigator.clipboard.write([new ClipboardItem({ 'image/png': makePng() })]);
-    return 'Copied as PNG.';
+    return l10n.t`Copied as PNG.`;
   }
 
   async function savePng(): Promise<string> {
     const content = { base64: await base64Of(await makePng()) };
     const { saved } = await ask('saveFile', { name: `${large()?.id ?? 'curves'}.png`, content });
-    return saved === undefined ? '' : `Saved as ${saved}.`;
+    return saved === undefined ? '' : l10n.t`Saved as ${saved}.`;
   }
 
   async function tellWhenDone(work: Promise<string>): Promise<void> {
     try {
       setText(done, await work);
     } catch (error) {
-      setText(done, `That did not work: ${error instanceof Error ? error.message : String(error)}`);
+      setText(done, l10n.t`That did not work: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Sample } from '../src/training/events.js';
 import { make, setShown } from './dom.js';
 import { brokenItems, maskLegend, reportParts } from './reportView.js';
@@ -5,11 +6,11 @@ import type { Send, View } from './view.js';
 
 /** What became of the rows, and decoded examples with their label mask. */
 export function createDataView(send: Send): View {
-  const waiting = make('p', { class: 'muted' }, 'Data and samples are told before the first step.');
+  const waiting = make('p', { class: 'muted' }, l10n.t`Data and samples are told before the first step.`);
   const splits = make('div', {});
-  const broken = make('ul', { class: 'broken', 'aria-label': 'Rows that could not be read' });
+  const broken = make('ul', { class: 'broken', 'aria-label': l10n.t`Rows that could not be read` });
   const samples = make('div', { class: 'samples' });
-  const body = make('div', {}, splits, broken, make('h2', {}, 'Samples'), maskLegend(), samples);
+  const body = make('div', {}, splits, broken, make('h2', {}, l10n.t`Samples`), maskLegend(), samples);
   let drawnSamples = 0;
   let drawnData = 0;
   return {
@@ -40,7 +41,11 @@ function drawSample({ split, line, spans }: Sample): HTMLElement {
   return make(
     'figure',
     {},
-    make('figcaption', {}, `${split === 'train' ? 'training' : 'validation'} row, line ${line}`),
-    make('pre', { tabindex: '0', role: 'group', 'aria-label': `Decoded sample of line ${line}` }, ...text),
+    make(
+      'figcaption',
+      {},
+      split === 'train' ? l10n.t`training row, line ${line}` : l10n.t`validation row, line ${line}`,
+    ),
+    make('pre', { tabindex: '0', role: 'group', 'aria-label': l10n.t`Decoded sample of line ${line}` }, ...text),
   );
 }

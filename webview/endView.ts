@@ -1,14 +1,17 @@
+import * as l10n from '@vscode/l10n';
 import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatDuration, formatPercent, formatTick } from '../src/common/format.js';
 import type { Place, Problem } from '../src/common/problem.js';
 import { wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
+import type { Finished } from '../src/training/events.js';
 import { button, make, setShown, tile } from './dom.js';
+import { metricName } from './names.js';
 import type { Send, View } from './view.js';
 
 /** How the run ended: the adapter and its metrics, or the problem and what to do about it. */
 export function createEndView(send: Send): View {
-  const element = make('section', { 'aria-label': 'How the run ended', role: 'status' });
+  const element = make('section', { 'aria-label': l10n.t`How the run ended`, role: 'status' });
   let drawn: RunState | undefined;
   return {
     element,
@@ -31,16 +34,16 @@ export function createEndView(send: Send): View {
 export function problemParts(problem: Problem, send: Send): Node[] {
   const { where } = problem;
   const parts: Node[] = [make('p', { class: 'problem' }, problem.message)];
-  if (problem.expected !== undefined) parts.push(make('p', {}, `Expected: ${problem.expected}`));
+  if (problem.expected !== undefined) parts.push(make('p', {}, l10n.t`Expected: ${problem.expected}`));
   if (problem.mend !== undefined) parts.push(make('p', {}, problem.mend));
   parts.push(
     make(
       'div',
       { class: 'buttons' },
       ...(where
-        ? [button(`Open ${placeName(where)}`, 'primary', () => send({ type: 'openPlace', place: where }))]
+        ? [button(l10n.t`Open ${placeName(where)}`, 'primary', () => send({ type: 'openPlace', place: where }))]
         : []),
-      button('Show Log', 'secondary', () => send({ type: 'showLog' })),
+      button(l10n.t`Show Log`, 'secondary', () => send({ type: 'showLog' })),
     ),
   );
   return parts;
@@ -53,21 +56,35 @@ function placeName({ file, line }: Place): string {
 
 function finishedParts(state: Extract<RunState, { kind: 'finished' }>, send: Send): Node[] {
   const { result, note } = state;
-  const how = result.reason === 'completed' ? 'Finished' : 'Stopped on request';
-  const metrics = Object.entries(result.metrics).map(([name, value]) =>
-    // Names are eval_loss, eval_token_accuracy, …; with spaces they break at words.
-    tile(name.replaceAll('_', ' '), name.endsWith('accuracy') ? formatPercent(value) : formatTick(value)),
+  const facts = Object.entries(result.metrics).map(([name, value]) =>
+    tile(metricName(name), name.endsWith('accuracy') ? formatPercent(value) : formatTick(value)),
   );
   return [
-    make('p', {}, `${how} after ${formatCount(result.steps)} steps and ${formatDuration(result.seconds)}.`),
-    ...(note === undefined ? [] : [make('p', { class: 'problem' }, note)]),
-    make('p', {}, 'Adapter: ', make('code', {}, result.adapter)),
-    ...(metrics.length > 0 ? [make('dl', { class: 'tiles' }, ...metrics)] : []),
     make(
       'div',
-      { class: 'buttons' },
-      button('Open Playground', 'primary', () => send({ type: 'openPlayground' })),
-      button('Reveal Adapter', 'secondary', () => send({ type: 'revealAdapter' })),
+      { class: 'end-row' },
+      make('p', {}, endText(result)),
+      make(
+        'div',
+        { class: 'buttons' },
+        button(l10n.t`Open Playground`, 'primary', () => send({ type: 'openPlayground' })),
+        button(l10n.t`Reveal Adapter`, 'secondary', () => send({ type: 'revealAdapter' })),
+      ),
     ),
+    ...(note === undefined ? [] : [make('p', { class: 'problem' }, note)]),
+    ...(facts.length > 0 ? [make('dl', { class: 'facts' }, ...facts)] : []),
+    make('p', { class: 'subject' }, l10n.t`Adapter:`, ' ', make('code', {}, result.adapter)),
   ];
+}
+
+function endText({ reason, steps, seconds }: Finished): string {
+  const [step, time] = [formatCount(steps), formatDuration(seconds)];
+  switch (reason) {
+    case 'completed':
+      return l10n.t`Finished at step ${step}, after ${time}.`;
+    case 'early-stopped':
+      return l10n.t`Finished early at step ${step}, after ${time}: the metric no longer improved.`;
+    case 'stopped':
+      return l10n.t`Stopped on request at step ${step}, after ${time}.`;
+  }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Answer, Generations } from '../src/training/events.js';
 import { answersJson, answersSummary, drawnAnswer, sameRow, stepName, verdictOf } from './answersModel.js';
 import { button, make, setShown, setText } from './dom.js';
@@ -13,19 +14,19 @@ export function createGenerationsView(ask: Ask): View {
   const waiting = make(
     'p',
     { class: 'muted' },
-    'Set training.eval_generations: the model then answers so many validation rows at each evaluation.',
+    l10n.t`Set training.eval_generations: the model then answers so many validation rows at each evaluation.`,
   );
   const slider = createTimeSlider(render);
   const summary = make('p', { class: 'answers-summary', role: 'status' });
   const copied = make('span', { role: 'status' });
-  const copy = button('Copy as JSON', 'secondary', () => {
+  const copy = button(l10n.t`Copy as JSON`, 'secondary', () => {
     ask('copyText', { text: answersJson(told) }).then(
-      () => setText(copied, 'Copied.'),
+      () => setText(copied, l10n.t`Copied.`),
       (error: unknown) => setText(copied, error instanceof Error ? error.message : String(error)),
     );
   });
-  copy.title = 'All rows with their answers by step';
-  const list = make('ol', { class: 'answers', 'aria-label': 'Validation rows and their answers' });
+  copy.title = l10n.t`All rows with their answers by step`;
+  const list = make('ol', { class: 'answers', 'aria-label': l10n.t`Validation rows and their answers` });
   const body = make('div', {}, make('div', { class: 'choices' }, slider.element, copy, copied), summary, list);
 
   function render(): void {
@@ -54,17 +55,21 @@ function drawRow(row: Answer, shown: Generations, first: Generations): HTMLEleme
   const before = first === shown ? undefined : sameRow(first, row);
   const text = (label: string, value: string, kind: string): HTMLElement[] => [
     make('dt', {}, label),
-    make('dd', {}, make('pre', { tabindex: '0', 'aria-label': `${label}, line ${row.line}`, class: kind }, value)),
+    make(
+      'dd',
+      {},
+      make('pre', { tabindex: '0', 'aria-label': l10n.t`${label}, line ${row.line}`, class: kind }, value),
+    ),
   ];
   return make(
     'li',
     {},
-    make('h3', {}, `Line ${row.line}: ${verdictOf(row)}`),
+    make('h3', {}, l10n.t`Line ${row.line}: ${verdictOf(row)}`),
     make(
       'dl',
       {},
-      ...text('Prompt', row.prompt, 'masked'),
-      ...text('Expected', drawnAnswer(row.reference), 'supervised'),
+      ...text(l10n.t`Prompt`, row.prompt, 'masked'),
+      ...text(l10n.t`Expected`, drawnAnswer(row.reference), 'supervised'),
       ...(before === undefined ? [] : answerText(first.step, before)),
       ...answerText(shown.step, row),
     ),

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fileName } from '../src/common/fileName.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatRate } from '../src/common/format.js';
 import { runName } from '../src/config/runName.js';
@@ -19,20 +20,20 @@ export interface HeaderView {
 export function createHeaderView(send: Send): HeaderView {
   const name = make('h1', {});
   const state = make('span', { class: 'state' });
-  const pause = button('Pause', 'secondary', () => send({ type: 'pause' }));
-  pause.title = 'Finish the present step, then wait; nothing that the run computes changes by it';
-  const goOn = button('Continue', 'primary', () => send({ type: 'continue' }));
-  const checkpoint = button('Checkpoint Now', 'secondary', () => send({ type: 'checkpoint' }));
-  checkpoint.title = 'Write a checkpoint after the present step, and go on';
-  const openFolder = button('Open Folder', 'secondary', () => send({ type: 'openRunFolder' }));
-  openFolder.title = 'Show the folder of the run: events, checkpoints, adapter';
-  const stop = button('Stop', 'secondary', () => send({ type: 'stop' }));
-  const again = button('Train Again', 'primary', () => send({ type: 'train' }));
-  const resume = button('Resume', 'secondary', () => send({ type: 'resume' }));
-  resume.title = 'Go on from the last checkpoint';
-  const openFile = button('Run File', 'secondary', () => send({ type: 'openRunFile' }));
-  const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
-  stop.title = 'Finish the present step, write the adapter so far and end';
+  const pause = button(l10n.t`Pause`, 'secondary', () => send({ type: 'pause' }));
+  pause.title = l10n.t`Finish the present step, then wait; nothing that the run computes changes by it`;
+  const goOn = button(l10n.t`Continue`, 'primary', () => send({ type: 'continue' }));
+  const checkpoint = button(l10n.t`Checkpoint Now`, 'secondary', () => send({ type: 'checkpoint' }));
+  checkpoint.title = l10n.t`Write a checkpoint after the present step, and go on`;
+  const openFolder = button(l10n.t`Open Folder`, 'secondary', () => send({ type: 'openRunFolder' }));
+  openFolder.title = l10n.t`Show the folder of the run: events, checkpoints, adapter`;
+  const stop = button(l10n.t`Stop`, 'secondary', () => send({ type: 'stop' }));
+  const again = button(l10n.t`Train Again`, 'primary', () => send({ type: 'train' }));
+  const resume = button(l10n.t`Resume`, 'secondary', () => send({ type: 'resume' }));
+  resume.title = l10n.t`Go on from the last checkpoint`;
+  const openFile = button(l10n.t`Run File`, 'secondary', () => send({ type: 'openRunFile' }));
+  const showLog = button(l10n.t`Show Log`, 'secondary', () => send({ type: 'showLog' }));
+  stop.title = l10n.t`Finish the present step, write the adapter so far and end`;
   const buttons = [goOn, pause, stop, checkpoint, again, resume, openFile, openFolder, showLog];
   const subject = make('p', { class: 'subject' });
   const activity = make('p', { class: 'activity' });
@@ -44,28 +45,18 @@ export function createHeaderView(send: Send): HeaderView {
     {
       class: 'bar',
       role: 'progressbar',
-      'aria-label': 'Optimizer steps',
+      'aria-label': l10n.t`Optimizer steps`,
       'aria-valuemin': '0',
       'aria-valuemax': '100',
     },
     bar,
   );
-  const tiles = make('dl', { class: 'tiles' });
-  const values = new Map<string, HTMLElement>();
-  for (const title of [
-    'Step',
-    'Loss',
-    'Held-out loss',
-    'Learning rate',
-    'Tokens/s',
-    'Elapsed',
-    'Remaining',
-    'Peak memory',
-  ]) {
-    const value = make('dd', {});
-    values.set(title, value);
-    tiles.append(make('div', { class: 'tile' }, make('dt', {}, title), value));
-  }
+  const values = TILES.map(() => make('dd', {}));
+  const tiles = make(
+    'dl',
+    { class: 'tiles' },
+    ...TILES.map(({ title }, at) => make('div', { class: 'tile' }, make('dt', {}, title()), values[at] ?? '')),
+  );
   const element = make(
     'header',
     {},
@@ -90,11 +81,11 @@ export function createHeaderView(send: Send): HeaderView {
       const works = run.kind === 'running' || run.kind === 'pausing';
       setShown(goOn, canControl && waits);
       setShown(pause, canControl && works);
-      setText(pause, run.kind === 'pausing' ? 'Pausing…' : 'Pause');
+      setText(pause, run.kind === 'pausing' ? l10n.t`Pausing…` : l10n.t`Pause`);
       setShown(checkpoint, canControl && (works || waits));
       setShown(openFolder, folder !== undefined);
       setShown(stop, canControl && going);
-      setText(stop, run.kind === 'stopping' ? 'Stopping…' : 'Stop');
+      setText(stop, run.kind === 'stopping' ? l10n.t`Stopping…` : l10n.t`Stop`);
       setShown(again, run.kind === 'finished' || run.kind === 'failed');
       const unfinished = run.kind === 'failed' || (run.kind === 'finished' && run.result.reason === 'stopped');
       setShown(resume, unfinished && model.checkpoint !== undefined);
@@ -106,9 +97,9 @@ export function createHeaderView(send: Send): HeaderView {
         subject,
         started
           ? // Its whole path is in the tooltip.
-            `${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
+            l10n.t`${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
           : run.kind === 'idle'
-            ? 'No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.'
+            ? l10n.t`No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.`
             : '',
       );
       subject.title = started?.model ?? '';
@@ -118,10 +109,10 @@ export function createHeaderView(send: Send): HeaderView {
       setShown(progress, started !== undefined);
       setText(activity, going ? activityOf(model, run, canControl) : '');
       setShown(tiles, model.steps.length > 0 || started !== undefined);
-      for (const [title, text] of tileTexts(model, run)) {
-        const value = values.get(title);
-        if (value) setText(value, text);
-      }
+      TILES.forEach(({ text }, at) => {
+        const value = values[at];
+        if (value) setText(value, text(model, run));
+      });
     },
   };
 }
@@ -133,7 +124,9 @@ function shareOf({ started, steps }: RunModel): number {
 
 /** The state as it is read out: it changes a few times in a run. */
 function spokenState({ paused }: RunModel, run: RunState): string {
-  return run.kind === 'paused' && paused ? `paused after step ${paused.step}` : describeState(run);
+  return run.kind === 'paused' && paused
+    ? l10n.t`paused after step ${formatCount(paused.step)}`
+    : describeState(run);
 }
 
 function activityOf(
@@ -141,35 +134,66 @@ function activityOf(
   run: RunState,
   canControl: boolean,
 ): string {
-  if (run.kind === 'stopping') return 'Finishing the present step, then writing the adapter';
-  if (run.kind === 'pausing') return 'Finishing the present step, then waiting';
+  if (run.kind === 'stopping') return l10n.t`Finishing the present step, then writing the adapter`;
+  if (run.kind === 'pausing') return l10n.t`Finishing the present step, then waiting`;
   if (run.kind === 'paused') {
-    const kept = checkpoint && checkpoint.step === paused?.step ? ', which a checkpoint holds' : '';
-    return `Paused after step ${formatCount(paused?.step ?? 0)}${kept}. Nothing is computed; the worker keeps its memory.`;
+    const step = formatCount(paused?.step ?? 0);
+    return checkpoint && checkpoint.step === paused?.step
+      ? l10n.t`Paused after step ${step}, which a checkpoint holds. Nothing is computed; the worker keeps its memory.`
+      : l10n.t`Paused after step ${step}. Nothing is computed; the worker keeps its memory.`;
   }
   if (progress) {
-    return progress.total > 0 ? `${progress.activity}: ${progress.done} of ${progress.total}` : progress.activity;
+    return progress.total > 0
+      ? l10n.t`${progress.activity}: ${progress.done} of ${progress.total}`
+      : progress.activity;
   }
-  if (steps.length === 0) return 'Starting the worker';
-  return canControl ? '' : 'Trained elsewhere: where it was started it can be stopped.';
+  if (steps.length === 0) return l10n.t`Starting the worker`;
+  return canControl ? '' : l10n.t`Trained elsewhere: where it was started it can be stopped.`;
 }
 
-function tileTexts(model: RunModel, run: RunState): readonly (readonly [string, string])[] {
-  const last = model.steps.at(-1);
-  const heldOut = model.evaluations.filter(({ split }) => split === 'validation').at(-1);
-  const elapsed = elapsedSeconds(model, run, Date.now());
-  const hasMore = run.kind === 'running' || run.kind === 'pausing' || run.kind === 'paused';
-  const remaining = hasMore ? remainingSeconds(model) : undefined;
-  const speed = tokensPerSecond(model);
-  const peak = run.kind === 'finished' ? run.result.peakMemory : model.memory.at(-1)?.peakResident;
-  return [
-    ['Step', `${formatCount(last?.step ?? 0)} of ${model.started ? formatCount(model.started.totalSteps) : '–'}`],
-    ['Loss', last ? formatLoss(last.loss) : '–'],
-    ['Held-out loss', heldOut ? formatLoss(heldOut.loss) : '–'],
-    ['Learning rate', last ? formatRate(last.learningRate) : '–'],
-    ['Tokens/s', speed === undefined ? '–' : formatCount(speed)],
-    ['Elapsed', formatDuration(elapsed)],
-    ['Remaining', remaining === undefined ? '–' : formatDuration(remaining)],
-    ['Peak memory', peak === undefined ? '–' : formatBytes(peak)],
-  ];
+/** A number of the run, under its title. */
+interface HeaderTile {
+  readonly title: () => string;
+  readonly text: (model: RunModel, run: RunState) => string;
+}
+
+/** What stands for a number that is not known. */
+const NONE = '–';
+
+const TILES: readonly HeaderTile[] = [
+  {
+    title: () => l10n.t`Step`,
+    text({ steps, started }) {
+      const step = formatCount(steps.at(-1)?.step ?? 0);
+      return l10n.t`${step} of ${started ? formatCount(started.totalSteps) : NONE}`;
+    },
+  },
+  { title: () => l10n.t`Loss`, text: ({ steps }) => shown(steps.at(-1)?.loss, formatLoss) },
+  {
+    title: () => l10n.t`Held-out loss`,
+    text: ({ evaluations }) =>
+      shown(evaluations.findLast(({ split }) => split === 'validation')?.loss, formatLoss),
+  },
+  { title: () => l10n.t`Learning rate`, text: ({ steps }) => shown(steps.at(-1)?.learningRate, formatRate) },
+  { title: () => l10n.t`Tokens/s`, text: (model) => shown(tokensPerSecond(model), formatCount) },
+  {
+    title: () => l10n.t`Elapsed`,
+    text: (model, run) => formatDuration(elapsedSeconds(model, run, Date.now())),
+  },
+  {
+    title: () => l10n.t`Remaining`,
+    text(model, { kind }) {
+      const hasMore = kind === 'running' || kind === 'pausing' || kind === 'paused';
+      return shown(hasMore ? remainingSeconds(model) : undefined, formatDuration);
+    },
+  },
+  {
+    title: () => l10n.t`Peak memory`,
+    text: ({ memory }, run) =>
+      shown(run.kind === 'finished' ? run.result.peakMemory : memory.at(-1)?.peakResident, formatBytes),
+  },
+];
+
+function shown(value: number | undefined, format: (value: number) => string): string {
+  return value === undefined ? NONE : format(value);
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { make, setShown, setText } from './dom.js';
 import { colorOf, cssColor, heatShare, isLogarithmic, readableOn } from './heatMapColors.js';
 import type { HeatRange } from './heatMapColors.js';
@@ -11,6 +12,8 @@ export interface HeatMapData {
   readonly range: HeatRange;
   /** Whether a cell can be opened. */
   readonly opens: boolean;
+  /** What stands below while no cell is pointed at. */
+  readonly hint: string;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;
 }
@@ -94,7 +97,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
     const head = make(
       'div',
       { role: 'row', class: 'heat-row heat-head' },
-      make('div', { role: 'columnheader' }, 'layer'),
+      make('div', { role: 'columnheader' }, l10n.t`layer`),
       ...columns.map((name) => make('div', { role: 'columnheader' }, name)),
     );
     grid.replaceChildren(
@@ -105,7 +108,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
           { role: 'row', class: 'heat-row' },
           make('div', { role: 'rowheader', title: name }, name),
           ...(cells[y] ?? []).map(
-            (cell) => cell ?? make('div', { role: 'gridcell', 'aria-label': 'no such module' }),
+            (cell) => cell ?? make('div', { role: 'gridcell', 'aria-label': l10n.t`no such module` }),
           ),
         ),
       ),
@@ -152,10 +155,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
 
   function tell(): void {
     const cell = told && data?.rows[told[0]]?.cells[told[1]];
-    const hint = data?.opens
-      ? 'Point at a cell or use the arrow keys; Enter opens its mask.'
-      : 'Point at a cell or use the arrow keys.';
-    setText(readout, cell?.label ?? hint);
+    setText(readout, cell?.label ?? data?.hint ?? '');
   }
 
   function placeIn(target: EventTarget | null): readonly [number, number] | undefined {
@@ -267,7 +267,8 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       paintScale(context, theme, 160);
       context.textAlign = 'left';
       context.fillStyle = cssColor(theme.foreground);
-      context.fillText(legendOf(data.range, data.formatShort).join(' to '), 170, 6);
+      const [least, most] = legendOf(data.range, data.formatShort);
+      context.fillText(l10n.t`${least} to ${most}`, 170, 6);
       return whole;
     },
   };
@@ -313,7 +314,7 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
 export function legendOf(range: HeatRange, format: (value: number) => string): readonly [string, string] {
   const { smallest, largest } = range;
   return isLogarithmic(range)
-    ? [`0, ${format(smallest)}`, `${format(largest)}, logarithmic`]
+    ? [`0, ${format(smallest)}`, l10n.t`${format(largest)}, logarithmic`]
     : ['0', format(largest)];
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { base64Of } from './curveExport.js';
 import { button, make, setText } from './dom.js';
 import type { Ask } from './requests.js';
@@ -22,17 +23,17 @@ export function exportButtons(ask: Ask, { name, csv, picture }: Exported): HTMLE
       // A page without the focus may not write to the clipboard; the editor may.
       await ask('copyText', { text });
     }
-    return 'Copied as CSV.';
+    return l10n.t`Copied as CSV.`;
   }
 
   async function copyPng(): Promise<string> {
     await navigator.clipboard.write([new ClipboardItem({ 'image/png': blobOf(picture()) })]);
-    return 'Copied as PNG.';
+    return l10n.t`Copied as PNG.`;
   }
 
   async function save(content: { text: string } | { base64: string }, ending: string): Promise<string> {
     const { saved } = await ask('saveFile', { name: `${name()}.${ending}`, content });
-    return saved === undefined ? '' : `Saved as ${saved}.`;
+    return saved === undefined ? '' : l10n.t`Saved as ${saved}.`;
   }
 
   const act = (label: string, work: () => Promise<string>): HTMLElement =>
@@ -40,17 +41,17 @@ export function exportButtons(ask: Ask, { name, csv, picture }: Exported): HTMLE
       work().then(
         (text) => setText(done, text),
         (error: unknown) =>
-          setText(done, `That did not work: ${error instanceof Error ? error.message : String(error)}`),
+          setText(done, l10n.t`That did not work: ${error instanceof Error ? error.message : String(error)}`),
       );
     });
 
   return make(
     'div',
     { class: 'buttons heat-export' },
-    act('Copy CSV', copyCsv),
-    act('Copy PNG', copyPng),
-    act('Save CSV…', () => save({ text: csv() }, 'csv')),
-    act('Save PNG…', async () => save({ base64: await base64Of(await blobOf(picture())) }, 'png')),
+    act(l10n.t`Copy CSV`, copyCsv),
+    act(l10n.t`Copy PNG`, copyPng),
+    act(l10n.t`Save CSV…`, () => save({ text: csv() }, 'csv')),
+    act(l10n.t`Save PNG…`, async () => save({ base64: await base64Of(await blobOf(picture())) }, 'png')),
     done,
   );
 }
@@ -58,7 +59,7 @@ export function exportButtons(ask: Ask, { name, csv, picture }: Exported): HTMLE
 function blobOf(canvas: HTMLCanvasElement): Promise<Blob> {
   return new Promise((resolve, reject) => {
     canvas.toBlob(
-      (blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be made'))),
+      (blob) => (blob ? resolve(blob) : reject(new Error(l10n.t`the picture could not be made`))),
       'image/png',
     );
   });

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { make, setText } from './dom.js';
 import type { HeatMapData } from './heatMap.js';
 
@@ -12,10 +13,10 @@ export function createHeatTable(): {
   const element = make(
     'details',
     { class: 'heat-table' },
-    make('summary', {}, 'As a table'),
+    make('summary', {}, l10n.t`As a table`),
     make(
       'div',
-      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Numbers of the map' },
+      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': l10n.t`Numbers of the map` },
       make('table', {}, caption, head, body),
     ),
   );
@@ -27,7 +28,7 @@ export function createHeatTable(): {
       draw = () => {
         if (!element.hasAttribute('open')) return;
         setText(caption, title);
-        const names = ['module', ...columns.map((name) => `layer ${name}`)];
+        const names = [l10n.t`module`, ...columns.map((name) => l10n.t`layer ${name}`)];
         head.replaceChildren(make('tr', {}, ...names.map((name) => make('th', { scope: 'col' }, name))));
         body.replaceChildren(
           ...rows.map(({ name, cells }) =>

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import { button, make, setText } from './dom.js';
 
@@ -22,12 +23,12 @@ export function createTimeSlider(onMove: () => void): TimeSlider {
     min: '0',
     max: '0',
     step: '1',
-    'aria-label': 'Step',
+    'aria-label': l10n.t`Step`,
     class: 'time-range',
   });
   const text = make('span', { class: 'time-text' });
-  const play = button('Play', 'secondary', () => (timer === undefined ? start() : stop()));
-  const follow = button('Latest', 'secondary', () => {
+  const play = button(l10n.t`Play`, 'secondary', () => (timer === undefined ? start() : stop()));
+  const follow = button(l10n.t`Latest`, 'secondary', () => {
     stop();
     go(steps.length - 1);
   });
@@ -67,11 +68,13 @@ export function createTimeSlider(onMove: () => void): TimeSlider {
     range.max = String(Math.max(0, steps.length - 1));
     range.value = String(shown);
     range.disabled = steps.length < 2;
-    const where = `step ${step}, report ${formatCount(shown + 1)} of ${formatCount(steps.length)}`;
-    const said = isLast ? `${where}, the latest` : where;
+    const [at, all] = [formatCount(shown + 1), formatCount(steps.length)];
+    const said = isLast
+      ? l10n.t`step ${step}, report ${at} of ${all}, the latest`
+      : l10n.t`step ${step}, report ${at} of ${all}`;
     range.setAttribute('aria-valuetext', said);
     setText(text, said);
-    setText(play, timer === undefined ? 'Play' : 'Stop');
+    setText(play, timer === undefined ? l10n.t`Play` : l10n.t`Stop`);
     play.toggleAttribute('disabled', steps.length < 2);
     follow.toggleAttribute('disabled', isLast);
   }

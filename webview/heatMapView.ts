@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import { button, make, setShown, setText } from './dom.js';
 import { createHeatMap, legendOf } from './heatMap.js';
@@ -31,8 +32,10 @@ export interface SiteMapSetup {
   readonly quantities: readonly MapQuantity[];
   /** Of saved files. */
   readonly fileName: string;
-  /** What `onOpen` opens: `mask`. */
+  /** What the buttons say that open a site. */
   readonly opens?: string;
+  /** How a cell is opened, in words. */
+  readonly hint?: string;
   /** Opens a site's details. */
   readonly onOpen?: (path: string) => void;
   /** Called after another step or quantity was chosen. */
@@ -62,17 +65,17 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
   const legend = createHeatLegend();
   const table = createHeatTable();
   const about = make('p', { class: 'muted' });
-  const chooser = makeDropdown('Quantity', (key) => {
+  const chooser = makeDropdown(l10n.t`Quantity`, (key) => {
     chosen = key;
     render();
     setup.onChange?.();
   });
-  const othersTitle = make('h2', {}, 'Beside the layers');
-  const others = make('ul', { class: 'heat-others', 'aria-label': 'Modules beside the layers' });
+  const othersTitle = make('h2', {}, l10n.t`Beside the layers`);
+  const others = make('ul', { class: 'heat-others', 'aria-label': l10n.t`Modules beside the layers` });
   const exporting = exportButtons(ask, {
     name: () => `${setup.fileName}-${quantity().key}`,
     csv: () => (history ? historyCsv(history, framesWith(history, quantity().key), quantity().key) : ''),
-    picture: () => map.picture(`${quantity().title}, step ${formatCount(frame()?.step ?? 0)}`),
+    picture: () => map.picture(l10n.t`${quantity().title}, step ${formatCount(frame()?.step ?? 0)}`),
   });
   let history: SiteHistory | undefined;
   let chosen: string = quantities[0]?.key ?? 'rank';
@@ -119,10 +122,12 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
     const shown = frame();
     if (!shown) return;
     setText(about, now.about);
-    const data = dataOf(grid, shown, now, range, onOpen !== undefined && history.shapes.size > 0);
+    const opens = onOpen !== undefined && history.shapes.size > 0;
+    const hint = (opens ? setup.hint : undefined) ?? l10n.t`Point at a cell or use the arrow keys.`;
+    const data = { ...dataOf(grid, shown, now, range), opens, hint };
     map.draw(data);
     legend.draw(...legendOf(range, now.format));
-    table.draw(data, `${now.title} after step ${formatCount(shown.step)}`);
+    table.draw(data, l10n.t`${now.title} after step ${formatCount(shown.step)}`);
     drawOthers(history.paths, shown, now);
   }
 
@@ -143,9 +148,9 @@ export function createSiteMap(setup: SiteMapSetup, ask: Ask): SiteMap {
           'li',
           {},
           make('code', {}, path),
-          `${text}`,
+          text,
           ...(onOpen && history?.shapes.has(path)
-            ? [button(`Open ${setup.opens ?? ''}`, 'secondary', () => openSite(site))]
+            ? [button(setup.opens ?? '', 'secondary', () => openSite(site))]
             : []),
         ),
       ),
@@ -180,13 +185,11 @@ function dataOf(
   frame: SiteFrame,
   { key, title, format, formatShort }: MapQuantity,
   range: HeatRange,
-  opens: boolean,
-): HeatMapData {
+): Omit<HeatMapData, 'opens' | 'hint'> {
   // Within a sentence.
   const name = title.charAt(0).toLowerCase() + title.slice(1);
   return {
     columns: grid.layers.map(String),
-    opens,
     range,
     formatShort: formatShort ?? format,
     rows: grid.rows.map(({ kind, sites }) => ({
@@ -194,8 +197,8 @@ function dataOf(
       cells: sites.map((site, column) => {
         if (site === undefined) return undefined;
         const value = valueAt(frame, key, site);
-        const said = value === undefined ? 'nothing told' : `${name} ${format(value)}`;
-        return { site, value, label: `${kind}, layer ${grid.layers[column]}: ${said}` };
+        const said = value === undefined ? l10n.t`nothing told` : `${name} ${format(value)}`;
+        return { site, value, label: l10n.t`${kind}, layer ${grid.layers[column] ?? 0}: ${said}` };
       }),
     })),
   };

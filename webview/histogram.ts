@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import type { LengthCounts } from '../src/engines/dataPreview.js';
 import { make, makeSvg } from './dom.js';
@@ -18,13 +19,19 @@ export function createHistogram(): { readonly element: HTMLElement; draw(lengths
         const bar = makeSvg(
           'rect',
           { class: 'length-bar', x: at * width + 1, y: HEIGHT - height, width: width - 2, height },
-          makeSvg('title', {}, `${from === to ? from : `${from} to ${to}`} tokens: ${formatCount(rows)} rows`),
+          makeSvg(
+            'title',
+            {},
+            from === to
+              ? l10n.t`${from} tokens: ${formatCount(rows)} rows`
+              : l10n.t`${from} to ${to} tokens: ${formatCount(rows)} rows`,
+          ),
         );
         return bar;
       });
-      const label = `Lengths of the rows: from ${shortest} to ${longest} tokens, median ${median}`;
+      const label = l10n.t`Lengths of the rows: from ${shortest} to ${longest} tokens, median ${median}`;
       box.replaceChildren(
-        make('h2', {}, 'Tokens in a row'),
+        make('h2', {}, l10n.t`Tokens in a row`),
         makeSvg(
           'svg',
           {

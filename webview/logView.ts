@@ -1,13 +1,9 @@
+import * as l10n from '@vscode/l10n';
 import type { LogLevel } from '../src/training/describeEvent.js';
 import { button, make, setShown } from './dom.js';
 import type { RunLog } from './runModel.js';
 import { makeDropdown } from './toolkit.js';
 import type { Page, View } from './view.js';
-
-const FILTERS = [
-  { key: 'all', title: 'all' },
-  { key: 'serious', title: 'warnings and errors' },
-];
 
 /** What happened, as lines: what was found before the first step, evaluations, checkpoints, warnings, what the worker printed. */
 export function createLogView({ send, ask }: Page): View {
@@ -15,20 +11,26 @@ export function createLogView({ send, ask }: Page): View {
   let drawn: RunLog | undefined;
   /** Lines of the run that are drawn. */
   let end = 0;
-  const filters = makeDropdown('Lines', (chosen) => {
+  const filters = makeDropdown(l10n.t`Lines`, (chosen) => {
     filter = chosen;
     if (drawn) drawAll(drawn);
   });
-  filters.setOptions(FILTERS, filter);
-  const empty = make('p', { class: 'muted' }, 'Nothing to tell yet.');
+  filters.setOptions(
+    [
+      { key: 'all', title: l10n.t`all` },
+      { key: 'serious', title: l10n.t`warnings and errors` },
+    ],
+    filter,
+  );
+  const empty = make('p', { class: 'muted' }, l10n.t`Nothing to tell yet.`);
   // Not read out line by line: a screen reader goes through it when it is wanted.
-  const list = make('ol', { class: 'log', 'aria-label': 'Log of the run', tabindex: '0' });
-  const copy = button('Copy', 'secondary', () => {
+  const list = make('ol', { class: 'log', 'aria-label': l10n.t`Log of the run`, tabindex: '0' });
+  const copy = button(l10n.t`Copy`, 'secondary', () => {
     const text = (drawn?.lines ?? []).filter(({ level }) => passes(level)).map(asText);
     void ask('copyText', { text: text.join('\n') });
   });
-  const showLog = button('Show Log', 'secondary', () => send({ type: 'showLog' }));
-  showLog.title = 'The whole log of this window';
+  const showLog = button(l10n.t`Show Log`, 'secondary', () => send({ type: 'showLog' }));
+  showLog.title = l10n.t`The whole log of this window`;
 
   const passes = (level: LogLevel): boolean => filter === 'all' || level === 'warning' || level === 'error';
 
@@ -75,5 +77,6 @@ function item(line: Line): HTMLElement {
 }
 
 function asText({ level, text }: Line): string {
-  return level === 'warning' || level === 'error' ? `${level}: ${text}` : text;
+  if (level === 'warning') return l10n.t`warning: ${text}`;
+  return level === 'error' ? l10n.t`error: ${text}` : text;
 }

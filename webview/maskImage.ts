@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss, formatPercent } from '../src/common/format.js';
 import type { TensorMask } from '../src/engines/tensorMask.js';
 import { button, make, setShown, setText } from './dom.js';
@@ -46,13 +47,13 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
   const legend = createHeatLegend();
   const table = createMaskTable();
   const frame = make('div', { class: 'mask-frame' }, canvas);
-  const chooser = makeDropdown('Colour', (key) => {
+  const chooser = makeDropdown(l10n.t`Colour`, (key) => {
     measure = key === 'size' ? 'size' : 'share';
     render();
   });
   const element = make(
     'section',
-    { class: 'mask', 'aria-label': 'Mask of a matrix' },
+    { class: 'mask', 'aria-label': l10n.t`Mask of a matrix` },
     title,
     about,
     make(
@@ -62,12 +63,12 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       make(
         'div',
         { class: 'buttons' },
-        button('Zoom In', 'secondary', () => zoom(2)),
-        button('Zoom Out', 'secondary', () => zoom(0.5)),
-        button('Whole Matrix', 'secondary', () => look(mask && wholeOf(mask))),
-        button('Previous Number', 'secondary', () => step(-1)),
-        button('Next Number', 'secondary', () => step(1)),
-        button('Close', 'secondary', onClose),
+        button(l10n.t`Zoom In`, 'secondary', () => zoom(2)),
+        button(l10n.t`Zoom Out`, 'secondary', () => zoom(0.5)),
+        button(l10n.t`Whole Matrix`, 'secondary', () => look(mask && wholeOf(mask))),
+        button(l10n.t`Previous Number`, 'secondary', () => step(-1)),
+        button(l10n.t`Next Number`, 'secondary', () => step(1)),
+        button(l10n.t`Close`, 'secondary', onClose),
       ),
     ),
     frame,
@@ -77,7 +78,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     make(
       'p',
       { class: 'muted' },
-      'Drag or the arrow keys move, double click or + and − zoom, 0 shows the whole matrix, N and P go through the numbers that train, Escape closes.',
+      l10n.t`Drag or the arrow keys move, double click or + and − zoom, 0 shows the whole matrix, N and P go through the numbers that train, Escape closes.`,
     ),
     table.element,
     exportButtons(ask, {
@@ -177,29 +178,28 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     const numbers = window.rows * window.columns;
     const single = wide === 1 && tall === 1;
     const pixel = single
-      ? 'each cell is one number'
-      : `each pixel is ${formatCount(tall)} × ${formatCount(wide)} numbers, coloured by ${measure === 'share' ? 'the share that trains' : 'the mean |δ| of those that train'}`;
-    setText(
-      where,
-      `Rows ${window.top} to ${window.top + window.rows - 1}, columns ${window.left} to ${window.left + window.columns - 1}: ` +
-        `${formatCount(total)} of ${formatCount(numbers)} numbers train (${formatPercent(total / numbers)}); ${pixel}.`,
-    );
-    canvas.setAttribute('aria-label', `Mask of ${path}. ${where.textContent ?? ''}`);
+      ? l10n.t`each cell is one number`
+      : measure === 'share'
+        ? l10n.t`each pixel is ${formatCount(tall)} × ${formatCount(wide)} numbers, coloured by the share that trains`
+        : l10n.t`each pixel is ${formatCount(tall)} × ${formatCount(wide)} numbers, coloured by the mean |δ| of those that train`;
+    const counts = trainText(total, numbers);
+    setText(where, l10n.t`${partText(window)}: ${counts}; ${pixel}.`);
+    canvas.setAttribute('aria-label', l10n.t`Mask of ${path}. ${where.textContent ?? ''}`);
     if (measure === 'size') legend.draw('|δ| 0', formatLoss(largest));
-    else if (single) legend.draw('rests', 'trains');
+    else if (single) legend.draw(l10n.t`rests`, l10n.t`trains`);
     else legend.draw('0 %', formatPercent(largest));
   }
 
   function describe(x: number, y: number): string {
     if (!mask || !bins) return '';
-    const { top, left, rows, columns } = partOf(bins, x, y);
+    const part = partOf(bins, x, y);
+    const { top, left, rows, columns } = part;
     if (rows === 1 && columns === 1) return describeNumber(mask, top, left);
     const count = bins.counts[y * bins.across + x] ?? 0;
-    const size = bins.sizes && count > 0 ? `, mean |δ| ${formatLoss(measured(bins, 'size', x, y))}` : '';
-    return (
-      `Rows ${top} to ${top + rows - 1}, columns ${left} to ${left + columns - 1}: ` +
-      `${formatCount(count)} of ${formatCount(rows * columns)} numbers train (${formatPercent(count / (rows * columns))})${size}`
-    );
+    const counts = trainText(count, rows * columns);
+    return bins.sizes && count > 0
+      ? l10n.t`${partText(part)}: ${counts}, mean |δ| ${formatLoss(measured(bins, 'size', x, y))}`
+      : l10n.t`${partText(part)}: ${counts}`;
   }
 
   function look(next: Window | undefined): void {
@@ -316,8 +316,8 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       marked = undefined;
       const { rows, columns, indices, values, valuesOf } = mask;
       const sizes = [
-        { key: 'share', title: 'Share that trains' },
-        { key: 'size', title: 'Mean |δ|' },
+        { key: 'share', title: l10n.t`Share that trains` },
+        { key: 'size', title: l10n.t`Mean |δ|` },
       ];
       if (values === undefined) measure = 'share';
       chooser.setOptions(sizes, measure);
@@ -325,14 +325,16 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       setText(title, path);
       const source =
         valuesOf === undefined
-          ? 'no values are written yet'
-          : `δ is that of ${valuesOf === 'adapter' ? 'the adapter' : `the checkpoint of step ${formatCount(valuesOf)}`}`;
+          ? l10n.t`no values are written yet`
+          : valuesOf === 'adapter'
+            ? l10n.t`δ is that of the adapter`
+            : l10n.t`δ is that of the checkpoint of step ${formatCount(valuesOf)}`;
+      const share = formatPercent(indices.length / (rows * columns));
       setText(
         about,
-        `${formatCount(rows)} × ${formatCount(columns)}: ${formatCount(indices.length)} numbers train, ` +
-          `${formatPercent(indices.length / (rows * columns))}; ${source}.`,
+        l10n.t`${formatCount(rows)} × ${formatCount(columns)}: ${formatCount(indices.length)} numbers train, ${share}; ${source}.`,
       );
-      setText(readout, 'Point at the picture.');
+      setText(readout, l10n.t`Point at the picture.`);
       look(wholeOf(mask));
     },
     focus: () => canvas.focus(),
@@ -347,9 +349,19 @@ function placeOf({ indices, columns }: TensorMask, at: number): readonly [number
 /** `Row 12, column 40: trains, δ 0.01234`, or that it rests. */
 function describeNumber(mask: TensorMask, row: number, column: number): string {
   const at = indexAt(mask, row, column);
-  if (at === undefined) return `Row ${row}, column ${column}: rests`;
+  if (at === undefined) return l10n.t`Row ${row}, column ${column}: rests`;
   const value = mask.values?.[at];
-  return `Row ${row}, column ${column}: trains${value === undefined ? '' : `, δ ${formatLoss(value)}`}`;
+  return value === undefined
+    ? l10n.t`Row ${row}, column ${column}: trains`
+    : l10n.t`Row ${row}, column ${column}: trains, δ ${formatLoss(value)}`;
+}
+
+function partText({ top, left, rows, columns }: Window): string {
+  return l10n.t`Rows ${top} to ${top + rows - 1}, columns ${left} to ${left + columns - 1}`;
+}
+
+function trainText(count: number, all: number): string {
+  return l10n.t`${formatCount(count)} of ${formatCount(all)} numbers train (${formatPercent(count / all)})`;
 }
 
 function shortValue(value: number): string {

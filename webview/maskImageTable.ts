@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss } from '../src/common/format.js';
 import type { TensorMask } from '../src/engines/tensorMask.js';
 import { make, setText } from './dom.js';
@@ -16,14 +17,18 @@ export function createMaskTable(): {
 } {
   const caption = make('caption', {});
   const body = make('tbody', {});
-  const head = make('tr', {}, ...['row', 'column', 'δ'].map((name) => make('th', { scope: 'col' }, name)));
+  const head = make(
+    'tr',
+    {},
+    ...[l10n.t`row`, l10n.t`column`, 'δ'].map((name) => make('th', { scope: 'col' }, name)),
+  );
   const element = make(
     'details',
     { class: 'heat-table' },
-    make('summary', {}, 'As a table'),
+    make('summary', {}, l10n.t`As a table`),
     make(
       'div',
-      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': 'Numbers that train' },
+      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': l10n.t`Numbers that train` },
       make('table', {}, caption, make('thead', {}, head), body),
     ),
   );
@@ -41,8 +46,12 @@ export function createMaskTable(): {
           rows.push(make('tr', {}, ...cells.map((text) => make('td', {}, text))));
           return rows.length < MOST_ROWS;
         });
-        const first = rows.length === MOST_ROWS ? `The first ${formatCount(MOST_ROWS)} numbers` : 'All numbers';
-        setText(caption, `${first} that train in the part that is seen`);
+        setText(
+          caption,
+          rows.length === MOST_ROWS
+            ? l10n.t`The first ${formatCount(MOST_ROWS)} numbers that train in the part that is seen`
+            : l10n.t`All numbers that train in the part that is seen`,
+        );
         body.replaceChildren(...rows);
       };
       draw();

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { describeProblem } from '../src/common/problem.js';
 import { formatCount, formatLoss, formatPercent } from '../src/common/format.js';
 import { make, setShown, setText, tile } from './dom.js';
@@ -10,19 +11,18 @@ import { valueAt } from './siteHistory.js';
 import type { SiteHistory } from './siteHistory.js';
 import type { View } from './view.js';
 
-const QUANTITIES: readonly MapQuantity[] = [
+const quantities = (): readonly MapQuantity[] => [
   {
     key: 'density',
-    title: 'Share that trains',
-    about:
-      'Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are.',
+    title: l10n.t`Share that trains`,
+    about: l10n.t`Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are.`,
     format: formatPercent,
     formatShort: (share) => `${Number((100 * share).toPrecision(2))}`,
   },
   {
     key: 'norm',
-    title: 'Norm of δ',
-    about: 'Frobenius norm ‖δ‖ of what each tensor has learned, told at evaluations.',
+    title: l10n.t`Norm of δ`,
+    about: l10n.t`Frobenius norm ‖δ‖ of what each tensor has learned, told at evaluations.`,
     format: formatLoss,
     formatShort: (value) => String(Number(value.toPrecision(3))),
   },
@@ -30,14 +30,15 @@ const QUANTITIES: readonly MapQuantity[] = [
 
 /** Which numbers train: their share in every tensor over time, and the mask of one of them. */
 export function createMasksView(ask: Ask): View {
-  const waiting = make('p', { class: 'muted' }, 'Masks are told before the first step.');
+  const waiting = make('p', { class: 'muted' }, l10n.t`Masks are told before the first step.`);
   const summary = make('dl', { class: 'tiles' });
   const map = createSiteMap(
     {
-      label: 'Masks: kinds of modules by layers',
-      quantities: QUANTITIES,
+      label: l10n.t`Masks: kinds of modules by layers`,
+      quantities: quantities(),
       fileName: 'masks',
-      opens: 'Mask',
+      opens: l10n.t`Open Mask`,
+      hint: l10n.t`Point at a cell or use the arrow keys; Enter opens its mask.`,
       onOpen: (path) => void open(path),
       onChange: () => drawTiles(),
     },
@@ -58,12 +59,12 @@ export function createMasksView(ask: Ask): View {
     map.select(path);
     const shape = history?.shapes.get(path);
     if (shape === undefined) {
-      setText(notice, `${path}: all of its numbers train or rest together, there is no mask to open.`);
+      setText(notice, l10n.t`${path}: all of its numbers train or rest together, there is no mask to open.`);
       return;
     }
     const controller = new AbortController();
     asking = controller;
-    setText(notice, `Reading the mask of ${path}…`);
+    setText(notice, l10n.t`Reading the mask of ${path}…`);
     try {
       const mask = await ask('maskOf', { path, shape }, controller.signal);
       setText(notice, '');
@@ -91,12 +92,12 @@ export function createMasksView(ask: Ask): View {
     const densities = history.paths.flatMap((_path, site) => valueAt(frame, 'density', site) ?? []);
     const { kept, all } = counted(history, (site) => valueAt(frame, 'density', site));
     summary.replaceChildren(
-      tile('After step', formatCount(frame.step)),
-      tile('Tensors', formatCount(densities.length)),
-      tile('Wholly at rest', formatCount(densities.filter((share) => share === 0).length)),
-      tile('Wholly training', formatCount(densities.filter((share) => share === 1).length)),
-      ...(all > 0 ? [tile('Numbers that train', `${formatCount(kept)} of ${formatCount(all)}`)] : []),
-      ...(all > 0 ? [tile('Share', formatPercent(kept / all))] : []),
+      tile(l10n.t`After step`, formatCount(frame.step)),
+      tile(l10n.t`Tensors`, formatCount(densities.length)),
+      tile(l10n.t`Wholly at rest`, formatCount(densities.filter((share) => share === 0).length)),
+      tile(l10n.t`Wholly training`, formatCount(densities.filter((share) => share === 1).length)),
+      ...(all > 0 ? [tile(l10n.t`Numbers that train`, l10n.t`${formatCount(kept)} of ${formatCount(all)}`)] : []),
+      ...(all > 0 ? [tile(l10n.t`Share`, formatPercent(kept / all))] : []),
     );
   }
 

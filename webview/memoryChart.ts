@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount } from '../src/common/format.js';
 import type { MemoryPlan } from '../src/memory/plan.js';
 import type { Memory } from '../src/training/events.js';
@@ -22,7 +23,7 @@ const MARGIN = { top: 22, right: 12, bottom: 38, left: 64 } as const;
  * line through both. The arrow keys move a read-out, as the pointer does.
  */
 export function createMemoryChart(): MemoryChart {
-  const label = 'Memory of the worker over steps, by part, beside the prediction';
+  const label = l10n.t`Memory of the worker over steps, by part, beside the prediction`;
   const svg = makeSvg('svg', { class: 'chart', role: 'img', tabindex: 0, 'aria-label': label, height: HEIGHT });
   const readOut = make('div', { class: 'readout', role: 'status' });
   const legend = make('div', { class: 'legend' });
@@ -41,7 +42,7 @@ export function createMemoryChart(): MemoryChart {
       legend.replaceChildren();
       setText(readOut, '');
       const at = { class: 'empty', x: width / 2, y: HEIGHT / 2, 'text-anchor': 'middle' };
-      svg.replaceChildren(makeSvg('text', at, 'Nothing measured yet.'));
+      svg.replaceChildren(makeSvg('text', at, l10n.t`Nothing measured yet.`));
       return;
     }
     const right = width - MARGIN.right - (plan === undefined ? 0 : BAR.width + BAR.gap);
@@ -98,18 +99,20 @@ export function createMemoryChart(): MemoryChart {
           y: py(below + bytes),
           height: py(below) - py(below + bytes),
         };
-        parts.push(makeSvg('rect', rect, makeSvg('title', {}, `${title}: ${formatBytes(bytes)} predicted`)));
+        parts.push(
+          makeSvg('rect', rect, makeSvg('title', {}, l10n.t`${title()}: ${formatBytes(bytes)} predicted`)),
+        );
         below += bytes;
       }
       line('predicted', MARGIN.left, py(plan.total), edge, py(plan.total));
-      text('tick', x + BAR.width / 2, bottom + 17, 'middle', 'predicted');
+      text('tick', x + BAR.width / 2, bottom + 17, 'middle', l10n.t`predicted`);
     }
     line('axis', MARGIN.left, bottom, edge, bottom);
-    text('axis-name', (MARGIN.left + right) / 2, HEIGHT - 4, 'middle', 'step');
+    text('axis-name', (MARGIN.left + right) / 2, HEIGHT - 4, 'middle', l10n.t`step`);
     if (cursor !== undefined) line('cursor', px(cursor), MARGIN.top, px(cursor), bottom);
     svg.replaceChildren(...parts);
     const said = readAt(cursor ?? steps.at(-1));
-    svg.setAttribute('aria-label', `${label}. ${said}`);
+    svg.setAttribute('aria-label', l10n.t`${label}. ${said}`);
     setText(readOut, said);
     drawLegend();
   }
@@ -120,21 +123,28 @@ export function createMemoryChart(): MemoryChart {
         memory.some((each) => (measuredBytes(name, each) ?? 0) > 0) ||
         (plan !== undefined && predictedParts(name, plan).some(({ bytes }) => bytes > 0)),
     ).map(({ name, title }) =>
-      make('span', { class: 'key' }, make('span', { class: `square square-${name}` }), title),
+      make('span', { class: 'key' }, make('span', { class: `square square-${name}` }), title()),
     );
     const lines = [
       ...(memory.length === 0
         ? []
-        : [make('span', { class: 'key' }, make('span', { class: 'swatch swatch-limit' }), 'Peak so far')]),
+        : [make('span', { class: 'key' }, make('span', { class: 'swatch swatch-limit' }), l10n.t`Peak so far`)]),
       ...(plan === undefined
         ? []
-        : [make('span', { class: 'key' }, make('span', { class: 'swatch swatch-predicted' }), 'Predicted peak')]),
+        : [
+            make(
+              'span',
+              { class: 'key' },
+              make('span', { class: 'swatch swatch-predicted' }),
+              l10n.t`Predicted peak`,
+            ),
+          ]),
     ];
     legend.replaceChildren(...keys, ...lines);
   }
 
   function readAt(step: number | undefined): string {
-    const foreseen = plan === undefined ? [] : [`predicted ${formatBytes(plan.total)}`];
+    const foreseen = plan === undefined ? [] : [l10n.t`predicted ${formatBytes(plan.total)}`];
     const at =
       step === undefined
         ? undefined
@@ -145,15 +155,15 @@ export function createMemoryChart(): MemoryChart {
             )
           ];
     if (at === undefined) return foreseen.join('');
-    const told = GROUPS.flatMap(({ name, title }) => {
+    const told = GROUPS.flatMap(({ name, title, short = title }) => {
       const bytes = measuredBytes(name, at) ?? 0;
-      return bytes > 0 ? [`${title.split(':')[0]} ${formatBytes(bytes)}`] : [];
+      return bytes > 0 ? [`${short()} ${formatBytes(bytes)}`] : [];
     });
     return [
-      `step ${formatCount(at.step)}`,
+      l10n.t`step ${formatCount(at.step)}`,
       ...told,
-      `resident ${formatBytes(at.resident)}`,
-      `peak ${formatBytes(at.peakResident)}`,
+      l10n.t`resident ${formatBytes(at.resident)}`,
+      l10n.t`peak ${formatBytes(at.peakResident)}`,
       ...foreseen,
     ].join('  ·  ');
   }

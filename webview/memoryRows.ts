@@ -1,4 +1,6 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../src/common/format.js';
+import { PART_NAMES } from '../src/memory/partNames.js';
 import type { MemoryPart, MemoryPlan } from '../src/memory/plan.js';
 import type { MeasuredPart, Memory } from '../src/training/events.js';
 
@@ -7,7 +9,9 @@ export type GroupName = 'weights' | 'files' | 'runtime' | 'trained' | 'optimizer
 
 interface Group {
   readonly name: GroupName;
-  readonly title: string;
+  readonly title: () => string;
+  /** Beside a number, where that is not the title. */
+  readonly short?: () => string;
   readonly measured: readonly MeasuredPart[];
   readonly predicted: (part: MemoryPart) => boolean;
 }
@@ -25,38 +29,44 @@ const PASSES: ReadonlySet<MemoryPart['name']> = new Set<MemoryPart['name']>([
 export const GROUPS: readonly Group[] = [
   {
     name: 'weights',
-    title: 'Mapped weights',
+    title: () => l10n.t`Mapped weights`,
     measured: ['mappedWeights'],
     predicted: (part) => part.name === 'weights' && isFile(part),
   },
   {
     name: 'files',
-    title: 'Program files',
+    title: () => l10n.t`Program files`,
     measured: ['program'],
     predicted: (part) => part.name === 'runtime' && isFile(part),
   },
   {
     name: 'runtime',
-    title: 'Node and runtime',
+    title: () => l10n.t`Node and runtime`,
     measured: ['node', 'native'],
     predicted: (part) => part.name === 'runtime' && !isFile(part),
   },
   {
     name: 'trained',
-    title: 'Trained numbers',
+    title: () => l10n.t`Trained numbers`,
     measured: ['trainables', 'changedWeights'],
     predicted: (part) => part.name === 'adapter' || (part.name === 'weights' && !isFile(part)),
   },
   {
     name: 'optimizer',
-    title: 'Optimizer',
+    title: () => l10n.t`Optimizer`,
     measured: ['optimizer'],
     predicted: ({ name }) => name === 'optimizer',
   },
-  { name: 'state', title: 'State of methods', measured: ['state'], predicted: ({ name }) => name === 'state' },
+  {
+    name: 'state',
+    title: () => l10n.t`State of methods`,
+    measured: ['state'],
+    predicted: ({ name }) => name === 'state',
+  },
   {
     name: 'passes',
-    title: 'Passes: activations, gradients, work space',
+    title: () => l10n.t`Passes: activations, gradients, work space`,
+    short: () => l10n.t`Passes`,
     measured: ['graph', 'gradients'],
     predicted: ({ name }) => PASSES.has(name),
   },
@@ -102,11 +112,11 @@ export function memoryRows(plan: MemoryPlan | undefined, memory: readonly Memory
     const peak = measured.length === 0 ? undefined : measured.reduce((most, each) => Math.max(most, each), 0);
     if ((predicted ?? 0) === 0 && (peak ?? 0) === 0) continue;
     const formula = parts.length === 1 ? parts[0]!.formula : '';
-    rows.push({ part: title, predicted: bytes(predicted), now: bytes(now), peak: bytes(peak), formula });
+    rows.push({ part: title(), predicted: bytes(predicted), now: bytes(now), peak: bytes(peak), formula });
     if (parts.length < 2) continue;
     for (const part of parts) {
       rows.push({
-        part: part.name,
+        part: PART_NAMES[part.name](),
         predicted: bytes(part.bytes),
         now: '',
         peak: '',
@@ -117,7 +127,7 @@ export function memoryRows(plan: MemoryPlan | undefined, memory: readonly Memory
   }
   if (rows.length === 0 && last === undefined) return rows;
   rows.push({
-    part: 'All',
+    part: l10n.t`All`,
     predicted: bytes(plan?.total),
     now: bytes(last?.resident),
     peak: bytes(last?.peakResident),

@@ -1,25 +1,19 @@
+import * as l10n from '@vscode/l10n';
 import { isGoing } from '../src/engines/runState.js';
-import { make, setShown } from './dom.js';
+import { make, setShown, setText } from './dom.js';
 import { createMemoryChart } from './memoryChart.js';
 import { memoryRows } from './memoryRows.js';
 import type { MemoryRow } from './memoryRows.js';
 import type { View } from './view.js';
 
-const MEASURED =
-  'Measured in the worker’s process between steps; the peak is that of any moment, also in the middle of a step. ' +
-  'The runtime keeps what a pass took for the next one. ';
-const LINUX =
-  'Mapped weights and program files are pages that the system can take back under pressure; the rest it cannot.';
-const ELSEWHERE = 'On this system only the sum, and parts that are known by their size, are told.';
-
 /** Measured memory over the steps, stacked by part, beside what was predicted; and both as a table. */
 export function createMemoryView(): View {
   const chart = createMemoryChart();
   const body = make('tbody');
-  const head = ['Part', 'Predicted', 'Measured now', 'Measured peak'].map((title) =>
+  const head = [l10n.t`Part`, l10n.t`Predicted`, l10n.t`Measured now`, l10n.t`Measured peak`].map((title) =>
     make('th', { scope: 'col' }, title),
   );
-  const caption = make('caption', { class: 'for-ears' }, 'Memory by part: predicted and measured');
+  const caption = make('caption', { class: 'for-ears' }, l10n.t`Memory by part: predicted and measured`);
   const table = make(
     'table',
     { class: 'memory-table' },
@@ -35,7 +29,7 @@ export function createMemoryView(): View {
       chart.draw(memory, plan?.plan, isGoing(state) ? started?.totalSteps : undefined);
       const hasParts = memory.some(({ parts }) => parts.graph !== undefined);
       setShown(note, memory.length > 0);
-      note.textContent = MEASURED + (hasParts ? LINUX : ELSEWHERE);
+      setText(note, measuredNote(hasParts));
       const rows = memoryRows(plan?.plan, memory);
       setShown(table, rows.length > 0);
       // A table that is drawn anew would take the focus from its formulas.
@@ -47,6 +41,15 @@ export function createMemoryView(): View {
       if (focused >= 0) body.children[focused]?.querySelector<HTMLElement>('[tabindex]')?.focus();
     },
   };
+}
+
+/** What the measured numbers are. */
+function measuredNote(hasParts: boolean): string {
+  const measured = l10n.t`Measured in the worker’s process between steps; the peak is that of any moment, also in the middle of a step. The runtime keeps what a pass took for the next one.`;
+  const parts = hasParts
+    ? l10n.t`Mapped weights and program files are pages that the system can take back under pressure; the rest it cannot.`
+    : l10n.t`On this system only the sum, and parts that are known by their size, are told.`;
+  return `${measured} ${parts}`;
 }
 
 /** The formula of a prediction shows on hover and with the keyboard's focus. */

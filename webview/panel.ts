@@ -1,3 +1,5 @@
+import './language.js';
+import * as l10n from '@vscode/l10n';
 import { PANEL_VERSION } from '../src/engines/panelVersion.js';
 import { unpackEvents } from '../src/engines/packEvents.js';
 import { isGoing } from '../src/engines/runState.js';
@@ -48,43 +50,43 @@ const end = createEndView(send);
 
 /** The tabs, from left to right: a new view is a line here. */
 const views: readonly TabView[] = [
-  { id: 'curves', title: 'Curves', ...createCurvesView(page) },
+  { id: 'curves', title: l10n.t`Curves`, ...createCurvesView(page) },
   {
     id: 'ranks',
-    title: 'Ranks',
+    title: l10n.t`Ranks`,
     hasContent: ({ ranks, steps }) => ranks.paths.length > 0 || steps.length === 0,
     ...createRanksView(page.ask),
   },
   {
     id: 'masks',
-    title: 'Masks',
+    title: l10n.t`Masks`,
     hasContent: ({ masks, steps }) => masks.paths.length > 0 || steps.length === 0,
     ...createMasksView(page.ask),
   },
   {
     id: 'coverage',
-    title: 'Coverage',
+    title: l10n.t`Coverage`,
     badge: ({ coverage }) => coverage?.warnings.length ?? 0,
     ...createCoverageView(send),
   },
   {
     id: 'data',
-    title: 'Data',
+    title: l10n.t`Data`,
     badge: ({ data }) => data.reduce((sum, { report: { brokenCount } }) => sum + brokenCount, 0),
     ...createDataView(send),
   },
   {
     id: 'answers',
-    title: 'Answers',
+    title: l10n.t`Answers`,
     hasContent: ({ generations }) => generations.items().length > 0,
     ...createGenerationsView(page.ask),
   },
-  { id: 'memory', title: 'Memory', ...createMemoryView() },
-  { id: 'log', title: 'Log', badge: ({ log }) => log.serious, ...createLogView(page) },
+  { id: 'memory', title: l10n.t`Memory`, ...createMemoryView() },
+  { id: 'log', title: l10n.t`Log`, badge: ({ log }) => log.serious, ...createLogView(page) },
 ];
 
 const tabs = makeTabs(
-  'What the run reports',
+  l10n.t`What the run reports`,
   views.map(({ id, title, element: content }) => ({ id, title, content })),
   kept.tab,
   (id) => {
@@ -123,7 +125,7 @@ window.addEventListener('message', ({ data: message }: MessageEvent<ToPage>) => 
   if (message.version !== PANEL_VERSION) {
     // An extension that was updated beside this page: only a new page understands it.
     header.element.replaceChildren(
-      make('p', { role: 'alert' }, 'PEFT Studio was updated. Close this panel and open it again.'),
+      make('p', { role: 'alert' }, l10n.t`PEFT Studio was updated. Close this panel and open it again.`),
     );
     return;
   }

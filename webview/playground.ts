@@ -1,3 +1,5 @@
+import './language.js';
+import * as l10n from '@vscode/l10n';
 import type { PlaygroundOptions } from '../src/engines/playground/protocol.js';
 import type { PlaygroundColumn, PlaygroundSetup } from '../src/engines/playground/setup.js';
 import type { FromPlayground, KeptPlayground, ToPlayground } from '../src/host/playgroundProtocol.js';
@@ -34,53 +36,60 @@ let running: number | undefined;
 let lastRequest = 0;
 const views = new Map<ShownAnswer, AnswerView>();
 
-const title = make('h1', {}, 'Playground');
+const title = make('h1', {}, l10n.t`Playground`);
 const activity = make('p', { class: 'activity', role: 'status' });
 const announcement = make('p', { class: 'unseen', role: 'status' });
-const addAdapter = button('Add Adapter…', 'secondary', () => send({ type: 'addAdapter' }));
-const chooseBase = button('Choose Model…', 'secondary', () => send({ type: 'chooseBase' }));
-const system = textArea('System prompt', 2, 'What the model is told before the conversation; may stay empty');
-const prompt = textArea('Prompt', 5, '');
-const systemField = make('label', { class: 'field' }, make('span', {}, 'System prompt'), system);
-const promptName = make('span', {}, 'Prompt');
+const addAdapter = button(l10n.t`Add Adapter…`, 'secondary', () => send({ type: 'addAdapter' }));
+const chooseBase = button(l10n.t`Choose Model…`, 'secondary', () => send({ type: 'chooseBase' }));
+const system = textArea(
+  l10n.t`System prompt`,
+  2,
+  l10n.t`What the model is told before the conversation; may stay empty`,
+);
+const prompt = textArea(l10n.t`Prompt`, 5, '');
+const systemField = make('label', { class: 'field' }, make('span', {}, l10n.t`System prompt`), system);
+const promptName = make('span', {}, l10n.t`Prompt`);
 const modes = make(
   'fieldset',
   { class: 'modes' },
-  make('legend', { class: 'unseen' }, 'Way of asking'),
+  make('legend', { class: 'unseen' }, l10n.t`Way of asking`),
   ...(['prompt', 'chat'] as const).map(modeChoice),
 );
-const noChat = make('p', { class: 'muted' }, 'This model has no chat template: it can be prompted only.');
+const noChat = make('p', { class: 'muted' }, l10n.t`This model has no chat template: it can be prompted only.`);
 const form = createOptionsForm(keep);
-const run = button('Run', 'primary', start);
-const stop = button('Stop', 'primary', () => running !== undefined && send({ type: 'stop', request: running }));
-const clear = button('Clear', 'secondary', forget);
-const copyMarkdown = button('Copy as Markdown', 'secondary', () =>
+const run = button(l10n.t`Run`, 'primary', start);
+const stop = button(
+  l10n.t`Stop`,
+  'primary',
+  () => running !== undefined && send({ type: 'stop', request: running }),
+);
+const clear = button(l10n.t`Clear`, 'secondary', forget);
+const copyMarkdown = button(l10n.t`Copy as Markdown`, 'secondary', () =>
   copy(markdownOf(setup.base?.model ?? '', turns), 'Markdown'),
 );
-const copyJson = button('Copy as JSON', 'secondary', () =>
+const copyJson = button(l10n.t`Copy as JSON`, 'secondary', () =>
   copy(jsonOf(setup.base?.model ?? '', form.read(), turns), 'JSON'),
 );
-run.title = 'Run (Ctrl+Enter)';
-stop.title = 'Stop after the present token (Escape)';
+run.title = l10n.t`Run (Ctrl+Enter)`;
+stop.title = l10n.t`Stop after the present token (Escape)`;
 const columns = make('div', { class: 'columns' });
 const readout = make('p', { class: 'token-readout' });
 const legend = make(
   'div',
   { class: 'difference-legend' },
-  make('span', {}, 'With the adapter, a token is'),
-  make('span', { class: 'ends' }, 'less likely'),
+  make('span', {}, l10n.t`A token with the adapter, compared with the base model after the same words:`),
+  make('span', { class: 'ends' }, l10n.t`less likely`),
   make(
     'span',
     { class: 'scale' },
     ...Array.from({ length: 2 * STRONGEST + 1 }, (_, at) => legendStep(at - STRONGEST)),
   ),
-  make('span', { class: 'ends' }, 'more likely'),
-  make('span', {}, 'than under the base model, after the same words.'),
+  make('span', { class: 'ends' }, l10n.t`more likely`),
 );
-const nothing = make('p', { class: 'muted' }, 'Choose a model to talk with.');
+const nothing = make('p', { class: 'muted' }, l10n.t`Choose a model to talk with.`);
 const ask = make(
   'section',
-  { class: 'ask', 'aria-label': 'Prompt and settings' },
+  { class: 'ask', 'aria-label': l10n.t`Prompt and settings` },
   modes,
   noChat,
   systemField,
@@ -124,7 +133,7 @@ function modeChoice(value: Turn['mode']): HTMLElement {
     forget();
     draw();
   });
-  return make('label', {}, input, value === 'prompt' ? 'Prompt' : 'Chat');
+  return make('label', {}, input, value === 'prompt' ? l10n.t`Prompt` : l10n.t`Chat`);
 }
 
 function legendStep(level: number): HTMLElement {
@@ -152,7 +161,7 @@ function forget(): void {
 
 function copy(text: string, kind: string): void {
   send({ type: 'copy', text });
-  setText(announcement, `Copied as ${kind}`);
+  setText(announcement, l10n.t`Copied as ${kind}`);
 }
 
 function start(): void {
@@ -190,9 +199,9 @@ function baseFailed(): boolean {
 
 function draw(): void {
   const open = setup.base !== undefined;
-  setText(title, open ? `Playground: ${setup.base!.label}` : 'Playground');
+  setText(title, open ? l10n.t`Playground: ${setup.base!.label}` : l10n.t`Playground`);
   title.title = setup.base?.model ?? '';
-  setText(activity, setup.activity === '' ? '' : `${setup.activity}…`);
+  setText(activity, setup.activity === '' ? '' : l10n.t`${setup.activity}…`);
   setShown(nothing, !open);
   setShown(ask, open);
   if (setup.chat === false) mode = 'prompt';
@@ -202,8 +211,8 @@ function draw(): void {
     input.disabled = running !== undefined || (input.value === 'chat' && setup.chat === false);
   }
   setShown(systemField, mode === 'chat');
-  setText(promptName, mode === 'chat' ? 'Your message' : 'Prompt');
-  prompt.setAttribute('aria-label', mode === 'chat' ? 'Your message' : 'Prompt');
+  setText(promptName, mode === 'chat' ? l10n.t`Your message` : l10n.t`Prompt`);
+  prompt.setAttribute('aria-label', mode === 'chat' ? l10n.t`Your message` : l10n.t`Prompt`);
   setShown(run, running === undefined);
   setShown(stop, running !== undefined);
   const idle = running === undefined;
@@ -211,7 +220,7 @@ function draw(): void {
   addAdapter.toggleAttribute('disabled', !idle || !open);
   for (const each of [copyMarkdown, copyJson]) each.toggleAttribute('disabled', turns.length === 0);
   setShown(legend, setup.columns.length > 1);
-  setText(readout, turns.length > 0 ? 'Point at a token, or go along them with the arrow keys.' : '');
+  setText(readout, turns.length > 0 ? l10n.t`Point at a token, or go along them with the arrow keys.` : '');
   const focused = document.activeElement;
   columns.replaceChildren(...setup.columns.map(columnElement));
   // A token that the keys point at stays pointed at.
@@ -220,7 +229,8 @@ function draw(): void {
 
 function columnElement(column: PlaygroundColumn): HTMLElement {
   const { id, name, folder, state, problem, warnings } = column;
-  const remove = make('button', { class: 'remove', title: `Remove ${name}`, 'aria-label': `Remove ${name}` }, '✕');
+  const removal = l10n.t`Remove ${name}`;
+  const remove = make('button', { class: 'remove', title: removal, 'aria-label': removal }, '✕');
   remove.addEventListener('click', () => send({ type: 'removeAdapter', column: id }));
   remove.toggleAttribute('disabled', running !== undefined);
   const heading = make(
@@ -228,19 +238,19 @@ function columnElement(column: PlaygroundColumn): HTMLElement {
     { title: folder ?? setup.base?.model ?? '' },
     folder === undefined ? name : `${id} · ${name}`,
   );
-  const states = { resting: 'Opens with the next run', loading: 'Loading…', ready: '', failed: '' };
+  const states = { resting: l10n.t`Opens with the next run`, loading: l10n.t`Loading…`, ready: '', failed: '' };
   return make(
     'section',
     { class: 'column', 'aria-label': name },
     make('div', { class: 'column-head' }, heading, ...(folder === undefined ? [] : [remove])),
     ...(states[state] === '' ? [] : [make('p', { class: 'muted' }, states[state])]),
     ...(problem === undefined ? [] : [make('p', { class: 'problem', role: 'alert' }, problemText(problem))]),
-    ...warnings.map((warning) => make('p', { class: 'muted' }, `Warning: ${problemText(warning)}`)),
+    ...warnings.map((warning) => make('p', { class: 'muted' }, l10n.t`Warning: ${problemText(warning)}`)),
     ...turns.flatMap((turn) => {
       const answer = turn.answers.find((each) => each.column === id);
       const said = make('div', { class: 'said' }, turn.prompt);
       if (answer === undefined)
-        return turn.mode === 'chat' ? [said, make('p', { class: 'muted' }, 'Was not there.')] : [];
+        return turn.mode === 'chat' ? [said, make('p', { class: 'muted' }, l10n.t`Was not there.`)] : [];
       return [...(turn.mode === 'chat' ? [said] : []), viewOf(answer).element];
     }),
   );
@@ -264,7 +274,9 @@ function take(events: Extract<ToPlayground, { type: 'answers' }>['events']): voi
     for (const answer of takeEvent(turn, event)) changed.add(answer);
     if (event.type === 'answered' || event.type === 'refused') {
       const name = turn.answers.find(({ column }) => column === event.column)?.name ?? '';
-      said.push(event.type === 'answered' ? `${name} has answered: ${event.answer.text}` : `${name} failed.`);
+      said.push(
+        event.type === 'answered' ? l10n.t`${name} has answered: ${event.answer.text}` : l10n.t`${name} failed.`,
+      );
     }
     if (event.type === 'done' && event.request === running) finished(turn);
   }

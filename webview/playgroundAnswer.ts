@@ -1,6 +1,7 @@
+import * as l10n from '@vscode/l10n';
 import { make, setShown, setText } from './dom.js';
 import { problemText } from './playgroundText.js';
-import { differenceOf, levelOf, probability, signed, speedText, tokenText } from './playgroundModel.js';
+import { differenceOf, levelOf, pieceText, probability, signed, speedText, tokenText } from './playgroundModel.js';
 import type { ShownAnswer, ShownToken } from './playgroundModel.js';
 
 /** One answer, each token an element that is coloured once it was compared. */
@@ -15,24 +16,30 @@ export interface AnswerView {
  * @param onPoint told, in words, of the token that the mouse or the keys point at
  */
 export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => void): AnswerView {
-  const text = make('div', { class: 'answer-text', role: 'listbox', 'aria-label': `Answer of ${shown.name}` });
-  const status = make('p', { class: 'muted answer-status' }, 'Waiting');
+  const text = make('div', {
+    class: 'answer-text',
+    role: 'listbox',
+    'aria-label': l10n.t`Answer of ${shown.name}`,
+  });
+  const status = make('p', { class: 'muted answer-status' }, l10n.t`Waiting`);
   const failure = make('p', { class: 'problem', role: 'alert' });
   const rows = make('tbody', {});
   const isAdapter = shown.column !== 'base';
-  const titles = isAdapter ? ['#', 'Token', 'Adapter', 'Base', 'Difference'] : ['#', 'Token', 'Probability'];
+  const titles = isAdapter
+    ? ['#', l10n.t`Token`, l10n.t`Adapter`, l10n.t`Base`, l10n.t`Difference`]
+    : ['#', l10n.t`Token`, l10n.t`Probability`];
   const table = make(
     'table',
-    { 'aria-label': `Tokens of ${shown.name}` },
+    { 'aria-label': l10n.t`Tokens of ${shown.name}` },
     make('thead', {}, make('tr', {}, ...titles.map((title) => make('th', { scope: 'col' }, title)))),
     rows,
   );
   const scroller = make(
     'div',
-    { class: 'token-table', tabindex: '0', role: 'region', 'aria-label': 'Table of tokens' },
+    { class: 'token-table', tabindex: '0', role: 'region', 'aria-label': l10n.t`Table of tokens` },
     table,
   );
-  const details = make('details', {}, make('summary', {}, 'Tokens as a table'), scroller);
+  const details = make('details', {}, make('summary', {}, l10n.t`Tokens as a table`), scroller);
   const element = make('div', { class: 'answer' }, text, failure, status, details);
   const spans: HTMLElement[] = [];
   let pointed = 0;
@@ -80,7 +87,7 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
         role: 'option',
         'data-at': String(at),
         tabindex: at === 0 ? '0' : '-1',
-        ...(token.text === '' ? { 'aria-label': end ? 'end of the text' : 'a part of a character' } : {}),
+        ...(token.text === '' ? { 'aria-label': pieceText(token) } : {}),
       },
       end ? '■' : token.text,
     );
@@ -114,7 +121,7 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
       setShown(details, shown.tokens.length > 0);
       setText(failure, problem === undefined ? '' : problemText(problem));
       setShown(failure, problem !== undefined);
-      const working = shown.tokens.length === 0 ? 'Waiting' : `${shown.tokens.length} tokens so far`;
+      const working = shown.tokens.length === 0 ? l10n.t`Waiting` : l10n.t`${shown.tokens.length} tokens so far`;
       setText(status, answer === undefined ? (over ? '' : working) : speedText(answer));
       drawTable();
     },
@@ -122,11 +129,6 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
 }
 
 function tableRow(token: ShownToken, at: number, isAdapter: boolean): HTMLElement {
-  const shown = token.end
-    ? 'end of the text'
-    : token.text === ''
-      ? 'part of a character'
-      : JSON.stringify(token.text);
   const difference = differenceOf(token);
   const numbers = isAdapter
     ? [
@@ -139,7 +141,7 @@ function tableRow(token: ShownToken, at: number, isAdapter: boolean): HTMLElemen
     'tr',
     {},
     make('td', { class: 'number' }, String(at + 1)),
-    make('td', { class: 'token-name' }, shown),
+    make('td', { class: 'token-name' }, pieceText(token)),
     ...numbers.map((text) => make('td', { class: 'number' }, text)),
   );
 }

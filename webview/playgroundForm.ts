@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { PlaygroundOptions } from '../src/engines/playground/protocol.js';
 import { make } from './dom.js';
 
@@ -9,30 +10,30 @@ const FIELDS: readonly {
   readonly step: string;
   readonly least: string;
   readonly most?: string;
-  readonly tip: string;
+  readonly tip: () => string;
 }[] = [
-  { name: 'max_new_tokens', step: '1', least: '1', tip: 'Tokens to generate at most' },
+  { name: 'max_new_tokens', step: '1', least: '1', tip: () => l10n.t`Tokens to generate at most` },
   {
     name: 'temperature',
     step: '0.1',
     least: '0',
-    tip: '0 takes the most likely token always; 1 draws as the model has it',
+    tip: () => l10n.t`0 takes the most likely token always; 1 draws as the model has it`,
   },
   {
     name: 'top_p',
     step: '0.05',
     least: '0',
     most: '1',
-    tip: 'Draw from the fewest most likely tokens that reach this probability; 1: all',
+    tip: () => l10n.t`Draw from the fewest most likely tokens that reach this probability; 1: all`,
   },
-  { name: 'top_k', step: '1', least: '0', tip: 'Draw from the k most likely tokens only; 0: all' },
+  { name: 'top_k', step: '1', least: '0', tip: () => l10n.t`Draw from the k most likely tokens only; 0: all` },
   {
     name: 'repetition_penalty',
     step: '0.05',
     least: '0.05',
-    tip: 'Above 1: tokens that were there become less likely; 1: no effect',
+    tip: () => l10n.t`Above 1: tokens that were there become less likely; 1: no effect`,
   },
-  { name: 'seed', step: '1', least: '0', tip: 'Seed of the draws: the same for every column' },
+  { name: 'seed', step: '1', least: '0', tip: () => l10n.t`Seed of the draws: the same for every column` },
 ];
 
 /** The sampling settings. */
@@ -52,13 +53,13 @@ export function createOptionsForm(onChange: () => void): OptionsForm {
     input.step = step;
     input.min = least;
     if (most !== undefined) input.max = most;
-    input.title = tip;
+    input.title = tip();
     input.addEventListener('change', onChange);
     inputs.set(name, input);
-    return make('label', { class: 'option', title: tip }, make('span', {}, name), input);
+    return make('label', { class: 'option', title: tip() }, make('span', {}, name), input);
   });
   return {
-    element: make('div', { class: 'options', role: 'group', 'aria-label': 'Sampling' }, ...fields),
+    element: make('div', { class: 'options', role: 'group', 'aria-label': l10n.t`Sampling` }, ...fields),
     read() {
       const given = [...inputs].flatMap(([name, { value }]) =>
         value.trim() === '' ? [] : [[name, Number(value)]],

@@ -1,3 +1,5 @@
+import * as l10n from '@vscode/l10n';
+import { formatDuration } from '../src/common/format.js';
 import type { Problem } from '../src/common/problem.js';
 import type { Answer, AnswerToken, PlaygroundPrompt } from '../src/engines/playground/protocol.js';
 import type { AnswerEvent } from '../src/host/playgroundProtocol.js';
@@ -119,22 +121,24 @@ export function differenceOf({ own, base }: ShownToken): number | undefined {
 
 /** What a level of colour stands for, in factors of the probability. */
 export function levelText(level: number): string {
-  if (level === 0) return 'about as likely';
+  if (level === 0) return l10n.t`about as likely`;
   const factor = Math.exp(STEPS[Math.abs(level) - 1]!);
-  return `at least ${factor < 2 ? factor.toFixed(1) : Math.round(factor)}× ${level > 0 ? 'more' : 'less'} likely`;
+  const times = factor < 2 ? factor.toFixed(1) : Math.round(factor);
+  return level > 0 ? l10n.t`at least ${times}× more likely` : l10n.t`at least ${times}× less likely`;
+}
+
+/** What a token says, in quotes; or what it is where it says nothing. */
+export function pieceText({ end, text }: ShownToken): string {
+  if (end === true) return l10n.t`end of the text`;
+  return text === '' ? l10n.t`a part of a character` : JSON.stringify(text);
 }
 
 /** One token in words. */
 export function tokenText(token: ShownToken, at: number): string {
-  const shown = token.end
-    ? 'end of the text'
-    : token.text === ''
-      ? 'a part of a character'
-      : JSON.stringify(token.text);
-  const own = `Token ${at + 1}, ${shown}: probability ${probability(token.own)}`;
+  const [piece, own] = [pieceText(token), probability(token.own)];
   const difference = differenceOf(token);
-  if (difference === undefined) return own;
-  return `${own} with the adapter, ${probability(token.base!)} without: log difference ${signed(difference)} (${factorText(difference)})`;
+  if (difference === undefined) return l10n.t`Token ${at + 1}, ${piece}: probability ${own}`;
+  return l10n.t`Token ${at + 1}, ${piece}: probability ${own} with the adapter, ${probability(token.base!)} without: log difference ${signed(difference)} (${factorText(difference)})`;
 }
 
 /** `0.042`, `3.1e-5`, from a logarithm. */
@@ -151,35 +155,41 @@ export function signed(value: number): string {
 
 function factorText(difference: number): string {
   const factor = Math.exp(Math.abs(difference));
-  if (factor < 1.005) return 'the same';
+  if (factor < 1.005) return l10n.t`the same`;
   const shown = factor >= 1000 ? factor.toExponential(1) : factor.toPrecision(3);
-  return `${shown}× ${difference > 0 ? 'more' : 'less'} likely`;
+  return difference > 0 ? l10n.t`${shown}× more likely` : l10n.t`${shown}× less likely`;
 }
 
 /** How an answer ended and how fast it came. */
 export function speedText({ tokens, reason, firstToken, afterFirst }: Answer): string {
-  const end = { eos: 'ended by itself', length: 'cut at the limit', stopped: 'stopped' }[reason];
-  const count = `${tokens} ${tokens === 1 ? 'token' : 'tokens'}, ${end}`;
-  const first = `first after ${seconds(firstToken)}`;
+  const end = ENDS[reason]();
+  const count = tokens === 1 ? l10n.t`1 token, ${end}` : l10n.t`${tokens} tokens, ${end}`;
+  const first = l10n.t`first after ${seconds(firstToken)}`;
   if (tokens < 2) return `${count} · ${first}`;
-  return `${count} · ${first} · ${((tokens - 1) / afterFirst).toFixed(1)} tokens/s`;
+  return `${count} · ${first} · ${l10n.t`${((tokens - 1) / afterFirst).toFixed(1)} tokens/s`}`;
 }
 
+const ENDS: Readonly<Record<Answer['reason'], () => string>> = {
+  eos: () => l10n.t`ended by itself`,
+  length: () => l10n.t`cut at the limit`,
+  stopped: () => l10n.t`stopped`,
+};
+
 function seconds(value: number): string {
-  return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+  return value < 1 ? l10n.t`${Math.round(value * 1000)} ms` : formatDuration(value);
 }
 
 /** All turns as Markdown: texts in fences that nothing in them closes. */
 export function markdownOf(base: string, turns: readonly Turn[]): string {
-  const parts = [`# Playground: ${base}`];
+  const parts = [`# ${l10n.t`Playground: ${base}`}`];
   for (const { mode, system, prompt, answers } of turns) {
-    if (mode === 'chat' && system.trim() !== '') parts.push('## System prompt', fenced(system));
-    parts.push(mode === 'chat' ? '## User' : '## Prompt', fenced(prompt));
+    if (mode === 'chat' && system.trim() !== '') parts.push(`## ${l10n.t`System prompt`}`, fenced(system));
+    parts.push(`## ${mode === 'chat' ? l10n.t`User` : l10n.t`Prompt`}`, fenced(prompt));
     for (const shown of answers) {
       const facts = shown.answer === undefined ? '' : ` (${speedText(shown.answer)})`;
       parts.push(
         `### ${shown.name}${facts}`,
-        shown.problem ? `Failed: ${shown.problem.message}` : fenced(textOf(shown)),
+        shown.problem ? l10n.t`Failed: ${shown.problem.message}` : fenced(textOf(shown)),
       );
     }
   }

@@ -1,3 +1,5 @@
+import './language.js';
+import * as l10n from '@vscode/l10n';
 import { fileName } from '../src/common/fileName.js';
 import { formatCount, formatPercent } from '../src/common/format.js';
 import type { DataPreview, PreviewSample, SplitPreview } from '../src/engines/dataPreview.js';
@@ -28,23 +30,25 @@ function send(message: FromPreview | FromAnyPage): void {
 
 reportFaults(send);
 registerToolkit();
-const title = make('h1', {}, 'Data');
+const title = make('h1', {}, l10n.t`Data`);
 const subject = make('p', { class: 'subject' });
-const status = make('p', { class: 'muted', role: 'status' }, 'Reading the data…');
+const status = make('p', { class: 'muted', role: 'status' }, l10n.t`Reading the data…`);
 const failure = make('p', { class: 'problem', role: 'alert' });
-const warnings = make('ul', { class: 'broken', 'aria-label': 'Warnings' });
+const warnings = make('ul', { class: 'broken', 'aria-label': l10n.t`Warnings` });
 const counts = make('div', {});
-const unused = make('ul', { class: 'broken', 'aria-label': 'Rows that are not used' });
+const unused = make('ul', { class: 'broken', 'aria-label': l10n.t`Rows that are not used` });
 const histogram = createHistogram();
-const splits = makeDropdown('Rows', (value) => choose({ split: value === 'validation' ? value : 'train', at: 0 }));
-const filter = makeCheckbox('Only truncated', (onlyTruncated) => choose({ onlyTruncated, at: 0 }));
-const previous = button('Previous', 'secondary', () => step(-1));
-const next = button('Next', 'secondary', () => step(1));
-previous.title = 'Previous sample (P)';
-next.title = 'Next sample (N)';
-filter.element.title = 'Only samples that were cut to max_length (T)';
+const splits = makeDropdown(l10n.t`Rows`, (value) =>
+  choose({ split: value === 'validation' ? value : 'train', at: 0 }),
+);
+const filter = makeCheckbox(l10n.t`Only truncated`, (onlyTruncated) => choose({ onlyTruncated, at: 0 }));
+const previous = button(l10n.t`Previous`, 'secondary', () => step(-1));
+const next = button(l10n.t`Next`, 'secondary', () => step(1));
+previous.title = l10n.t`Previous sample (P)`;
+next.title = l10n.t`Next sample (N)`;
+filter.element.title = l10n.t`Only samples that were cut to max_length (T)`;
 const position = make('span', { class: 'position', role: 'status' });
-const openRow = button('Open row', 'secondary', () => {
+const openRow = button(l10n.t`Open row`, 'secondary', () => {
   const sample = sampleShown();
   if (sample) send({ type: 'openPlace', place: { file: sample.file, line: sample.line } });
 });
@@ -56,13 +60,13 @@ const body = make(
   counts,
   unused,
   histogram.element,
-  make('h2', {}, 'Samples'),
+  make('h2', {}, l10n.t`Samples`),
   make('div', { class: 'choices' }, splits.element, filter.element, previous, next, position, openRow),
   maskLegend(),
   sampleView.element,
   nothing,
 );
-const again = button('Read Again', 'secondary', () => send({ type: 'again' }));
+const again = button(l10n.t`Read Again`, 'secondary', () => send({ type: 'again' }));
 document
   .getElementById('preview')
   ?.append(
@@ -77,7 +81,7 @@ document
 /** Another run file is read: its data may not come, and these are not its. */
 function forget(): void {
   preview = undefined;
-  setText(title, 'Data');
+  setText(title, l10n.t`Data`);
   setText(subject, '');
   warnings.replaceChildren();
   choose({ split: 'train', onlyTruncated: false, at: 0 });
@@ -108,13 +112,18 @@ function draw(): void {
   const split = preview && splitShown(preview, chosen);
   setShown(body, split !== undefined);
   if (!preview || !split) return;
-  setText(title, `Data: ${fileName(preview.file)}`);
-  const packed = preview.packing ? ', packed' : '';
-  setText(subject, `${preview.model} · at most ${formatCount(preview.maxLength)} tokens in a row${packed}`);
+  setText(title, l10n.t`Data: ${fileName(preview.file)}`);
+  const longest = formatCount(preview.maxLength);
+  setText(
+    subject,
+    preview.packing
+      ? l10n.t`${preview.model} · at most ${longest} tokens in a row, packed`
+      : l10n.t`${preview.model} · at most ${longest} tokens in a row`,
+  );
   splits.setOptions(
     preview.splits.map((each) => ({
       key: each.split,
-      title: each.split === 'train' ? 'Training' : 'Validation',
+      title: each.split === 'train' ? l10n.t`Training` : l10n.t`Validation`,
     })),
     split.split,
   );
@@ -133,10 +142,10 @@ function drawSplit(): void {
     make(
       'dl',
       { class: 'tiles' },
-      tile('Supervised share', share),
-      tile('Median length', formatCount(lengths.median)),
-      tile('95 % are up to', formatCount(lengths.p95)),
-      tile('Longest', formatCount(lengths.longest)),
+      tile(l10n.t`Supervised share`, share),
+      tile(l10n.t`Median length`, formatCount(lengths.median)),
+      tile(l10n.t`95 % are up to`, formatCount(lengths.p95)),
+      tile(l10n.t`Longest`, formatCount(lengths.longest)),
     ),
   );
   unused.replaceChildren(
@@ -144,11 +153,14 @@ function drawSplit(): void {
     ...brokenItems(dropped, rows.unsupervised, (place) => send({ type: 'openPlace', place })),
   );
   warnings.replaceChildren(
-    ...preview.warnings.map(({ message, mend }) =>
-      make('li', {}, `Warning: ${message}.${mend === undefined ? '' : ` ${mend}`}`),
-    ),
+    ...preview.warnings.map(({ message, mend }) => make('li', {}, warningText(message, mend))),
   );
   histogram.draw(lengths);
+}
+
+function warningText(message: string, mend = ''): string {
+  const text = l10n.t`Warning: ${message}.`;
+  return mend === '' ? text : `${text} ${mend}`;
 }
 
 let drawnSplit: SplitPreview | undefined;
@@ -164,10 +176,19 @@ function drawSample(split: SplitPreview): void {
   sampleView.draw(sample);
   setShown(openRow, sample !== undefined);
   const { kept, truncated } = split.report;
-  const [all, kind] = chosen.onlyTruncated ? [truncated, 'cut rows'] : [kept, 'rows'];
-  const note = all > samples.length ? `, of ${formatCount(all)} ${kind}` : '';
-  setText(position, sample ? `${at + 1} of ${formatCount(samples.length)}${note}` : '');
-  setText(nothing, chosen.onlyTruncated ? 'No row was cut.' : 'There is no sample.');
+  const all = chosen.onlyTruncated ? truncated : kept;
+  const [number, count, rows] = [formatCount(at + 1), formatCount(samples.length), formatCount(all)];
+  setText(
+    position,
+    sample === undefined
+      ? ''
+      : all <= samples.length
+        ? l10n.t`${number} of ${count}`
+        : chosen.onlyTruncated
+          ? l10n.t`${number} of ${count}, of ${rows} cut rows`
+          : l10n.t`${number} of ${count}, of ${rows} rows`,
+  );
+  setText(nothing, chosen.onlyTruncated ? l10n.t`No row was cut.` : l10n.t`There is no sample.`);
   setShown(nothing, sample === undefined);
   previous.toggleAttribute('disabled', at === 0);
   next.toggleAttribute('disabled', at >= samples.length - 1);
@@ -192,7 +213,7 @@ window.addEventListener('keydown', (event) => {
 });
 
 window.addEventListener('message', ({ data: message }: MessageEvent<ToPreview>) => {
-  setText(status, message.type === 'reading' ? 'Reading the data…' : '');
+  setText(status, message.type === 'reading' ? l10n.t`Reading the data…` : '');
   setShown(status, message.type === 'reading');
   if (message.type !== 'reading') setText(failure, message.type === 'failed' ? message.message : '');
   if (message.type === 'reading' && preview && preview.file !== message.file) forget();

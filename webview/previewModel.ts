@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { DataPreview, PreviewSample, PreviewToken, SplitPreview } from '../src/engines/dataPreview.js';
 
 /** What the page of a data preview shows of it. */
@@ -25,15 +26,17 @@ export function within(at: number, count: number): number {
 
 /** What is told of a token: its place, id and text, and whether and why the loss counts it. */
 export function describeToken({ id, text, supervised, special }: PreviewToken, at: number): string {
-  const shown = text === '' ? 'a part of the next character' : JSON.stringify(text);
-  const kind = special === true ? ', special token' : '';
-  return `Token ${at + 1}: id ${id}, ${shown}${kind}; ${maskReason(supervised, at)}`;
+  const shown = text === '' ? l10n.t`a part of the next character` : JSON.stringify(text);
+  const reason = maskReason(supervised, at);
+  return special === true
+    ? l10n.t`Token ${at + 1}: id ${id}, ${shown}, special token; ${reason}`
+    : l10n.t`Token ${at + 1}: id ${id}, ${shown}; ${reason}`;
 }
 
 function maskReason(supervised: boolean, at: number): string {
-  if (supervised) return 'supervised: counts in the loss';
-  if (at === 0) return 'not supervised: the first token, which nothing predicts';
-  return 'not supervised: only read, part of the prompt or the template';
+  if (supervised) return l10n.t`supervised: counts in the loss`;
+  if (at === 0) return l10n.t`not supervised: the first token, which nothing predicts`;
+  return l10n.t`not supervised: only read, part of the prompt or the template`;
 }
 
 /** A token as it is drawn: line breaks keep their break and are seen, as are tokens without a text of their own. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss, formatTick } from '../src/common/format.js';
 import { isGoing } from '../src/engines/runState.js';
 import { createChart } from './chart.js';
@@ -10,24 +11,24 @@ import { framesWith, totalOf } from './siteHistory.js';
 import type { SiteFrame } from './siteHistory.js';
 import type { View } from './view.js';
 
-const QUANTITIES: readonly MapQuantity[] = [
+const quantities = (): readonly MapQuantity[] => [
   {
     key: 'rank',
-    title: 'Rank',
-    about: 'Rank of the update of each matrix: how many directions it may change in.',
+    title: l10n.t`Rank`,
+    about: l10n.t`Rank of the update of each matrix: how many directions it may change in.`,
     format: formatCount,
   },
   {
     key: 'norm',
-    title: 'Norm of ΔW',
-    about: 'Frobenius norm ‖ΔW‖ of what each matrix has learned, told at evaluations.',
+    title: l10n.t`Norm of ΔW`,
+    about: l10n.t`Frobenius norm ‖ΔW‖ of what each matrix has learned, told at evaluations.`,
     format: formatLoss,
     formatShort: (value) => String(Number(value.toPrecision(3))),
   },
   {
     key: 'scale',
-    title: 'Scale',
-    about: 'Factor s before the update: ΔW = s·B·A (AdaLoRA: s·P·diag(λ)·Q).',
+    title: l10n.t`Scale`,
+    about: l10n.t`Factor s before the update: ΔW = s·B·A (AdaLoRA: s·P·diag(λ)·Q).`,
     format: formatTick,
     formatShort: (value) => String(Number(value.toPrecision(3))),
   },
@@ -35,19 +36,19 @@ const QUANTITIES: readonly MapQuantity[] = [
 
 /** Rank, norm and scale of every matrix over time, and the budget that ranks are shared out from. */
 export function createRanksView(ask: Ask): View {
-  const waiting = make('p', { class: 'muted' }, 'Ranks are told before the first step.');
+  const waiting = make('p', { class: 'muted' }, l10n.t`Ranks are told before the first step.`);
   const summary = make('dl', { class: 'tiles' });
   const map = createSiteMap(
     {
-      label: 'Ranks: kinds of modules by layers',
-      quantities: QUANTITIES,
+      label: l10n.t`Ranks: kinds of modules by layers`,
+      quantities: quantities(),
       fileName: 'ranks',
       onChange: () => drawTiles(),
     },
     ask,
   );
-  const budgetTitle = make('h2', {}, 'Sum of all ranks');
-  const chart = createChart('Sum of ranks over steps');
+  const budgetTitle = make('h2', {}, l10n.t`Sum of all ranks`);
+  const chart = createChart(l10n.t`Sum of ranks over steps`);
   const body = make('div', {}, summary, map.element, budgetTitle, chart.element);
 
   function drawTiles(): void {
@@ -58,13 +59,13 @@ export function createRanksView(ask: Ask): View {
     if (!frame || ranks.length === 0) return;
     const total = totalOf(frame, 'rank');
     summary.replaceChildren(
-      tile('After step', formatCount(frame.step)),
-      tile('Sum of ranks', formatCount(total)),
-      tile('Mean rank', formatTick(total / ranks.length)),
-      tile('Lowest to highest', `${Math.min(...ranks)} to ${Math.max(...ranks)}`),
-      tile('Matrices at rank 0', formatCount(ranks.filter((rank) => rank === 0).length)),
-      ...(frame.budget === undefined ? [] : [tile('Budget', formatCount(frame.budget))]),
-      ...(frame.target === undefined ? [] : [tile('Budget in the end', formatCount(frame.target))]),
+      tile(l10n.t`After step`, formatCount(frame.step)),
+      tile(l10n.t`Sum of ranks`, formatCount(total)),
+      tile(l10n.t`Mean rank`, formatTick(total / ranks.length)),
+      tile(l10n.t`Lowest to highest`, l10n.t`${Math.min(...ranks)} to ${Math.max(...ranks)}`),
+      tile(l10n.t`Matrices at rank 0`, formatCount(ranks.filter((rank) => rank === 0).length)),
+      ...(frame.budget === undefined ? [] : [tile(l10n.t`Budget`, formatCount(frame.budget))]),
+      ...(frame.target === undefined ? [] : [tile(l10n.t`Budget in the end`, formatCount(frame.target))]),
     );
   }
 
@@ -84,12 +85,12 @@ export function createRanksView(ask: Ask): View {
       if (!hasBudget) return;
       chart.draw({
         curves: budgetCurves(frames),
-        xName: 'step',
-        yName: 'sum of the ranks of all matrices',
+        xName: l10n.t`step`,
+        yName: l10n.t`sum of the ranks of all matrices`,
         formatY: formatCount,
         fromZero: true,
         xEnd: isGoing(state) ? started?.totalSteps : undefined,
-        empty: 'Nothing told yet.',
+        empty: l10n.t`Nothing told yet.`,
       });
     },
   };
@@ -98,8 +99,8 @@ export function createRanksView(ask: Ask): View {
 function budgetCurves(frames: readonly SiteFrame[]): Curve[] {
   const x = frames.map(({ step }) => step);
   return [
-    { name: 'ranks', look: 'main', x, y: frames.map((frame) => totalOf(frame, 'rank')), dots: true },
-    { name: 'budget', look: 'second', x, y: frames.map(({ budget }) => budget ?? NaN) },
-    { name: 'budget in the end', look: 'limit', x, y: frames.map(({ target }) => target ?? NaN) },
+    { name: l10n.t`ranks`, look: 'main', x, y: frames.map((frame) => totalOf(frame, 'rank')), dots: true },
+    { name: l10n.t`budget`, look: 'second', x, y: frames.map(({ budget }) => budget ?? NaN) },
+    { name: l10n.t`budget in the end`, look: 'limit', x, y: frames.map(({ target }) => target ?? NaN) },
   ];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../src/common/problem.js';
 import type {
   PageMessage,
@@ -49,7 +50,7 @@ export function createRequests(send: (message: PageMessage) => void): Requests {
     const id = last;
     return new Promise<RequestReply<Name>>((resolve, reject) => {
       if (signal?.aborted === true) {
-        reject(new RequestRefused(CANCELLED));
+        reject(new RequestRefused(cancelled()));
         return;
       }
       // The editor answers a number with what was asked under it.
@@ -57,7 +58,7 @@ export function createRequests(send: (message: PageMessage) => void): Requests {
       signal?.addEventListener('abort', () => {
         if (!waiting.delete(id)) return;
         send({ type: 'cancelRequest', id });
-        reject(new RequestRefused(CANCELLED));
+        reject(new RequestRefused(cancelled()));
       });
       const request: PanelRequest<Name> = { type: 'request', id, name, params };
       send(request as PageMessage);
@@ -75,9 +76,13 @@ export function createRequests(send: (message: PageMessage) => void): Requests {
   };
 }
 
-const CANCELLED: Problem = { code: 'panel.cancelled', message: 'the request was cancelled' };
+const CANCELLED = 'panel.cancelled';
+
+function cancelled(): Problem {
+  return { code: CANCELLED, message: l10n.t`the request was cancelled` };
+}
 
 /** Whether a request ended because its asker took it back: nothing to tell anybody. */
 export function isCancelled(error: unknown): boolean {
-  return error instanceof RequestRefused && error.problem === CANCELLED;
+  return error instanceof RequestRefused && error.problem.code === CANCELLED;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fileName } from '../src/common/fileName.js';
 import { formatCount } from '../src/common/format.js';
 import type { PreviewSample } from '../src/engines/dataPreview.js';
@@ -7,7 +8,7 @@ import { describeToken, drawnText } from './previewModel.js';
 /** One sample, each token an element; what the mouse or the arrow keys point at is told below. */
 export function createSampleView(): { readonly element: HTMLElement; draw(sample?: PreviewSample): void } {
   const caption = make('figcaption', {});
-  const text = make('pre', { class: 'tokens', role: 'listbox', 'aria-label': 'Tokens of the sample' });
+  const text = make('pre', { class: 'tokens', role: 'listbox', 'aria-label': l10n.t`Tokens of the sample` });
   const readout = make('p', { class: 'readout', role: 'status' });
   const element = make('figure', {}, caption, text, readout);
   let shown: PreviewSample | undefined;
@@ -64,10 +65,12 @@ export function createSampleView(): { readonly element: HTMLElement; draw(sample
       shown = sample;
       pointed = 0;
       const { number, file, line, length, supervised, truncated, tokens } = sample;
-      const cut = truncated ? ', cut at its end' : '';
+      const [row, all, counted] = [formatCount(number), formatCount(length), formatCount(supervised)];
       setText(
         caption,
-        `Row ${formatCount(number)} (${fileName(file)}, line ${line}): ${formatCount(length)} tokens${cut}, ${formatCount(supervised)} supervised`,
+        truncated
+          ? l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, cut at its end, ${counted} supervised`
+          : l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, ${counted} supervised`,
       );
       text.replaceChildren(
         ...tokens.map((token, at) =>
@@ -83,10 +86,10 @@ export function createSampleView(): { readonly element: HTMLElement; draw(sample
             drawnText(token.text),
           ),
         ),
-        ...(length > tokens.length ? [`… and ${formatCount(length - tokens.length)} tokens more`] : []),
-        ...(truncated ? [make('span', { class: 'cut' }, ' ✂ cut here')] : []),
+        ...(length > tokens.length ? [l10n.t`… and ${formatCount(length - tokens.length)} tokens more`] : []),
+        ...(truncated ? [make('span', { class: 'cut' }, ` ✂ ${l10n.t`cut here`}`)] : []),
       );
-      setText(readout, 'Point at a token, or go along them with the arrow keys.');
+      setText(readout, l10n.t`Point at a token, or go along them with the arrow keys.`);
     },
   };
 }

@@ -32,7 +32,7 @@ test('a column per run, and a dash where a run has nothing', () => {
     results!.rows.find((row) => row.name === name)?.values;
   assert.deepEqual(valuesOf('trainable'), ['1,234', '1,234']);
   assert.deepEqual(valuesOf('peak memory'), ['2 KiB', '–']);
-  assert.deepEqual(valuesOf('eval_loss'), ['0.5000', '–']);
+  assert.deepEqual(valuesOf('eval loss'), ['0.5000', '–']);
   assert.deepEqual(settings!.rows, [{ name: 'method.r', values: ['8', '–'] }]);
   assert.deepEqual(norms!.rows, [
     { name: 'layer 0', values: ['2.000', '–'] },

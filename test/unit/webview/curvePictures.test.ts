@@ -122,10 +122,10 @@ test('tables and CSV hold every point of what is shown, at its place', () => {
     { x: 2, values: [NaN, 1.5] },
     { x: 3, values: [1, undefined] },
   ]);
-  const quoted = curves.map((curve) => ({ ...curve, name: `a "b", ${curve.name}` }));
+  const quoted = curves.map((curve) => ({ ...curve, column: `a "b", ${curve.column}` }));
   assert.equal(
     curvesCsv(quoted, 'step', [1, 3]),
-    'step,"a ""b"", training","a ""b"", validation"\r\n1,3,\r\n2,,1.5\r\n3,1,\r\n',
+    'step,"a ""b"", loss","a ""b"", validation_loss"\r\n1,3,\r\n2,,1.5\r\n3,1,\r\n',
   );
 });
 

@@ -1,0 +1,27 @@
+import * as l10n from '@vscode/l10n';
+import type { MomentName, PartName } from './plan.js';
+
+/** The parts of a plan as people read them. */
+export const PART_NAMES: Readonly<Record<PartName, () => string>> = {
+  weights: () => l10n.t`weights`,
+  adapter: () => l10n.t`adapter`,
+  gradients: () => l10n.t`gradients`,
+  optimizer: () => l10n.t`optimizer`,
+  state: () => l10n.t`state`,
+  activations: () => l10n.t`activations`,
+  logits: () => l10n.t`logits`,
+  workspace: () => l10n.t`workspace`,
+  dequantization: () => l10n.t`dequantization`,
+  communication: () => l10n.t`communication`,
+  runtime: () => l10n.t`runtime`,
+};
+
+/** The moments of a plan as people read them. */
+export const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
+  'backward begins': () => l10n.t`backward begins`,
+  'backward ends': () => l10n.t`backward ends`,
+  'optimizer steps': () => l10n.t`optimizer steps`,
+  preparing: () => l10n.t`preparing`,
+  step: () => l10n.t`step`,
+  evaluation: () => l10n.t`evaluation`,
+};

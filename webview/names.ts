@@ -1,0 +1,16 @@
+import * as l10n from '@vscode/l10n';
+
+/** A metric of a run as people read it: `eval_loss` → `eval loss`. */
+export function metricName(name: string): string {
+  switch (name) {
+    case 'eval_loss':
+      return l10n.t`eval loss`;
+    case 'eval_token_accuracy':
+      return l10n.t`eval token accuracy`;
+    case 'eval_row_accuracy':
+      return l10n.t`eval row accuracy`;
+    default:
+      // With spaces it breaks at words.
+      return name.replaceAll('_', ' ');
+  }
+}
