@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { messageOf } from '../common/problem.js';
 import { runName } from '../config/runName.js';
@@ -31,7 +32,7 @@ export function registerCommands(
     }
     if (event?.type !== 'checkpoint' || !checkpointAsked) return;
     checkpointAsked = false;
-    vscode.window.setStatusBarMessage(`$(check) Checkpoint after step ${event.step} written`, SHOWN_MS);
+    vscode.window.setStatusBarMessage(`$(check) ${l10n.t`Checkpoint after step ${event.step} written`}`, SHOWN_MS);
   });
 
   return vscode.Disposable.from(
@@ -40,14 +41,14 @@ export function registerCommands(
       begin(
         runs,
         panels,
-        'Train which run file?',
+        l10n.t`Train which run file?`,
         target,
         (file) => runs.start(file),
         (file) => mayTrain(load, file, report),
       ),
     ),
     vscode.commands.registerCommand('peftStudio.resume', async (target?: unknown) =>
-      begin(runs, panels, 'Resume the newest unfinished run of which run file?', target, (file) =>
+      begin(runs, panels, l10n.t`Resume the newest unfinished run of which run file?`, target, (file) =>
         runs.resume(RUN_FILE.test(file) ? { file } : { folder: file }),
       ),
     ),
@@ -61,7 +62,7 @@ export function registerCommands(
     vscode.commands.registerCommand('peftStudio.openRunFolder', async () => {
       const folder = panels.folderInFront() ?? runs.present()?.about().folder;
       if (folder !== undefined) await reveal(folder);
-      else void vscode.window.showInformationMessage('PEFT Studio: no run has a folder yet.');
+      else void vscode.window.showInformationMessage(l10n.t`PEFT Studio: no run has a folder yet.`);
     }),
     vscode.commands.registerCommand('peftStudio.openPanel', () => panels.open()),
     vscode.commands.registerCommand('peftStudio.showLog', () => output.show(true)),
@@ -79,15 +80,17 @@ async function begin(
 ): Promise<void> {
   const state = runs.state();
   if (isGoing(state)) {
+    const name = runName(state.file);
+    const [openPanel, stopIt] = [l10n.t`Open Panel`, l10n.t`Stop It`];
     const chosen = await vscode.window.showWarningMessage(
-      `${runName(state.file)} is training; one run at a time. Stop it first, or wait for its end.`,
-      'Open Panel',
-      'Stop It',
+      l10n.t`${name} is training; one run at a time. Stop it first, or wait for its end.`,
+      openPanel,
+      stopIt,
     );
-    if (chosen === 'Open Panel') panels.open();
-    if (chosen === 'Stop It') {
+    if (chosen === openPanel) panels.open();
+    if (chosen === stopIt) {
       if (isStillGoing(state, runs.state())) await stop(runs);
-      else void vscode.window.showInformationMessage(`${runName(state.file)} has ended meanwhile.`);
+      else void vscode.window.showInformationMessage(l10n.t`${name} has ended meanwhile.`);
     }
     return;
   }
@@ -95,7 +98,7 @@ async function begin(
   if (file === undefined || !(await may(file))) return;
   panels.openNext();
   if (!(await start(file))) {
-    void vscode.window.showWarningMessage('PEFT Studio: another run began meanwhile; one run at a time.');
+    void vscode.window.showWarningMessage(l10n.t`PEFT Studio: another run began meanwhile; one run at a time.`);
   }
 }
 
@@ -104,12 +107,13 @@ async function stop(runs: Runs): Promise<void> {
   if (isGoing(state) && state.kind !== 'stopping') {
     runs.stop();
   } else if (state.kind === 'stopping') {
+    const killNow = l10n.t`Kill Now`;
     const chosen = await vscode.window.showWarningMessage(
-      `${runName(state.file)} is finishing its present step, then writes its adapter.`,
-      { modal: true, detail: 'Killing it loses what it has learned since its last checkpoint.' },
-      'Kill Now',
+      l10n.t`${runName(state.file)} is finishing its present step, then writes its adapter.`,
+      { modal: true, detail: l10n.t`Killing it loses what it has learned since its last checkpoint.` },
+      killNow,
     );
     // While the question stood there, the run may have ended and another begun.
-    if (chosen === 'Kill Now' && isStillGoing(state, runs.state())) runs.kill();
+    if (chosen === killNow && isStillGoing(state, runs.state())) runs.kill();
   }
 }

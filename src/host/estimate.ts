@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
@@ -9,10 +10,10 @@ import { targetRunFile } from './targetRunFile.js';
 /** Registers Estimate: what a run trains and needs, as a document beside its file. */
 export function registerEstimate(jobs: Jobs): vscode.Disposable {
   return vscode.commands.registerCommand('peftStudio.estimate', async (target?: unknown) => {
-    const file = await targetRunFile(target, 'Estimate which run file?');
+    const file = await targetRunFile(target, l10n.t`Estimate which run file?`);
     if (file === undefined) return;
     const name = runName(file);
-    const found = await jobs.run({ title: `Estimating ${name}`, args: ['estimate', file, '--no-advice'] });
+    const found = await jobs.run({ title: l10n.t`Estimating ${name}`, args: ['estimate', file, '--no-advice'] });
     if (!isEstimate(found)) return;
     const document = await vscode.workspace.openTextDocument({
       language: 'markdown',

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
@@ -24,8 +25,8 @@ export function registerExamples(
     const picked = await vscode.window.showQuickPick(
       examples.map(({ name, description, file }) => ({ label: name, detail: description, file })),
       {
-        title: 'Open Example',
-        placeHolder: 'Each trains the bundled model in under a minute',
+        title: l10n.t`Open Example`,
+        placeHolder: l10n.t`Each trains the bundled model in under a minute`,
         matchOnDetail: true,
       },
     );
@@ -49,16 +50,16 @@ export function registerExamples(
 async function pickPlace(): Promise<string | undefined> {
   const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
   const places = [
-    ...folders.map(({ name, uri }) => ({ label: `$(folder) In ${name}`, place: uri.fsPath })),
-    { label: '$(home) In your home folder', place: homedir() },
+    ...folders.map(({ name, uri }) => ({ label: `$(folder) ${l10n.t`In ${name}`}`, place: uri.fsPath })),
+    { label: `$(home) ${l10n.t`In your home folder`}`, place: homedir() },
   ].map((each) => ({ ...each, description: path.join(each.place, COPY_NAME) }));
   const picked = await vscode.window.showQuickPick(
-    [...places, { label: '$(folder-opened) Choose a folder…', place: CHOOSE, description: '' }],
-    { title: 'Open Example', placeHolder: 'Where to put the examples: 5 MB with their model' },
+    [...places, { label: `$(folder-opened) ${l10n.t`Choose a folder…`}`, place: CHOOSE, description: '' }],
+    { title: l10n.t`Open Example`, placeHolder: l10n.t`Where to put the examples: 5 MB with their model` },
   );
   if (picked?.place !== CHOOSE) return picked?.place;
   const chosen = await vscode.window.showOpenDialog({
-    openLabel: 'Put Examples Here',
+    openLabel: l10n.t`Put Examples Here`,
     canSelectFiles: false,
     canSelectFolders: true,
   });

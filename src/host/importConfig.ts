@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
@@ -19,15 +20,15 @@ export function registerImportConfig(load: LoadLanguage, jobs: Jobs): vscode.Dis
     const folder = folderFor(source);
     const { newRunFiles } = await load();
     const name = await textStep(
-      { title: `Import ${path.basename(source)}`, step: 1, total: 1 },
-      `Name of the run file in ${folder}`,
+      { title: l10n.t`Import ${path.basename(source)}`, step: 1, total: 1 },
+      l10n.t`Name of the run file in ${folder}`,
       importedName(source),
       (text) => newRunFiles.checkName(text.trim(), folder),
     );
     if (name.kind !== 'chosen') return;
     const file = path.join(folder, name.value);
     const made = await jobs.run({
-      title: `Importing ${path.basename(source)}`,
+      title: l10n.t`Importing ${path.basename(source)}`,
       args: ['import', source, '--out', file],
     });
     if (!isJsonObject(made)) return;
@@ -36,10 +37,10 @@ export function registerImportConfig(load: LoadLanguage, jobs: Jobs): vscode.Dis
     const matter = left.filter((each) => isJsonObject(each) && each['kind'] === 'result').length;
     const tail =
       left.length === 0
-        ? 'Everything was carried over.'
-        : `Not carried over: ${left.length}, of which ${matter} may change the result. The top of the file lists each with its line and the reason.`;
+        ? l10n.t`Everything was carried over.`
+        : l10n.t`Not carried over: ${left.length}, of which ${matter} may change the result. The top of the file lists each with its line and the reason.`;
     void vscode.window.showInformationMessage(
-      `${name.value}: carried over ${String(made['carried'])} settings of ${String(made['tool'])}. ${tail}`,
+      `${l10n.t`${name.value}: carried over ${String(made['carried'])} settings of ${String(made['tool'])}.`} ${tail}`,
     );
   });
 }
@@ -55,10 +56,10 @@ async function sourceOf(target: unknown): Promise<vscode.Uri | undefined> {
   if (isConfig) return active.uri;
   const [root] = vscode.workspace.workspaceFolders ?? [];
   const picked = await vscode.window.showOpenDialog({
-    title: 'Import the config of Hugging Face PEFT, Axolotl or LLaMA-Factory',
-    openLabel: 'Import',
+    title: l10n.t`Import the config of Hugging Face PEFT, Axolotl or LLaMA-Factory`,
+    openLabel: l10n.t`Import`,
     ...(root ? { defaultUri: root.uri } : {}),
-    filters: { Configs: ['yaml', 'yml', 'json'] },
+    filters: { [l10n.t`Configs`]: ['yaml', 'yml', 'json'] },
   });
   return picked?.[0];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Json } from '../common/json.js';
 import { describeProblem } from '../common/problem.js';
@@ -57,7 +58,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
         async (report, token) => {
           const abort = new AbortController();
           const cancelling = token.onCancellationRequested(() => {
-            report.report({ message: 'stopping' });
+            report.report({ message: l10n.t`stopping` });
             abort.abort();
           });
           let shown = 0;
@@ -73,7 +74,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
                 // Each activity counts from its own beginning; the bar only grows.
                 const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;
                 report.report({
-                  message: total > 0 ? `${activity} ${done} of ${total}` : activity,
+                  message: total > 0 ? l10n.t`${activity} ${done} of ${total}` : activity,
                   increment: Math.max(0, percent - shown),
                 });
                 shown = activity === activityShown ? Math.max(shown, percent) : 0;
@@ -93,7 +94,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
         case 'done':
           return outcome.document;
         case 'cancelled':
-          output.info(`${title}: cancelled`);
+          output.info(l10n.t`${title}: cancelled`);
           return undefined;
         case 'failed':
           for (const problem of [outcome.problem, ...outcome.others]) {
@@ -108,7 +109,8 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
 }
 
 async function tell(title: string, problem: Problem, others: number): Promise<void> {
-  const more = others > 0 ? ` (And ${others} more: see the log.)` : '';
-  const chosen = await vscode.window.showErrorMessage(`${title}: ${sentences(problem)}${more}`, 'Show Log');
-  if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
+  const more = others > 0 ? ` ${l10n.t`(And ${others} more: see the log.)`}` : '';
+  const showLog = l10n.t`Show Log`;
+  const chosen = await vscode.window.showErrorMessage(`${title}: ${sentences(problem)}${more}`, showLog);
+  if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readFile } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
@@ -6,7 +7,7 @@ import type { Language } from '../language/language.js';
 import type { OfferedChange } from '../language/memoryAnswer.js';
 import type { LoadLanguage } from './language/load.js';
 import { savedFile } from './savedFile.js';
-import { sentences } from './sentences.js';
+import { ended, sentences } from './sentences.js';
 
 /** Changes that are offered as buttons: more make a dialog of buttons. */
 const OFFERED = 2;
@@ -25,19 +26,20 @@ export async function mayTrain(
     if (text === undefined) return true;
     const language = await load();
     const answer = await vscode.window
-      .withProgress({ location: vscode.ProgressLocation.Window, title: 'Planning the memory of the run' }, () =>
-        language.memory({ file, text }, new AbortController().signal),
+      .withProgress(
+        { location: vscode.ProgressLocation.Window, title: l10n.t`Planning the memory of the run` },
+        () => language.memory({ file, text }, new AbortController().signal),
       )
       .then(undefined, report);
     if (!answer?.warning || goesThrough(verdictOf(answer.need, answer.machine.free))) return true;
     const offered = answer.savings
       .slice(0, OFFERED)
-      .map((change) => ({ title: `Apply: ${change.name}`, change: change as OfferedChange | undefined }));
+      .map((change) => ({ title: l10n.t`Apply: ${change.name}`, change: change as OfferedChange | undefined }));
     const chosen = await vscode.window.showWarningMessage(
-      `${runName(file)} may run out of memory.`,
+      l10n.t`${runName(file)} may run out of memory.`,
       { modal: true, detail: detailOf(answer.warning, offered) },
       ...offered,
-      { title: 'Train Anyway', change: undefined },
+      { title: l10n.t`Train Anyway`, change: undefined },
     );
     if (chosen === undefined) return false;
     if (chosen.change === undefined) return true;
@@ -50,7 +52,7 @@ function detailOf(
   offered: readonly { readonly change: OfferedChange | undefined }[],
 ): string {
   const said = sentences({ ...warning, mend: undefined });
-  const lines = offered.flatMap(({ change }) => (change === undefined ? [] : [`• ${change.title}.`]));
+  const lines = offered.flatMap(({ change }) => (change === undefined ? [] : [`• ${ended(change.title)}`]));
   return [said.charAt(0).toUpperCase() + said.slice(1), '', ...lines].join('\n').trim();
 }
 
@@ -64,7 +66,7 @@ async function apply(language: Language, file: string, { name, changes }: Offere
   if (changed !== undefined) edit.replace(document.uri, all, changed);
   if (changed === undefined || !(await vscode.workspace.applyEdit(edit))) {
     void vscode.window.showErrorMessage(
-      `PEFT Studio: ${name} could not be written into ${file}; change it by hand.`,
+      l10n.t`PEFT Studio: ${name} could not be written into ${file}; change it by hand.`,
     );
     return false;
   }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { problemOf } from '../common/problem.js';
@@ -10,8 +11,6 @@ import type { Settle } from './settle.js';
 import { pickStep, textStep } from './steps.js';
 import type { Choice, StepEnd, StepPlace } from './steps.js';
 import { isTrusted } from './trust.js';
-
-const TITLE = 'New Run File';
 
 /** What was chosen so far. */
 interface Draft {
@@ -46,12 +45,14 @@ async function folderFor(target: unknown): Promise<string | undefined> {
   if (active?.scheme === 'file') return path.dirname(active.fsPath);
   const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
   if (folders.length > 1) {
-    const picked = await vscode.window.showWorkspaceFolderPick({ placeHolder: 'In which folder?' });
+    const picked = await vscode.window.showWorkspaceFolderPick({ placeHolder: l10n.t`In which folder?` });
     return picked?.uri.fsPath;
   }
   const [only] = folders;
   if (only === undefined) {
-    void vscode.window.showErrorMessage('PEFT Studio: open a folder first; the run file is written into it.');
+    void vscode.window.showErrorMessage(
+      l10n.t`PEFT Studio: open a folder first; the run file is written into it.`,
+    );
   }
   return only?.uri.fsPath;
 }
@@ -60,7 +61,7 @@ async function folderFor(target: unknown): Promise<string | undefined> {
 async function goThrough(steps: readonly Step[]): Promise<Required<Draft> | undefined> {
   let draft: Draft = {};
   for (let at = 0; at < steps.length;) {
-    const end = await steps[at]!(draft, { title: TITLE, step: at + 1, total: steps.length });
+    const end = await steps[at]!(draft, { title: l10n.t`New Run File`, step: at + 1, total: steps.length });
     if (end.kind === 'cancelled') return undefined;
     if (end.kind === 'chosen') draft = { ...draft, ...end.value };
     at += end.kind === 'back' ? -1 : 1;
@@ -79,7 +80,7 @@ function stepsOf(files: NewRunFiles, folder: string): readonly Step[] {
     (draft, place) => methodStep(files, draft, place),
     async (draft, place) => {
       const name = draft.name ?? (await files.freeName(draft.method ?? 'lora', folder));
-      const end = await textStep(place, `Name of the run file in ${folder}`, name, (text) =>
+      const end = await textStep(place, l10n.t`Name of the run file in ${folder}`, name, (text) =>
         files.checkName(text.trim(), folder),
       );
       return end.kind === 'chosen' ? { kind: 'chosen', value: { name: end.value } } : end;
@@ -101,11 +102,11 @@ async function modelStep(
 ): Promise<StepEnd<Draft>> {
   const others: readonly Choice<string>[] = [
     { label: '', kind: vscode.QuickPickItemKind.Separator },
-    { label: '$(folder-opened) Browse for a model folder…', value: BROWSE, alwaysShow: true },
-    { label: '$(file) Browse for a GGUF file…', value: BROWSE_FILE, alwaysShow: true },
+    { label: `$(folder-opened) ${l10n.t`Browse for a model folder…`}`, value: BROWSE, alwaysShow: true },
+    { label: `$(file) ${l10n.t`Browse for a GGUF file…`}`, value: BROWSE_FILE, alwaysShow: true },
     {
-      label: '$(cloud-download) Hub id…',
-      description: 'downloaded when it is first used',
+      label: `$(cloud-download) ${l10n.t`Hub id…`}`,
+      description: l10n.t`downloaded when it is first used`,
       value: HUB,
       alwaysShow: true,
     },
@@ -113,7 +114,7 @@ async function modelStep(
   for (;;) {
     const end = await pickStep(
       place,
-      'Base model',
+      l10n.t`Base model`,
       others,
       async (signal) => {
         const found = await files.models(
@@ -141,15 +142,15 @@ async function modelOf(
 ): Promise<string | undefined> {
   if (value === BROWSE || value === BROWSE_FILE) {
     const isFolder = value === BROWSE;
-    const picked = await browse(isFolder ? 'Use as Base Model' : 'Use GGUF File', folder, isFolder, {
-      'GGUF models': ['gguf'],
+    const picked = await browse(isFolder ? l10n.t`Use as Base Model` : l10n.t`Use GGUF File`, folder, isFolder, {
+      [l10n.t`GGUF models`]: ['gguf'],
     });
     return picked === undefined ? undefined : files.written('model', picked, folder);
   }
   if (value !== HUB) return value;
   const id = await textStep(
     { ...place, within: true },
-    'Model of the Hugging Face hub: org/name, org/name@revision or org/name/file.gguf',
+    l10n.t`Model of the Hugging Face hub: org/name, org/name@revision or org/name/file.gguf`,
     '',
     (text) => Promise.resolve(files.checkId(text)),
   );
@@ -166,12 +167,12 @@ async function dataStep(
 ): Promise<StepEnd<Draft>> {
   const others: readonly Choice<string>[] = [
     { label: '', kind: vscode.QuickPickItemKind.Separator },
-    { label: '$(folder-opened) Browse…', value: BROWSE, alwaysShow: true },
+    { label: `$(folder-opened) ${l10n.t`Browse…`}`, value: BROWSE, alwaysShow: true },
   ];
   for (;;) {
     const end = await pickStep(
       place,
-      'Training data',
+      l10n.t`Training data`,
       others,
       async (signal) => {
         const found = await files.data(folder, roots, signal);
@@ -181,8 +182,8 @@ async function dataStep(
     );
     if (end.kind !== 'chosen') return end;
     if (end.value !== BROWSE) return { kind: 'chosen', value: { data: end.value } };
-    const picked = await browse('Use as Training Data', folder, false, {
-      Rows: ['jsonl', 'ndjson', 'json', 'csv', 'tsv', 'txt', 'parquet'],
+    const picked = await browse(l10n.t`Use as Training Data`, folder, false, {
+      [l10n.t`Rows`]: ['jsonl', 'ndjson', 'json', 'csv', 'tsv', 'txt', 'parquet'],
     });
     if (picked !== undefined) return { kind: 'chosen', value: { data: files.written('data', picked, folder) } };
   }
@@ -205,7 +206,7 @@ async function methodStep(files: NewRunFiles, draft: Draft, place: StepPlace): P
   }
   const end = await pickStep(
     place,
-    'Fine-tuning method',
+    l10n.t`Fine-tuning method`,
     [],
     () => Promise.resolve(items),
     (value) => value === draft.method,
@@ -238,7 +239,9 @@ async function write(files: NewRunFiles, folder: string, choice: Required<Draft>
   try {
     text = await files.text(file, { model: choice.model, train: choice.data, method: choice.method });
   } catch (error) {
-    void vscode.window.showErrorMessage(`PEFT Studio: no run file was written: ${sentences(problemOf(error))}`);
+    void vscode.window.showErrorMessage(
+      l10n.t`PEFT Studio: no run file was written: ${sentences(problemOf(error))}`,
+    );
     return;
   }
   const uri = vscode.Uri.file(file);
@@ -246,7 +249,7 @@ async function write(files: NewRunFiles, folder: string, choice: Required<Draft>
   // Refused where something of that name came meanwhile.
   edit.createFile(uri, { overwrite: false, ignoreIfExists: false, contents: new TextEncoder().encode(text) });
   if (!(await vscode.workspace.applyEdit(edit))) {
-    void vscode.window.showErrorMessage(`PEFT Studio: ${file} could not be written.`);
+    void vscode.window.showErrorMessage(l10n.t`PEFT Studio: ${file} could not be written.`);
     return;
   }
   await vscode.window.showTextDocument(uri);

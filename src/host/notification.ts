@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, isStillGoing } from '../engines/runState.js';
@@ -17,7 +18,7 @@ export function notifyProgress(runs: Runs): vscode.Disposable {
     if (!fresh || state.kind !== 'starting') return;
     const options = {
       location: vscode.ProgressLocation.Notification,
-      title: `Training ${runName(state.file)}`,
+      title: l10n.t`Training ${runName(state.file)}`,
       cancellable: true,
     };
     clearTimeout(timer);
@@ -58,7 +59,7 @@ async function follow(
         resolve();
         return;
       }
-      if (state.kind === 'stopping') report.report({ message: 'finishing the present step' });
+      if (state.kind === 'stopping') report.report({ message: l10n.t`finishing the present step` });
       else if (event && view.take(event)) show();
     });
     const cancelling = token.onCancellationRequested(() => runs.stop());

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Jobs } from './job.js';
 import { createPreviewPanel } from './previewPanel.js';
@@ -15,7 +16,7 @@ export function registerPreviewData(
   return vscode.Disposable.from(
     panel,
     vscode.commands.registerCommand('peftStudio.previewData', async (target?: unknown) => {
-      const file = await targetRunFile(target, 'Preview the data of which run file?');
+      const file = await targetRunFile(target, l10n.t`Preview the data of which run file?`);
       if (file !== undefined) panel.open(file);
     }),
   );

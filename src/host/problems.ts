@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Problem } from '../common/problem.js';
 import { runName } from '../config/runName.js';
@@ -75,23 +76,24 @@ async function tellFailed(
   resumes: string | undefined,
 ): Promise<void> {
   const { where } = problem;
-  const place = where
-    ? ` (${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`})`
-    : '';
+  const place =
+    where && `${vscode.workspace.asRelativePath(where.file)}${where.line === undefined ? '' : `:${where.line}`}`;
   // A message that says what to do need not list what was possible: the Problems view and the panel do.
   const short = problem.mend === undefined ? problem : { ...problem, expected: undefined };
-  const more = others.length > 0 ? ` (And ${others.length} more: see Problems.)` : '';
+  const more = others.length > 0 ? ` ${l10n.t`(And ${others.length} more: see Problems.)`}` : '';
+  const [name, said] = [runName(file), `${sentences(short)}${more}`];
+  const [resume, openFile, showLog] = [l10n.t`Resume`, l10n.t`Open File`, l10n.t`Show Log`];
   const chosen = await vscode.window.showErrorMessage(
-    `${runName(file)} failed${place}: ${sentences(short)}${more}`,
-    ...(resumes === undefined ? [] : ['Resume']),
-    ...(where ? ['Open File'] : []),
-    'Show Log',
+    place === undefined ? l10n.t`${name} failed: ${said}` : l10n.t`${name} failed (${place}): ${said}`,
+    ...(resumes === undefined ? [] : [resume]),
+    ...(where ? [openFile] : []),
+    showLog,
   );
-  if (chosen === 'Resume' && resumes !== undefined) {
+  if (chosen === resume && resumes !== undefined) {
     await vscode.commands.executeCommand('peftStudio.resume', vscode.Uri.file(resumes));
   }
-  if (chosen === 'Open File' && where) await showPlace(where);
-  if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
+  if (chosen === openFile && where) await showPlace(where);
+  if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
 }
 
 async function tellStoppedEarly({ file, problem }: Extract<RunState, { kind: 'failed' }>): Promise<void> {
@@ -99,11 +101,14 @@ async function tellStoppedEarly({ file, problem }: Extract<RunState, { kind: 'fa
 }
 
 async function tellFinished({ file, result, note }: Extract<RunState, { kind: 'finished' }>): Promise<void> {
-  const text =
-    `${runName(file)} ${result.reason === 'stopped' ? 'stopped' : 'finished'}: adapter in ` +
-    `${vscode.workspace.asRelativePath(result.adapter)}.${note === undefined ? '' : ` ${note}`}`;
+  const [name, place] = [runName(file), vscode.workspace.asRelativePath(result.adapter)];
+  const told =
+    result.reason === 'stopped'
+      ? l10n.t`${name} stopped: adapter in ${place}.`
+      : l10n.t`${name} finished: adapter in ${place}.`;
   const show = note === undefined ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
-  const chosen = await show(text, 'Reveal Adapter', 'Open Panel');
-  if (chosen === 'Reveal Adapter') await reveal(result.adapter);
-  if (chosen === 'Open Panel') await vscode.commands.executeCommand('peftStudio.openPanel');
+  const [revealAdapter, openPanel] = [l10n.t`Reveal Adapter`, l10n.t`Open Panel`];
+  const chosen = await show(note === undefined ? told : `${told} ${note}`, revealAdapter, openPanel);
+  if (chosen === revealAdapter) await reveal(result.adapter);
+  if (chosen === openPanel) await vscode.commands.executeCommand('peftStudio.openPanel');
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatLoss } from '../common/format.js';
 import type { RunEvent } from '../training/events.js';
 
@@ -15,7 +16,7 @@ export interface ProgressView {
 export function createProgressView(): ProgressView {
   let totalSteps = 0;
   let step = 0;
-  let text = 'starting';
+  let text = l10n.t`starting`;
   let ofStep = text;
   /** What is shown again when long work between two steps is done. */
   let resting = text;
@@ -26,14 +27,14 @@ export function createProgressView(): ProgressView {
           totalSteps = event.totalSteps;
           return false;
         case 'progress':
-          text = event.total > 0 ? `${event.activity} ${event.done} of ${event.total}` : event.activity;
+          text = event.total > 0 ? l10n.t`${event.activity} ${event.done} of ${event.total}` : event.activity;
           return true;
         case 'step':
           step = event.step;
-          text = resting = ofStep = `step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
+          text = resting = ofStep = l10n.t`step ${step} of ${totalSteps}, loss ${formatLoss(event.loss)}`;
           return true;
         case 'paused':
-          text = resting = `paused after step ${event.step}`;
+          text = resting = l10n.t`paused after step ${event.step}`;
           return true;
         case 'continued':
           text = resting = ofStep;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 
@@ -34,11 +35,12 @@ export function isOfWindow(file: string): boolean {
 export async function pickRunFile(title: string): Promise<vscode.Uri | undefined> {
   const found = await findRunFiles();
   if (found.length === 0) {
+    const newRunFile = l10n.t`New Run File`;
     const chosen = await vscode.window.showErrorMessage(
-      'PEFT Studio: no run file here. A run file’s name ends in .peft.yaml.',
-      'New Run File',
+      l10n.t`PEFT Studio: no run file here. A run file’s name ends in .peft.yaml.`,
+      newRunFile,
     );
-    if (chosen === 'New Run File') await vscode.commands.executeCommand('peftStudio.newRunFile');
+    if (chosen === newRunFile) await vscode.commands.executeCommand('peftStudio.newRunFile');
     return undefined;
   }
   const items = found.map((uri) => ({

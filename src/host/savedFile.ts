@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 
 /**
@@ -7,14 +8,14 @@ import * as vscode from 'vscode';
 export async function savedFile(uri: vscode.Uri): Promise<string | undefined> {
   if (uri.scheme !== 'file') {
     void vscode.window.showErrorMessage(
-      `PEFT Studio: ${uri.toString()} is not on this machine’s disk; save it there first.`,
+      l10n.t`PEFT Studio: ${uri.toString()} is not on this machine’s disk; save it there first.`,
     );
     return undefined;
   }
   const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
   if (open?.isDirty !== true || (await open.save())) return uri.fsPath;
   void vscode.window.showErrorMessage(
-    `PEFT Studio: ${open.fileName} could not be saved, and it is read from disk. Save it and try again.`,
+    l10n.t`PEFT Studio: ${open.fileName} could not be saved, and it is read from disk. Save it and try again.`,
   );
   return undefined;
 }

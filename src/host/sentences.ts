@@ -1,16 +1,17 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 
 /** A problem as running text: what was found, what was expected, what to do. Its place is shown apart. */
 export function sentences({ message, expected, mend }: Problem): string {
-  return [message, expected === undefined ? undefined : `Expected: ${expected}`, mend]
+  return [message, expected === undefined ? undefined : l10n.t`Expected: ${expected}`, mend]
     .filter((part) => part !== undefined)
     .map(ended)
     .join(' ');
 }
 
 /** With a full stop, unless it has its own end. */
-function ended(text: string): string {
-  return /[.!?…]$/.test(text) ? text : `${text}.`;
+export function ended(text: string): string {
+  return /[.!?…。！？]$/.test(text) ? text : l10n.t`${text}.`;
 }
 
 /** {@link sentences} after their place, `file:line`, for where nothing else shows it. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { runName } from '../config/runName.js';
 import { isGoing, wasStoppedEarly } from '../engines/runState.js';
@@ -9,27 +10,33 @@ import type { Settle } from './settle.js';
 /** Shown at most so often: a fast run takes hundreds of steps a second. */
 const PERIOD_MS = 250;
 
-/** What the item offers while a run goes, by what it is doing. */
-const MENU = [
-  { label: '$(graph-line) Open Panel', command: 'openPanel' },
-  { label: '$(debug-pause) Pause', command: 'pause', when: ['running'] },
-  { label: '$(debug-continue) Continue', command: 'continueRun', when: ['paused'] },
-  { label: '$(save) Checkpoint Now', command: 'checkpointNow', when: ['running', 'pausing', 'paused'] },
-  { label: '$(debug-stop) Stop', command: 'stop' },
-  { label: '$(folder-opened) Open Run Folder', command: 'openRunFolder' },
-  { label: '$(output) Show Log', command: 'showLog' },
-] as const satisfies readonly {
-  readonly label: string;
+interface MenuItem extends vscode.QuickPickItem {
   readonly command: string;
+  /** Without: whatever the run is doing. */
   readonly when?: readonly RunState['kind'][];
-}[];
+}
+
+/** What the item offers while a run goes, by what it is doing. */
+const menuItems = (): readonly MenuItem[] => [
+  { label: `$(graph-line) ${l10n.t`Open Panel`}`, command: 'openPanel' },
+  { label: `$(debug-pause) ${l10n.t`Pause`}`, command: 'pause', when: ['running'] },
+  { label: `$(debug-continue) ${l10n.t`Continue`}`, command: 'continueRun', when: ['paused'] },
+  {
+    label: `$(save) ${l10n.t`Checkpoint Now`}`,
+    command: 'checkpointNow',
+    when: ['running', 'pausing', 'paused'],
+  },
+  { label: `$(debug-stop) ${l10n.t`Stop`}`, command: 'stop' },
+  { label: `$(folder-opened) ${l10n.t`Open Run Folder`}`, command: 'openRunFolder' },
+  { label: `$(output) ${l10n.t`Show Log`}`, command: 'showLog' },
+];
 
 const MENU_COMMAND = 'peftStudio.runMenu';
 
 /** A status bar item that follows the run; a click opens the panel or, while a run goes, what can be done with it. */
 export function createStatus(runs: Runs, settle: Settle): vscode.Disposable {
   const item = vscode.window.createStatusBarItem('peftStudio.run', vscode.StatusBarAlignment.Left, 10);
-  item.name = 'PEFT Studio run';
+  item.name = l10n.t`PEFT Studio run`;
   let progress = createProgressView();
   let timer: NodeJS.Timeout | undefined;
 
@@ -45,29 +52,31 @@ export function createStatus(runs: Runs, settle: Settle): vscode.Disposable {
         item.text = `$(sync~spin) ${name}: ${progress.text()}`;
         break;
       case 'pausing':
-        item.text = `$(sync~spin) ${name}: pausing`;
+        item.text = `$(sync~spin) ${l10n.t`${name}: pausing`}`;
         break;
       case 'paused':
         item.text = `$(debug-pause) ${name}: ${progress.text()}`;
         break;
       case 'stopping':
-        item.text = `$(sync~spin) ${name}: stopping`;
+        item.text = `$(sync~spin) ${l10n.t`${name}: stopping`}`;
         break;
       case 'finished':
         item.text =
-          state.result.reason === 'completed' ? `$(check) ${name}: finished` : `$(debug-stop) ${name}: stopped`;
+          state.result.reason === 'completed'
+            ? `$(check) ${l10n.t`${name}: finished`}`
+            : `$(debug-stop) ${l10n.t`${name}: stopped`}`;
         break;
       case 'failed':
         if (wasStoppedEarly(state)) {
-          item.text = `$(debug-stop) ${name}: stopped`;
+          item.text = `$(debug-stop) ${l10n.t`${name}: stopped`}`;
           break;
         }
-        item.text = `$(error) ${name}: failed`;
+        item.text = `$(error) ${l10n.t`${name}: failed`}`;
         item.backgroundColor = new vscode.ThemeColor('statusBarItem.errorBackground');
         break;
     }
     item.command = isGoing(state) ? MENU_COMMAND : 'peftStudio.openPanel';
-    item.tooltip = `PEFT Studio: ${state.file}\n${isGoing(state) ? 'Click to open its panel, pause or stop it' : 'Click to open its panel'}`;
+    item.tooltip = `PEFT Studio: ${state.file}\n${isGoing(state) ? l10n.t`Click to open its panel, pause or stop it` : l10n.t`Click to open its panel`}`;
     item.show();
   }
 
@@ -83,7 +92,7 @@ export function createStatus(runs: Runs, settle: Settle): vscode.Disposable {
   });
   const menu = vscode.commands.registerCommand(MENU_COMMAND, async () => {
     const state = runs.state();
-    const items = MENU.filter((item) => !('when' in item) || item.when.some((kind) => kind === state.kind));
+    const items = menuItems().filter(({ when }) => when === undefined || when.includes(state.kind));
     const title = state.kind === 'idle' ? 'PEFT Studio' : runName(state.file);
     const chosen = await vscode.window.showQuickPick(items, { title, placeHolder: progress.text() });
     if (chosen) settle(vscode.commands.executeCommand(`peftStudio.${chosen.command}`));

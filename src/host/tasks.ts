@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { describeProblem } from '../common/problem.js';
@@ -44,7 +45,7 @@ function trainTask(definition: TrainTask, folder: vscode.WorkspaceFolder, runs: 
   const execution = new vscode.CustomExecution(() => Promise.resolve(terminal(file, runs)));
   const task = new vscode.Task(definition, folder, `train ${definition.file}`, TYPE, execution);
   task.group = vscode.TaskGroup.Build;
-  task.detail = 'Trains the adapter of this run file';
+  task.detail = l10n.t`Trains the adapter of this run file`;
   return task;
 }
 
@@ -73,7 +74,7 @@ function terminal(file: string, runs: Runs): vscode.Pseudoterminal {
         [state.problem, ...state.others].forEach((problem) => say(describeProblem(problem)));
     });
     if (isGoing(runs.state()) || !(await runs.start(file))) {
-      say('Another run is going; one run at a time. Stop it first, or wait for its end.');
+      say(l10n.t`Another run is going; one run at a time. Stop it first, or wait for its end.`);
       end(EXIT.failed);
       return;
     }
@@ -91,7 +92,7 @@ function terminal(file: string, runs: Runs): vscode.Pseudoterminal {
     onDidClose: closed.event,
     open() {
       if (!vscode.workspace.isTrusted) {
-        say('Trust this workspace first; its run files name what is read and written.');
+        say(l10n.t`Trust this workspace first; its run files name what is read and written.`);
         end(EXIT.failed);
         return;
       }

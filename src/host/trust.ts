@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 
 /**
@@ -7,7 +8,7 @@ import * as vscode from 'vscode';
 export function isTrusted(): boolean {
   if (vscode.workspace.isTrusted) return true;
   void vscode.window.showErrorMessage(
-    'PEFT Studio: trust this workspace first; its run files name what is read, downloaded and written.',
+    l10n.t`PEFT Studio: trust this workspace first; its run files name what is read, downloaded and written.`,
   );
   return false;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Entry } from './library.js';
@@ -14,11 +15,14 @@ export async function baseArgument({ item, base }: Entry): Promise<{ readonly mo
   }
   if (base.place !== undefined) return { model: base.place };
   const chosen = await vscode.window.showOpenDialog({
-    title: `The base model ${item.base === undefined ? 'is not named' : `"${item.base}" is not found`}: where is it?`,
-    openLabel: 'Use as Base Model',
+    title:
+      item.base === undefined
+        ? l10n.t`The base model is not named: where is it?`
+        : l10n.t`The base model "${item.base}" is not found: where is it?`,
+    openLabel: l10n.t`Use as Base Model`,
     canSelectFiles: true,
     canSelectFolders: true,
-    filters: { 'GGUF model': ['gguf'], 'All files': ['*'] },
+    filters: { [l10n.t`GGUF model`]: ['gguf'], [l10n.t`All files`]: ['*'] },
   });
   const [uri] = chosen ?? [];
   return uri && { model: uri.fsPath };

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { MOST_COMPARED } from '../../engines/runFiles.js';
 import type { Entry } from './library.js';
@@ -19,7 +20,9 @@ export async function runsToCompare(
   const runs = (await explorer.all()).filter(isRun).sort((a, b) => b.item.modified - a.item.modified);
   if (runs.length < 2) {
     void vscode.window.showInformationMessage(
-      `PEFT Studio: there ${runs.length === 1 ? 'is one run' : 'are no runs'} in this workspace; comparing takes two.`,
+      runs.length === 1
+        ? l10n.t`PEFT Studio: there is one run in this workspace; comparing takes two.`
+        : l10n.t`PEFT Studio: there are no runs in this workspace; comparing takes two.`,
     );
     return undefined;
   }
@@ -35,7 +38,7 @@ export async function runsToCompare(
       };
     }),
     {
-      title: `Compare 2 to ${MOST_COMPARED} Runs`,
+      title: l10n.t`Compare 2 to ${MOST_COMPARED} Runs`,
       canPickMany: true,
       matchOnDescription: true,
       matchOnDetail: true,
@@ -44,7 +47,9 @@ export async function runsToCompare(
   if (picked === undefined) return undefined;
   if (picked.length >= 2 && picked.length <= MOST_COMPARED) return picked.map(({ folder }) => folder);
   void vscode.window.showInformationMessage(
-    `PEFT Studio: ${picked.length} ${picked.length === 1 ? 'run was' : 'runs were'} picked; comparing takes 2 to ${MOST_COMPARED}.`,
+    picked.length === 1
+      ? l10n.t`PEFT Studio: 1 run was picked; comparing takes 2 to ${MOST_COMPARED}.`
+      : l10n.t`PEFT Studio: ${picked.length} runs were picked; comparing takes 2 to ${MOST_COMPARED}.`,
   );
   return undefined;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Inspection } from '../../adapters/inspect.js';
 import type { Json } from '../../common/json.js';
@@ -69,9 +70,9 @@ export function createExplorer(parts: {
 
   async function inspect(entry: Entry): Promise<void> {
     const { folder } = entry.item;
-    const found = await jobs.run({ title: `Inspecting ${nameOf(folder)}`, args: ['inspect', folder] });
+    const found = await jobs.run({ title: l10n.t`Inspecting ${nameOf(folder)}`, args: ['inspect', folder] });
     if (!isInspection(found)) return;
-    await documents.show(`Inspection ${nameOf(folder)}.txt`, inspectionText(found, entry));
+    await documents.show(`${l10n.t`Inspection ${nameOf(folder)}`}.txt`, inspectionText(found, entry));
   }
 
   async function openPanel({ item }: Entry): Promise<void> {
@@ -115,24 +116,24 @@ export function createExplorer(parts: {
     documents,
     following,
     comparison,
-    adapterCommand('inspectAdapter', { word: 'inspectable', title: 'Inspect Adapter' }, inspect),
-    adapterCommand('mergeAdapter', { word: 'mergeable', title: 'Merge Adapter into Base' }, (adapter) =>
+    adapterCommand('inspectAdapter', { word: 'inspectable', title: l10n.t`Inspect Adapter` }, inspect),
+    adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
       mergeIntoBase(jobs, adapter),
     ),
-    adapterCommand('tryAdapter', { word: 'usable', title: 'Try Adapter' }, (adapter) =>
+    adapterCommand('tryAdapter', { word: 'usable', title: l10n.t`Try Adapter` }, (adapter) =>
       tryIt({ jobs, documents, memory: parts.memory }, adapter),
     ),
-    command('openRunPanel', { word: 'run', title: 'Open Panel of a Run' }, openPanel),
-    command('resumeRun', { word: 'resumable', title: 'Resume a Run' }, async ({ item }) => {
+    command('openRunPanel', { word: 'run', title: l10n.t`Open Panel of a Run` }, openPanel),
+    command('resumeRun', { word: 'resumable', title: l10n.t`Resume a Run` }, async ({ item }) => {
       await vscode.commands.executeCommand('peftStudio.resume', vscode.Uri.file(item.folder));
     }),
-    command('revealAdapter', { word: 'placed', title: 'Reveal Adapter or Run' }, ({ item }) =>
+    command('revealAdapter', { word: 'placed', title: l10n.t`Reveal Adapter or Run` }, ({ item }) =>
       reveal(item.folder),
     ),
-    command('copyAdapterPath', { word: 'placed', title: 'Copy Path of Adapter or Run' }, async ({ item }) =>
+    command('copyAdapterPath', { word: 'placed', title: l10n.t`Copy Path of Adapter or Run` }, async ({ item }) =>
       vscode.env.clipboard.writeText(item.folder),
     ),
-    command('deleteAdapter', { word: 'deletable', title: 'Delete Adapter or Run' }, (entry) =>
+    command('deleteAdapter', { word: 'deletable', title: l10n.t`Delete Adapter or Run` }, (entry) =>
       deleteEntry(explorer, entry),
     ),
     vscode.commands.registerCommand('peftStudio.compareRuns', async (row?: Row, selected?: readonly Row[]) => {

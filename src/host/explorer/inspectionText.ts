@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Inspection } from '../../adapters/inspect.js';
 import { formatBytes, formatCount, formatLoss } from '../../common/format.js';
 import { isError } from '../../common/problem.js';
@@ -12,19 +13,24 @@ import { dateText } from './present.js';
 export function inspectionText(found: Inspection, { item, base, unmatched }: Entry): string {
   const irregular = item.kind === 'adapter' ? item.irregular : [];
   const notes = [
-    ...found.problems.map((problem) => `${isError(problem) ? 'Error' : 'Warning'}: ${sentences(problem)}`),
-    ...unmatched.map((each) => `Unmatched: ${each}.`),
-    ...irregular.map((each) => `Irregular: ${each}.`),
+    ...found.problems.map((problem) =>
+      isError(problem) ? l10n.t`Error: ${sentences(problem)}` : l10n.t`Warning: ${sentences(problem)}`,
+    ),
+    ...unmatched.map((each) => l10n.t`Unmatched: ${each}.`),
+    ...irregular.map((each) => l10n.t`Irregular: ${each}.`),
   ];
   const facts: readonly (readonly [string, string | undefined])[] = [
-    ['Folder', found.folder],
-    ['Method', found.method],
-    ['Base model', found.base ?? 'not named'],
-    ['Base found at', base.place ?? (base.remote ? 'not downloaded yet' : 'nowhere on this machine')],
+    [l10n.t`Folder`, found.folder],
+    [l10n.t`Method`, found.method],
+    [l10n.t`Base model`, found.base ?? l10n.t`not named`],
+    [
+      l10n.t`Base found at`,
+      base.place ?? (base.remote ? l10n.t`not downloaded yet` : l10n.t`nowhere on this machine`),
+    ],
     ['r, alpha', found.r === undefined ? undefined : `${found.r}, ${found.alpha ?? '?'}`],
-    ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
-    ['Size', formatBytes(item.bytes)],
-    ['Written', dateText(item.modified)],
+    [l10n.t`Trained`, l10n.t`${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
+    [l10n.t`Size`, formatBytes(item.bytes)],
+    [l10n.t`Written`, dateText(item.modified)],
   ];
   const rows = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return [
@@ -32,7 +38,7 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
     '',
     ...table(rows),
     '',
-    notes.length === 0 ? 'Nothing is wrong with it: every layer is in one state.' : 'WHAT STANDS OUT',
+    notes.length === 0 ? l10n.t`Nothing is wrong with it: every layer is in one state.` : l10n.t`WHAT STANDS OUT`,
     ...(notes.length === 0 ? [] : ['', ...notes.map((note) => note.replaceAll('\n', ' '))]),
     ...modulesText(found),
     ...wholeText(found),
@@ -55,22 +61,32 @@ function modulesText({ modules }: Inspection): string[] {
   ]);
   return [
     '',
-    'MODULES',
+    l10n.t`MODULES`,
     '',
     ...table([
-      ['MODULE', 'RANK', 'EFFECTIVE RANK', 'SCALE', '‖ΔW‖', 'A [r, in]', 'B [out, r]', 'TRAINED'],
+      [
+        l10n.t`MODULE`,
+        l10n.t`RANK`,
+        l10n.t`EFFECTIVE RANK`,
+        l10n.t`SCALE`,
+        '‖ΔW‖',
+        'A [r, in]',
+        'B [out, r]',
+        l10n.t`TRAINED`,
+      ],
       ...rows,
     ]),
     '',
-    'Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007). Near the rank, every',
-    'direction is used; near 1, a smaller rank would do. ‖ΔW‖ is the Frobenius norm of scale · B · A.',
+    l10n.t`Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007).`,
+    l10n.t`Near the rank, every direction is used; near 1, a smaller rank would do.`,
+    l10n.t`‖ΔW‖ is the Frobenius norm of scale · B · A.`,
   ];
 }
 
 function wholeText({ whole }: Inspection): string[] {
   if (whole.length === 0) return [];
   const rows = whole.map(({ key, shape: sizes, trainable }) => [key, shape(sizes), formatCount(trainable)]);
-  return ['', 'TRAINED WHOLE', '', ...table([['TENSOR', 'SHAPE', 'TRAINED'], ...rows])];
+  return ['', l10n.t`TRAINED WHOLE`, '', ...table([[l10n.t`TENSOR`, l10n.t`SHAPE`, l10n.t`TRAINED`], ...rows])];
 }
 
 function title(folder: string): string {
@@ -83,17 +99,22 @@ function shape(sizes: readonly number[]): string {
   return `[${sizes.join(', ')}]`;
 }
 
+/** How many columns a text takes where letters are of one width: a Chinese one takes two. */
+function columnsOf(text: string): number {
+  return [...text].length + (text.match(/[\p{Script=Han}\u3000-\u303f\uff00-\uff60]/gu)?.length ?? 0);
+}
+
 /** Columns as wide as their widest cell, two spaces between them. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const cells = rows.map((row) => row.map((cell) => cell.replaceAll('\n', ' ')));
   // A file may hold more modules than a call takes arguments.
   const widths: number[] = [];
   for (const row of cells) {
-    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, [...cell].length)));
+    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, columnsOf(cell))));
   }
   return cells.map((row) =>
     row
-      .map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length))
+      .map((cell, column) => cell + ' '.repeat(widths[column]! - columnsOf(cell)))
       .join('  ')
       .trimEnd(),
   );

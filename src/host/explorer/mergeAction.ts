@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { pathKind } from '../../common/files.js';
@@ -9,11 +10,11 @@ import { baseArgument } from './baseArgument.js';
 import type { Entry } from './library.js';
 import { nameOf } from './tryAction.js';
 
-const DTYPES: readonly (vscode.QuickPickItem & { readonly dtype?: string })[] = [
-  { label: 'As the base', description: 'the type that most of its weights have' },
-  { label: 'F32', description: 'exact, the largest', dtype: 'F32' },
-  { label: 'BF16', description: 'half of the size', dtype: 'BF16' },
-  { label: 'F16', description: 'half of the size, no numbers above 65,504', dtype: 'F16' },
+const dtypes = (): readonly (vscode.QuickPickItem & { readonly dtype?: string })[] => [
+  { label: l10n.t`As the base`, description: l10n.t`the type that most of its weights have` },
+  { label: 'F32', description: l10n.t`exact, the largest`, dtype: 'F32' },
+  { label: 'BF16', description: l10n.t`half of the size`, dtype: 'BF16' },
+  { label: 'F16', description: l10n.t`half of the size, no numbers above 65,504`, dtype: 'F16' },
 ];
 
 /** Asks where to and as what, then merges an adapter into its base as a job. */
@@ -22,26 +23,29 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
   const base = await baseArgument(adapter);
   if (base === undefined) return;
   const out = await vscode.window.showInputBox({
-    title: 'Merge into Base (1/2): folder for the merged model',
+    title: l10n.t`Merge into Base (1/2): folder for the merged model`,
     value: await freeName(`${folder}-merged`),
-    prompt: 'It must not exist yet. The base model stays as it is.',
+    prompt: l10n.t`It must not exist yet. The base model stays as it is.`,
     ignoreFocusOut: true,
     validateInput: async (value) => {
-      if (!path.isAbsolute(value.trim())) return 'An absolute path is needed.';
+      if (!path.isAbsolute(value.trim())) return l10n.t`An absolute path is needed.`;
       return (await pathKind(value.trim())) === 'nothing'
         ? undefined
-        : 'This exists already: choose another name.';
+        : l10n.t`This exists already: choose another name.`;
     },
   });
   if (out === undefined) return;
-  const dtype = await vscode.window.showQuickPick(DTYPES, {
-    title: 'Merge into Base (2/2): type of the weights',
+  const dtype = await vscode.window.showQuickPick(dtypes(), {
+    title: l10n.t`Merge into Base (2/2): type of the weights`,
     ignoreFocusOut: true,
   });
   if (dtype === undefined) return;
   const target = out.trim();
   const report = await jobs.run({
-    title: `Merging ${nameOf(folder)} into ${adapter.base.label || 'its base'}`,
+    title:
+      adapter.base.label === ''
+        ? l10n.t`Merging ${nameOf(folder)} into its base`
+        : l10n.t`Merging ${nameOf(folder)} into ${adapter.base.label}`,
     args: [
       'merge',
       folder,
@@ -52,26 +56,31 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
     ],
   });
   if (report === undefined) return;
+  const [revealIt, showLog] = [l10n.t`Reveal`, l10n.t`Show Log`];
   const chosen = await vscode.window.showInformationMessage(
-    `PEFT Studio: merged model in ${vscode.workspace.asRelativePath(target)}${summary(report)}`,
-    'Reveal',
-    'Show Log',
+    [l10n.t`PEFT Studio: merged model in ${vscode.workspace.asRelativePath(target)}.`, ...summary(report)].join(
+      ' ',
+    ),
+    revealIt,
+    showLog,
   );
-  if (chosen === 'Reveal') await reveal(target);
-  if (chosen === 'Show Log') await vscode.commands.executeCommand('peftStudio.showLog');
+  if (chosen === revealIt) await reveal(target);
+  if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
 }
 
-/** What the command reported, as far as it can be told in a sentence. */
-function summary(report: unknown): string {
-  if (!isJsonObject(report)) return '.';
-  const { bytes, dtype, verifiedDifference, warnings } = report;
-  const size = typeof bytes === 'number' ? ` ${formatBytes(bytes)} in ${String(dtype)}.` : '';
-  const verified =
-    typeof verifiedDifference === 'number'
-      ? ` Its logits differ by at most ${verifiedDifference.toExponential(1)} from those of base + adapter.`
-      : '';
+/** What the command reported, as far as it can be told in sentences. */
+function summary(report: unknown): string[] {
+  if (!isJsonObject(report)) return [];
+  const { bytes, dtype, verifiedDifference: difference, warnings } = report;
   const count = Array.isArray(warnings) ? warnings.length : 0;
-  return `.${size}${verified}${count > 0 ? ` ${count} ${count === 1 ? 'warning' : 'warnings'}: see the log.` : ''}`;
+  return [
+    ...(typeof bytes === 'number' ? [l10n.t`${formatBytes(bytes)} in ${String(dtype)}.`] : []),
+    ...(typeof difference === 'number'
+      ? [l10n.t`Its logits differ by at most ${difference.toExponential(1)} from those of base + adapter.`]
+      : []),
+    ...(count === 1 ? [l10n.t`1 warning: see the log.`] : []),
+    ...(count > 1 ? [l10n.t`${count} warnings: see the log.`] : []),
+  ];
 }
 
 async function freeName(wanted: string): Promise<string> {

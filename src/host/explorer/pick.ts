@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Entry } from './library.js';
 import type { ItemRow, Row } from './model.js';
@@ -20,7 +21,7 @@ export async function entryFor(
   if (given !== undefined) {
     const entry = given.kind === 'item' ? explorer.at(given.folder) : undefined;
     if (entry === undefined || explorer.look(given)?.context.includes(about.word) !== true) {
-      void vscode.window.showInformationMessage(`PEFT Studio: ${about.title} does not apply to this.`);
+      void vscode.window.showInformationMessage(l10n.t`PEFT Studio: ${about.title} does not apply to this.`);
       return undefined;
     }
     return entry;
@@ -31,7 +32,7 @@ export async function entryFor(
   });
   if (choices.length === 0) {
     void vscode.window.showInformationMessage(
-      `PEFT Studio: ${about.title}: nothing in this workspace that it applies to.`,
+      l10n.t`PEFT Studio: ${about.title}: nothing in this workspace that it applies to.`,
     );
     return undefined;
   }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import type { FoundAdapter } from '../../adapters/findAdapters.js';
 import type { FoundBase } from '../../adapters/findBase.js';
@@ -54,6 +55,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   adalora: 'mergeable',
   fish_mask: 'mergeable',
   prompt_tuning: 'applied',
+  ia3: 'mergeable',
 };
 
 const RED = 'list.errorForeground';
@@ -61,14 +63,15 @@ const YELLOW = 'list.warningForeground';
 
 /** How a base model looks, above so many adapters and runs. */
 export function lookOfBase(base: FoundBase, count: number): Look {
-  const things = `${count} ${count === 1 ? 'entry' : 'entries'}`;
+  const things = count === 1 ? l10n.t`1 entry` : l10n.t`${count} entries`;
   const unnamed = base.key === '';
   const where =
-    base.place ?? (base.remote ? 'on the Hugging Face hub; not downloaded yet' : 'not found on this machine');
+    base.place ??
+    (base.remote ? l10n.t`on the Hugging Face hub; not downloaded yet` : l10n.t`not found on this machine`);
   const missing = base.place === undefined && !base.remote && !unnamed;
   return {
     label: base.label,
-    description: missing ? `not found · ${things}` : things,
+    description: missing ? `${l10n.t`not found`} · ${things}` : things,
     icon: unnamed
       ? { name: 'question' }
       : missing
@@ -79,13 +82,13 @@ export function lookOfBase(base: FoundBase, count: number): Look {
       rows: unnamed
         ? []
         : [
-            ['Base model', base.key],
-            ['Place', where],
+            [l10n.t`Base model`, base.key],
+            [l10n.t`Place`, where],
           ],
       notes: unnamed
-        ? ['Their configs name no base model (base_model_name_or_path).']
+        ? [l10n.t`Their configs name no base model (base_model_name_or_path).`]
         : missing
-          ? ['What needs the base model (merging, trying) asks for it.']
+          ? [l10n.t`What needs the base model (merging, trying) asks for it.`]
           : [],
     },
     context: ['base', ...(base.place === undefined ? [] : (['placed'] as const))],
@@ -111,7 +114,7 @@ function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged)
   return {
     label: path.basename(folder),
     description: joined(
-      problem === undefined ? 'merged' : 'merged; its record cannot be read',
+      problem === undefined ? l10n.t`merged` : l10n.t`merged; its record cannot be read`,
       record?.dtype,
       formatBytes(bytes),
       dateText(modified),
@@ -120,17 +123,18 @@ function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged)
     details: {
       title: path.basename(folder),
       rows: rowsOf([
-        ['State', 'merged: a whole model'],
-        ['Merged adapters', record?.merged_adapters.join(', ')],
-        ['Base model', record?.base_model_name_or_path],
-        ['Type', record?.dtype],
+        [l10n.t`State`, l10n.t`merged: a whole model`],
+        [l10n.t`Merged adapters`, record?.merged_adapters.join(', ')],
+        [l10n.t`Base model`, record?.base_model_name_or_path],
+        [l10n.t`Type`, record?.dtype],
         [
-          'Verified',
-          record && `logits within ${record.verified_difference.toExponential(1)} of base + adapter, in float32`,
+          l10n.t`Verified`,
+          record &&
+            l10n.t`logits within ${record.verified_difference.toExponential(1)} of base + adapter, in float32`,
         ],
-        ['Size', formatBytes(bytes)],
-        ['Written', dateText(modified)],
-        ['Folder', folder],
+        [l10n.t`Size`, formatBytes(bytes)],
+        [l10n.t`Written`, dateText(modified)],
+        [l10n.t`Folder`, folder],
       ]),
       notes: problem === undefined ? [] : [placed(problem)],
     },
@@ -142,11 +146,11 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
   const { problem, irregular, method, rank, alpha, trainable, bytes, modified, format } = item;
   const state =
     problem !== undefined
-      ? 'cannot be read'
+      ? l10n.t`cannot be read`
       : unmatched.length > 0
-        ? 'unmatched'
+        ? l10n.t`unmatched`
         : irregular.length > 0
-          ? 'irregular'
+          ? l10n.t`irregular`
           : undefined;
   const icon =
     problem !== undefined
@@ -161,21 +165,21 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
     details: {
       title: path.basename(item.folder),
       rows: rowsOf([
-        ['Method', method],
-        ['Written for', format === 'adapters' ? 'the adapters library' : undefined],
-        ['Base model', item.base ?? 'not named'],
+        [l10n.t`Method`, method],
+        [l10n.t`Written for`, format === 'adapters' ? l10n.t`the adapters library` : undefined],
+        [l10n.t`Base model`, item.base ?? l10n.t`not named`],
         ['r, alpha', rank === undefined ? undefined : `${rank}, ${alpha ?? '?'}`],
-        ['Trained', trainable === undefined ? undefined : `${formatCount(trainable)} numbers`],
-        ['Modules', item.modules.length === 0 ? undefined : formatCount(item.modules.length)],
-        ['Size', formatBytes(bytes)],
-        ['Written', dateText(modified)],
-        ['State', state ?? 'every layer in one state'],
-        ['Folder', item.folder],
+        [l10n.t`Trained`, trainable === undefined ? undefined : l10n.t`${formatCount(trainable)} numbers`],
+        [l10n.t`Modules`, item.modules.length === 0 ? undefined : formatCount(item.modules.length)],
+        [l10n.t`Size`, formatBytes(bytes)],
+        [l10n.t`Written`, dateText(modified)],
+        [l10n.t`State`, state ?? l10n.t`every layer in one state`],
+        [l10n.t`Folder`, item.folder],
       ]),
       notes: [
         ...(problem === undefined ? [] : [placed(problem)]),
-        ...unmatched.map((each) => `Unmatched: ${each}.`),
-        ...irregular.map((each) => `Irregular: ${each}.`),
+        ...unmatched.map((each) => l10n.t`Unmatched: ${each}.`),
+        ...irregular.map((each) => l10n.t`Irregular: ${each}.`),
       ],
     },
     context: ['adapter', 'deletable', 'placed', ...uses(item, unmatched)],
@@ -201,7 +205,7 @@ function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
     description: joined(
       words,
       withRank(method, rank),
-      loss === undefined ? undefined : `loss ${formatLoss(loss)}`,
+      loss === undefined ? undefined : l10n.t`loss ${formatLoss(loss)}`,
       running ? undefined : formatBytes(bytes),
       dateText(modified),
     ),
@@ -209,30 +213,30 @@ function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
     details: {
       title: `${item.name}: ${words}`,
       rows: rowsOf([
-        ['Method', method],
-        ['Base model', item.base ?? 'not named'],
+        [l10n.t`Method`, method],
+        [l10n.t`Base model`, item.base ?? l10n.t`not named`],
         ['r', rank === undefined ? undefined : String(rank)],
-        ['Trained', trainable === undefined ? undefined : `${formatCount(trainable)} numbers`],
-        ['Last loss', loss === undefined ? undefined : formatLoss(loss)],
+        [l10n.t`Trained`, trainable === undefined ? undefined : l10n.t`${formatCount(trainable)} numbers`],
+        [l10n.t`Last loss`, loss === undefined ? undefined : formatLoss(loss)],
         [
-          'Last evaluation',
+          l10n.t`Last evaluation`,
           evaluation === undefined
             ? undefined
-            : `loss ${formatLoss(evaluation.loss)}, tokens right ${formatPercent(evaluation.tokenAccuracy)} at step ${evaluation.step}`,
+            : l10n.t`loss ${formatLoss(evaluation.loss)}, tokens right ${formatPercent(evaluation.tokenAccuracy)} at step ${evaluation.step}`,
         ],
         ...Object.entries(item.metrics).map(([name, value]) => [name, formatLoss(value)] as const),
-        ['Took', state.kind === 'finished' ? formatDuration(state.seconds) : undefined],
-        ['Last checkpoint', checkpoint === undefined ? undefined : `step ${checkpoint}`],
-        ['Size', formatBytes(bytes)],
-        ['Last event', dateText(modified)],
-        ['Run file', item.file],
-        ['Folder', item.folder],
+        [l10n.t`Took`, state.kind === 'finished' ? formatDuration(state.seconds) : undefined],
+        [l10n.t`Last checkpoint`, checkpoint === undefined ? undefined : l10n.t`step ${checkpoint}`],
+        [l10n.t`Size`, formatBytes(bytes)],
+        [l10n.t`Last event`, dateText(modified)],
+        [l10n.t`Run file`, item.file],
+        [l10n.t`Folder`, item.folder],
       ]),
       notes: [
         ...problemsOf(item).map(placed),
-        ...(isResumable(item) ? [`It can be resumed from step ${checkpoint ?? 0}.`] : []),
+        ...(isResumable(item) ? [l10n.t`It can be resumed from step ${checkpoint ?? 0}.`] : []),
         ...(state.kind === 'interrupted' && checkpoint === undefined
-          ? ['It wrote no checkpoint to go on from (training.save_steps says how often one is written).']
+          ? [l10n.t`It wrote no checkpoint to go on from (training.save_steps says how often one is written).`]
           : []),
       ],
     },
@@ -264,21 +268,22 @@ function stateWords(item: FoundRun): string {
   const { state, checkpoint } = item;
   switch (state.kind) {
     case 'running': {
-      const what = state.paused ? 'paused' : 'running';
+      const what = state.paused ? l10n.t`paused` : l10n.t`running`;
+      const percent = Math.floor((state.step / state.totalSteps) * 100);
       return state.totalSteps > 0
-        ? `${what}, step ${state.step} of ${state.totalSteps} (${Math.floor((state.step / state.totalSteps) * 100)} %)`
+        ? l10n.t`${what}, step ${state.step} of ${state.totalSteps} (${percent} %)`
         : what;
     }
     case 'finished':
-      return 'finished';
+      return l10n.t`finished`;
     case 'stopped':
-      return isResumable(item) ? `stopped, resumable from step ${checkpoint}` : 'stopped';
+      return isResumable(item) ? l10n.t`stopped, resumable from step ${checkpoint ?? 0}` : l10n.t`stopped`;
     case 'failed':
-      return `failed: ${firstWords(state.problem.message)}`;
+      return l10n.t`failed: ${firstWords(state.problem.message)}`;
     case 'interrupted':
-      return isResumable(item) ? `interrupted, resumable from step ${checkpoint}` : 'interrupted';
+      return isResumable(item) ? l10n.t`interrupted, resumable from step ${checkpoint ?? 0}` : l10n.t`interrupted`;
     case 'unreadable':
-      return `cannot be read: ${firstWords(state.problem.message)}`;
+      return l10n.t`cannot be read: ${firstWords(state.problem.message)}`;
   }
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../../common/json.js';
@@ -22,33 +23,33 @@ export async function tryIt(
   const model = found.model ?? base;
   if (model === undefined) return;
   const prompt = await vscode.window.showInputBox({
-    title: `Try ${nameOf(folder)} on ${adapter.base.label}`,
-    prompt: `The text to continue, as the training rows have it; \\n stands for a line break. Up to ${MAX_NEW_TOKENS} tokens follow, the most likely ones.`,
+    title: l10n.t`Try ${nameOf(folder)} on ${adapter.base.label}`,
+    prompt: l10n.t`The text to continue, as the training rows have it; ${'\\n'} stands for a line break. Up to ${MAX_NEW_TOKENS} tokens follow, the most likely ones.`,
     value: memory.get<string>(LAST_PROMPT, ''),
     ignoreFocusOut: true,
   });
   if (prompt === undefined || prompt === '') return;
   await memory.update(LAST_PROMPT, prompt);
   const answer = await jobs.run({
-    title: `Trying ${nameOf(folder)}`,
+    title: l10n.t`Trying ${nameOf(folder)}`,
     args: ['generate', model, '--adapter', folder, '--prompt', '-', '--max-new-tokens', String(MAX_NEW_TOKENS)],
     input: prompt.replaceAll('\\n', '\n'),
   });
   if (!isJsonObject(answer) || typeof answer['text'] !== 'string') return;
-  const title = `Try ${nameOf(folder)}`;
+  const title = l10n.t`Try ${nameOf(folder)}`;
   const name = `${title}.md`;
   const { text, tokens, seconds, reason } = answer;
   const facts = [
-    `${String(tokens)} tokens`,
+    l10n.t`${String(tokens)} tokens`,
     ...(typeof seconds === 'number' ? [`${seconds.toFixed(1)} s`] : []),
-    reason === 'length' ? `cut at ${MAX_NEW_TOKENS} tokens` : 'to its end',
+    reason === 'length' ? l10n.t`cut at ${MAX_NEW_TOKENS} tokens` : l10n.t`to its end`,
   ];
   const entry = [
-    '## Prompt',
+    `## ${l10n.t`Prompt`}`,
     '',
     codeBlock(prompt.replaceAll('\\n', '\n'), 'text'),
     '',
-    `## Answer (${facts.join(', ')})`,
+    `## ${l10n.t`Answer (${facts.join(', ')})`}`,
     '',
     codeBlock(text, 'text'),
     '',

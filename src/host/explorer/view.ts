@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { Entry, Findings, Library, Suspect } from './library.js';
 import { createLibrary } from './library.js';
@@ -165,7 +166,7 @@ export function createExplorerView(isAlive: Liveness, output: vscode.LogOutputCh
   });
   function tell(error: unknown): void {
     output.error(
-      `The explorer could not read the workspace: ${error instanceof Error ? error.message : String(error)}`,
+      l10n.t`The explorer could not read the workspace: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { MERGE_RECORD } from '../../adapters/mergeRecord.js';
@@ -26,7 +27,7 @@ export async function findSuspects(output: vscode.LogOutputChannel): Promise<Sus
     PATTERNS.map(async ({ glob, kind }) => {
       const uris = await vscode.workspace.findFiles(glob, EXCLUDED, MAX_FOUND);
       if (uris.length === MAX_FOUND)
-        output.warn(`More than ${MAX_FOUND} files match ${glob}: the explorer shows so many.`);
+        output.warn(l10n.t`More than ${MAX_FOUND} files match ${glob}: the explorer shows so many.`);
       return uris.filter(isOnDisk).map((uri): Suspect => ({ kind, folder: path.dirname(uri.fsPath) }));
     }),
   );

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { formatBytes, formatCount, formatPercent } from '../../common/format.js';
 import type { MemoryAnswer } from '../../language/memoryAnswer.js';
@@ -6,11 +7,11 @@ import { RUN_FILES } from './load.js';
 import type { LoadLanguage } from './load.js';
 
 /** Actions above the first line: their titles and commands, each run with the file's address. */
-const ACTIONS = [
-  { title: '$(play) Train', command: 'peftStudio.train' },
-  { title: '$(dashboard) Estimate', command: 'peftStudio.estimate' },
-  { title: '$(eye) Preview data', command: 'peftStudio.previewData' },
-  { title: '$(graph-line) Open panel', command: 'peftStudio.openPanel' },
+const actions = (): readonly { readonly title: string; readonly command: string }[] => [
+  { title: `$(play) ${l10n.t`Train`}`, command: 'peftStudio.train' },
+  { title: `$(dashboard) ${l10n.t`Estimate`}`, command: 'peftStudio.estimate' },
+  { title: `$(eye) ${l10n.t`Preview data`}`, command: 'peftStudio.previewData' },
+  { title: `$(graph-line) ${l10n.t`Open panel`}`, command: 'peftStudio.openPanel' },
 ];
 
 /** A pause in typing, after which the lenses are asked for again; they ask the disk. */
@@ -31,7 +32,7 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     onDidChangeCodeLenses: changed.event,
     async provideCodeLenses(document, token) {
       const top = new vscode.Range(0, 0, 0, 0);
-      const lenses = ACTIONS.map(
+      const lenses = actions().map(
         ({ title, command }) => new vscode.CodeLens(top, { title, command, arguments: [document.uri] }),
       );
       const more = await Promise.all([
@@ -54,7 +55,7 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     // Why it cannot be counted is among the problems.
     if (count === undefined || !('trainable' in count)) return undefined;
     const { trainable, total } = count;
-    const title = `${formatCount(trainable)} of ${formatCount(total)} parameters train (${formatPercent(trainable / total)})`;
+    const title = l10n.t`${formatCount(trainable)} of ${formatCount(total)} parameters train (${formatPercent(trainable / total)})`;
     return estimateLens(document, line, title);
   }
 
@@ -90,9 +91,17 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
 
 /** `1.4 GiB at the peak (1.1 GiB of it anonymous), 9.2 GiB free`. */
 function memoryTitle({ need, machine, warning }: MemoryAnswer): string {
-  const free = `${formatBytes(machine.free)} ${machine.bound === 'limit' ? 'allowed' : 'free'}`;
+  const [peak, anonymous, free] = [need.total, need.anonymous, machine.free].map(formatBytes) as [
+    string,
+    string,
+    string,
+  ];
   const sign = warning === undefined ? '' : '$(warning) ';
-  return `${sign}${formatBytes(need.total)} at the peak (${formatBytes(need.anonymous)} of it anonymous), ${free}`;
+  return `${sign}${
+    machine.bound === 'limit'
+      ? l10n.t`${peak} at the peak (${anonymous} of it anonymous), ${free} allowed`
+      : l10n.t`${peak} at the peak (${anonymous} of it anonymous), ${free} free`
+  }`;
 }
 
 /** A lens above a line that opens the file's estimate. */
