@@ -94,7 +94,7 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
         at,
         {
           of: 'loss',
-          name: hasTerms ? l10n.t`training, task alone` : l10n.t`training`,
+          name: hasTerms ? l10n.t`training loss, task alone` : l10n.t`training loss`,
           column: 'loss',
           color: 'curve-training',
         },
@@ -105,7 +105,9 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
             curve(run, at, {
               key: 'total',
               name:
-                memory > 0 ? l10n.t`training, with regularizers (smoothed)` : l10n.t`training, with regularizers`,
+                memory > 0
+                  ? l10n.t`training loss, with regularizers (smoothed)`
+                  : l10n.t`training loss, with regularizers`,
               column: `total_loss${memory > 0 ? smoothedColumn(memory) : ''}`,
               color: 'curve-total',
               look: 'line',
@@ -116,7 +118,7 @@ function lossPicture(runs: readonly ShownRun[], { axis, memory }: PictureChoice)
       ...(['validation', 'train'] as const).map((split) =>
         curve(run, at, {
           key: `evaluation-${split}`,
-          name: split === 'validation' ? l10n.t`validation` : l10n.t`evaluation on training rows`,
+          name: split === 'validation' ? l10n.t`validation loss` : l10n.t`evaluation on training rows`,
           column: `${split}_loss`,
           color: split === 'validation' ? 'curve-validation' : 'curve-second',
           look: 'dots',

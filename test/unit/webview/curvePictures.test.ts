@@ -50,7 +50,7 @@ test('a plain run shows loss, rate, norm and pace; evaluations add accuracies', 
   );
   assert.deepEqual(
     named(plain, 'loss').curves.map(({ name, look }) => [name, look]),
-    [['training', 'line']],
+    [['training loss', 'line']],
   );
   const tested = { ...run, columns: columns([{}, {}], [evaluated]) };
   const pictures = picturesOf([tested], { axis: 'step', memory: 0 });
@@ -66,8 +66,8 @@ test('smoothing says so, stands over the raw values, and leaves the learning rat
   assert.deepEqual(
     named(pictures, 'loss').curves.map(({ name, look }) => [name, look]),
     [
-      ['training', 'faint'],
-      ['training (smoothed, 0.9 EMA debiased)', 'line'],
+      ['training loss', 'faint'],
+      ['training loss (smoothed, 0.9 EMA debiased)', 'line'],
     ],
   );
   assert.equal(named(pictures, 'learningRate').curves.length, 1);
@@ -80,8 +80,8 @@ test('with regularizers the task, the total and each term are apart', () => {
   assert.deepEqual(
     named(pictures, 'loss').curves.map(({ name, y }) => [name, Array.from(y)]),
     [
-      ['training, task alone', [2]],
-      ['training, with regularizers', [2.6]],
+      ['training loss, task alone', [2]],
+      ['training loss, with regularizers', [2.6]],
     ],
   );
   assert.deepEqual(
@@ -103,9 +103,9 @@ test('a run laid over has its name, a colour of its own and no raw values', () =
   assert.deepEqual(
     curves.map(({ name, color, look }) => [name, color, look]),
     [
-      ['training', 'curve-training', 'faint'],
-      ['training (smoothed, 0.6 EMA debiased)', 'curve-training', 'line'],
-      ['other: training (smoothed)', 'run-1', 'dashed'],
+      ['training loss', 'curve-training', 'faint'],
+      ['training loss (smoothed, 0.6 EMA debiased)', 'curve-training', 'line'],
+      ['other: training loss (smoothed)', 'run-1', 'dashed'],
     ],
   );
   assert.equal(new Set(curves.map(({ key }) => key)).size, curves.length);
@@ -137,9 +137,9 @@ test('a picture is told in words', () => {
   assert.match(text, /^Loss: mean cross-entropy/);
   assert.match(
     text,
-    /training: 40 points, last 1\.100 at step 40, lowest 1\.100 at step 40, highest 5\.000 at step 1, lately falling/,
+    /training loss: 40 points, last 1\.100 at step 40, lowest 1\.100 at step 40, highest 5\.000 at step 1, lately falling/,
   );
-  assert.match(text, /validation: 1\.500 at step 2$/);
+  assert.match(text, /validation loss: 1\.500 at step 2$/);
   const [training, validation] = picture.curves;
   assert.equal(readAt(training!, 3, picture, 'step'), '4.800');
   // A value from elsewhere says from where.
