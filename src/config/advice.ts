@@ -63,7 +63,8 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
     usual: { maximum: 0.2 },
   },
   'training.learning_rate': {
-    text: 'LoRA and its kin: 1e-4 to 1e-3. Full fine-tuning: 1e-5 to 5e-5. Prompt tuning: 1e-3 to 0.3.',
-    source: 'Hu et al. 2021, appendix D; Lester et al. 2021, section 3 (0.3 with Adafactor)',
+    text: 'LoRA and its kin: 1e-4 to 1e-3. Full fine-tuning: 1e-5 to 5e-5. (IA)³: 3e-3. Prompt tuning: 1e-3 to 0.3.',
+    source:
+      'Hu et al. 2021, appendix D; Liu et al. 2022, section 3.3; Lester et al. 2021, section 3 (0.3 with Adafactor)',
   },
 };

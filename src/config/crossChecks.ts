@@ -12,7 +12,16 @@ export type Draft = { readonly [K in keyof RunConfig]?: RunConfig[K] };
 /** Where a path stands in the file. */
 export type PlaceOf = (path: ConfigPath, part?: 'key' | 'value') => Place;
 
-type Targeted = Extract<MethodConfig, { target_modules: unknown }>;
+/** Options that name modules, of whichever method. */
+interface Targeted {
+  readonly target_modules?: string | readonly string[] | undefined;
+  readonly feedforward_modules?: string | readonly string[] | undefined;
+  readonly exclude_modules?: string | readonly string[] | undefined;
+  readonly layers_to_transform?: number | readonly number[] | undefined;
+  readonly layers_pattern?: string | readonly string[] | undefined;
+  readonly rank_pattern?: Readonly<Record<string, number>>;
+  readonly alpha_pattern?: Readonly<Record<string, number>>;
+}
 
 /**
  * Modules below the model's root that no layer holds, in the usual architectures. (`lm_head` stands at the root:
@@ -140,21 +149,19 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
 
 function targetProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Problem[] {
   return [
-    ...patternProblems(method.target_modules, [...path, 'target_modules'], placeOf),
-    ...patternProblems(method.exclude_modules ?? [], [...path, 'exclude_modules'], placeOf),
+    ...(['target_modules', 'exclude_modules', 'feedforward_modules'] as const).flatMap((key) =>
+      patternProblems(method[key] ?? [], [...path, key], placeOf),
+    ),
     ...layerProblems(method, path, placeOf),
-    ...('rank_pattern' in method
-      ? keyProblems(Object.keys(method.rank_pattern), [...path, 'rank_pattern'], placeOf)
-      : []),
-    ...('alpha_pattern' in method
-      ? keyProblems(Object.keys(method.alpha_pattern), [...path, 'alpha_pattern'], placeOf)
-      : []),
+    ...(['rank_pattern', 'alpha_pattern'] as const).flatMap((key) =>
+      keyProblems(Object.keys(method[key] ?? {}), [...path, key], placeOf),
+    ),
   ];
 }
 
 /** HF PEFT's rules (`LoraConfig.__post_init__`), and modules that they drop without a word. */
 function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Problem[] {
-  const { target_modules: targets, layers_to_transform, layers_pattern } = method;
+  const { target_modules: targets = [], layers_to_transform, layers_pattern } = method;
   if (typeof targets === 'string') {
     return (['layers_to_transform', 'layers_pattern'] as const)
       .filter((key) => method[key] !== undefined)

@@ -80,6 +80,17 @@ const PROMPT_TUNING: Readonly<Record<string, ForeignKey>> = {
   num_attention_heads: FROM_MODEL,
 };
 
+/** `IA3Config` of HF PEFT, less what we have. */
+const IA3: Readonly<Record<string, ForeignKey>> = {
+  peft_type: needless(['IA3'], '`type` says it'),
+  fan_in_fan_out: LORA['fan_in_fan_out']!,
+  task_type: LORA['task_type']!,
+  inference_mode: LORA['inference_mode']!,
+  base_model_name_or_path: LORA['base_model_name_or_path']!,
+  revision: LORA['revision']!,
+  auto_mapping: LORA['auto_mapping']!,
+};
+
 /** `TrainingArguments` of Transformers that people copy over, less what we have. */
 const TRAINING: Readonly<Record<string, ForeignKey>> = {
   fp16: needless([false], 'trained weights are kept in fp32'),
@@ -125,6 +136,7 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = 
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.prompt_tuning': PROMPT_TUNING,
+  'method.ia3': IA3,
   training: TRAINING,
 };
 
@@ -156,6 +168,11 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     prompt_length: 'num_virtual_tokens',
     init: 'prompt_tuning_init',
     init_text: 'prompt_tuning_init_text',
+  },
+  'method.ia3': {
+    targets: 'target_modules',
+    ia3_target: 'target_modules',
+    feed_forward_modules: 'feedforward_modules',
   },
   method: { peft_type: 'type', name: 'type' },
   training: {

@@ -3,6 +3,8 @@ import { parameterCount, usedCount } from '../memory/modelShape.js';
 import type { Block, ModelShape, ShapeModule } from '../memory/modelShape.js';
 import { countTrained } from '../memory/trained.js';
 import type { Trained } from '../memory/trained.js';
+import { bottleneckForm, bottleneckSize, factorOf } from '../methods/adapterOptions.js';
+import { readsScaled, scaledModules } from '../methods/ia3.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { takesPair } from '../methods/lowRankPair.js';
 import type { MethodConfig } from '../methods/registry.js';
@@ -39,11 +41,11 @@ interface Choice {
  */
 export function plannedMethods(shape: ModelShape, configs: readonly MethodConfig[]): PlannedMethods {
   const sites = sitesOf(shape);
-  const choices = configs.flatMap((config) => choicesOf(config, sites));
+  const choices = configs.flatMap((config) => choicesOf(config, shape, sites));
   const split = splitBlocks(shape, sites, choices);
   const methods = [
     ...choices.map(({ sites: chosen, make }) => make([...new Set([...chosen].map(split.pathOf))])),
-    ...configs.flatMap(withoutPlace),
+    ...configs.flatMap((config) => withoutPlace(config, shape)),
   ];
   const layered = configs.some(({ type }) => type === 'lisa');
   return {
@@ -80,7 +82,7 @@ function sitesOf({ outside, blocks, vocab }: ModelShape): readonly ShapeSite[] {
   ];
 }
 
-function choicesOf(config: MethodConfig, sites: readonly ShapeSite[]): readonly Choice[] {
+function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly ShapeSite[]): readonly Choice[] {
   switch (config.type) {
     case 'lora': {
       const pairs = matchTargets(config, sites, takesPair).sites;
@@ -117,6 +119,27 @@ function choicesOf(config: MethodConfig, sites: readonly ShapeSite[]): readonly 
       const values = Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
       return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
     }
+    case 'ia3': {
+      const { targets, feedforward } = scaledModules(config, shape.modelType);
+      const { sites: scaled } = matchTargets(
+        { ...config, target_modules: targets },
+        sites,
+        ({ kind }) => kind === 'linear',
+      );
+      const vectors = (side: 'in' | 'out'): Choice => ({
+        sites: new Set(scaled.filter(({ path }) => readsScaled(feedforward, path) === (side === 'in'))),
+        make: (at): Trained => ({ kind: 'scales', targets: at, side }),
+      });
+      return [vectors('in'), vectors('out'), ...besidePairs({ ...config, bias: 'none' }, sites, scaled)].filter(
+        (choice) => choice.sites.size > 0,
+      );
+    }
+    case 'adapter': {
+      const { train_layer_norms: norms } = bottleneckForm(config.placement, config, shape.hidden);
+      const trained = sites.filter(({ kind }) => norms && kind === 'norm');
+      if (trained.length === 0) return [];
+      return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
+    }
     case 'full':
     case 'child_tuning':
     case 'prompt_tuning':
@@ -148,7 +171,7 @@ function besidePairs(
 }
 
 /** What acts at no module in particular. */
-function withoutPlace(config: MethodConfig): readonly Trained[] {
+function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained[] {
   switch (config.type) {
     case 'full':
       return [{ kind: 'full' }];
@@ -156,9 +179,31 @@ function withoutPlace(config: MethodConfig): readonly Trained[] {
       return [{ kind: 'mask' }];
     case 'prompt_tuning':
       return [{ kind: 'virtual-tokens', count: config.num_virtual_tokens }];
+    case 'adapter':
+      return adaptersOf(config, shape);
     default:
       return [];
   }
+}
+
+/** Bottlenecks by their size, where layers have different ones. */
+function adaptersOf(
+  config: Extract<MethodConfig, { type: 'adapter' }>,
+  { hidden, blocks }: ModelShape,
+): readonly Trained[] {
+  const form = bottleneckForm(config.placement, config, hidden);
+  const scales = form.scaling === 'learned' ? 1 : form.scaling === 'channel' ? hidden : 0;
+  const layers = blocks.flatMap((block) => Array.from({ length: block.layers }, () => block));
+  const counts = new Map<number, number>();
+  for (const [layer, block] of layers.entries()) {
+    const factor = factorOf(form, layer);
+    if (factor === undefined || form.leave_out.includes(layer)) continue;
+    const crosses = form.cross_adapter && block.crossAttention;
+    const here = [form.mh_adapter, form.output_adapter, crosses].filter(Boolean).length;
+    const size = bottleneckSize(hidden, factor);
+    counts.set(size, (counts.get(size) ?? 0) + here);
+  }
+  return [...counts].map(([size, count]) => ({ kind: 'adapters', size, perLayer: count / layers.length, scales }));
 }
 
 /** Puts layers at whose modules the same choices act into one block. */
@@ -199,6 +244,10 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'fish_mask':
       return [
         "Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.",
+      ];
+    case 'adapter':
+      return [
+        'Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.',
       ];
     case 'child_tuning':
       return [

@@ -9,6 +9,7 @@ import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import { LARGEST_SEARCHED, largestFitting } from '../memory/largest.js';
 import type { Quantity } from '../memory/largest.js';
 import type { MemoryPlan } from '../memory/plan.js';
+import { bottleneckForm } from '../methods/adapterOptions.js';
 import { METHODS } from '../methods/registry.js';
 import { goesThrough, needOf, verdictOf } from './verdict.js';
 import type { Verdict } from './verdict.js';
@@ -337,6 +338,10 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           'each layer trains less often',
         ),
       ];
+    case 'ia3':
+      return [];
+    case 'adapter':
+      return [smallerAdapter(method, smaller)];
     case 'fish_mask':
       return [smaller('keep_ratio', halvings(method.keep_ratio, 0), 'Share', 'fewer numbers train')];
     case 'prompt_tuning':
@@ -370,6 +375,19 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'child_tuning':
       return [];
   }
+}
+
+/** A smaller bottleneck, by the option that the run file sets it with. */
+function smallerAdapter(
+  method: Extract<MethodConfig, { type: 'adapter' }>,
+  smaller: (option: string, values: readonly number[], what: string, cost: string) => Idea,
+): Idea {
+  const cost = 'an adapter that can say less';
+  const { bottleneck_size: size } = method;
+  if (size !== undefined) return smaller('bottleneck_size', halvings(size, LEAST_RANK), 'Bottleneck', cost);
+  const factor = bottleneckForm(method.placement, method, 1).reduction_factor;
+  const factors = typeof factor === 'number' ? [2 * factor, 4 * factor] : [];
+  return smaller('reduction_factor', factors, 'Reduction factor', cost);
 }
 
 /** What low-rank methods may train beside their pairs, and keep for dropout. */

@@ -106,6 +106,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'prompt-tuning.positions': 'num_virtual_tokens',
   'prompt-tuning.text': 'prompt_tuning_init',
   'prompt-tuning.text-unused': 'prompt_tuning_init_text',
+  'ia3.modules': 'target_modules',
   'fish-mask.shared': 'target_modules',
   'fish-mask.nothing': 'keep_ratio',
 };

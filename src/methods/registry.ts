@@ -1,13 +1,19 @@
 import type { AttachContext, Attached, PrepareContext, Prepared } from './method.js';
 import type { PeftFormat } from './peftFormat.js';
+import type { JsonObject } from '../common/json.js';
+import { isBottleneckConfig } from './adaptersConfig.js';
 import { adalora } from './adalora.js';
 import type { AdaLoraOptions } from './adalora.js';
+import { bottleneckAdapter } from './bottleneckAdapter.js';
+import type { AdapterOptions } from './bottleneckAdapter.js';
 import { childTuning } from './childTuning.js';
 import type { ChildTuningOptions } from './childTuning.js';
 import { fishMask } from './fishMask.js';
 import type { FishMaskOptions } from './fishMask.js';
 import { full } from './full.js';
 import type { FullOptions } from './full.js';
+import { ia3 } from './ia3.js';
+import type { Ia3Options } from './ia3.js';
 import { lisa } from './lisa.js';
 import type { LisaOptions } from './lisa.js';
 import { lora } from './lora.js';
@@ -24,6 +30,8 @@ export const METHODS = [
   full.info,
   childTuning.info,
   promptTuning.info,
+  ia3.info,
+  bottleneckAdapter.info,
 ] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
@@ -36,7 +44,9 @@ export type MethodConfig =
   | FishMaskOptions
   | FullOptions
   | ChildTuningOptions
-  | PromptTuningOptions;
+  | PromptTuningOptions
+  | Ia3Options
+  | AdapterOptions;
 
 /** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
@@ -55,6 +65,10 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
       return childTuning.attach(config, context);
     case 'prompt_tuning':
       return promptTuning.attach(config, context);
+    case 'ia3':
+      return ia3.attach(config, context);
+    case 'adapter':
+      return bottleneckAdapter.attach(config, context);
   }
 }
 
@@ -89,17 +103,30 @@ export async function prepareMethod(config: MethodConfig, context: PrepareContex
       return childTuning.prepare?.(config, context);
     case 'prompt_tuning':
       return promptTuning.prepare?.(config, context);
+    case 'ia3':
+      return ia3.prepare?.(config, context);
+    case 'adapter':
+      return bottleneckAdapter.prepare?.(config, context);
   }
 }
 
-const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [lora, adalora, fishMask, full, promptTuning].flatMap(
-  ({ peft }) => peft ?? [],
-);
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [
+  lora,
+  adalora,
+  fishMask,
+  full,
+  promptTuning,
+  ia3,
+  bottleneckAdapter,
+].flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */
-export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.map(({ type }) => type);
+export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.filter(({ library }) => library === undefined).map(
+  ({ type }) => type,
+);
 
-/** How adapters with this `peft_type` are read; undefined for one that no method here writes. */
-export function peftFormat(peftType: string): PeftFormat<MethodConfig> | undefined {
-  return PEFT_FORMATS.find(({ type }) => type === peftType);
+/** How an adapter with this `adapter_config.json` is read; undefined for one that no method here writes. */
+export function adapterFormat(config: JsonObject): PeftFormat<MethodConfig> | undefined {
+  if (isBottleneckConfig(config)) return bottleneckAdapter.peft;
+  return PEFT_FORMATS.find(({ type, library }) => library === undefined && type === config['peft_type']);
 }

@@ -8,6 +8,7 @@ const TYPES: Readonly<Record<string, string>> = {
   LORA: 'lora',
   ADALORA: 'adalora',
   PROMPT_TUNING: 'prompt_tuning',
+  IA3: 'ia3',
 };
 
 const peftType: Rule = (entry, draft) => {

@@ -82,6 +82,9 @@ const SECTIONS = [
   '[{ type: lora }, { type: child_tuning }]',
   '[{ type: lora, r: 2 }, { type: prompt_tuning, num_virtual_tokens: 7 }]',
   '{ type: prompt_tuning, num_virtual_tokens: 12 }',
+  '{ type: ia3 }',
+  '{ type: ia3, target_modules: all-linear, exclude_modules: [q_proj], modules_to_save: [norm] }',
+  "{ type: ia3, target_modules: [q_proj, 'layers.1.mlp.down_proj'], feedforward_modules: [] }",
 ];
 
 for (const section of SECTIONS) {

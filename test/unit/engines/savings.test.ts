@@ -35,6 +35,10 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
         return sum + each.keep_ratio * WEIGHTS;
       case 'prompt_tuning':
         return sum + each.num_virtual_tokens * 64;
+      case 'ia3':
+        return sum + 500;
+      case 'adapter':
+        return sum + 64 * (each.bottleneck_size ?? 64);
       case 'child_tuning':
         return sum;
     }
