@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import type { RunComparison } from '../engines/runComparison.js';
@@ -39,7 +40,7 @@ export function createComparePage(parts: {
     tell({ type: 'reading' });
     let told = false;
     const document = await jobs.run({
-      title: `Comparing ${folders.length} runs`,
+      title: l10n.t`Comparing ${folders.length} runs`,
       args: ['compare', ...folders],
       signal: own.signal,
       onFailure: (problem) => {
@@ -48,7 +49,7 @@ export function createComparePage(parts: {
       },
     });
     if (isComparison(document)) tell({ type: 'comparison', comparison: document });
-    else if (!told) tell({ type: 'failed', message: 'Cancelled.' });
+    else if (!told) tell({ type: 'failed', message: l10n.t`Cancelled.` });
   }
 
   function take(message: FromCompare): void {
@@ -71,7 +72,7 @@ export function createComparePage(parts: {
       page ??= openPage<ToCompare, FromCompare>({
         extensionUri,
         name: 'compare',
-        title: 'Compare Runs',
+        title: l10n.t`Compare Runs`,
         output,
         settle,
         take,
@@ -81,7 +82,7 @@ export function createComparePage(parts: {
           page = undefined;
         },
       });
-      page.reveal(`Compare ${chosen.length} Runs`);
+      page.reveal(l10n.t`Compare ${chosen.length} Runs`);
       settle(read());
     },
     dispose: () => page?.dispose(),

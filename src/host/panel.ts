@@ -191,7 +191,8 @@ function titleOf(source: RunSource): string {
   const name = `PEFT: ${runName(state.file)}`;
   if (state.began === 0) return name;
   const began = new Date(state.began);
+  const { language } = vscode.env;
   const isToday = began.toDateString() === new Date().toDateString();
-  const time = began.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  return `${name}, ${isToday ? time : `${began.toLocaleDateString()} ${time}`}`;
+  const time = began.toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
+  return `${name}, ${isToday ? time : `${began.toLocaleDateString(language)} ${time}`}`;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { fail } from '../common/problem.js';
@@ -40,9 +41,9 @@ export function createPanelHandlers({
       if (found === undefined) {
         return fail({
           code: 'panel.unknown-run',
-          message: 'the run is no longer in the workspace',
+          message: l10n.t`the run is no longer in the workspace`,
           where: { file: folder },
-          mend: 'Choose another one; “Refresh Adapters” looks for runs again.',
+          mend: l10n.t`Choose another one; “Refresh Adapters” looks for runs again.`,
         });
       }
       const run = await openPastRun(folder, isAlive);
@@ -50,7 +51,7 @@ export function createPanelHandlers({
     },
     maskOf({ path: site, shape }) {
       const folder = panel.folder();
-      return folder === undefined ? fail(NO_FOLDER) : maskOf(folder, site, shape);
+      return folder === undefined ? fail(noFolder()) : maskOf(folder, site, shape);
     },
     saveFile: async (file) => save(file, panel.folder()),
     async copyText({ text }) {
@@ -60,11 +61,11 @@ export function createPanelHandlers({
   };
 }
 
-const NO_FOLDER: Problem = {
+const noFolder = (): Problem => ({
   code: 'panel.no-folder',
-  message: 'the run has no folder yet',
-  mend: 'Wait until it has begun.',
-};
+  message: l10n.t`the run has no folder yet`,
+  mend: l10n.t`Wait until it has begun.`,
+});
 
 /** Runs of one file are told apart by their folder, which is named after the time. */
 function nameOf({ name, folder }: FoundRun): string {
@@ -79,7 +80,7 @@ async function save(
   const plain = path.basename(name);
   const start = folder ?? vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
   const target = await vscode.window.showSaveDialog({
-    title: `Save ${plain}`,
+    title: l10n.t`Save ${plain}`,
     ...(start === undefined ? {} : { defaultUri: vscode.Uri.file(path.join(start, plain)) }),
   });
   if (target === undefined) return {};

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { problemOf } from '../common/problem.js';
 import type { PanelRequest, ReplyToPage, RequestName, RequestParams, RequestReply } from './protocol.js';
 
@@ -71,7 +72,7 @@ function call<Name extends RequestName>(
 function unknownRequest(name: string): ReturnType<typeof problemOf> {
   return {
     code: 'panel.unknown-request',
-    message: `the panel's page asked for "${name}", which this version of PEFT Studio does not answer`,
-    mend: 'Reload the window, so that page and extension are of one version.',
+    message: l10n.t`the panel's page asked for "${name}", which this version of PEFT Studio does not answer`,
+    mend: l10n.t`Reload the window, so that page and extension are of one version.`,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
@@ -155,7 +156,7 @@ export function createPlayground(parts: {
     const next = withAdapter(setup, adapter.folder, adapter.name);
     if (next === undefined) {
       await vscode.window.showInformationMessage(
-        `PEFT Studio: ${MAX_COLUMNS} columns are open, as many as can be read side by side. Remove an adapter first.`,
+        l10n.t`PEFT Studio: ${MAX_COLUMNS} columns are open, as many as can be read side by side. Remove an adapter first.`,
       );
       return;
     }
@@ -164,7 +165,7 @@ export function createPlayground(parts: {
       show(next);
       return;
     }
-    show({ ...loading(next, [column.id]), activity: `Attaching ${adapter.name}` });
+    show({ ...loading(next, [column.id]), activity: l10n.t`Attaching ${adapter.name}` });
     attach(column.id, adapter.folder);
   }
 
@@ -294,7 +295,7 @@ export function createPlayground(parts: {
 }
 
 function titleOf({ base }: PlaygroundSetup): string {
-  return base === undefined ? 'Playground' : `Playground: ${base.label}`;
+  return base === undefined ? l10n.t`Playground` : l10n.t`Playground: ${base.label}`;
 }
 
 /** Base and adapters out of what a page kept; the process starts when something is run. */

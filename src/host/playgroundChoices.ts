@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { pathKind } from '../common/files.js';
@@ -68,12 +69,12 @@ function choicesOf(explorer: Explorer): PlaygroundChoices {
         known.set(key, { label: `$(database) ${label}`, detail: place ?? key, take: () => baseOf(entry) });
       }
       known.set('', {
-        label: '$(folder-opened) Another model…',
-        detail: 'A model folder or GGUF file',
+        label: `$(folder-opened) ${l10n.t`Another model…`}`,
+        detail: l10n.t`A model folder or GGUF file`,
         take: askForModel,
       });
       const [only] = known.size === 1 ? known.values() : [];
-      const title = 'Playground: which base model?';
+      const title = l10n.t`Playground: which base model?`;
       const chosen =
         only ?? (await vscode.window.showQuickPick([...known.values()], { title, matchOnDetail: true }));
       return chosen?.take();
@@ -86,16 +87,16 @@ function choicesOf(explorer: Explorer): PlaygroundChoices {
         .sort((a, b) => Number(isOfBase(b)) - Number(isOfBase(a)) || b.item.modified - a.item.modified)
         .map((entry): Choice<() => Promise<PlaygroundAdapter | undefined>> => ({
           label: `$(layers) ${nameOf(entry.item.folder)}`,
-          description: isOfBase(entry) ? '' : `names another base: ${entry.base.place ?? entry.base.label}`,
+          description: isOfBase(entry) ? '' : l10n.t`names another base: ${entry.base.place ?? entry.base.label}`,
           detail: vscode.workspace.asRelativePath(entry.item.folder),
           take: () => Promise.resolve(adapterOf(entry)),
         }));
       const other = {
-        label: '$(folder-opened) Another adapter…',
-        detail: 'A folder with an adapter_config.json',
+        label: `$(folder-opened) ${l10n.t`Another adapter…`}`,
+        detail: l10n.t`A folder with an adapter_config.json`,
         take: askForAdapter,
       };
-      const title = `Playground: which adapter of ${base.label}?`;
+      const title = l10n.t`Playground: which adapter of ${base.label}?`;
       const chosen = await vscode.window.showQuickPick([...adapters, other], { title, matchOnDetail: true });
       return chosen?.take();
     },
@@ -152,11 +153,11 @@ async function modelsInWorkspace(): Promise<string[]> {
 async function askForModel(): Promise<PlaygroundBase | undefined> {
   const [uri] =
     (await vscode.window.showOpenDialog({
-      title: 'Base model: a folder in the Hugging Face layout, or a GGUF file',
-      openLabel: 'Open in Playground',
+      title: l10n.t`Base model: a folder in the Hugging Face layout, or a GGUF file`,
+      openLabel: l10n.t`Open in Playground`,
       canSelectFiles: true,
       canSelectFolders: true,
-      filters: { 'GGUF model': ['gguf'], 'All files': ['*'] },
+      filters: { [l10n.t`GGUF model`]: ['gguf'], [l10n.t`All files`]: ['*'] },
     })) ?? [];
   return uri && baseAt(uri.fsPath);
 }
@@ -164,8 +165,8 @@ async function askForModel(): Promise<PlaygroundBase | undefined> {
 async function askForAdapter(): Promise<PlaygroundAdapter | undefined> {
   const [uri] =
     (await vscode.window.showOpenDialog({
-      title: 'Adapter: a folder with an adapter_config.json',
-      openLabel: 'Add',
+      title: l10n.t`Adapter: a folder with an adapter_config.json`,
+      openLabel: l10n.t`Add`,
       canSelectFiles: false,
       canSelectFolders: true,
     })) ?? [];

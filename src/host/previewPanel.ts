@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
@@ -42,7 +43,7 @@ export function createPreviewPanel(
     tell({ type: 'reading', file });
     const name = runName(file);
     const document = await jobs.run({
-      title: `Reading the data of ${name}`,
+      title: l10n.t`Reading the data of ${name}`,
       args: ['preview', file],
       signal: own.signal,
       onFailure: (problem) => {
@@ -53,7 +54,7 @@ export function createPreviewPanel(
     if (isDataPreview(document)) {
       dataFiles = document.splits.flatMap(({ report }) => report.files);
       tell({ type: 'preview', preview: document });
-    } else if (isReading) tell({ type: 'failed', message: 'Cancelled.' });
+    } else if (isReading) tell({ type: 'failed', message: l10n.t`Cancelled.` });
   }
 
   function take(message: FromPreview): void {
@@ -93,7 +94,7 @@ export function createPreviewPanel(
     open(target) {
       file = target;
       dataFiles = [];
-      const title = `Data: ${runName(file)}`;
+      const title = l10n.t`Data: ${runName(file)}`;
       page ??= open(title);
       page.reveal(title);
       settle(read());

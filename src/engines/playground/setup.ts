@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../../common/problem.js';
 import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
 import type { PlaygroundTold } from './protocol.js';
@@ -40,7 +41,7 @@ export const NO_SETUP: PlaygroundSetup = { base: undefined, columns: [], activit
 
 /** A base model whose process does not run yet. */
 export function setupOf(base: PlaygroundBase): PlaygroundSetup {
-  const column = { id: BASE_COLUMN, name: 'Base model', state: 'resting', warnings: [] } as const;
+  const column = { id: BASE_COLUMN, name: l10n.t`Base model`, state: 'resting', warnings: [] } as const;
   return { base, columns: [column], activity: '', chat: undefined };
 }
 
@@ -66,7 +67,7 @@ export function withoutColumn(setup: PlaygroundSetup, id: string): PlaygroundSet
 
 /** The process was started, or a column was handed to it. */
 export function loading(setup: PlaygroundSetup, ids: readonly string[]): PlaygroundSetup {
-  return changed({ ...setup, activity: 'Starting' }, ids, { state: 'loading', problem: undefined });
+  return changed({ ...setup, activity: l10n.t`Starting` }, ids, { state: 'loading', problem: undefined });
 }
 
 /** What the process tells changes what is shown of the setup; the same object where it does not. */
@@ -74,11 +75,11 @@ export function setupAfter(setup: PlaygroundSetup, told: PlaygroundTold): Playgr
   switch (told.type) {
     case 'progress': {
       const { activity, done, total } = told;
-      return { ...setup, activity: total > 0 ? `${activity}: ${done} of ${total}` : activity };
+      return { ...setup, activity: total > 0 ? l10n.t`${activity}: ${done} of ${total}` : activity };
     }
     case 'opened':
       return changed(
-        { ...setup, chat: told.base.chat, activity: setup.columns.length > 1 ? 'Attaching adapters' : '' },
+        { ...setup, chat: told.base.chat, activity: setup.columns.length > 1 ? l10n.t`Attaching adapters` : '' },
         [BASE_COLUMN],
         { state: 'ready', warnings: told.base.warnings },
       );
