@@ -11,8 +11,8 @@ import { input } from '../tensor/tensor.js';
 
 /**
  * Logits at every position of rows of equal length. The methods' virtual tokens are put before each row; they have no
- * place in the result.
- * @returns [rows, length, vocabulary], row-major
+ * place in the result. Of a model that tells classes apart, the scores of each row's class.
+ * @returns [rows, length, vocabulary] or [rows, classes], row-major
  */
 export async function allLogits(setup: {
   readonly model: LanguageModel;
@@ -21,37 +21,51 @@ export async function allLogits(setup: {
   readonly weights: WeightFiles;
   readonly runtime: Runtime;
   readonly rows: readonly (readonly number[])[];
+  /** Encoder-decoders: what the encoder reads for each row, of equal length; absent: the rows once more. */
+  readonly sources?: readonly (readonly number[])[];
 }): Promise<Float32Array> {
   const { model, methods } = setup;
   const hooks = methods.map((method) => method.hooks);
-  const prefix = virtualTokenIds(hooks, model.vocabSize);
+  const own = virtualTokenIds(hooks, model.vocabSize);
+  // Virtual tokens stand before what is read first.
+  const prefix = model.encoder === undefined ? own : [];
   const rows = setup.rows.map((row) => [...prefix, ...row]);
+  const sources = (setup.sources ?? setup.rows).map((row) => [...own, ...row]);
   const [batch, sequence] = [dim('batch'), dim('sequence')];
   const tokens = [batch, sequence];
   const scope = createScope(model.sites, hooks, { dropoutSeed: undefined });
   const length = rows[0]!.length;
+  const sourceShape = [batch, dim('source')];
+  const source = model.encoder?.encode(scope, {
+    inputIds: input('source_ids', 'int32', sourceShape),
+    segments: input('source_segments', 'int32', sourceShape),
+    positionLimit: sources[0]!.length,
+  });
   const { hidden } = model.decode(scope, {
+    ...(source === undefined ? {} : { source }),
     inputIds: input('input_ids', 'int32', tokens),
     positions: input('positions', 'int32', tokens),
     segments: input('segments', 'int32', tokens),
     positionLimit: length,
   });
   const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
-  const kept = rows.flatMap((row, at) =>
-    row.flatMap((_, column) => (column < prefix.length ? [] : at * length + column)),
-  );
+  const kept = rows.flatMap((row, at) => {
+    if (model.classes !== undefined) return [at * length];
+    return row.flatMap((_, column) => (column < prefix.length ? [] : at * length + column));
+  });
   const wanted = gatherRows(flat, input('kept', 'int32', [dim('kept')]));
   const program = await setup.runtime.compile({ logits: model.head(scope, wanted) }, setup.weights);
-  const shape = [rows.length, length];
-  const whole = (value: (column: number, row: number) => number): Value => ({
+  const whole = (value: (column: number, row: number) => number, like = rows): Value => ({
     dtype: 'int32',
-    shape,
-    data: Int32Array.from(rows.flatMap((row, at) => row.map((_, column) => value(column, at)))),
+    shape: [like.length, like[0]!.length],
+    data: Int32Array.from(like.flatMap((row, at) => row.map((_, column) => value(column, at)))),
   });
   const feeds: Record<string, Value> = {
     input_ids: whole((column, row) => rows[row]![column]!),
     positions: whole((column) => column),
     segments: whole(() => 1),
+    source_ids: whole((column, row) => sources[row]![column]!, sources),
+    source_segments: whole(() => 1, sources),
     kept: { dtype: 'int32', shape: [kept.length], data: Int32Array.from(kept) },
   };
   try {

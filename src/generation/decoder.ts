@@ -13,7 +13,7 @@ import { shifted, tokenFeeds, withPrefix } from './tokens.js';
 
 /** A model with methods, compiled for decoding. */
 export interface Decoder {
-  readonly model: LanguageModel;
+  readonly vocabSize: number;
   /** Prompt and answer together are no longer than this: what methods put in front of them is taken off. */
   readonly positionLimit: number;
   /** Begins to read texts, a row each. */
@@ -67,10 +67,11 @@ export interface DecoderSetup {
 
 /**
  * Compiles a model with methods for decoding.
- * @throws ProblemError `generation.position-limit`
+ * @throws ProblemError `generation.encoder`, `generation.position-limit`
  */
 export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   const { model, methods, positionLimit } = setup;
+  checkContinues(model);
   const hooks = methods.map((method) => method.hooks);
   const prefix = virtualTokenIds(hooks, model.vocabSize);
   const keysInFront = keysInFrontCount(hooks);
@@ -78,7 +79,10 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
     fail({
       code: 'generation.position-limit',
-      message: l10n.t`${prefix.length === 0 ? '' : `${prefix.length} virtual tokens, `}prompt and answer are to take up to ${positionLimit} tokens`,
+      message:
+        prefix.length === 0
+          ? l10n.t`prompt and answer are to take up to ${positionLimit} tokens`
+          : l10n.t`${prefix.length} virtual tokens, prompt and answer are to take up to ${positionLimit} tokens`,
       expected: l10n.t`a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
     });
   }
@@ -88,7 +92,7 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   );
   let trained = trainedFeeds(methods, setup.values, program.reads);
   return {
-    model,
+    vocabSize: model.vocabSize,
     positionLimit: positionLimit - keysInFront - prefix.length,
     read(rows) {
       const cache = createCache(model, rows);
@@ -112,4 +116,17 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
     },
     dispose: () => program.dispose(),
   };
+}
+
+/**
+ * @throws ProblemError `generation.encoder` for a model that reads texts and continues none
+ */
+export function checkContinues({ kind, modelType }: LanguageModel): void {
+  if (kind !== 'encoder') return;
+  fail({
+    code: 'generation.encoder',
+    message: l10n.t`a model of type ${modelType} is an encoder: it reads texts and continues none`,
+    expected: l10n.t`a decoder, or an encoder-decoder`,
+    mend: l10n.t`Measure it with peft-studio evaluate, or choose a model that answers.`,
+  });
 }

@@ -4,7 +4,7 @@ import { iota, dimValue } from '../tensor/ops/dimValue.js';
 import { add, and, cast, equal, less, lessOrEqual, mul, sub, tanh, where } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { softmax } from '../tensor/ops/reduce.js';
-import { concat, reshape, transpose } from '../tensor/ops/shape.js';
+import { concat, expand, reshape, transpose } from '../tensor/ops/shape.js';
 import { recomputed } from '../tensor/recompute.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { scalar } from '../tensor/tensor.js';
@@ -45,21 +45,75 @@ export function causalMask(inputs: DecoderInputs, window: number | undefined, fr
   const past = cache === undefined ? 0 : cache.segments.shape[1]!;
   const total = addDims(past, sequence);
   const keySegments = cache === undefined ? segments : concat([cache.segments, segments], 1);
-  const queries = reshape(cast(add(cast(iota(sequence), 'int64'), dimValue(past, 'int64')), 'int32'), [
-    sequence,
-    1,
-  ]);
+  const queries = queryColumns(sequence, past);
   const keys = reshape(iota(total), [1, total]);
-  let allowed = and(
-    equal(reshape(segments, [batch, sequence, 1]), reshape(keySegments, [batch, 1, total])),
-    lessOrEqual(keys, queries),
-  );
+  let allowed = and(ownSegment(segments, keySegments), lessOrEqual(keys, queries));
   if (window !== undefined) allowed = and(allowed, less(sub(queries, keys), window));
   if (front > 0) allowed = concat([frontAllowed(inputs, window, front), allowed], 2);
   return {
     added: reshape(where(allowed, scalar(0), scalar(MASKED)), [batch, 1, 1, sequence, addDims(front, total)]),
     recomputes: inputs.positionLimit > LONGEST_KEPT,
   };
+}
+
+/**
+ * A query sees all keys of its own segment, before it and behind it: an encoder's attention.
+ *
+ * @param front keys before all others, which belong to every segment
+ */
+export function segmentMask(
+  { segments, positionLimit }: Pick<DecoderInputs, 'segments' | 'positionLimit'>,
+  front = 0,
+): AttentionMask {
+  const [batch, sequence] = segments.shape as [Dim, Dim];
+  const own = equal(reshape(segments, [batch, sequence, 1]), reshape(segments, [batch, 1, sequence]));
+  const added = where(own, scalar(0), scalar(MASKED));
+  const seen = expand(scalar(0), [batch, sequence, front]);
+  return {
+    added: reshape(front === 0 ? added : concat([seen, added], 2), [
+      batch,
+      1,
+      1,
+      sequence,
+      addDims(front, sequence),
+    ]),
+    recomputes: positionLimit > LONGEST_KEPT,
+  };
+}
+
+/**
+ * A decoder's queries see all keys of an encoder that are of their own segment.
+ * @param keys segments [batch, total] of the encoder's tokens
+ */
+export function crossMask({ segments, positionLimit }: DecoderInputs, keys: Tensor): AttentionMask {
+  const [batch, sequence] = segments.shape as [Dim, Dim];
+  const added = where(ownSegment(segments, keys), scalar(0), scalar(MASKED));
+  return {
+    added: reshape(added, [batch, 1, 1, sequence, keys.shape[1]!]),
+    recomputes: positionLimit > LONGEST_KEPT,
+  };
+}
+
+/** Queries [batch, sequence] and keys [batch, total] of equal numbers: [batch, sequence, total] */
+function ownSegment(queries: Tensor, keys: Tensor): Tensor {
+  const [batch, sequence] = queries.shape as [Dim, Dim];
+  const total = keys.shape[1]!;
+  return equal(reshape(queries, [batch, sequence, 1]), reshape(keys, [batch, 1, total]));
+}
+
+/**
+ * How many places each key stands behind a query, below 0 before it: int32 [sequence, past + sequence]. Columns count,
+ * which within a segment lie as far apart as positions.
+ * @param past keys before the first query
+ */
+export function keyDistances(sequence: Dim, past: Dim): Tensor {
+  const total = addDims(past, sequence);
+  return sub(reshape(iota(total), [1, total]), queryColumns(sequence, past));
+}
+
+/** The columns of queries behind `past` others: int32 [sequence, 1] */
+function queryColumns(sequence: Dim, past: Dim): Tensor {
+  return reshape(cast(add(cast(iota(sequence), 'int64'), dimValue(past, 'int64')), 'int32'), [sequence, 1]);
 }
 
 /** Which keys in front a query sees, [batch, sequence, front]: those within its window. */

@@ -1,8 +1,9 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 
 /** What to do about a checkpoint whose tensors are not those of its config. */
-export const OTHER_MODEL =
-  'Weights and config belong to different models, or the checkpoint is incomplete: fetch it again.';
+export const otherModel = (): string =>
+  l10n.t`Weights and config belong to different models, or the checkpoint is incomplete: fetch it again.`;
 
 /**
  * A tensor of a checkpoint has the shape that the config asks for.
@@ -18,9 +19,12 @@ export function checkTensor(
   if (found?.join() === shape.join()) return;
   fail({
     code: 'model.tensor',
-    message: `the checkpoint's tensor ${name} is ${found === undefined ? 'missing' : `[${found.join(', ')}]`}`,
+    message:
+      found === undefined
+        ? l10n.t`the checkpoint's tensor ${name} is missing`
+        : l10n.t`the checkpoint's tensor ${name} is ${`[${found.join(', ')}]`}`,
     where: { file: source },
-    expected: `[${shape.join(', ')}] by the model's config`,
-    mend: OTHER_MODEL,
+    expected: l10n.t`[${shape.join(', ')}] by the model's config`,
+    mend: otherModel(),
   });
 }

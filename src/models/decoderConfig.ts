@@ -1,10 +1,11 @@
+import * as l10n from '@vscode/l10n';
 import { geluTanh, silu } from '../tensor/ops/elementwise.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ConfigReader } from './configReader.js';
 import type { DecoderSizes } from './rotaryDecoder.js';
 
 /** The deepest in use have some 130: a config may claim any, and a list of them is made before tensors are looked at. */
-const MAX_LAYERS = 4096;
+export const MAX_LAYERS = 4096;
 
 /**
  * The sizes of a decoder under the names that all of Llama's family use.
@@ -23,12 +24,12 @@ export function readSizes(
   const headSize = read.count('head_dim', usual.headSize ?? Math.floor(hiddenSize / heads));
   if (heads % keyHeads !== 0 || headSize % 2 !== 0) {
     read.fail(
-      `${heads} attention heads of size ${headSize} and ${keyHeads} key-value heads do not fit together`,
-      'num_attention_heads a multiple of num_key_value_heads, and an even head_dim (or hidden_size / heads)',
+      l10n.t`${heads} attention heads of size ${headSize} and ${keyHeads} key-value heads do not fit together`,
+      l10n.t`num_attention_heads a multiple of num_key_value_heads, and an even head_dim (or hidden_size / heads)`,
     );
   }
   const layerCount = read.count('num_hidden_layers');
-  if (layerCount > MAX_LAYERS) read.wrong('num_hidden_layers', `at most ${MAX_LAYERS}`);
+  if (layerCount > MAX_LAYERS) read.wrong('num_hidden_layers', l10n.t`at most ${MAX_LAYERS}`);
   return {
     hiddenSize,
     innerSize: read.count('intermediate_size'),
@@ -45,7 +46,7 @@ export function readSizes(
 /** Encoders made of decoders see what follows, too. */
 function refuseOtherAttention(read: ConfigReader): void {
   if (read.flag('use_bidirectional_attention', false)) {
-    read.unsupported('use_bidirectional_attention', 'false: a decoder, which sees what went before');
+    read.unsupported('use_bidirectional_attention', l10n.t`false: a decoder, which sees what went before`);
   }
 }
 
@@ -68,8 +69,8 @@ export function readActivation(
   const name = names.find((each) => each === found);
   if (name !== undefined) return ACTIVATIONS[name];
   return read.fail(
-    `the model's activation is '${found}' (${key} of its config)`,
-    `${names.map((each) => `'${each}'`).join(' or ')} in a model of type ${read.text('model_type', 'llama')}`,
+    l10n.t`the model's activation is '${found}' (${key} of its config)`,
+    l10n.t`one of ${names.map((each) => `'${each}'`).join(', ')} in a model of type ${read.text('model_type', 'llama')}`,
     'model.activation',
   );
 }
@@ -91,14 +92,14 @@ export function readWindows(
   const kinds =
     read.texts('layer_types') ??
     Array.from({ length: layerCount }, (_, layer) => (slides(layer) ? SLIDING : 'full_attention'));
-  if (kinds.length !== layerCount) read.wrong('layer_types', `one for each of ${layerCount} layers`);
+  if (kinds.length !== layerCount) read.wrong('layer_types', l10n.t`one for each of ${layerCount} layers`);
   if (!kinds.every((kind) => kind === SLIDING || kind === 'full_attention')) {
-    read.unsupported('layer_types', `a list of full_attention and ${SLIDING}`);
+    read.unsupported('layer_types', l10n.t`a list of full_attention and ${SLIDING}`);
   }
   if (window === undefined && kinds.includes(SLIDING)) {
     read.fail(
-      `the config has layers of type ${SLIDING}, but no sliding_window in force`,
-      'sliding_window, the number of places such a layer sees (with use_sliding_window: true, where the type has it)',
+      l10n.t`the config has layers of type ${SLIDING}, but no sliding_window in force`,
+      l10n.t`sliding_window, the number of places such a layer sees (with use_sliding_window: true, where the type has it)`,
     );
   }
   return kinds.map((kind) => (kind === SLIDING ? window : undefined));

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Architecture } from './architecture.js';
 import type { ConfigReader } from './configReader.js';
 import { configReader, orNone } from './configReader.js';
@@ -14,6 +15,8 @@ import { rotaryDecoder } from './rotaryDecoder.js';
  * norms queries and keys instead, and turns them by another base where a layer has a window.
  */
 export const gemma: Architecture = {
+  kind: 'decoder',
+  tasks: ['CAUSAL_LM'],
   modelTypes: ['gemma', 'gemma2', 'gemma3_text'],
   dropouts: { attention_dropout: 0 },
   read(config, tensors, source) {
@@ -86,7 +89,7 @@ function readSecond(read: ConfigReader, { layerCount, headSize }: DecoderSizes):
 function readThird(read: ConfigReader, { layerCount, headSize }: DecoderSizes): Version {
   if (read.has('attn_logit_softcapping')) {
     // Transformers passes over it; others may not.
-    read.unsupported('attn_logit_softcapping', 'null: Gemma 3 norms queries and keys instead');
+    read.unsupported('attn_logit_softcapping', l10n.t`null: Gemma 3 norms queries and keys instead`);
   }
   return {
     ...readSandwich(read),

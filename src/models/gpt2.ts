@@ -1,7 +1,9 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
-import { add, gelu, geluTanh, relu, silu, tanh } from '../tensor/ops/elementwise.js';
+import { add } from '../tensor/ops/elementwise.js';
 import { concat, slice } from '../tensor/ops/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { namedActivation } from './activation.js';
 import type { Architecture, DecoderInputs, DecoderOutputs } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
 import type { ConfigReader } from './configReader.js';
@@ -19,11 +21,13 @@ import { parameterShape } from './site.js';
  * in training: a method brings its own.
  */
 export const gpt2: Architecture = {
+  kind: 'decoder',
+  tasks: ['CAUSAL_LM'],
   modelTypes: ['gpt2'],
   dropouts: { embd_pdrop: 0.1, attn_pdrop: 0.1, resid_pdrop: 0.1 },
   read(config, tensors, source) {
     const read = configReader(config, source);
-    const activation = readActivation(read, source);
+    const activation = namedActivation(read, 'activation_function', 'gelu_new');
     refuseCrossAttention(read, source);
     // Where a key is absent, what Transformers' GPT2Config takes: the smallest GPT-2.
     const hiddenSize = read.count('n_embd', 768);
@@ -37,10 +41,10 @@ export const gpt2: Architecture = {
     if (hiddenSize % heads !== 0) {
       fail({
         code: 'model.config',
-        message: `${heads} attention heads do not share a hidden size of ${hiddenSize} evenly`,
+        message: l10n.t`${heads} attention heads do not share a hidden size of ${hiddenSize} evenly`,
         where: { file: source },
-        expected: 'n_embd a multiple of n_head',
-        mend: 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.',
+        expected: l10n.t`n_embd a multiple of n_head`,
+        mend: l10n.t`Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.`,
       });
     }
     // OpenAI's own files were saved from the bare backbone.
@@ -159,40 +163,14 @@ function blockSublayers(layer: number): [SublayerPlace, SublayerPlace] {
 /** The causal mask and its filler, which older versions of Transformers stored. */
 const MASK_BUFFER = /^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/;
 
-/** Under the names that Transformers gives them. */
-const ACTIVATIONS: ReadonlyMap<string, (x: Tensor) => Tensor> = new Map([
-  ['gelu_new', geluTanh],
-  ['gelu_pytorch_tanh', geluTanh],
-  ['gelu_fast', geluTanh],
-  ['gelu', gelu],
-  ['relu', relu],
-  ['silu', silu],
-  ['swish', silu],
-  ['tanh', tanh],
-]);
-
-function readActivation(read: ConfigReader, source: string): (x: Tensor) => Tensor {
-  const name = read.text('activation_function', 'gelu_new');
-  return (
-    ACTIVATIONS.get(name) ??
-    fail({
-      code: 'model.activation',
-      message: `the model's activation is '${name}'`,
-      where: { file: source },
-      expected: `one of ${[...ACTIVATIONS.keys()].join(', ')} (activation_function in a model of type gpt2)`,
-      mend: 'Use a model with one of these: another one would change its results.',
-    })
-  );
-}
-
 function refuseCrossAttention(read: ConfigReader, source: string): void {
   if (!read.flag('add_cross_attention', false)) return;
   fail({
     code: 'model.unsupported',
-    message: 'the model has cross-attention (add_cross_attention: true)',
+    message: l10n.t`the model has cross-attention (add_cross_attention: true)`,
     where: { file: source },
-    expected: 'a GPT-2 that reads text alone',
-    mend: 'Use the decoder without an encoder.',
+    expected: l10n.t`a GPT-2 that reads text alone`,
+    mend: l10n.t`Use the decoder without an encoder.`,
   });
 }
 
@@ -208,9 +186,9 @@ function checkPositions(limit: number, maxPositions: number, source: string): vo
   if (limit <= maxPositions) return;
   fail({
     code: 'model.positions',
-    message: `rows of ${limit} tokens need more positions than the model has`,
+    message: l10n.t`rows of ${limit} tokens need more positions than the model has`,
     where: { file: source },
-    expected: `at most ${maxPositions} tokens (n_positions of its config): each position is a learned vector`,
-    mend: `Set data.max_length to at most ${maxPositions}, tokens that a method puts in front included.`,
+    expected: l10n.t`at most ${maxPositions} tokens (n_positions of its config): each position is a learned vector`,
+    mend: l10n.t`Set data.max_length to at most ${maxPositions}, tokens that a method puts in front included.`,
   });
 }

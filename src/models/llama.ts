@@ -1,6 +1,6 @@
 import type { JsonObject } from '../common/json.js';
 import { silu } from '../tensor/ops/elementwise.js';
-import type { Architecture, LanguageModel } from './architecture.js';
+import type { Architecture, BuiltModel } from './architecture.js';
 import { configReader, orNone } from './configReader.js';
 import { readActivation, readSizes, repeated } from './decoderConfig.js';
 import { readRope } from './rope.js';
@@ -8,9 +8,11 @@ import { rotaryDecoder } from './rotaryDecoder.js';
 
 /** Llama 1–3, SmolLM, Mistral: pre-norm decoder with rotary positions and a gated feed-forward part. */
 export const llama: Architecture = {
+  kind: 'decoder',
+  tasks: ['CAUSAL_LM'],
   modelTypes: ['llama', 'mistral'],
   dropouts: { attention_dropout: 0 },
-  read(config: JsonObject, tensors, source): LanguageModel {
+  read(config: JsonObject, tensors, source): BuiltModel {
     const read = configReader(config, source);
     const modelType = read.text('model_type', 'llama');
     readActivation(read, 'hidden_act', ['silu']);

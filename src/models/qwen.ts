@@ -12,6 +12,8 @@ import { rotaryDecoder } from './rotaryDecoder.js';
  * section 2.2.1), or whose queries and keys are normed within each head instead (Qwen 3; Yang et al. 2025, section 2).
  */
 export const qwen: Architecture = {
+  kind: 'decoder',
+  tasks: ['CAUSAL_LM'],
   modelTypes: ['qwen2', 'qwen3'],
   dropouts: { attention_dropout: 0 },
   read(config, tensors, source) {

@@ -1,12 +1,13 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { add, mul, tanh } from '../tensor/ops/elementwise.js';
 import { rotary } from '../tensor/ops/rotary.js';
 import { concat } from '../tensor/ops/shape.js';
 import type { Constant, Tensor } from '../tensor/tensor.js';
-import type { DecoderInputs, DecoderOutputs, LanguageModel } from './architecture.js';
+import type { DecoderInputs, DecoderOutputs, BuiltModel } from './architecture.js';
 import { attend, causalMask, splitHeads } from './attention.js';
 import type { AttentionMask } from './attention.js';
-import { OTHER_MODEL, checkTensor } from './checkTensor.js';
+import { checkTensor, otherModel } from './checkTensor.js';
 import type { Rope } from './rope.js';
 import { rotaryTables } from './rope.js';
 import { behindKeys } from './keysInFront.js';
@@ -79,7 +80,7 @@ export function rotaryDecoder(
   form: DecoderForm,
   tensors: ReadonlyMap<string, readonly number[]>,
   source: string,
-): LanguageModel {
+): BuiltModel {
   const { hiddenSize, innerSize, heads, keyHeads, headSize, vocabSize, epsilon, norms } = form;
   const tiedHead = form.tieWordEmbeddings || !tensors.has('lm_head.weight');
 
@@ -126,7 +127,7 @@ export function rotaryDecoder(
 
   const attentions = form.layers.map((_, layer): AttentionPlace => ({
     kind: 'self',
-    path: `model.layers.${layer}.self_attn`,
+    path: l10n.t`model.layers.${layer}.self_attn`,
     layer,
     keyHeads,
     headSize,
@@ -206,8 +207,8 @@ export function rotaryDecoder(
 
 function decoderSublayers(layer: number): [SublayerPlace, SublayerPlace] {
   return [
-    { kind: 'attention', path: `model.layers.${layer}.self_attn`, layer },
-    { kind: 'feed-forward', path: `model.layers.${layer}.mlp`, layer },
+    { kind: 'attention', path: l10n.t`model.layers.${layer}.self_attn`, layer },
+    { kind: 'feed-forward', path: l10n.t`model.layers.${layer}.mlp`, layer },
   ];
 }
 
@@ -247,9 +248,9 @@ function refuseStrangers(
   if (stranger === undefined) return;
   fail({
     code: 'model.tensor',
-    message: `the checkpoint's tensor ${stranger} has no place in the model that its config describes`,
+    message: l10n.t`the checkpoint's tensor ${stranger} has no place in the model that its config describes`,
     where: { file: source },
-    expected: `the tensors of a model of type ${form.modelType} with ${form.layerCount} layers`,
-    mend: OTHER_MODEL,
+    expected: l10n.t`the tensors of a model of type ${form.modelType} with ${form.layerCount} layers`,
+    mend: otherModel(),
   });
 }

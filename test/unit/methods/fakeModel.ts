@@ -21,6 +21,8 @@ export function fakeContext(all: readonly Site[], { tiedHead = false, seed = 1 }
   );
   return {
     model: {
+      kind: 'decoder',
+      task: 'CAUSAL_LM',
       modelType: 'fake',
       vocabSize: 16,
       hiddenSize: 8,
