@@ -1,14 +1,15 @@
 import { encodeStart } from '../data/endOfText.js';
-import { createGenerator } from '../generation/generate.js';
+import { generatorOf } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
 import { generateSettings } from '../generation/options.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { positionsInFront } from '../models/keysInFront.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import type { Command } from './command.js';
+import { adaptedSource } from './decoderSource.js';
 import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
-import { mapWeights, openAdapted } from './openAdapted.js';
+import { openAdapted } from './openAdapted.js';
+import { PROXY_OPTIONS, REMOTE_OPTIONS, proxySource } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
 
@@ -19,6 +20,8 @@ export const generate: Command = {
   options: {
     prompt: { value: 'TEXT', required: true, help: 'The text to continue; - reads standard input.' },
     adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    ...PROXY_OPTIONS,
+    ...REMOTE_OPTIONS,
     chat: { help: "Give the prompt as a user's message, through the model's chat template." },
     'max-new-tokens': { value: 'N', help: 'Tokens to generate at most. Default: 128.' },
     temperature: {
@@ -52,18 +55,19 @@ export const generate: Command = {
     const config = run?.config;
     const given = args.required('prompt');
     const prompt = given === '-' ? await io.readInput() : given;
-    const adapted = await openAdapted(config?.model ?? name, args.text('adapter'), io, run?.folder);
-    const { tokenizer, model } = adapted;
+    const base = config?.model ?? name;
+    const runtime = await onnxRuntime(config?.runtime);
+    const source =
+      (await proxySource(base, run?.folder, args, runtime, io)) ??
+      adaptedSource(await openAdapted(base, args.text('adapter'), io, run?.folder), runtime, io);
+    const { tokenizer } = source;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
-    const taken = positionsInFront(adapted.methods.map((method) => method.hooks));
     // No more positions than are needed: the rotary tables have a row for each.
     const positionLimit = Math.min(
-      model.maxPositions,
-      taken + Math.max(2, ids.length + settings.max_new_tokens),
+      source.maxPositions,
+      source.inFront + Math.max(2, ids.length + settings.max_new_tokens),
     );
-    const runtime = await onnxRuntime(config?.runtime);
-    const weights = await mapWeights(adapted.checkpoint, io);
-    const generator = await createGenerator({ ...adapted, runtime, weights, positionLimit });
+    const generator = generatorOf(await source.compile(positionLimit));
     const json = args.flag('json');
     const show = (piece: string): void => {
       if (!json && piece !== '') io.piece(io.terminal ? printable(piece) : piece);
@@ -74,6 +78,8 @@ export const generate: Command = {
       return !io.interrupt.requested();
     });
     await generator.dispose();
+    const said = source.afterwards?.();
+    if (said !== undefined) io.note(said);
     if (json) {
       const seconds = (performance.now() - since) / 1000;
       io.json({ prompt, text: row!.text, tokens: row!.ids.length, reason: row!.reason, seconds });

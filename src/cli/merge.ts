@@ -1,17 +1,14 @@
 import path from 'node:path';
-import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
 import { readAdapter } from '../adapters/readAdapter.js';
-import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import type { FloatType } from '../adapters/writeModel.js';
-import { pathKind } from '../common/files.js';
 import { formatBytes } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { openModel } from '../engines/session.js';
-import { modelIdAt, modelIdText } from '../models/hub/ids.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
+import { baseOf } from './adapterBase.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
@@ -73,26 +70,6 @@ function floatType(name: string | undefined): FloatType | undefined {
     found ??
     fail({ code: 'cli.option-value', message: `--dtype is "${name}"`, expected: `one of ${DTYPES.join(', ')}` })
   );
-}
-
-/** The base model that the adapter names: on this machine, or in the hub. */
-async function baseOf(adapter: AdapterOnDisk): Promise<string> {
-  const { baseModel, config } = adapter;
-  if (baseModel !== undefined && (await pathKind(baseModel)) !== 'nothing') return baseModel;
-  const id = baseModel === undefined ? undefined : await modelIdAt(baseModel, '.');
-  if (id !== undefined) {
-    const named = config['revision'];
-    return modelIdText({ ...id, revision: typeof named === 'string' && named !== '' ? named : id.revision });
-  }
-  return fail({
-    code: 'adapter.base-not-found',
-    message:
-      baseModel === undefined
-        ? 'the adapter does not name its base model'
-        : `the adapter's base model "${baseModel}" is no folder or file on this machine, and no id of the hub`,
-    where: { file: path.join(adapter.folder, ADAPTER_CONFIG) },
-    mend: 'Name it with --model BASE: a model folder, a .gguf file, or an id of the hub.',
-  });
 }
 
 /** What was written and how exact it is. */

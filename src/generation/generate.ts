@@ -61,11 +61,11 @@ export async function createGenerator(setup: DecoderSetup): Promise<Generator> {
  * that ends leaves the batch.
  */
 export function generatorOf(decoder: Decoder): Generator {
-  const { model, positionLimit } = decoder;
+  const { vocabSize, positionLimit } = decoder;
   return {
     async generate(prompts, options, onToken) {
       const settings = generateSettings(options);
-      prompts.forEach((prompt, row) => checkPrompt(prompt, row, model.vocabSize, positionLimit));
+      prompts.forEach((prompt, row) => checkPrompt(prompt, row, vocabSize, positionLimit));
       if (prompts.length === 0) return [];
       const rows = prompts.map((prompt, index): Row => ({
         index,
@@ -80,7 +80,7 @@ export function generatorOf(decoder: Decoder): Generator {
       while (active.length > 0) {
         const logits = await reading.run(tokens);
         active.forEach((row, at) => {
-          const own = logits.subarray(at * model.vocabSize, (at + 1) * model.vocabSize);
+          const own = logits.subarray(at * vocabSize, (at + 1) * vocabSize);
           extend(row, own, settings, positionLimit, onToken);
         });
         const kept = active.flatMap((row, at) => (row.reason === undefined ? [at] : []));

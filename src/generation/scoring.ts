@@ -16,8 +16,8 @@ export interface Scorer {
  * @throws ProblemError as {@link checkPrompt} does
  */
 export function createScorer(decoder: Decoder, prompt: readonly number[]): Scorer {
-  const { model, positionLimit } = decoder;
-  checkPrompt(prompt, 0, model.vocabSize, positionLimit);
+  const { vocabSize, positionLimit } = decoder;
+  checkPrompt(prompt, 0, vocabSize, positionLimit);
   const reading = decoder.read(1);
   /** What was not read yet: the last of them predicts the next token. */
   let unread: readonly number[] = prompt;
@@ -29,8 +29,7 @@ export function createScorer(decoder: Decoder, prompt: readonly number[]): Score
       const logits = await reading.run(rowTokens(block, read), ids.length);
       read += block.length;
       unread = ids.slice(-1);
-      const size = model.vocabSize;
-      return ids.map((id, at) => logProbability(logits.subarray(at * size, (at + 1) * size), id));
+      return ids.map((id, at) => logProbability(logits.subarray(at * vocabSize, (at + 1) * vocabSize), id));
     },
   };
 }
