@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
 import type { Json } from '../common/json.js';
 import { nearestName } from '../common/nearest.js';
@@ -25,10 +26,11 @@ const SHAREGPT_ROLES: ReadonlyMap<string, string> = new Map([
  * the keys of the first, as messages of the chat template; else the reason why they cannot be used.
  */
 export function chatMessages(value: Json): { messages: ChatMessage[] } | { reason: string } {
-  if (!Array.isArray(value)) return { reason: `the messages are ${jsonKind(value)}, not an array` };
+  if (!Array.isArray(value)) return { reason: l10n.t`the messages are ${jsonKind(value)}, not an array` };
   const items: readonly Json[] = value;
-  if (items.length === 0) return { reason: 'there are no messages' };
-  if (items.length > MAX_MESSAGES) return { reason: `${items.length} messages; at most ${MAX_MESSAGES} are read` };
+  if (items.length === 0) return { reason: l10n.t`there are no messages` };
+  if (items.length > MAX_MESSAGES)
+    return { reason: l10n.t`${items.length} messages; at most ${MAX_MESSAGES} are read` };
   const first = items[0];
   const shareGpt = isJsonObject(first) && Object.hasOwn(first, 'from') && !Object.hasOwn(first, 'role');
   const [roleKey, textKey] = shareGpt ? ['from', 'value'] : ['role', 'content'];
@@ -36,18 +38,20 @@ export function chatMessages(value: Json): { messages: ChatMessage[] } | { reaso
   const messages: ChatMessage[] = [];
   for (const [index, item] of items.entries()) {
     const at = `message ${index + 1}`;
-    if (!isJsonObject(item)) return { reason: `${at} is ${jsonKind(item)}, not an object` };
+    if (!isJsonObject(item)) return { reason: l10n.t`${at} is ${jsonKind(item)}, not an object` };
     for (const key of [roleKey, textKey]) {
       if (!Object.hasOwn(item, key))
-        return { reason: `${at} has no "${key}"; keys found: ${listNames(Object.keys(item))}` };
-      if (typeof item[key] !== 'string') return { reason: `${at}: "${key}" is ${jsonKind(item[key])}, not text` };
+        return { reason: l10n.t`${at} has no "${key}"; keys found: ${listNames(Object.keys(item))}` };
+      if (typeof item[key] !== 'string')
+        return { reason: l10n.t`${at}: "${key}" is ${jsonKind(item[key])}, not text` };
     }
     const name = String(item[roleKey]);
     const role = roles.get(name);
     if (role === undefined) {
       const near = nearestName(name, roles.keys());
-      const mend = near === undefined ? `known are ${listNames(roles.keys())}` : `did you mean "${near}"?`;
-      return { reason: `${at}: unknown role ${listNames([name])}; ${mend}` };
+      const mend =
+        near === undefined ? l10n.t`known are ${listNames(roles.keys())}` : l10n.t`did you mean "${near}"?`;
+      return { reason: l10n.t`${at}: unknown role ${listNames([name])}; ${mend}` };
     }
     messages.push({ role, content: String(item[textKey]) });
   }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { parse } from 'csv-parse/sync';
 import { fail } from '../common/problem.js';
 import { MAX_LINE_BYTES } from './lines.js';
@@ -22,7 +23,7 @@ export async function* csvRows(
     else if (record.fields.length !== header.length) {
       yield {
         line: record.line,
-        reason: `${record.fields.length} fields where the header has ${header.length}`,
+        reason: l10n.t`${record.fields.length} fields where the header has ${header.length}`,
       };
     } else {
       const { fields } = record;
@@ -38,14 +39,15 @@ interface CsvRecord {
 
 function checkHeader(record: CsvRecord | BrokenRow, file: string): string[] {
   const where = { file, line: record.line };
-  const mend = 'Write the column names in the first line, each once.';
-  if (isBroken(record)) fail({ code: 'data.csv-header', message: `the header: ${record.reason}`, where, mend });
+  const mend = l10n.t`Write the column names in the first line, each once.`;
+  if (isBroken(record))
+    fail({ code: 'data.csv-header', message: l10n.t`the header: ${record.reason}`, where, mend });
   const names = record.fields.map((name) => name.trim());
   const seen = new Set<string>();
   const twice = new Set<string>();
   for (const name of names) (seen.has(name) ? twice : seen).add(name);
   if (twice.size > 0) {
-    const message = `the header names ${listNames(twice)} more than once; columns found: ${listNames(names)}`;
+    const message = l10n.t`the header names ${listNames(twice)} more than once; columns found: ${listNames(names)}`;
     fail({ code: 'data.csv-header', message, where, mend });
   }
   return names;
@@ -66,7 +68,7 @@ async function* csvRecords(
       open.push(next);
       openLength += next.text.length + 1;
       if (!closes && openLength <= MAX_LINE_BYTES) continue;
-      const fields = closes ? parseRecord(open, delimiter) : 'a quote that opens here is not closed';
+      const fields = closes ? parseRecord(open, delimiter) : l10n.t`a quote that opens here is not closed`;
       if (typeof fields === 'string') yield* giveUp(stack, fields);
       else {
         yield { line: open[0]!.line, fields };
@@ -84,7 +86,7 @@ async function* csvRecords(
   function* finish(): Generator<CsvRecord | BrokenRow> {
     while (open.length > 0) {
       const stack: Line[] = [];
-      yield* giveUp(stack, 'a quote that opens here is not closed');
+      yield* giveUp(stack, l10n.t`a quote that opens here is not closed`);
       yield* take(stack);
     }
   }
@@ -110,9 +112,9 @@ function parseRecord(lines: readonly Line[], delimiter: string): string[] | stri
   if (fault !== undefined) return fault;
   try {
     const records: string[][] = parse(text, { delimiter, record_delimiter: '\n', relax_column_count: true });
-    return records.length === 1 ? records[0]! : 'quotes that do not pair up';
+    return records.length === 1 ? records[0]! : l10n.t`quotes that do not pair up`;
   } catch (error) {
-    return error instanceof Error ? `not valid CSV: ${withoutPlace(error.message)}` : String(error);
+    return error instanceof Error ? l10n.t`not valid CSV: ${withoutPlace(error.message)}` : String(error);
   }
 }
 
@@ -128,13 +130,13 @@ function quoteFault(text: string, delimiter: string): string | undefined {
     if (text[at] === '"') {
       let close = text.indexOf('"', at + 1);
       while (close >= 0 && text[close + 1] === '"') close = text.indexOf('"', close + 2);
-      if (close < 0) return 'a quote that opens here is not closed';
+      if (close < 0) return l10n.t`a quote that opens here is not closed`;
       at = close + 1;
-      if (at < text.length && text[at] !== delimiter) return 'not valid CSV: text follows a closing quote';
+      if (at < text.length && text[at] !== delimiter) return l10n.t`not valid CSV: text follows a closing quote`;
     } else {
       const end = text.indexOf(delimiter, at);
       if (quote >= 0 && (end < 0 || quote < end))
-        return 'not valid CSV: a quote within a field that has none around it';
+        return l10n.t`not valid CSV: a quote within a field that has none around it`;
       if (quote < 0) return undefined;
       at = end;
     }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { parse } from 'yaml';
 import { isJsonObject } from '../common/json.js';
 import { fail, messageOf } from '../common/problem.js';
@@ -25,19 +26,19 @@ export function cardConfigs(card: string, file: string): CardConfig[] {
   try {
     value = parse(head, { maxAliasCount: 100, logLevel: 'error' });
   } catch (error) {
-    return badCard(file, `its head is not valid YAML (${messageOf(error)})`);
+    return badCard(file, l10n.t`its head is not valid YAML (${messageOf(error)})`);
   }
   const configs = isJsonObject(value) ? value['configs'] : undefined;
   if (configs === undefined || configs === null) return [];
-  if (!Array.isArray(configs)) return badCard(file, '`configs` is no list');
+  if (!Array.isArray(configs)) return badCard(file, l10n.t`\`configs\` is no list`);
   let patterns = 0;
   return configs.map((config: unknown) => {
-    if (!isJsonObject(config)) return badCard(file, 'an entry of `configs` is no mapping');
+    if (!isJsonObject(config)) return badCard(file, l10n.t`an entry of \`configs\` is no mapping`);
     const { config_name: name, data_dir: folder, default: isDefault } = config;
     const splits =
-      splitPatterns(config['data_files']) ?? badCard(file, '`data_files` is neither paths nor splits');
+      splitPatterns(config['data_files']) ?? badCard(file, l10n.t`\`data_files\` is neither paths nor splits`);
     for (const some of splits.values()) patterns += some.length;
-    if (patterns > MAX_PATTERNS) badCard(file, `more than ${MAX_PATTERNS} patterns`);
+    if (patterns > MAX_PATTERNS) badCard(file, l10n.t`more than ${MAX_PATTERNS} patterns`);
     return {
       name: typeof name === 'string' ? name : 'default',
       isDefault: isDefault === true,
@@ -76,8 +77,8 @@ function paths(value: unknown): readonly string[] | undefined {
 function badCard(file: string, what: string): never {
   fail({
     code: 'data.card',
-    message: `the data set's card cannot be read: ${what}`,
+    message: l10n.t`the data set's card cannot be read: ${what}`,
     where: { file },
-    mend: 'Download the files with `hf download … --repo-type dataset`, and name them in the run file.',
+    mend: l10n.t`Download the files with \`hf download … --repo-type dataset\`, and name them in the run file.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { endText } from './endOfText.js';
@@ -15,62 +16,64 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
   const warn = (code: string, message: string, mend: string): void => {
     warnings.push({ code, message, severity: 'warning', where, mend });
   };
-  const share = (count: number): string => `${count} of ${rows} rows (${Math.round((100 * count) / rows)} %)`;
+  const share = (count: number): string =>
+    l10n.t`${count} of ${rows} rows (${Math.round((100 * count) / rows)} %)`;
   const truncated = loaded.rows.filter((row) => row.truncated).length + loaded.unsupervisedTruncated;
   if (loaded.brokenCount > WARN_SHARE * rows) {
     const first = loaded.broken[0]!;
     warn(
       'data.many-broken',
-      `${share(loaded.brokenCount)} cannot be used; the first, line ${first.line}: ${first.reason}`,
-      'Mend the rows listed in the data report.',
+      l10n.t`${share(loaded.brokenCount)} cannot be used; the first, line ${first.line}: ${first.reason}`,
+      l10n.t`Mend the rows listed in the data report.`,
     );
   }
   if (loaded.unsupervised > WARN_SHARE * rows) {
     warn(
       'data.many-unsupervised',
-      `${share(loaded.unsupervised)} were dropped: nothing supervised was left within "max_length"`,
-      'Raise "max_length", or shorten the prompts.',
+      l10n.t`${share(loaded.unsupervised)} were dropped: nothing supervised was left within "max_length"`,
+      l10n.t`Raise "max_length", or shorten the prompts.`,
     );
   }
   if (truncated > WARN_SHARE * rows) {
     warn(
       'data.many-truncated',
-      `${share(truncated)} were cut to "max_length", and lost the end of their answers`,
-      'Raise "max_length", or shorten the rows.',
+      l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their answers`,
+      l10n.t`Raise "max_length", or shorten the rows.`,
     );
   }
   const own = endText(tokenizer);
   for (const [marker, count] of loaded.foreignEnds) {
     warn(
       'data.foreign-end',
-      `${share(count)} end in ${marker}, which is not this model's end-of-text token; it was replaced by ` +
-        `${own === undefined ? 'nothing: the tokenizer has none' : own}`,
-      'Nothing, if that is what the marker meant; else take it out of the data.',
+      own === undefined
+        ? l10n.t`${share(count)} end in ${marker}, which is not this model's end-of-text token; it was replaced by nothing: the tokenizer has none`
+        : l10n.t`${share(count)} end in ${marker}, which is not this model's end-of-text token; it was replaced by ${own}`,
+      l10n.t`Nothing, if that is what the marker meant; else take it out of the data.`,
     );
   }
   if (loaded.endless > 0) {
     warn(
       'data.no-end',
       own === undefined
-        ? 'the tokenizer has no end-of-text token: the model will not learn where to stop'
-        : `${share(loaded.endless)} have no ${own} in what is supervised: the model may not learn where to stop`,
+        ? l10n.t`the tokenizer has no end-of-text token: the model will not learn where to stop`
+        : l10n.t`${share(loaded.endless)} have no ${own} in what is supervised: the model may not learn where to stop`,
       own === undefined
-        ? "Set eos_token in the model's tokenizer_config.json."
-        : 'Let the chat template end answers with it.',
+        ? l10n.t`Set eos_token in the model's tokenizer_config.json.`
+        : l10n.t`Let the chat template end answers with it.`,
     );
   }
   if (loaded.emptyAnswers > 0) {
     warn(
       'data.empty-answers',
-      `${share(loaded.emptyAnswers)} have an empty answer: all they teach is to stop at once`,
-      'Check the column of the answers, or take these rows out.',
+      l10n.t`${share(loaded.emptyAnswers)} have an empty answer: all they teach is to stop at once`,
+      l10n.t`Check the column of the answers, or take these rows out.`,
     );
   }
   if (loaded.ignoredColumns.length > 0) {
     warn(
       'data.ignored-columns',
-      `the columns ${listNames(loaded.ignoredColumns)} are not read`,
-      'Fold what matters into the prompt, or use the chat format.',
+      l10n.t`the columns ${listNames(loaded.ignoredColumns)} are not read`,
+      l10n.t`Fold what matters into the prompt, or use the chat format.`,
     );
   }
   return warnings;

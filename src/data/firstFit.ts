@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 
 /**
@@ -15,8 +16,8 @@ export function firstFit(lengths: readonly number[], capacity: number): number[]
     if (length > capacity) {
       fail({
         code: 'data.row-too-long',
-        message: `an example has ${length} tokens; a packed row holds ${capacity}`,
-        mend: 'Cut examples to the length of a packed row (max_length).',
+        message: l10n.t`an example has ${length} tokens; a packed row holds ${capacity}`,
+        mend: l10n.t`Cut examples to the length of a packed row (max_length).`,
       });
     }
     let node = 1;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
@@ -35,11 +36,12 @@ export function settleFormat(
     fail({
       code: 'data.column-unused',
       message:
-        `"columns" names ${listNames(unused)}, which format "${format}"` +
-        `${wanted === 'auto' ? ' (taken from the columns)' : ''} does not read; ${foundColumns(values)}`,
+        wanted === 'auto'
+          ? l10n.t`"columns" names ${listNames(unused)}, which format "${format}" (taken from the columns) does not read; ${foundColumns(values)}`
+          : l10n.t`"columns" names ${listNames(unused)}, which format "${format}" does not read; ${foundColumns(values)}`,
       where: { file },
-      expected: `names for ${listNames(read)}`,
-      mend: 'Set "format" to the one that is meant, or take the name out.',
+      expected: l10n.t`names for ${listNames(read)}`,
+      mend: l10n.t`Set "format" to the one that is meant, or take the name out.`,
     });
   }
   return format;
@@ -56,10 +58,12 @@ export function rowContent(
   if (missing !== undefined) {
     const names = columnNames(missing, columns);
     const near = nearestName(names[0]!, Object.keys(value));
+    const wanted = oneOf(names);
     return {
       reason:
-        `no column ${names.map((name) => `"${name}"`).join(' or ')}` +
-        `${near === undefined ? '' : ` (did you mean "${near}"?)`}; ${foundColumns([value])}`,
+        near === undefined
+          ? l10n.t`no column ${wanted}; ${foundColumns([value])}`
+          : l10n.t`no column ${wanted} (did you mean "${near}"?); ${foundColumns([value])}`,
     };
   }
   if (format === 'chat') {
@@ -72,7 +76,7 @@ export function rowContent(
     const found = cell(value, role, columns);
     if (found === undefined || (found.value === null && optional.includes(role))) continue;
     const { name, value: text } = found;
-    if (typeof text !== 'string') return { reason: `"${name}" is ${jsonKind(text)}, not text` };
+    if (typeof text !== 'string') return { reason: l10n.t`"${name}" is ${jsonKind(text)}, not text` };
     texts.set(role, text);
   }
   const text = (role: ColumnRole): string => texts.get(role) ?? '';
@@ -84,7 +88,9 @@ export function rowContent(
       return { kind: 'completion', prompt, completion: text('output') };
     }
     case 'text':
-      return text('text').trim() === '' ? { reason: 'the text is empty' } : { kind: 'text', text: text('text') };
+      return text('text').trim() === ''
+        ? { reason: l10n.t`the text is empty` }
+        : { kind: 'text', text: text('text') };
   }
 }
 
@@ -128,26 +134,28 @@ function columnsOf(values: readonly (JsonObject | string)[]): string[] {
 
 function foundColumns(values: readonly (JsonObject | string)[]): string {
   const names = columnsOf(values);
-  return names.length === 0 ? 'it is plain text, without columns' : `columns found: ${listNames(names)}`;
+  return names.length === 0
+    ? l10n.t`it is plain text, without columns`
+    : l10n.t`columns found: ${listNames(names)}`;
 }
 
 function describeFormat(format: DataFormat, columns: ColumnOptions): string {
   const { required } = FORMAT_ROLES[format];
-  const names = required.map((role) =>
-    columnNames(role, columns)
-      .map((name) => `"${name}"`)
-      .join(' or '),
-  );
-  return `${format} (${names.join(' and ')})`;
+  return `${format} (${required.map((role) => oneOf(columnNames(role, columns))).join(l10n.t` and `)})`;
+}
+
+/** `"messages" or "conversations"`. */
+function oneOf(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(l10n.t` or `);
 }
 
 function unknownFormat(wanted: string): never {
   const near = nearestName(wanted, ['auto', ...DATA_FORMATS]);
   fail({
     code: 'data.unknown-format',
-    message: `there is no data format "${wanted}"`,
-    expected: `one of auto, ${DATA_FORMATS.join(', ')}`,
-    mend: near === undefined ? 'Choose one of these.' : `Did you mean "${near}"?`,
+    message: l10n.t`there is no data format "${wanted}"`,
+    expected: l10n.t`one of auto, ${DATA_FORMATS.join(', ')}`,
+    mend: near === undefined ? l10n.t`Choose one of these.` : l10n.t`Did you mean "${near}"?`,
   });
 }
 
@@ -163,18 +171,19 @@ function mismatch(
     .flatMap((role) => {
       const [name] = columnNames(role, columns);
       const near = found.includes(name!) ? undefined : nearestName(name!, found);
-      return near === undefined ? [] : [`"${near}" is near "${name}"`];
+      return near === undefined ? [] : [l10n.t`"${String(near)}" is near "${String(name)}"`];
     });
   fail({
     code: 'data.format-mismatch',
     message:
       candidates.length === 1
-        ? `no row fits the format "${candidates[0]}"; ${foundColumns(values)}`
-        : `the rows fit no known format; ${foundColumns(values)}`,
+        ? l10n.t`no row fits the format "${String(candidates[0])}"; ${foundColumns(values)}`
+        : l10n.t`the rows fit no known format; ${foundColumns(values)}`,
     where: { file },
-    expected: candidates.map((format) => describeFormat(format, columns)).join(', or '),
+    expected: candidates.map((format) => describeFormat(format, columns)).join(l10n.t`, or `),
     mend:
-      (slips.length > 0 ? `A slip? ${slips.join(', ')}. ` : '') +
-      'Choose a "format" that fits, or name the columns under "columns".',
+      slips.length > 0
+        ? l10n.t`A slip? ${slips.join(', ')}. Choose a "format" that fits, or name the columns under "columns".`
+        : l10n.t`Choose a "format" that fits, or name the columns under "columns".`,
   });
 }

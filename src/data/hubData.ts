@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ProblemError, fail } from '../common/problem.js';
@@ -127,8 +128,8 @@ async function convertedFiles(
           warn?.({
             code: 'data.hub-partial',
             severity: 'warning',
-            message: `of ${named(context)} the hub has converted the first part only (split ${choice.split}); that part is read`,
-            mend: 'Download and convert the files of the data set to read all of it.',
+            message: l10n.t`of ${named(context)} the hub has converted the first part only (split ${choice.split}); that part is read`,
+            mend: l10n.t`Download and convert the files of the data set to read all of it.`,
           });
         }
         await noteListing(context, commit, files);
@@ -183,7 +184,7 @@ function wrongSplit(context: HubContext, { wrong, mend }: { wrong: string; mend:
   fail({
     code: 'data.split',
     message: `${named(context)}: ${wrong}`,
-    expected: `a split of ${pageOf(context)}`,
+    expected: l10n.t`a split of ${pageOf(context)}`,
     mend,
   });
 }
@@ -191,8 +192,8 @@ function wrongSplit(context: HubContext, { wrong, mend }: { wrong: string; mend:
 function unreadFormat(context: HubContext): never {
   fail({
     code: 'data.hub-format',
-    message: `${named(context)} has no file of a kind that is read, and the hub has not converted it`,
-    expected: `files that end in ${DATA_EXTENSIONS.join(', ')}`,
-    mend: `Convert it once, in Python: datasets.load_dataset("${context.repo}", split=SPLIT).to_parquet("data.parquet"); then name that file.`,
+    message: l10n.t`${named(context)} has no file of a kind that is read, and the hub has not converted it`,
+    expected: l10n.t`files that end in ${DATA_EXTENSIONS.join(', ')}`,
+    mend: l10n.t`Convert it once, in Python: datasets.load_dataset("${context.repo}", split=SPLIT).to_parquet("data.parquet"); then name that file.`,
   });
 }

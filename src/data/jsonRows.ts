@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import { endOfString, parseJsonRow, scanJsonValue } from './jsonText.js';
@@ -17,9 +18,9 @@ export async function readJsonText(bytes: AsyncIterable<Uint8Array>, file: strin
     if (length > MAX_JSON_BYTES) {
       fail({
         code: 'data.json-too-large',
-        message: `the JSON file is larger than ${MAX_JSON_BYTES / 2 ** 20} MiB`,
+        message: l10n.t`the JSON file is larger than ${MAX_JSON_BYTES / 2 ** 20} MiB`,
         where: { file },
-        mend: 'Convert it to JSON lines (.jsonl, one object per line), which is read row by row.',
+        mend: l10n.t`Convert it to JSON lines (.jsonl, one object per line), which is read row by row.`,
       });
     }
     parts.push(chunk);
@@ -30,10 +31,10 @@ export async function readJsonText(bytes: AsyncIterable<Uint8Array>, file: strin
     decodeUtf8(whole) ??
     fail({
       code: 'data.not-utf8',
-      message: 'the file is not valid UTF-8',
+      message: l10n.t`the file is not valid UTF-8`,
       where: { file, line: firstInvalidLine(whole) },
       expected: 'UTF-8',
-      mend: 'Save it as UTF-8 (in VS Code: "Save with Encoding").',
+      mend: l10n.t`Save it as UTF-8 (in VS Code: "Save with Encoding").`,
     })
   );
 }
@@ -67,7 +68,7 @@ export function* jsonRows(text: string, file: string): Generator<ReadRow> {
     if (text[end] !== ',') {
       yield {
         line: cursor.line,
-        reason: end < text.length ? 'the array is closed by "}"' : 'the array is not closed',
+        reason: end < text.length ? l10n.t`the array is closed by "}"` : l10n.t`the array is not closed`,
       };
       return;
     }
@@ -75,7 +76,8 @@ export function* jsonRows(text: string, file: string): Generator<ReadRow> {
   }
   cursor.at++;
   skipSpace(text, cursor);
-  if (topLevel && cursor.at < text.length) yield { line: cursor.line, reason: 'text after the end of the array' };
+  if (topLevel && cursor.at < text.length)
+    yield { line: cursor.line, reason: l10n.t`text after the end of the array` };
 }
 
 interface Cursor {
@@ -127,14 +129,17 @@ function enterArray(text: string, cursor: Cursor, file: string): boolean {
   const jsonLines = first === '{' && text[cursor.at] === '{';
   fail({
     code: 'data.json-shape',
-    message: first === '{' ? `a JSON object with the keys ${listNames(keys)}` : 'the file is not a JSON array',
+    message:
+      first === '{'
+        ? l10n.t`a JSON object with the keys ${listNames(keys)}`
+        : l10n.t`the file is not a JSON array`,
     where: { file, line: 1 },
-    expected: 'an array of objects, or an object with an array of objects under "data"',
+    expected: l10n.t`an array of objects, or an object with an array of objects under "data"`,
     mend: jsonLines
-      ? 'These look like JSON lines: name the file .jsonl.'
+      ? l10n.t`These look like JSON lines: name the file .jsonl.`
       : near === undefined
-        ? 'Put the rows in an array, or one per line in a .jsonl file.'
-        : `Rename "${near}" to "data".`,
+        ? l10n.t`Put the rows in an array, or one per line in a .jsonl file.`
+        : l10n.t`Rename "${near}" to "data".`,
   });
 }
 
@@ -142,8 +147,8 @@ function enterArray(text: string, cursor: Cursor, file: string): boolean {
 export function noRows(file: string): never {
   fail({
     code: 'data.no-rows',
-    message: 'the file holds no rows',
+    message: l10n.t`the file holds no rows`,
     where: { file },
-    mend: 'Check that it is the right file and that it was saved.',
+    mend: l10n.t`Check that it is the right file and that it was saved.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
 import type { JsonObject } from '../common/json.js';
 import { messageOf } from '../common/problem.js';
@@ -8,25 +9,27 @@ export const MAX_NESTING = 64;
 /** Parses one row. It must be a JSON object nested at most {@link MAX_NESTING} deep, else the reason why not. */
 export function parseJsonRow(text: string): { value: JsonObject } | { reason: string } {
   // Looked at before parsing: 16 MB of "[" would become a gigabyte of arrays.
-  if (scanJsonValue(text, 0).deepest > MAX_NESTING) return { reason: `nested deeper than ${MAX_NESTING} levels` };
+  if (scanJsonValue(text, 0).deepest > MAX_NESTING)
+    return { reason: l10n.t`nested deeper than ${MAX_NESTING} levels` };
   const [first] = text.trimStart();
   // Told without an exception, which takes longer than a short row: a file may be a million of these.
-  if (first === undefined) return { reason: 'not valid JSON: there is nothing' };
-  if (!/[{["\-\dtfn]/.test(first)) return { reason: `not valid JSON: it starts with ${JSON.stringify(first)}` };
+  if (first === undefined) return { reason: l10n.t`not valid JSON: there is nothing` };
+  if (!/[{["\-\dtfn]/.test(first))
+    return { reason: l10n.t`not valid JSON: it starts with ${JSON.stringify(first)}` };
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return { reason: `not valid JSON: ${messageOf(error)}` };
+    return { reason: l10n.t`not valid JSON: ${messageOf(error)}` };
   }
-  return isJsonObject(value) ? { value } : { reason: `${jsonKind(value)}, not an object` };
+  return isJsonObject(value) ? { value } : { reason: l10n.t`${jsonKind(value)}, not an object` };
 }
 
 /** The kind of a JSON value, for messages. */
 export function jsonKind(value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  if (Array.isArray(value)) return l10n.t`an array`;
+  return typeof value === 'object' ? l10n.t`an object` : `a ${typeof value}`;
 }
 
 /**

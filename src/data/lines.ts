@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { BrokenRow } from './row.js';
 
@@ -37,10 +38,10 @@ export async function* readLines(
       if (length > MAX_LINE_BYTES) {
         fail({
           code: 'data.line-too-long',
-          message: `the line is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
+          message: l10n.t`the line is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
           where: { file, line },
-          expected: 'one row per line',
-          mend: 'Split the row, or check that the file is what its extension says.',
+          expected: l10n.t`one row per line`,
+          mend: l10n.t`Split the row, or check that the file is what its extension says.`,
         });
       }
       parts.push(part);
@@ -56,7 +57,7 @@ const NEWLINE = 0x0a;
 
 function decodeLine(bytes: Uint8Array, line: number): Line | BrokenRow {
   const text = decodeUtf8(bytes);
-  if (text === undefined) return { line, reason: 'invalid UTF-8' };
+  if (text === undefined) return { line, reason: l10n.t`invalid UTF-8` };
   return { line, text: text.endsWith('\r') ? text.slice(0, -1) : text };
 }
 
@@ -75,9 +76,9 @@ export function refuseUtf16(start: Uint8Array, file: string): void {
   if (mark !== 0xfffe && mark !== 0xfeff) return;
   fail({
     code: 'data.not-utf8',
-    message: 'the file is UTF-16',
+    message: l10n.t`the file is UTF-16`,
     where: { file, line: 1 },
     expected: 'UTF-8',
-    mend: 'Save it as UTF-8 (in VS Code: "Save with Encoding").',
+    mend: l10n.t`Save it as UTF-8 (in VS Code: "Save with Encoding").`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { parquetMetadataAsync, parquetRead, parquetSchema } from 'hyparquet';
@@ -46,7 +47,7 @@ async function* rowsOf(file: string, handle: FileHandle, byteLength: number): As
   for (const group of metadata.row_groups) {
     const count = Number(group.num_rows);
     const where = { file, line: first + 1 };
-    const span = `rows ${first + 1} to ${first + count}`;
+    const span = l10n.t`rows ${first + 1} to ${first + count}`;
     if (count === 0) continue;
     let rows: readonly (readonly unknown[])[] = [];
     try {
@@ -62,9 +63,9 @@ async function* rowsOf(file: string, handle: FileHandle, byteLength: number): As
         onComplete: (read) => (rows = read),
       });
     } catch (error) {
-      unreadable(where, `${span} cannot be read`, error);
+      unreadable(where, l10n.t`${span} cannot be read`, error);
     }
-    if (rows.length !== count) unreadable(where, `${rows.length} rows where ${count} are claimed`);
+    if (rows.length !== count) unreadable(where, l10n.t`${rows.length} rows where ${count} are claimed`);
     for (const [index, row] of rows.entries()) {
       const value: JsonObject = Object.fromEntries(names.map((name, at) => [name, toJson(row[at])]));
       yield { line: first + index + 1, value };
@@ -78,20 +79,20 @@ async function readMetadata(
   buffer: { byteLength: number; slice: (start: number, end?: number) => Promise<ArrayBuffer> },
 ): Promise<{ metadata: FileMetaData; tree: SchemaTree }> {
   const where = { file };
-  if (buffer.byteLength < 12) unreadable(where, `the file has ${buffer.byteLength} bytes`);
+  if (buffer.byteLength < 12) unreadable(where, l10n.t`the file has ${buffer.byteLength} bytes`);
   const end = new DataView(await buffer.slice(buffer.byteLength - 8));
   const mark = String.fromCharCode(...new Uint8Array(end.buffer, 4));
-  if (mark === 'PARE') unreadable(where, 'the file is encrypted');
-  if (mark !== 'PAR1') unreadable(where, 'the file does not end as Parquet files do');
+  if (mark === 'PARE') unreadable(where, l10n.t`the file is encrypted`);
+  if (mark !== 'PAR1') unreadable(where, l10n.t`the file does not end as Parquet files do`);
   const length = end.getUint32(0, true);
   if (length > MAX_FOOTER_BYTES)
-    unreadable(where, `the footer has ${length} bytes; at most ${MAX_FOOTER_BYTES} are read`);
+    unreadable(where, l10n.t`the footer has ${length} bytes; at most ${MAX_FOOTER_BYTES} are read`);
   try {
     const metadata = await parquetMetadataAsync(buffer, { parsers: PARSERS, geoparquet: false });
     if (!metadata.schema.every(({ name }) => typeof name === 'string')) throw new Error('a column has no name');
     return { metadata, tree: parquetSchema(metadata) };
   } catch (error) {
-    return unreadable(where, 'the footer cannot be read', error);
+    return unreadable(where, l10n.t`the footer cannot be read`, error);
   }
 }
 
@@ -101,20 +102,20 @@ function columnNames(file: string, tree: SchemaTree): string[] {
   const [size, depth] = measure(tree);
   const wrong =
     names.length === 0
-      ? 'the file has no columns'
+      ? l10n.t`the file has no columns`
       : size > MAX_SCHEMA
-        ? `the schema has ${size} parts; at most ${MAX_SCHEMA} are read`
+        ? l10n.t`the schema has ${size} parts; at most ${MAX_SCHEMA} are read`
         : depth > MAX_NESTING
-          ? `the columns are nested ${depth} levels deep; at most ${MAX_NESTING} are read`
+          ? l10n.t`the columns are nested ${depth} levels deep; at most ${MAX_NESTING} are read`
           : new Set(names).size < names.length
-            ? `columns have the same name; columns found: ${listNames(names)}`
+            ? l10n.t`columns have the same name; columns found: ${listNames(names)}`
             : undefined;
   if (wrong === undefined) return names;
   return fail({
     code: 'data.parquet-columns',
     message: wrong,
     where: { file },
-    mend: 'Write the file again with the columns that are needed, each under a name of its own.',
+    mend: l10n.t`Write the file again with the columns that are needed, each under a name of its own.`,
   });
 }
 
@@ -145,9 +146,10 @@ async function checkGroup(
     const meta = group.columns[index]?.meta_data;
     if (meta === undefined || meta.path_in_schema.join('.') !== name) throw new Error(`column ${name} is missing`);
     if (!KNOWN_CODECS.has(meta.codec)) unknownCodec(where, name, String(meta.codec));
-    if (meta.num_values < group.num_rows) throw new Error(`column ${name} has ${meta.num_values} values`);
-    if (meta.num_values > MAX_CHUNK_VALUES) tooLarge(where, span, `column ${name} has ${meta.num_values} values`);
-    if (meta.total_compressed_size > MAX_GROUP_BYTES) tooLarge(where, span, `column ${name} is too long`);
+    if (meta.num_values < group.num_rows) throw new Error(`column ${name} has ${String(meta.num_values)} values`);
+    if (meta.num_values > MAX_CHUNK_VALUES)
+      tooLarge(where, span, l10n.t`column ${name} has ${String(meta.num_values)} values`);
+    if (meta.total_compressed_size > MAX_GROUP_BYTES) tooLarge(where, span, l10n.t`column ${name} is too long`);
     const start = Number(meta.dictionary_page_offset || meta.data_page_offset);
     const bytes = await read(start, start + Number(meta.total_compressed_size));
     try {
@@ -156,7 +158,7 @@ async function checkGroup(
       throw new Error(`column ${name}: ${messageOf(error)}`, { cause: error });
     }
     if (unpacked > MAX_GROUP_BYTES)
-      tooLarge(where, span, `together they have more than ${formatBytes(MAX_GROUP_BYTES)}`);
+      tooLarge(where, span, l10n.t`together they have more than ${formatBytes(MAX_GROUP_BYTES)}`);
   }
 }
 
@@ -216,8 +218,8 @@ function unreadable(where: Place, what: string, error?: unknown): never {
       code: 'data.parquet',
       message: error === undefined ? what : `${what}: ${messageOf(error)}`,
       where,
-      expected: 'a whole Parquet file',
-      mend: 'Download or write the file again.',
+      expected: l10n.t`a whole Parquet file`,
+      mend: l10n.t`Download or write the file again.`,
     },
     error,
   );
@@ -226,18 +228,18 @@ function unreadable(where: Place, what: string, error?: unknown): never {
 function tooLarge(where: Place, span: string, what: string): never {
   fail({
     code: 'data.parquet-too-large',
-    message: `${span} are one row group, which is too large to be decoded: ${what}`,
+    message: l10n.t`${span} are one row group, which is too large to be decoded: ${what}`,
     where,
-    mend: 'Write the file with smaller row groups, in Python: pq.write_table(pq.read_table(FILE), NEW, row_group_size=10000).',
+    mend: l10n.t`Write the file with smaller row groups, in Python: pq.write_table(pq.read_table(FILE), NEW, row_group_size=10000).`,
   });
 }
 
 function unknownCodec(where: Place, column: string, codec: string): never {
   fail({
     code: 'data.parquet-codec',
-    message: `column ${column} is compressed with ${codec}`,
+    message: l10n.t`column ${column} is compressed with ${codec}`,
     where,
-    expected: `one of ${[...KNOWN_CODECS].join(', ')}`,
-    mend: "Write the file again, in Python: pq.write_table(pq.read_table(FILE), NEW, compression='zstd').",
+    expected: l10n.t`one of ${[...KNOWN_CODECS].join(', ')}`,
+    mend: l10n.t`Write the file again, in Python: pq.write_table(pq.read_table(FILE), NEW, compression='zstd').`,
   });
 }

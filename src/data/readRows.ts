@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -62,12 +63,9 @@ async function* checked(read: AsyncIterable<ReadRow>, file: string): AsyncGenera
 export function allBroken(file: string, rows: number, first: readonly BrokenRow[]): never {
   fail({
     code: 'data.all-rows-broken',
-    message:
-      `none of the ${rows} rows can be used: ` +
-      first.map(({ line, reason }) => `line ${line}: ${reason}`).join('; ') +
-      (rows > first.length ? '; …' : ''),
+    message: l10n.t`none of the ${rows} rows can be used: ${first.map(({ line, reason }) => l10n.t`line ${line}: ${reason}`).join('; ')}${rows > first.length ? '; …' : ''}`,
     where: { file, line: first[0]?.line },
-    mend: 'Check that the file is what its extension says, and the format and column names of the run file.',
+    mend: l10n.t`Check that the file is what its extension says, and the format and column names of the run file.`,
   });
 }
 
@@ -99,10 +97,13 @@ function dataExtension(file: string): DataExtension {
     DATA_EXTENSIONS.find((known) => known === extension) ??
     fail({
       code: 'data.unknown-extension',
-      message: extension === '' ? 'the data file has no extension' : `the extension "${extension}" is not known`,
+      message:
+        extension === ''
+          ? l10n.t`the data file has no extension`
+          : l10n.t`the extension "${extension}" is not known`,
       where: { file },
-      expected: `one of ${DATA_EXTENSIONS.join(', ')}`,
-      mend: 'Convert or rename the file.',
+      expected: l10n.t`one of ${DATA_EXTENSIONS.join(', ')}`,
+      mend: l10n.t`Convert or rename the file.`,
     })
   );
 }
@@ -115,18 +116,18 @@ async function checkFile(file: string, extension: DataExtension): Promise<void> 
   if (!(await stat(file)).isFile()) {
     fail({
       code: 'data.unreadable',
-      message: `this is ${kind === 'folder' ? 'a folder' : 'not a regular file'}`,
+      message: kind === 'folder' ? l10n.t`this is a folder` : l10n.t`this is not a regular file`,
       where: { file },
-      expected: 'a data file',
-      mend: 'Name the file itself; several can be given as a list.',
+      expected: l10n.t`a data file`,
+      mend: l10n.t`Name the file itself; several can be given as a list.`,
     });
   }
   if (extension === '.json' && size > MAX_JSON_BYTES) {
     fail({
       code: 'data.json-too-large',
-      message: `the JSON file has ${Math.ceil(size / 2 ** 20)} MiB; at most ${MAX_JSON_BYTES / 2 ** 20} are read`,
+      message: l10n.t`the JSON file has ${Math.ceil(size / 2 ** 20)} MiB; at most ${MAX_JSON_BYTES / 2 ** 20} are read`,
       where: { file },
-      mend: 'Convert it to JSON lines (.jsonl, one object per line), which is read row by row.',
+      mend: l10n.t`Convert it to JSON lines (.jsonl, one object per line), which is read row by row.`,
     });
   }
 }
@@ -138,11 +139,13 @@ async function notFound(file: string): Promise<never> {
   const data = names?.filter((name) => DATA_EXTENSIONS.some((known) => name.toLowerCase().endsWith(known))).sort();
   return fail({
     code: 'data.not-found',
-    message: names ? 'the file was not found' : `the file was not found: there is no folder ${folder}`,
+    message: names ? l10n.t`the file was not found` : l10n.t`the file was not found: there is no folder ${folder}`,
     where: { file },
     mend: [
-      near === undefined ? 'Check the path; relative paths start at the run file.' : `Did you mean "${near}"?`,
-      data && data.length > 0 ? `Data files there: ${listNames(data, 8)}.` : undefined,
+      near === undefined
+        ? l10n.t`Check the path; relative paths start at the run file.`
+        : l10n.t`Did you mean "${near}"?`,
+      data && data.length > 0 ? l10n.t`Data files there: ${listNames(data, 8)}.` : undefined,
     ]
       .filter((part) => part !== undefined)
       .join(' '),
@@ -154,7 +157,7 @@ async function* fileBytes(file: string): AsyncGenerator<Uint8Array> {
   try {
     yield* stream;
   } catch (cause) {
-    const message = `the file cannot be read: ${messageOf(cause)}`;
-    fail({ code: 'data.unreadable', message, where: { file }, mend: 'Check its permissions.' }, cause);
+    const message = l10n.t`the file cannot be read: ${messageOf(cause)}`;
+    fail({ code: 'data.unreadable', message, where: { file }, mend: l10n.t`Check its permissions.` }, cause);
   }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 
 /** One row as it stands in its file; `line` (from 1) is where it starts. Plain text rows are strings. */
@@ -23,5 +24,7 @@ export function isBroken(row: object): row is BrokenRow {
 export function listNames(names: Iterable<string>, most = 20): string {
   const all = [...names].map((name) => `"${name.length > 60 ? name.slice(0, 59) + '…' : name}"`);
   if (all.length === 0) return 'none';
-  return all.length > most ? `${all.slice(0, most).join(', ')} and ${all.length - most} more` : all.join(', ');
+  return all.length > most
+    ? l10n.t`${all.slice(0, most).join(', ')} and ${all.length - most} more`
+    : all.join(', ');
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { random, shuffle } from '../common/random.js';
 import { nothingCounted } from './loadFiles.js';
@@ -14,9 +15,15 @@ export function splitRows(all: Loaded, split: number, seed: number): { train: Lo
   if (!Number.isInteger(wanted) || wanted < 1 || wanted >= count) {
     fail({
       code: 'data.validation-split',
-      message: `"validation_split" is ${split}, of ${count} usable ${count === 1 ? 'row' : 'rows'}`,
-      expected: `a share between 0 and 1, or a whole number of rows${count > 1 ? ` up to ${count - 1}` : ''}`,
-      mend: 'Change it, or name a file under "validation".',
+      message:
+        count === 1
+          ? l10n.t`"validation_split" is ${split}, of 1 usable row`
+          : l10n.t`"validation_split" is ${split}, of ${count} usable rows`,
+      expected:
+        count > 1
+          ? l10n.t`a share between 0 and 1, or a whole number of rows up to ${count - 1}`
+          : l10n.t`a share between 0 and 1, or a whole number of rows`,
+      mend: l10n.t`Change it, or name a file under "validation".`,
     });
   }
   const order = shuffle([...all.rows.keys()], random(seed, 'validation-split'));

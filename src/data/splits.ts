@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import type { CardConfig } from './dataCard.js';
 import { matchesGlob } from './glob.js';
@@ -54,24 +55,25 @@ export function chooseSplit(
   if (config !== undefined && 'wrong' in config) return config;
   const splits = config === undefined ? namedSplits(paths) : configSplits(paths, config);
   const names = [...splits.keys()];
-  const others = names.length === 0 ? 'it has no file that can be read' : `it has ${listNames(names)}`;
+  const others = names.length === 0 ? l10n.t`it has no file that can be read` : l10n.t`it has ${listNames(names)}`;
   const form = `${wanted.repo}${wanted.config === undefined ? '' : `/${wanted.config}`}:SPLIT`;
   // The only split there is may be trained on under any name; rows to evaluate on are not picked so.
   const only = wanted.usual === 'train' && names.length === 1 ? names[0] : undefined;
   const split = wanted.split ?? (names.includes(wanted.usual) ? wanted.usual : only);
-  if (split === undefined) return { wrong: `no split is named, and ${others}`, mend: `Name one: ${form}.` };
+  if (split === undefined)
+    return { wrong: l10n.t`no split is named, and ${others}`, mend: l10n.t`Name one: ${form}.` };
   const files = splits.get(split);
   if (files !== undefined && files.length > 0) return { files, split };
   if (files !== undefined) {
     return {
-      wrong: `none of the files that its card names for split "${split}" is there`,
-      mend: 'Name another split.',
+      wrong: l10n.t`none of the files that its card names for split "${split}" is there`,
+      mend: l10n.t`Name another split.`,
     };
   }
   const near = nearestName(split, names);
   return {
-    wrong: `there is no split "${split}"; ${others}`,
-    mend: near === undefined ? `Name one that there is: ${form}.` : `Did you mean "${near}"?`,
+    wrong: l10n.t`there is no split "${split}"; ${others}`,
+    mend: near === undefined ? l10n.t`Name one that there is: ${form}.` : l10n.t`Did you mean "${near}"?`,
   };
 }
 
@@ -86,13 +88,18 @@ function chooseConfig(
     if (found !== undefined || (config === 'default' && configs.length === 0)) return found;
     const near = nearestName(config, names);
     return {
-      wrong: `there is no configuration "${config}"; its card names ${listNames(names)}`,
-      mend: near === undefined ? 'Name one that there is, or none.' : `Did you mean "${near}"?`,
+      wrong: l10n.t`there is no configuration "${config}"; its card names ${listNames(names)}`,
+      mend: near === undefined ? l10n.t`Name one that there is, or none.` : l10n.t`Did you mean "${near}"?`,
     };
   }
   if (configs.length <= 1) return configs[0];
   const usual = configs.find(({ isDefault }) => isDefault) ?? configs.find(({ name }) => name === 'default');
-  return usual ?? { wrong: `it has several configurations: ${listNames(names)}`, mend: `Name one: ${form}.` };
+  return (
+    usual ?? {
+      wrong: l10n.t`it has several configurations: ${listNames(names)}`,
+      mend: l10n.t`Name one: ${form}.`,
+    }
+  );
 }
 
 function configSplits(paths: readonly string[], config: CardConfig): Map<string, readonly string[]> {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { MAX_LINE_BYTES } from './lines.js';
 import type { Line } from './lines.js';
@@ -27,10 +28,10 @@ export async function* textRows(lines: AsyncIterable<Line | BrokenRow>, file: st
       if (length > MAX_LINE_BYTES) {
         fail({
           code: 'data.line-too-long',
-          message: `the paragraph is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
+          message: l10n.t`the paragraph is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
           where: { file, line: first },
-          expected: 'documents parted by blank lines',
-          mend: 'Put blank lines between the documents.',
+          expected: l10n.t`documents parted by blank lines`,
+          mend: l10n.t`Put blank lines between the documents.`,
         });
       }
     }

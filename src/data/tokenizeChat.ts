@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { problemOf, ProblemError } from '../common/problem.js';
 import type { ChatMessage, Tokenizer } from '../models/tokenizer.js';
 
@@ -20,7 +21,7 @@ export function tokenizeChat(
   trainOnPrompt: boolean,
 ): Masked | { reason: string } {
   const turns = messages.flatMap((message, index) => (message.role === 'assistant' ? [index] : []));
-  if (turns.length === 0 && !trainOnPrompt) return { reason: 'there is no assistant turn to learn from' };
+  if (turns.length === 0 && !trainOnPrompt) return { reason: l10n.t`there is no assistant turn to learn from` };
   try {
     const render = (count: number, addGenerationPrompt: boolean): string =>
       tokenizer.applyChatTemplate(messages.slice(0, count), { addGenerationPrompt });
@@ -34,16 +35,14 @@ export function tokenizeChat(
       const through = turn === messages.length - 1 ? whole : render(turn + 1, false);
       if (!through.startsWith(before) || !whole.startsWith(through)) {
         return {
-          reason:
-            `the chat template renders message ${turn + 1} otherwise once more follows, so its tokens cannot be ` +
-            'told apart (set train_on_prompt, or use another template)',
+          reason: l10n.t`the chat template renders message ${turn + 1} otherwise once more follows, so its tokens cannot be told apart (set train_on_prompt, or use another template)`,
         };
       }
       const beforeIds = encode(before);
       const throughIds = encode(through);
       if (!isPrefix(beforeIds, throughIds) || !isPrefix(throughIds, ids)) {
         return {
-          reason: `the text of message ${turn + 1} shares a token with the chat template's text around it`,
+          reason: l10n.t`the text of message ${turn + 1} shares a token with the chat template's text around it`,
         };
       }
       supervised.fill(1, beforeIds.length, throughIds.length);

@@ -1,6 +1,6 @@
 import { formatBytes } from '../common/format.js';
 import type { Memory, Planned, RunEvent } from '../training/events.js';
-import { MEASURED_PARTS, measuredParts, residentText } from '../training/memoryText.js';
+import { measuredPartName, measuredParts, residentText } from '../training/memoryText.js';
 
 /** What a run told of its memory. */
 export interface MemoryRecord {
@@ -35,7 +35,7 @@ export function memoryStory({ plan, first, last }: MemoryRecord): string {
     residentText(last),
     ...(grown === undefined || first.step === last.step
       ? []
-      : [`since step ${first.step} ${MEASURED_PARTS[grown.part]} grew by ${formatBytes(grown.more)}`]),
+      : [`since step ${first.step} ${measuredPartName(grown.part)} grew by ${formatBytes(grown.more)}`]),
     ...predicted,
   ].join('; ');
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 
 /** How tokens are chosen; names and meaning as in Transformers' GenerationConfig, except that 0 is greedy. */
@@ -43,19 +44,23 @@ export function generateSettings(options: GenerateOptions): GenerateSettings {
   const check = (name: keyof GenerateOptions, fits: (value: number) => boolean, expected: string): number => {
     const value = options[name] ?? GENERATE_DEFAULTS[name];
     if (typeof value === 'number' && Number.isFinite(value) && fits(value)) return value;
-    return fail({ code: 'generation.option', message: `${name} is ${String(value)}`, expected });
+    return fail({ code: 'generation.option', message: l10n.t`${name} is ${String(value)}`, expected });
   };
   return {
-    temperature: check('temperature', (value) => value >= 0, 'a number from 0 (greedy) on'),
-    top_k: check('top_k', (value) => Number.isSafeInteger(value) && value >= 0, 'a whole number from 0 (all) on'),
-    top_p: check('top_p', (value) => value >= 0 && value <= 1, 'a number between 0 and 1 (all)'),
-    repetition_penalty: check('repetition_penalty', (value) => value > 0, 'a number above 0 (1: no effect)'),
+    temperature: check('temperature', (value) => value >= 0, l10n.t`a number from 0 (greedy) on`),
+    top_k: check(
+      'top_k',
+      (value) => Number.isSafeInteger(value) && value >= 0,
+      l10n.t`a whole number from 0 (all) on`,
+    ),
+    top_p: check('top_p', (value) => value >= 0 && value <= 1, l10n.t`a number between 0 and 1 (all)`),
+    repetition_penalty: check('repetition_penalty', (value) => value > 0, l10n.t`a number above 0 (1: no effect)`),
     max_new_tokens: check(
       'max_new_tokens',
       (value) => Number.isSafeInteger(value) && value > 0,
-      'a whole number above 0',
+      l10n.t`a whole number above 0`,
     ),
-    seed: check('seed', Number.isSafeInteger, 'a whole number'),
+    seed: check('seed', Number.isSafeInteger, l10n.t`a whole number`),
     eos_token_id: options.eos_token_id ?? GENERATE_DEFAULTS.eos_token_id,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Random } from '../common/random.js';
 import type { SamplingOptions } from './options.js';
@@ -117,8 +118,8 @@ function normalize(weights: Float64Array): void {
 function nonFinite(id: number, logit: number | undefined): never {
   return fail({
     code: 'generation.non-finite',
-    message: `the model's logit of token ${id} is ${logit}`,
-    expected: 'finite logits',
-    mend: 'Weights or adapter have overflowed: train again with a lower learning rate.',
+    message: l10n.t`the model's logit of token ${id} is ${String(logit)}`,
+    expected: l10n.t`finite logits`,
+    mend: l10n.t`Weights or adapter have overflowed: train again with a lower learning rate.`,
   });
 }

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
@@ -122,9 +123,9 @@ export const adalora: Method<typeof AdaLoraOptions> = {
     if (target > r) {
       fail({
         code: 'adalora.rank',
-        message: `target_r ${target} is above init_r ${r}: ranks only fall`,
-        expected: `target_r of at most ${r}`,
-        mend: 'Raise init_r (one and a half times target_r is usual), or lower target_r.',
+        message: l10n.t`target_r ${target} is above init_r ${r}: ranks only fall`,
+        expected: l10n.t`target_r of at most ${r}`,
+        mend: l10n.t`Raise init_r (one and a half times target_r is usual), or lower target_r.`,
       });
     }
     const { instance = '', idlePatterns } = context;
@@ -233,7 +234,7 @@ function attached(
         ...coveredParameters(trained),
       ],
       layersCovered: new Set(triplets.flatMap(({ pair: { site } }) => site.layer ?? [])).size,
-      saves: `adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
+      saves: l10n.t`adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
     },
     state: [{ variable: scores.sensitivity }, { variable: scores.uncertainty }],
     regularizers: () =>

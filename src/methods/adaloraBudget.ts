@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { StepPlace } from './method.js';
@@ -64,8 +65,10 @@ export function scheduleProblem(
   if (tinit + tfinal < totalSteps) return undefined;
   return {
     code: 'adalora.schedule',
-    message: `a run of ${atMost ? 'at most ' : ''}${totalSteps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`,
-    expected: 'tinit + tfinal below the number of steps',
-    mend: 'Lower tinit or tfinal of the method, or train for more steps.',
+    message: atMost
+      ? l10n.t`a run of at most ${totalSteps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`
+      : l10n.t`a run of ${totalSteps} steps leaves AdaLoRA none to prune in: tinit is ${tinit}, tfinal is ${tfinal}`,
+    expected: l10n.t`tinit + tfinal below the number of steps`,
+    mend: l10n.t`Lower tinit or tfinal of the method, or train for more steps.`,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -48,7 +49,7 @@ export function adaLoraConfigFromPeft(
     silent: SILENT,
     knownOff: KNOWN_OFF,
     optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']),
-    mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
+    mend: l10n.t`Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.`,
   });
 }
 
@@ -72,10 +73,10 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
       problems.push({
         code: 'adapter.shape',
         severity: 'error',
-        message: `${path}: A, B and E are ${shapes.map((shape) => (shape ? `[${shape.join(', ')}]` : 'missing')).join(', ')}`,
+        message: l10n.t`${path}: A, B and E are ${shapes.map((shape) => (shape ? `[${shape.join(', ')}]` : l10n.t`missing`)).join(', ')}`,
         where: { file: adapter.weightsFile },
-        expected: 'A [r, in], B [out, r] and E [r, 1]',
-        mend: 'The file is incomplete or of another method: export the adapter again.',
+        expected: l10n.t`A [r, in], B [out, r] and E [r, 1]`,
+        mend: l10n.t`The file is incomplete or of another method: export the adapter again.`,
       });
       continue;
     }

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Value } from '../runtime/runtime.js';
@@ -99,8 +100,8 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
         if (!(bits instanceof Int32Array) || bits.length !== Math.ceil(fixedSize(each.shape) / 32)) {
           return fail({
             code: 'method.not-prepared',
-            message: `Child-Tuning has no mask for ${each.name}`,
-            mend: 'Start the run anew: what it found out about the training data is not that of these methods.',
+            message: l10n.t`Child-Tuning has no mask for ${each.name}`,
+            mend: l10n.t`Start the run anew: what it found out about the training data is not that of these methods.`,
           });
         }
         return [each, maskOf(each, bits, instance)] as const;
@@ -132,10 +133,10 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
           shape: fixedShape(shape),
         })),
       coverage: {
-        targets: [{ entry: `p ${options.p} of ${total} numbers`, matched: masks.size }],
+        targets: [{ entry: l10n.t`p ${options.p} of ${total} numbers`, matched: masks.size }],
         modules: [],
         layersCovered: 0,
-        saves: 'nothing of Child-Tuning itself',
+        saves: l10n.t`nothing of Child-Tuning itself`,
         warnings: zeroWarnings(Number(prepared?.get(ZEROS)?.[0] ?? 0), total),
       },
       save: () => ({ kind: 'nothing' }),
@@ -178,17 +179,17 @@ function parents({ before = [] }: AttachContext): readonly Variable[] {
   if (other !== undefined) {
     fail({
       code: 'method.combination',
-      message: `child_tuning cannot be combined with ${other.type}, which changes for itself what trains`,
-      mend: `List child_tuning after a method such as lora or full, without ${other.type}.`,
+      message: l10n.t`child_tuning cannot be combined with ${other.type}, which changes for itself what trains`,
+      mend: l10n.t`List child_tuning after a method such as lora or full, without ${other.type}.`,
     });
   }
   const variables = before.flatMap((each: Attached) => each.trainables.map(({ variable }) => variable));
   if (variables.length === 0) {
     fail({
       code: 'method.alone',
-      message: 'child_tuning trains nothing of its own: it chooses what of the methods listed before it trains',
-      expected: 'a method before it under `method`',
-      mend: 'List it after another method: `method: [{ type: lora }, { type: child_tuning }]`.',
+      message: l10n.t`child_tuning trains nothing of its own: it chooses what of the methods listed before it trains`,
+      expected: l10n.t`a method before it under \`method\``,
+      mend: l10n.t`List it after another method: \`method: [{ type: lora }, { type: child_tuning }]\`.`,
     });
   }
   return variables;
@@ -200,8 +201,8 @@ function zeroWarnings(zeros: number, total: number): Problem[] {
     {
       code: 'method.fisher-zeros',
       severity: 'warning',
-      message: `${zeros} of ${total} numbers have no gradient at the start of the run, so that Child-Tuning chooses them last`,
-      mend: 'LoRA starts with B = 0, which leaves A without one: expect that B trains and A stays, or use it over `full`.',
+      message: l10n.t`${zeros} of ${total} numbers have no gradient at the start of the run, so that Child-Tuning chooses them last`,
+      mend: l10n.t`LoRA starts with B = 0, which leaves A without one: expect that B trains and A stays, or use it over \`full\`.`,
     },
   ];
 }

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { parameterShape } from '../models/site.js';
@@ -82,8 +83,8 @@ export const fishMask: Method<typeof FishMaskOptions> = {
     if (prepared === undefined) {
       return fail({
         code: 'method.not-prepared',
-        message: 'FISH Mask has no mask',
-        mend: 'Start the run anew, or complete the adapter’s files.',
+        message: l10n.t`FISH Mask has no mask`,
+        mend: l10n.t`Start the run anew, or complete the adapter’s files.`,
       });
     }
     const rows = prepared.get(FISH_ROWS)?.[0];
@@ -149,7 +150,7 @@ function attached(
         trainable: indices.length,
       })),
       layersCovered: new Set(each.flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer]))).size,
-      saves: `adapter_model.safetensors with ${kept} differences and their places, of ${total} numbers, and adapter_config.json`,
+      saves: l10n.t`adapter_model.safetensors with ${kept} differences and their places, of ${total} numbers, and adapter_config.json`,
       warnings: found.warnings,
     },
     report: (values) =>
@@ -210,8 +211,8 @@ function targetsOf(
   if (other !== undefined) {
     fail({
       code: 'method.combination',
-      message: `fish_mask cannot be combined with ${other.type}, which trains weights of the base model too`,
-      mend: 'Take one of the two out of `method`.',
+      message: l10n.t`fish_mask cannot be combined with ${other.type}, which trains weights of the base model too`,
+      mend: l10n.t`Take one of the two out of \`method\`.`,
     });
   }
   const match = matchTargets(options, model.sites, ({ weight }) => weight !== undefined, idlePatterns);
@@ -224,8 +225,8 @@ function targetsOf(
     return {
       code: 'fish-mask.shared',
       severity: 'warning',
-      message: `${shared} and ${site.path} are one matrix: what trains in it changes both`,
-      mend: `Nothing to do, if that is meant; else take ${shared} out of target_modules.`,
+      message: l10n.t`${shared} and ${site.path} are one matrix: what trains in it changes both`,
+      mend: l10n.t`Nothing to do, if that is meant; else take ${shared} out of target_modules.`,
     };
   });
   return { weights, match, warnings };
@@ -242,9 +243,9 @@ function countOf({ keep_ratio: ratio }: FishMaskOptions, sizes: readonly number[
   if (count === 0) {
     fail({
       code: 'fish-mask.nothing',
-      message: `keep_ratio ${ratio} of ${total} numbers is not one number`,
-      expected: `a keep_ratio of at least ${(1 / total).toExponential(1)}`,
-      mend: 'Raise keep_ratio, or target more modules.',
+      message: l10n.t`keep_ratio ${ratio} of ${total} numbers is not one number`,
+      expected: l10n.t`a keep_ratio of at least ${(1 / total).toExponential(1)}`,
+      mend: l10n.t`Raise keep_ratio, or target more modules.`,
     });
   }
   return count;
@@ -289,8 +290,8 @@ function deltasOf(prepared: Prepared, { model, instance = '' }: AttachContext): 
     if (site?.weight === undefined || !(indices instanceof Int32Array)) {
       fail({
         code: 'fish-mask.weight',
-        message: `${key} names no weight of the model`,
-        mend: 'Use the base model that the adapter was trained on.',
+        message: l10n.t`${key} names no weight of the model`,
+        mend: l10n.t`Use the base model that the adapter was trained on.`,
       });
     }
     checkPlaces(key, indices, sizeOf(site));
@@ -314,9 +315,9 @@ function checkPlaces(key: string, indices: Int32Array, size: number): void {
   if (wrong < 0) return;
   fail({
     code: 'fish-mask.indices',
-    message: `${key} holds ${indices[wrong]} at position ${wrong}`,
-    expected: `rising numbers from 0 to ${size - 1}`,
-    mend: 'Use the base model that the adapter was trained on; or the file is damaged: export the adapter again.',
+    message: l10n.t`${key} holds ${String(indices[wrong])} at position ${wrong}`,
+    expected: l10n.t`rising numbers from 0 to ${size - 1}`,
+    mend: l10n.t`Use the base model that the adapter was trained on; or the file is damaged: export the adapter again.`,
   });
 }
 
@@ -340,8 +341,8 @@ function rowWarnings({ num_samples: asked }: FishMaskOptions, rows: number | und
     {
       code: 'fish-mask.rows',
       severity: 'warning',
-      message: `the mask was taken from ${rows} rows, all that there are, instead of ${asked} (num_samples)`,
-      mend: 'Nothing to do, unless more data are at hand.',
+      message: l10n.t`the mask was taken from ${rows} rows, all that there are, instead of ${asked} (num_samples)`,
+      mend: l10n.t`Nothing to do, unless more data are at hand.`,
     },
   ];
 }

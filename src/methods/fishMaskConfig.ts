@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -37,11 +38,11 @@ export function fishConfigFromPeft(
   return optionsFromPeft(config, source, {
     schema: FishMaskOptions,
     type: 'fish_mask',
-    title: 'FISH Mask',
+    title: l10n.t`FISH Mask`,
     silent: new Set(),
     knownOff: new Set(),
     optional: new Set(),
-    mend: 'Train it without this option.',
+    mend: l10n.t`Train it without this option.`,
   });
 }
 
@@ -72,10 +73,13 @@ export function inspectFish(adapter: AdapterTensors): Promise<InspectedTensors> 
     problems.push({
       code: 'adapter.shape',
       severity: 'error',
-      message: `${name} has ${lengths[0]} numbers and ${indices} ${lengths[1] === undefined ? 'is missing' : `${lengths[1]} places`}`,
+      message:
+        lengths[1] === undefined
+          ? l10n.t`${name} has ${String(lengths[0])} numbers and ${indices} is missing`
+          : l10n.t`${name} has ${String(lengths[0])} numbers and ${indices} ${lengths[1]} places`,
       where: { file: adapter.weightsFile },
-      expected: 'as many places (I32) as numbers',
-      mend: 'The file is incomplete: export the adapter again.',
+      expected: l10n.t`as many places (I32) as numbers`,
+      mend: l10n.t`The file is incomplete: export the adapter again.`,
     });
   }
   return Promise.resolve({

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Values } from './method.js';
 
@@ -19,8 +20,8 @@ export function checkedFisher(
       if (!Number.isFinite(value)) {
         fail({
           code: 'method.fisher',
-          message: `the squared gradients of ${name} are not finite`,
-          mend: 'Look for rows that give an infinite loss, or for weights that are not finite.',
+          message: l10n.t`the squared gradients of ${name} are not finite`,
+          mend: l10n.t`Look for rows that give an infinite loss, or for weights that are not finite.`,
         });
       }
       if (value === 0) zeros++;

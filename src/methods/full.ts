@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { baseParameters } from './baseParameters.js';
 import type { Method, Trainable } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
@@ -38,7 +39,7 @@ export const full: Method<typeof FullOptions> = {
       },
       trainables,
       coverage: {
-        targets: [{ entry: 'all weights', matched: parameters.size }],
+        targets: [{ entry: l10n.t`all weights`, matched: parameters.size }],
         modules: [...parameters].map(
           ([
             path,
@@ -52,7 +53,7 @@ export const full: Method<typeof FullOptions> = {
           }),
         ),
         layersCovered: context.model.layers,
-        saves: 'model.safetensors with every weight, config.json and the tokenizer: a whole model folder',
+        saves: l10n.t`model.safetensors with every weight, config.json and the tokenizer: a whole model folder`,
         warnings: [],
       },
       save: (values) => ({

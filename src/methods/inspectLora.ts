@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
@@ -69,9 +70,9 @@ function pairUp(adapter: AdapterTensors, report: Report): { pairs: Pair[]; rest:
     if (a !== undefined && b !== undefined) pairs.push({ path: modulePath, a, b });
     else {
       report('adapter.missing-pair', {
-        message: `${modulePath} has ${a === undefined ? 'B without A' : 'A without B'}`,
-        expected: 'lora_A and lora_B of every adapted module',
-        mend: 'The file is incomplete: export the adapter again.',
+        message: a === undefined ? l10n.t`${modulePath} has B without A` : l10n.t`${modulePath} has A without B`,
+        expected: l10n.t`lora_A and lora_B of every adapted module`,
+        mend: l10n.t`The file is incomplete: export the adapter again.`,
       });
     }
   }
@@ -89,15 +90,15 @@ async function inspectPair(
   const fits = a.length === 2 && b.length === 2 && a[0] === b[1] && rank > 0;
   if (!fits) {
     report('adapter.shape', {
-      message: `${pair.path}: A is [${a.join(', ')}] and B is [${b.join(', ')}]`,
-      expected: 'A [r, in] and B [out, r]',
+      message: l10n.t`${pair.path}: A is [${a.join(', ')}] and B is [${b.join(', ')}]`,
+      expected: l10n.t`A [r, in] and B [out, r]`,
     });
   }
   const wanted = options && (patternValue(options.rank_pattern, pair.path) ?? options.r);
   if (wanted !== undefined && wanted !== rank) {
     report('adapter.rank', {
-      message: `${pair.path} has rank ${rank}, the config says ${wanted}`,
-      mend: 'Config and weights belong to different adapters, or rank_pattern lacks an entry.',
+      message: l10n.t`${pair.path} has rank ${rank}, the config says ${wanted}`,
+      mend: l10n.t`Config and weights belong to different adapters, or rank_pattern lacks an entry.`,
     });
   }
   const scale = options && fits ? scaleOf(options, pair.path, rank) : undefined;

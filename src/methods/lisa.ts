@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { shuffle } from '../common/random.js';
 import type { ParameterKind, Site } from '../models/site.js';
@@ -58,9 +59,9 @@ export const lisa: Method<typeof LisaOptions> = {
     if (count > model.layers) {
       fail({
         code: 'targets.layers',
-        message: `${count} layers are to train at a time, the model has ${model.layers}`,
-        expected: `lisa_activated_layers of at most ${model.layers}`,
-        mend: 'Lower lisa_activated_layers.',
+        message: l10n.t`${count} layers are to train at a time, the model has ${model.layers}`,
+        expected: l10n.t`lisa_activated_layers of at most ${model.layers}`,
+        mend: l10n.t`Lower lisa_activated_layers.`,
       });
     }
     const parameters = baseParameters(context);
@@ -109,10 +110,10 @@ export const lisa: Method<typeof LisaOptions> = {
       coverage: {
         targets: [
           {
-            entry: 'embeddings, last norm and head',
+            entry: l10n.t`embeddings, last norm and head`,
             matched: model.sites.filter(({ layer }) => layer === undefined).length,
           },
-          { entry: `${count} layers at a time`, matched: count },
+          { entry: l10n.t`${count} layers at a time`, matched: count },
         ],
         modules: [...parameters].map(([path, { variable }]) => ({
           path,
@@ -120,7 +121,7 @@ export const lisa: Method<typeof LisaOptions> = {
           trainable: parameterSize(variable.shape),
         })),
         layersCovered: model.layers,
-        saves: 'model.safetensors with every weight, config.json and the tokenizer: a whole model folder',
+        saves: l10n.t`model.safetensors with every weight, config.json and the tokenizer: a whole model folder`,
         warnings: [],
       },
       save: (values) => ({

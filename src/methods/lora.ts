@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { inspectLora } from './inspectLora.js';
 import { loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
@@ -160,7 +161,7 @@ function attached(
       layersCovered: new Set(
         [...pairs.values()].flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer])),
       ).size,
-      saves: `adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
+      saves: l10n.t`adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
       warnings: found.warnings,
     },
     report: (values) =>

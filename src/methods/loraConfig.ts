@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -77,9 +78,9 @@ export function loraConfigFromPeft(
   if (typeof init === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(init)) {
     fail({
       code: 'adapter.config',
-      message: `the adapter started from a changed base (init_lora_weights: ${init})`,
+      message: l10n.t`the adapter started from a changed base (init_lora_weights: ${init})`,
       where: { file: source },
-      mend: 'Convert it to a plain LoRA in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…).',
+      mend: l10n.t`Convert it to a plain LoRA in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…).`,
     });
   }
   return optionsFromPeft(config, source, {
@@ -89,6 +90,6 @@ export function loraConfigFromPeft(
     silent: SILENT,
     knownOff: LORA_KNOWN_OFF,
     optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']),
-    mend: 'Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.',
+    mend: l10n.t`Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.`,
   });
 }

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -65,9 +66,9 @@ export function trainedParameters(
       const near = nearestModule(entry, sites);
       const problem: OptionProblem = {
         code: 'targets.no-match',
-        message: `'${entry}' of modules_to_save matches no module of the model`,
-        expected: `names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
-        mend: near === undefined ? 'Use one of the names above.' : `Did you mean '${near}'?`,
+        message: l10n.t`'${entry}' of modules_to_save matches no module of the model`,
+        expected: l10n.t`names such as ${[...new Set(sites.map((site) => site.path.split('.').at(-1)!))].join(', ')}`,
+        mend: near === undefined ? l10n.t`Use one of the names above.` : l10n.t`Did you mean '${near}'?`,
         option: ['modules_to_save', index],
         ...(near === undefined ? {} : { replacement: near }),
       };
@@ -77,8 +78,8 @@ export function trainedParameters(
     if (both !== undefined) {
       fail({
         code: 'lora.twice',
-        message: `${both.path} is adapted (target_modules) and trained whole (modules_to_save)`,
-        mend: `Take '${entry}' out of one of them, or add it to exclude_modules.`,
+        message: l10n.t`${both.path} is adapted (target_modules) and trained whole (modules_to_save)`,
+        mend: l10n.t`Take '${entry}' out of one of them, or add it to exclude_modules.`,
       });
     }
   }
@@ -120,8 +121,8 @@ export function tiedWarnings({ tiedHead, sites }: LanguageModel, changed: readon
     {
       code: 'lora.tied',
       severity: 'warning',
-      message: `the model uses one matrix as embedding and as output layer; ${touched.map((site) => site.path).join(' and ')} will differ from it`,
-      mend: 'Nothing to do: merging writes the output layer as a matrix of its own and sets tie_word_embeddings to false.',
+      message: l10n.t`the model uses one matrix as embedding and as output layer; ${touched.map((site) => site.path).join(l10n.t` and `)} will differ from it`,
+      mend: l10n.t`Nothing to do: merging writes the output layer as a matrix of its own and sets tie_word_embeddings to false.`,
     },
   ];
 }
@@ -133,8 +134,11 @@ export function biasWarnings(options: ParameterChoice, trained: readonly Trained
     {
       code: 'lora.no-bias',
       severity: 'warning',
-      message: `bias: ${options.bias} trains nothing: the model's ${options.bias === 'all' ? '' : 'adapted '}modules have no biases`,
-      mend: 'Set bias: none.',
+      message:
+        options.bias === 'all'
+          ? l10n.t`bias: ${options.bias} trains nothing: the model's modules have no biases`
+          : l10n.t`bias: ${options.bias} trains nothing: the model's adapted modules have no biases`,
+      mend: l10n.t`Set bias: none.`,
     },
   ];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fixedSize } from '../tensor/dims.js';
 import type { Shape, Variable } from '../tensor/tensor.js';
 import { fail } from '../common/problem.js';
@@ -56,14 +57,12 @@ export function loadByKey(
   if (missing.length > 0 || left.length > 0) {
     fail({
       code: 'adapter.keys',
-      message: `the adapter's tensors do not fit the model: ${some('missing', missing)}${
-        missing.length > 0 && left.length > 0 ? '; ' : ''
-      }${some('not used', left)}`,
+      message: l10n.t`the adapter's tensors do not fit the model: ${misfits(missing, left)}`,
       where: { file: source },
-      expected: `${expected.size} tensors such as ${[...expected.keys()][0] ?? 'none'}`,
+      expected: l10n.t`${expected.size} tensors such as ${[...expected.keys()][0] ?? l10n.t`none`}`,
       mend:
         prefixMend(missing, left) ??
-        'Use the base model that the adapter was trained on (base_model_name_or_path).',
+        l10n.t`Use the base model that the adapter was trained on (base_model_name_or_path).`,
     });
   }
   const values = new Map(
@@ -72,9 +71,9 @@ export function loadByKey(
       if (tensor.shape.join() !== shape.join()) {
         fail({
           code: 'adapter.shape',
-          message: `the adapter's tensor ${key} is [${tensor.shape.join(', ')}], the base model needs [${shape.join(', ')}]`,
+          message: l10n.t`the adapter's tensor ${key} is [${tensor.shape.join(', ')}], the base model needs [${shape.join(', ')}]`,
           where: { file: source },
-          mend: "Use the base model that the adapter was trained on. Where only a vocabulary differs, resize the base model to the adapter's first.",
+          mend: l10n.t`Use the base model that the adapter was trained on. Where only a vocabulary differs, resize the base model to the adapter's first.`,
         });
       }
       return [name, tensor.data] as const;
@@ -83,16 +82,22 @@ export function loadByKey(
   const warnings = copies.map((key) => ({
     code: 'adapter.base-copy',
     severity: 'warning' as const,
-    message: `${key} is a copy of the base model's matrix and was passed over: the base model's own is used`,
+    message: l10n.t`${key} is a copy of the base model's matrix and was passed over: the base model's own is used`,
     where: { file: source },
-    mend: 'Nothing to do, unless the vocabulary was resized before training: then use the resized base model.',
+    mend: l10n.t`Nothing to do, unless the vocabulary was resized before training: then use the resized base model.`,
   }));
   return { values, warnings };
 }
 
-function some(what: string, keys: readonly string[]): string {
-  if (keys.length === 0) return '';
-  return `${keys.length} ${what} (${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ', …' : ''})`;
+function misfits(missing: readonly string[], left: readonly string[]): string {
+  return [
+    ...(missing.length > 0 ? [l10n.t`${missing.length} missing (${some(missing)})`] : []),
+    ...(left.length > 0 ? [l10n.t`${left.length} not used (${some(left)})`] : []),
+  ].join('; ');
+}
+
+function some(keys: readonly string[]): string {
+  return `${keys.slice(0, 3).join(', ')}${keys.length > 3 ? ', …' : ''}`;
 }
 
 /** An adapter trained on the bare backbone lacks one `model.` in its names, or has one too many. */
@@ -102,5 +107,5 @@ function prefixMend(missing: readonly string[], left: readonly string[]): string
   const [wanted] = missing;
   if (wanted === undefined || !missing.every((key) => found.has(rest(key)))) return undefined;
   const other = left.find((key) => rest(key) === rest(wanted))!;
-  return `The names differ in their prefix only: rename '${other}' to '${wanted}', and the others alike (the adapter was trained on another wrapping of the same model).`;
+  return l10n.t`The names differ in their prefix only: rename '${other}' to '${wanted}', and the others alike (the adapter was trained on another wrapping of the same model).`;
 }

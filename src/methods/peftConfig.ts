@@ -1,5 +1,6 @@
 import type { Static, TObject } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -67,7 +68,7 @@ export function optionsFromPeft<Options extends TObject>(
     else if (!isOff(value)) {
       fail({
         code: 'adapter.config',
-        message: `the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
+        message: l10n.t`the adapter needs '${key}': ${JSON.stringify(value)}, which would change its arithmetic and is not supported`,
         where,
         mend,
       });
@@ -75,7 +76,7 @@ export function optionsFromPeft<Options extends TObject>(
       warnings.push({
         code: 'adapter.unknown-key',
         severity: 'warning',
-        message: `the key '${key}' is not known here and was passed over: its value ${JSON.stringify(value)} switches it off`,
+        message: l10n.t`the key '${key}' is not known here and was passed over: its value ${JSON.stringify(value)} switches it off`,
         where,
       });
     }
@@ -85,9 +86,9 @@ export function optionsFromPeft<Options extends TObject>(
   const first = Value.Errors(schema, filled).First();
   return fail({
     code: 'adapter.config',
-    message: `${first?.path.slice(1) ?? 'the config'}: ${JSON.stringify(first?.value)} is not a value that ${title} takes`,
+    message: l10n.t`${first?.path.slice(1) ?? l10n.t`the config`}: ${JSON.stringify(first?.value)} is not a value that ${title} takes`,
     where,
-    expected: String(first?.schema['description'] ?? first?.message),
+    expected: l10n.t(String(first?.schema['description'] ?? first?.message)),
   });
 }
 

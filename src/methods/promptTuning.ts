@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
@@ -65,10 +66,10 @@ export const promptTuning: Method<typeof PromptTuningOptions> = {
       hooks: { virtualTokens: count, virtualEmbeddings: () => prompt },
       trainables,
       coverage: {
-        targets: [{ entry: 'virtual tokens', matched: count }],
+        targets: [{ entry: l10n.t`virtual tokens`, matched: count }],
         modules: [{ path: PROMPT_KEY, shape: [count, model.hiddenSize], trainable: count * model.hiddenSize }],
         layersCovered: 0,
-        saves: `adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`,
+        saves: l10n.t`adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`,
         warnings: idleText(options),
       },
       save: (values) => ({
@@ -88,9 +89,9 @@ function checkRoom(count: number, maxPositions: number): void {
   if (count <= most) return;
   fail({
     code: 'prompt-tuning.positions',
-    message: `${count} virtual tokens leave no room for a text: the model has ${maxPositions} positions`,
-    expected: `num_virtual_tokens of at most ${most}`,
-    mend: 'Lower num_virtual_tokens.',
+    message: l10n.t`${count} virtual tokens leave no room for a text: the model has ${maxPositions} positions`,
+    expected: l10n.t`num_virtual_tokens of at most ${most}`,
+    mend: l10n.t`Lower num_virtual_tokens.`,
   });
 }
 
@@ -100,8 +101,8 @@ function idleText(options: PromptTuningOptions): Problem[] {
     {
       code: 'prompt-tuning.text-unused',
       severity: 'warning',
-      message: `prompt_tuning_init_text is not used: prompt_tuning_init is ${options.prompt_tuning_init}`,
-      mend: 'Set prompt_tuning_init: TEXT to start from the text, or remove it.',
+      message: l10n.t`prompt_tuning_init_text is not used: prompt_tuning_init is ${options.prompt_tuning_init}`,
+      mend: l10n.t`Set prompt_tuning_init: TEXT to start from the text, or remove it.`,
     },
   ];
 }
@@ -135,17 +136,17 @@ function textIds(options: PromptTuningOptions, { tokenizer, model }: AttachConte
   if (text === undefined) {
     return fail({
       code: 'prompt-tuning.text',
-      message: 'prompt_tuning_init is TEXT, and there is no prompt_tuning_init_text',
-      expected: 'a text such as "Classify the sentiment of this review:"',
-      mend: 'Add prompt_tuning_init_text, or choose another prompt_tuning_init.',
+      message: l10n.t`prompt_tuning_init is TEXT, and there is no prompt_tuning_init_text`,
+      expected: l10n.t`a text such as "Classify the sentiment of this review:"`,
+      mend: l10n.t`Add prompt_tuning_init_text, or choose another prompt_tuning_init.`,
     });
   }
   if (tokenizer === undefined) {
     return fail({
       code: 'prompt-tuning.tokenizer',
-      message: 'prompt_tuning_init is TEXT, and the base model comes without a tokenizer',
-      expected: 'a tokenizer beside the base model',
-      mend: 'Use a model folder with its tokenizer, or prompt_tuning_init: SAMPLE_VOCAB.',
+      message: l10n.t`prompt_tuning_init is TEXT, and the base model comes without a tokenizer`,
+      expected: l10n.t`a tokenizer beside the base model`,
+      mend: l10n.t`Use a model folder with its tokenizer, or prompt_tuning_init: SAMPLE_VOCAB.`,
     });
   }
   const ids = tokenizer.encode(text, { addSpecialTokens: true });
@@ -155,10 +156,10 @@ function textIds(options: PromptTuningOptions, { tokenizer, model }: AttachConte
       code: 'prompt-tuning.text',
       message:
         outside === undefined
-          ? `prompt_tuning_init_text ${JSON.stringify(text)} holds no token`
-          : `prompt_tuning_init_text holds the token id ${outside}, and the model's vocabulary ends at ${model.vocabSize - 1}`,
-      expected: "a text of tokens of the model's vocabulary",
-      mend: 'Choose another text.',
+          ? l10n.t`prompt_tuning_init_text ${JSON.stringify(text)} holds no token`
+          : l10n.t`prompt_tuning_init_text holds the token id ${outside}, and the model's vocabulary ends at ${model.vocabSize - 1}`,
+      expected: l10n.t`a text of tokens of the model's vocabulary`,
+      mend: l10n.t`Choose another text.`,
     });
   }
   return ids;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -60,7 +61,7 @@ export function promptConfigFromPeft(
     const { num_virtual_tokens: count = 'missing' } = config;
     return fail({
       code: 'adapter.config',
-      message: `num_virtual_tokens: ${JSON.stringify(count)} is not a value that prompt tuning takes`,
+      message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prompt tuning takes`,
       where: { file: source },
       expected: String(PromptTuningOptions.properties.num_virtual_tokens.description),
     });
@@ -70,11 +71,11 @@ export function promptConfigFromPeft(
   return optionsFromPeft(single ? config : { ...config, num_transformer_submodules: submodules }, source, {
     schema: PromptTuningOptions,
     type: 'prompt_tuning',
-    title: 'prompt tuning',
+    title: l10n.t`prompt tuning`,
     silent: SILENT,
     knownOff: new Set(['modules_to_save']),
     optional: new Set(),
-    mend: 'Train it without this option, on a decoder-only model.',
+    mend: l10n.t`Train it without this option, on a decoder-only model.`,
   });
 }
 
@@ -93,10 +94,13 @@ export function inspectPrompt(adapter: AdapterTensors): Promise<InspectedTensors
     problems.push({
       code: 'adapter.shape',
       severity: 'error',
-      message: `${PROMPT_KEY} is ${shape === undefined ? 'missing' : `[${shape.join(', ')}]`}`,
+      message:
+        shape === undefined
+          ? l10n.t`${PROMPT_KEY} is missing`
+          : l10n.t`${PROMPT_KEY} is ${`[${shape.join(', ')}]`}`,
       where: { file: adapter.weightsFile },
-      expected: `[${count ?? 'num_virtual_tokens'}, ${typeof width === 'number' ? width : 'token_dim'}] by the config`,
-      mend: 'Config and weights belong to different adapters, or the file is incomplete: export the adapter again.',
+      expected: l10n.t`[${count ?? 'num_virtual_tokens'}, ${typeof width === 'number' ? width : 'token_dim'}] by the config`,
+      mend: l10n.t`Config and weights belong to different adapters, or the file is incomplete: export the adapter again.`,
     });
   }
   return Promise.resolve({

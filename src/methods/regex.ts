@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail, messageOf } from '../common/problem.js';
 import { TimeUp, withinTime } from '../common/watchdog.js';
 
@@ -55,7 +56,7 @@ export function firstMatcher(
   time = regexTime(),
 ): (text: string) => string | undefined {
   const expressions = patterns.map((pattern) => compileWrapped(pattern, wrap));
-  const shown = `one of '${patterns.join("', '").slice(0, SHOWN_CHARACTERS)}'`;
+  const shown = l10n.t`one of '${patterns.join("', '").slice(0, SHOWN_CHARACTERS)}'`;
   return (text) => bounded(time, shown, () => patterns.find((_, at) => expressions[at]!.test(text)));
 }
 
@@ -70,9 +71,9 @@ function bounded<T>(time: RegexTime, shown: string, work: () => T): T {
     return fail(
       {
         code: 'targets.regex-time',
-        message: `the regular expression ${shown} did not end within ${MAX_MILLISECONDS} ms on the model's module paths`,
-        expected: 'an expression without nested repetitions such as (a+)+',
-        mend: 'Write it simpler, or list the names of the modules.',
+        message: l10n.t`the regular expression ${shown} did not end within ${MAX_MILLISECONDS} ms on the model's module paths`,
+        expected: l10n.t`an expression without nested repetitions such as (a+)+`,
+        mend: l10n.t`Write it simpler, or list the names of the modules.`,
       },
       error,
     );
@@ -100,8 +101,8 @@ function noExpression(shown: string, error: unknown): never {
   return fail(
     {
       code: 'targets.regex',
-      message: `${ends(shown)} is not a regular expression: ${ends(messageOf(error))}`,
-      expected: 'a regular expression, or a list of module names',
+      message: l10n.t`${ends(shown)} is not a regular expression: ${ends(messageOf(error))}`,
+      expected: l10n.t`a regular expression, or a list of module names`,
     },
     error,
   );

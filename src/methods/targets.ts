@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static, TObject } from '@sinclair/typebox';
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -63,8 +64,7 @@ export type IdlePatterns = 'error' | 'warning' | 'gather';
 export function idlePattern(problem: Problem, idlePatterns: IdlePatterns = 'error'): Problem {
   if (idlePatterns === 'error') return fail(problem);
   if (idlePatterns === 'gather') return problem;
-  const mend =
-    'Nothing to do if the base model is the right one: every tensor of the adapter has its place in it.';
+  const mend = l10n.t`Nothing to do if the base model is the right one: every tensor of the adapter has its place in it.`;
   return { ...problem, severity: 'warning', mend };
 }
 
@@ -124,8 +124,8 @@ export function matchTargets<S extends Matchable>(
   if (selected.length === 0 && !none) {
     const problem: OptionProblem = {
       code: 'targets.nothing',
-      message: `layers_to_transform ${JSON.stringify(options.layers_to_transform)} leaves no module to adapt`,
-      expected: `layer numbers among ${[...new Set([...chosen].map((site) => site.layer ?? 'none'))].join(', ')}`,
+      message: l10n.t`layers_to_transform ${JSON.stringify(options.layers_to_transform)} leaves no module to adapt`,
+      expected: l10n.t`layer numbers among ${[...new Set([...chosen].map((site) => site.layer ?? l10n.t`none`))].join(', ')}`,
       option: ['layers_to_transform'],
     };
     fail(problem);
@@ -220,13 +220,13 @@ export function idlePatternKeys(
   return idle.map((key) => {
     const near = nearestName(key.replace(/^\^/, ''), known);
     const anchored = key.startsWith('^')
-      ? ' (`^` anchors it at the start of the whole path, `model.layers…`)'
+      ? l10n.t` (\`^\` anchors it at the start of the whole path, \`model.layers…\`)`
       : '';
     return {
       code: 'targets.idle-pattern',
-      message: `the key '${key}' of ${option} matches no adapted module${anchored}`,
-      expected: 'a module name or regular expression that matches the path of an adapted module or its ending',
-      mend: near === undefined ? 'Remove the key.' : `Did you mean '${near}'?`,
+      message: l10n.t`the key '${key}' of ${option} matches no adapted module${anchored}`,
+      expected: l10n.t`a module name or regular expression that matches the path of an adapted module or its ending`,
+      mend: near === undefined ? l10n.t`Remove the key.` : l10n.t`Did you mean '${near}'?`,
       option: [option, key],
       ...(near === undefined ? {} : { replacement: near }),
     };
@@ -272,8 +272,8 @@ function layerWarnings(
     warnings.push({
       code: 'targets.no-layer',
       severity: 'warning',
-      message: `layers_to_transform leaves out ${names(withoutLayer)}: it has no layer number`,
-      mend: 'List it by its whole path, take it out of target_modules, or remove layers_to_transform.',
+      message: l10n.t`layers_to_transform leaves out ${names(withoutLayer)}: it has no layer number`,
+      mend: l10n.t`List it by its whole path, take it out of target_modules, or remove layers_to_transform.`,
       option: ['layers_to_transform'],
     });
   }
@@ -281,8 +281,8 @@ function layerWarnings(
     warnings.push({
       code: 'targets.no-such-layer',
       severity: 'warning',
-      message: `layers_to_transform names the layers ${unknown.join(', ')}, which the model does not have`,
-      expected: `numbers from 0 to ${Math.max(0, ...[...known].map((layer) => layer ?? 0))}`,
+      message: l10n.t`layers_to_transform names the layers ${unknown.join(', ')}, which the model does not have`,
+      expected: l10n.t`numbers from 0 to ${Math.max(0, ...[...known].map((layer) => layer ?? 0))}`,
       option: ['layers_to_transform', ...(typeof wanted === 'number' ? [] : [wanted.indexOf(unknown[0]!)])],
     });
   }
@@ -300,8 +300,8 @@ function idleExclusions(excluded: string | readonly string[], sites: readonly Ma
       return {
         code: 'targets.idle-exclude',
         severity: 'warning',
-        message: `'${entry}' of exclude_modules matches no module of the model`,
-        mend: near === undefined ? 'Remove it.' : `Did you mean '${near}'?`,
+        message: l10n.t`'${entry}' of exclude_modules matches no module of the model`,
+        mend: near === undefined ? l10n.t`Remove it.` : l10n.t`Did you mean '${near}'?`,
         option,
         ...(near !== undefined && inList ? { replacement: near } : {}),
       };
@@ -319,20 +319,20 @@ function nothingMatches(
   ];
   const inList = option.length > 1;
   const refused = matched(entry, inList, all)[0];
-  const expected = `names such as ${known.join(', ')}`;
+  const expected = l10n.t`names such as ${known.join(', ')}`;
   if (refused !== undefined) {
     return {
       code: 'targets.no-match',
       option,
-      message: `'${entry}' of target_modules matches no module that can be adapted`,
+      message: l10n.t`'${entry}' of target_modules matches no module that can be adapted`,
       expected,
-      mend: `${refused.path} is a module of kind ${refused.kind}: this method cannot adapt it, or exclude_modules leaves it out.`,
+      mend: l10n.t`${refused.path} is a module of kind ${refused.kind}: this method cannot adapt it, or exclude_modules leaves it out.`,
     };
   }
   return {
     code: 'targets.no-match',
     option,
-    message: `'${entry}' of target_modules matches no module of the model`,
+    message: l10n.t`'${entry}' of target_modules matches no module of the model`,
     expected,
     ...meantTarget(entry, inList, candidates),
   };
@@ -346,23 +346,23 @@ function meantTarget(
 ): Pick<Problem, 'mend' | 'replacement'> {
   const near = nearestModule(entry, candidates);
   if (inList) {
-    if (entry === ALL_LINEAR) return { mend: `Write target_modules: ${ALL_LINEAR}, without a list.` };
+    if (entry === ALL_LINEAR) return { mend: l10n.t`Write target_modules: ${ALL_LINEAR}, without a list.` };
     if (/[*+?^$|()[\]\\]/.test(entry)) {
       return {
-        mend: `Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`,
+        mend: l10n.t`Entries of a list are names, not regular expressions: write target_modules: '${entry}' without the list.`,
       };
     }
-    if (near !== undefined) return { mend: `Did you mean '${near}'?`, replacement: near };
+    if (near !== undefined) return { mend: l10n.t`Did you mean '${near}'?`, replacement: near };
   } else {
     const slip = nearestName(entry, [ALL_LINEAR]);
-    if (slip !== undefined) return { mend: `Did you mean '${slip}'?`, replacement: slip };
+    if (slip !== undefined) return { mend: l10n.t`Did you mean '${slip}'?`, replacement: slip };
     // One text is an expression for whole paths: a name needs a list. In quotes it is YAML and JSON.
     if (near !== undefined && PLAIN_KEY.test(entry)) {
-      return { mend: `Did you mean the list [${near}]?`, replacement: JSON.stringify([near]) };
+      return { mend: l10n.t`Did you mean the list [${near}]?`, replacement: JSON.stringify([near]) };
     }
-    if (near !== undefined) return { mend: `Did you mean '${near}'?` };
+    if (near !== undefined) return { mend: l10n.t`Did you mean '${near}'?` };
   }
-  return { mend: 'Use one of the names above.' };
+  return { mend: l10n.t`Use one of the names above.` };
 }
 
 /** Says once when an entry matches in some layers of the model only (layers that share keys and values, say). */
@@ -379,7 +379,7 @@ function unevenCoverage<S extends Matchable>(
       {
         code: 'targets.uneven',
         severity: 'warning' as const,
-        message: `'${entry}' matches in ${has.size} of ${layers.size} layers; layers ${missing.join(', ')} have no such module`,
+        message: l10n.t`'${entry}' matches in ${has.size} of ${layers.size} layers; layers ${missing.join(', ')} have no such module`,
         option,
       },
     ];

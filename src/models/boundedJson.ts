@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
@@ -20,7 +21,7 @@ export function parseJson(text: string, context: { file: string; code: string; m
       code: `${code}.json`,
       message,
       where: { file, line, column: at - before.lastIndexOf('\n') },
-      mend: 'Download or export the file again.',
+      mend: l10n.t`Download or export the file again.`,
     });
   };
   scan(text, maxDepth, refuse);
@@ -29,7 +30,7 @@ export function parseJson(text: string, context: { file: string; code: string; m
   } catch (error) {
     const message = messageOf(error);
     const at = /position (\d+)/.exec(message);
-    return refuse(at ? Number(at[1]) : text.length, `this is not valid JSON (${message})`);
+    return refuse(at ? Number(at[1]) : text.length, l10n.t`this is not valid JSON (${message})`);
   }
 }
 
@@ -43,9 +44,9 @@ export async function readJsonObject(
   if (isJsonObject(value)) return value;
   return fail({
     code: `${context.code}.json`,
-    message: 'the file holds no JSON object',
+    message: l10n.t`the file holds no JSON object`,
     where: { file },
-    expected: 'an object: { … }',
+    expected: l10n.t`an object: { … }`,
   });
 }
 
@@ -60,9 +61,9 @@ export async function readBoundedText(
     if (size > maxBytes) {
       fail({
         code: `${code}.too-long`,
-        message: `the file has ${size} bytes`,
+        message: l10n.t`the file has ${size} bytes`,
         where: { file },
-        expected: `at most ${maxBytes} bytes`,
+        expected: l10n.t`at most ${maxBytes} bytes`,
       });
     }
     const text = await handle.readFile('utf8');
@@ -79,7 +80,7 @@ function scan(text: string, maxDepth: number, refuse: (at: number, message: stri
     const char = text[at];
     if (char === '{' || char === '[') {
       keys.push(char === '{' ? new Set() : undefined);
-      if (keys.length > maxDepth) refuse(at, `nested deeper than ${maxDepth} levels`);
+      if (keys.length > maxDepth) refuse(at, l10n.t`nested deeper than ${maxDepth} levels`);
     } else if (char === '}' || char === ']') {
       keys.pop();
     } else if (char === '"') {
@@ -87,7 +88,7 @@ function scan(text: string, maxDepth: number, refuse: (at: number, message: stri
       const seen = keys.at(-1);
       if (seen && startsWithColon(text, end)) {
         const key = unescaped(text.slice(at, end));
-        if (seen.has(key)) refuse(at, `the key ${key.slice(0, 200)} occurs twice`);
+        if (seen.has(key)) refuse(at, l10n.t`the key ${key.slice(0, 200)} occurs twice`);
         seen.add(key);
       }
       at = end - 1;

@@ -1,4 +1,5 @@
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
 import type { Json, JsonObject } from '../common/json.js';
 import { fail, messageOf } from '../common/problem.js';
@@ -114,10 +115,10 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
       if (template === undefined) {
         return fail({
           code: 'template.none',
-          message: 'the model has no chat template',
+          message: l10n.t`the model has no chat template`,
           where: { file },
-          expected: 'chat_template.jinja, or chat_template in tokenizer_config.json',
-          mend: 'Use the instruct version of the model, or data with prompt and completion.',
+          expected: l10n.t`chat_template.jinja, or chat_template in tokenizer_config.json`,
+          mend: l10n.t`Use the instruct version of the model, or data with prompt and completion.`,
         });
       }
       parsed ??= parseChatTemplate(template, parts.templateFile);
@@ -142,11 +143,13 @@ function mended<T>(file: string, work: () => T): T {
     return fail(
       {
         code: slow ? 'tokenizer.time' : 'tokenizer.form',
-        message: `the tokenizer ${slow ? 'was stopped' : 'fails'}: ${messageOf(error)}`,
+        message: slow
+          ? l10n.t`the tokenizer was stopped: ${messageOf(error)}`
+          : l10n.t`the tokenizer fails: ${messageOf(error)}`,
         where: { file },
         mend: slow
-          ? 'Use the tokenizer of the original model: a pattern in this one backtracks without end.'
-          : 'Save it again with a current version of Transformers, or report the model to PEFT Studio.',
+          ? l10n.t`Use the tokenizer of the original model: a pattern in this one backtracks without end.`
+          : l10n.t`Save it again with a current version of Transformers, or report the model to PEFT Studio.`,
       },
       error,
     );
@@ -163,9 +166,9 @@ function makeTokenizer(
   if (!isJsonObject(model) || !Array.isArray(tokenizer['added_tokens'] ?? [])) {
     fail({
       code: 'tokenizer.form',
-      message: 'model or added_tokens is missing or of another kind',
+      message: l10n.t`model or added_tokens is missing or of another kind`,
       where: { file },
-      expected: 'a tokenizer.json of Hugging Face tokenizers',
+      expected: l10n.t`a tokenizer.json of Hugging Face tokenizers`,
     });
   }
   checkTexts(tokenizer, file);
@@ -185,9 +188,9 @@ function makeTokenizer(
     return fail(
       {
         code: 'tokenizer.form',
-        message: `the tokenizer cannot be built: ${messageOf(error)}`,
+        message: l10n.t`the tokenizer cannot be built: ${messageOf(error)}`,
         where: { file },
-        mend: 'Save it again with a current version of Transformers, or report the model to PEFT Studio.',
+        mend: l10n.t`Save it again with a current version of Transformers, or report the model to PEFT Studio.`,
       },
       error,
     );
@@ -210,10 +213,10 @@ function checkTexts(tokenizer: JsonObject, file: string): void {
     if (typeof value === 'string' && value.length > MAX_PART_CHARACTERS) {
       fail({
         code: 'tokenizer.form',
-        message: `the ${part} holds a text of ${value.length} characters`,
+        message: l10n.t`the ${part} holds a text of ${value.length} characters`,
         where: { file },
-        expected: `patterns and texts of at most ${MAX_PART_CHARACTERS}`,
-        mend: 'The file is damaged or made to do harm: get it again from where it came from.',
+        expected: l10n.t`patterns and texts of at most ${MAX_PART_CHARACTERS}`,
+        mend: l10n.t`The file is damaged or made to do harm: get it again from where it came from.`,
       });
     }
     if (Array.isArray(value)) for (const each of value as readonly Json[]) check(each, part);
@@ -254,18 +257,18 @@ function isBpe(tokenizer: JsonObject): boolean {
 function unknownToken(file: string, name: string, token: string) {
   return {
     code: 'tokenizer.special-token',
-    message: `${name} is ${JSON.stringify(token.slice(0, 100))}, which is not in the vocabulary`,
+    message: l10n.t`${name} is ${JSON.stringify(token.slice(0, 100))}, which is not in the vocabulary`,
     where: { file },
-    expected: 'a token of the vocabulary or of added_tokens',
-    mend: 'Mend tokenizer_config.json, or add the token with Transformers and resize the embeddings.',
+    expected: l10n.t`a token of the vocabulary or of added_tokens`,
+    mend: l10n.t`Mend tokenizer_config.json, or add the token with Transformers and resize the embeddings.`,
   };
 }
 
 function unknownText(file: string, text: string) {
   return {
     code: 'tokenizer.no-token',
-    message: `a part of ${JSON.stringify(text.slice(0, 100))} has no token, and the vocabulary no unknown token`,
+    message: l10n.t`a part of ${JSON.stringify(text.slice(0, 100))} has no token, and the vocabulary no unknown token`,
     where: { file },
-    expected: 'a vocabulary that covers all text (bytes), or an unk_token',
+    expected: l10n.t`a vocabulary that covers all text (bytes), or an unk_token`,
   };
 }

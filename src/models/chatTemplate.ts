@@ -1,4 +1,5 @@
 import { parse, tokenize } from '@huggingface/jinja';
+import * as l10n from '@vscode/l10n';
 import { fail, messageOf } from '../common/problem.js';
 import { TimeUp, withinTime } from '../common/watchdog.js';
 import { evaluateTemplate } from './templateEvaluator.js';
@@ -35,9 +36,9 @@ export function parseChatTemplate(
   if (source.length > MAX_SOURCE) {
     fail({
       code: 'template.too-long',
-      message: `the chat template has ${source.length} characters`,
+      message: l10n.t`the chat template has ${source.length} characters`,
       where,
-      expected: `at most ${MAX_SOURCE}`,
+      expected: l10n.t`at most ${MAX_SOURCE}`,
     });
   }
   const program: unknown = guarded<unknown>(context, 'template.syntax', () =>
@@ -63,7 +64,7 @@ const TRIMMED = { lstrip_blocks: true, trim_blocks: true };
 /** `{% generation %}` only marks the assistant's part for transformers' token masks: the text is unchanged. */
 function plainTags(source: string): string {
   return source
-    .replace(/(\{%[-+]?\s*)generation(\s*[-+]?%\})/g, '$1if true$2')
+    .replace(/(\{%[-+]?\s*)generation(\s*[-+]?%\})/g, l10n.t`$1if true$2`)
     .replace(/(\{%[-+]?\s*)endgeneration(\s*[-+]?%\})/g, '$1endif$2');
 }
 
@@ -92,7 +93,10 @@ function limitedRange(first: unknown, second?: unknown, third: unknown = 1): num
   const step = Number(third);
   const length = Math.max(0, Math.ceil((Number(stop) - Number(start)) / step));
   if (length > MAX_ITEMS) {
-    throw new TemplateStop('template.limit', `it asks for range(${length}), of more than ${MAX_ITEMS} items`);
+    throw new TemplateStop(
+      'template.limit',
+      l10n.t`it asks for range(${length}), of more than ${MAX_ITEMS} items`,
+    );
   }
   return Array.from({ length }, (_, i) => Number(start) + i * step);
 }
@@ -143,25 +147,28 @@ function refuse({ file }: Context, code: string, error: unknown): never {
   if (error instanceof TemplateStop && error.code === 'template.raised') {
     fail({
       code: error.code,
-      message: `the chat template refuses these messages: ${message}`,
+      message: l10n.t`the chat template refuses these messages: ${message}`,
       where,
-      mend: 'Bring the messages into the order and the roles that the model was trained on.',
+      mend: l10n.t`Bring the messages into the order and the roles that the model was trained on.`,
     });
   }
   if (error instanceof TemplateStop || error instanceof RangeError || error instanceof TimeUp) {
     fail({
       code: 'template.limit',
-      message: `the chat template was stopped: ${message}`,
+      message: l10n.t`the chat template was stopped: ${message}`,
       where,
-      mend: 'Use the template of the original model: this one loops or grows without end.',
+      mend: l10n.t`Use the template of the original model: this one loops or grows without end.`,
     });
   }
   fail(
     {
       code,
-      message: `the chat template ${code === 'template.syntax' ? 'cannot be parsed' : 'failed'}: ${message}`,
+      message:
+        code === 'template.syntax'
+          ? l10n.t`the chat template cannot be parsed: ${message}`
+          : l10n.t`the chat template failed: ${message}`,
       where,
-      mend: 'Compare it with the template of the original model.',
+      mend: l10n.t`Compare it with the template of the original model.`,
     },
     error,
   );

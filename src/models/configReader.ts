@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -44,11 +45,13 @@ export function configReader(config: JsonObject, source: string, prefix = ''): C
       expected,
       mend:
         code === 'model.config'
-          ? 'Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.'
-          : 'Use another model: leaving this out would change its results silently.',
+          ? l10n.t`Use a model folder as Transformers saves it (save_pretrained), or mend its config.json.`
+          : l10n.t`Use another model: leaving this out would change its results silently.`,
     });
   const said = (key: string, found: Json | undefined): string =>
-    `${prefix}${key} of the model's config is ${found === undefined ? 'missing' : JSON.stringify(found)}`;
+    found === undefined
+      ? l10n.t`${prefix + key} of the model's config is missing`
+      : l10n.t`${prefix + key} of the model's config is ${JSON.stringify(found)}`;
   const wrong = (key: string, found: Json | undefined, expected: string): never =>
     refuse(said(key, found), expected);
   const number = (key: string, fallback: number | undefined, expected: string): number => {
@@ -61,36 +64,36 @@ export function configReader(config: JsonObject, source: string, prefix = ''): C
     wrong: (key, expected) => wrong(key, config[key], expected),
     unsupported: (key, expected) => refuse(said(key, config[key]), expected, 'model.unsupported'),
     has: (key) => config[key] !== undefined && config[key] !== null,
-    number: (key, fallback) => number(key, fallback, 'a number'),
+    number: (key, fallback) => number(key, fallback, l10n.t`a number`),
     positive(key, fallback) {
-      const found = number(key, fallback, 'a number above 0');
-      return found > 0 ? found : wrong(key, found, 'a number above 0');
+      const found = number(key, fallback, l10n.t`a number above 0`);
+      return found > 0 ? found : wrong(key, found, l10n.t`a number above 0`);
     },
     count(key, fallback) {
-      const expected = `a whole number from 1 to ${MAX_COUNT}`;
+      const expected = l10n.t`a whole number from 1 to ${MAX_COUNT}`;
       const found = number(key, fallback, expected);
       return Number.isInteger(found) && found > 0 && found <= MAX_COUNT ? found : wrong(key, found, expected);
     },
     flag(key, fallback) {
       const found = config[key] ?? fallback;
-      return typeof found === 'boolean' ? found : wrong(key, found, 'true or false');
+      return typeof found === 'boolean' ? found : wrong(key, found, l10n.t`true or false`);
     },
     text(key, fallback) {
       const found = config[key] ?? fallback;
-      return typeof found === 'string' ? found : wrong(key, found, 'a text');
+      return typeof found === 'string' ? found : wrong(key, found, l10n.t`a text`);
     },
     object(key) {
       const found = config[key] ?? undefined;
       if (found === undefined) return undefined;
       return isJsonObject(found)
         ? configReader(found, source, `${prefix}${key}.`)
-        : wrong(key, found, 'an object');
+        : wrong(key, found, l10n.t`an object`);
     },
     texts(key) {
       const found = config[key] ?? undefined;
       if (found === undefined) return undefined;
       const items = Array.isArray(found) ? (found as readonly Json[]) : undefined;
-      return items?.every((item) => typeof item === 'string') ? items : wrong(key, found, 'a list of texts');
+      return items?.every((item) => typeof item === 'string') ? items : wrong(key, found, l10n.t`a list of texts`);
     },
   };
 }

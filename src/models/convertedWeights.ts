@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -115,9 +116,9 @@ async function checkSpace(folder: string, tensors: readonly TensorSource[]): Pro
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MB`;
   fail({
     code: 'checkpoint.no-space',
-    message: `${megabytes(bavail * bsize)} are free where converted weights are kept`,
+    message: l10n.t`${megabytes(bavail * bsize)} are free where converted weights are kept`,
     where: { file: folder },
-    expected: `${megabytes(needed)}: the weights as float32, converted once and then shared by all runs`,
-    mend: 'Free space there, or set the environment variable PEFT_STUDIO_CACHE to a folder on a bigger disk.',
+    expected: l10n.t`${megabytes(needed)}: the weights as float32, converted once and then shared by all runs`,
+    mend: l10n.t`Free space there, or set the environment variable PEFT_STUDIO_CACHE to a folder on a bigger disk.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { fail } from '../common/problem.js';
@@ -60,7 +61,7 @@ export async function readGgufTensor(header: GgufHeader, name: string): Promise<
   const { file } = header;
   const tensor = header.tensors.get(name);
   if (!tensor)
-    return fail({ code: 'gguf.unknown-tensor', message: `there is no tensor ${name}`, where: { file } });
+    return fail({ code: 'gguf.unknown-tensor', message: l10n.t`there is no tensor ${name}`, where: { file } });
   const handle = await open(file, 'r');
   try {
     return tensor.type.dequantize(await readExactly(handle, file, tensor.offset, tensor.length));
@@ -98,9 +99,9 @@ function makeCursor(descriptor: number, file: string): Cursor {
     if (length > size - position || position + length > MAX_HEADER_BYTES) {
       fail({
         code: 'gguf.too-short',
-        message: `the header goes on past byte ${Math.min(size, MAX_HEADER_BYTES)}; the file has ${size}`,
+        message: l10n.t`the header goes on past byte ${Math.min(size, MAX_HEADER_BYTES)}; the file has ${size}`,
         where: { file },
-        mend: 'The file is cut short or damaged: download it again.',
+        mend: l10n.t`The file is cut short or damaged: download it again.`,
       });
     }
     if (position < windowStart || position + length > windowStart + windowLength) {
@@ -116,7 +117,11 @@ function makeCursor(descriptor: number, file: string): Cursor {
           position + windowLength,
         );
         if (read === 0)
-          fail({ code: 'checkpoint.changed', message: 'the file shrank while it was read', where: { file } });
+          fail({
+            code: 'checkpoint.changed',
+            message: l10n.t`the file shrank while it was read`,
+            where: { file },
+          });
         windowLength += read;
       }
     }
@@ -131,10 +136,10 @@ function makeCursor(descriptor: number, file: string): Cursor {
     if (typeof claimed === 'bigint' || claimed > max || claimed > room) {
       fail({
         code: 'gguf.count',
-        message: `${what} is given as ${claimed}`,
+        message: l10n.t`${what} is given as ${String(claimed)}`,
         where: { file },
-        expected: `at most ${Math.floor(Math.min(max, room))}, by PEFT Studio's limits and the file's size of ${size} bytes`,
-        mend: 'The file is damaged: download it again.',
+        expected: l10n.t`at most ${Math.floor(Math.min(max, room))}, by PEFT Studio's limits and the file's size of ${size} bytes`,
+        mend: l10n.t`The file is damaged: download it again.`,
       });
     }
     return claimed;
@@ -148,7 +153,7 @@ function makeCursor(descriptor: number, file: string): Cursor {
     u64,
     view,
     count,
-    text: (what, maxBytes) => decoder.decode(view(count(`the length of ${what}`, maxBytes, 1))),
+    text: (what, maxBytes) => decoder.decode(view(count(l10n.t`the length of ${what}`, maxBytes, 1))),
   };
 }
 
@@ -160,14 +165,14 @@ function exact(value: bigint): number | bigint {
 function parse(cursor: Cursor): GgufHeader {
   const { file } = cursor;
   const version = readVersion(cursor);
-  const tensorCount = cursor.count('the number of tensors', MAX_TENSORS, 24);
-  const keyCount = cursor.count('the number of metadata keys', MAX_KEYS, 13);
+  const tensorCount = cursor.count(l10n.t`the number of tensors`, MAX_TENSORS, 24);
+  const keyCount = cursor.count(l10n.t`the number of metadata keys`, MAX_KEYS, 13);
   const metadata = new Map<string, GgufValue>();
   const budget = { elements: MAX_ELEMENTS };
   for (let i = 0; i < keyCount; i++) {
-    const key = cursor.text('a metadata key', MAX_NAME_BYTES);
+    const key = cursor.text(l10n.t`a metadata key`, MAX_NAME_BYTES);
     if (metadata.has(key)) {
-      fail({ code: 'gguf.duplicate', message: `the metadata key ${key} occurs twice`, where: { file } });
+      fail({ code: 'gguf.duplicate', message: l10n.t`the metadata key ${key} occurs twice`, where: { file } });
     }
     metadata.set(key, readValue(cursor, cursor.u32(), key, budget, 0));
   }
@@ -177,14 +182,14 @@ function parse(cursor: Cursor): GgufHeader {
   const tensors = new Map<string, GgufTensor>();
   for (const { name, type, shape, length, relative } of claims) {
     if (tensors.has(name)) {
-      fail({ code: 'gguf.duplicate', message: `two tensors are called ${name}`, where: { file } });
+      fail({ code: 'gguf.duplicate', message: l10n.t`two tensors are called ${name}`, where: { file } });
     }
     if (relative % alignment !== 0) {
       fail({
         code: 'gguf.alignment',
-        message: `tensor ${name} starts at byte ${relative} of the data`,
+        message: l10n.t`tensor ${name} starts at byte ${relative} of the data`,
         where: { file },
-        expected: `a multiple of the file's alignment, ${alignment}`,
+        expected: l10n.t`a multiple of the file's alignment, ${alignment}`,
       });
     }
     tensors.set(name, { type, shape, offset: dataStart + relative, length });
@@ -202,10 +207,10 @@ function readVersion(cursor: Cursor): number {
   if (magic !== 0x46554747) {
     fail({
       code: 'gguf.magic',
-      message: 'the file does not start with "GGUF"',
+      message: l10n.t`the file does not start with "GGUF"`,
       where,
-      expected: 'a GGUF file',
-      mend: 'Download it again (a git-lfs pointer or an interrupted download looks like this).',
+      expected: l10n.t`a GGUF file`,
+      mend: l10n.t`Download it again (a git-lfs pointer or an interrupted download looks like this).`,
     });
   }
   const version = cursor.u32();
@@ -213,10 +218,10 @@ function readVersion(cursor: Cursor): number {
   const bigEndian = version === 0x02000000 || version === 0x03000000;
   return fail({
     code: 'gguf.version',
-    message: bigEndian ? 'the file is big-endian' : `the file has GGUF version ${version}`,
+    message: bigEndian ? l10n.t`the file is big-endian` : l10n.t`the file has GGUF version ${version}`,
     where,
-    expected: 'version 2 or 3, little-endian',
-    mend: 'Convert the model again with a current llama.cpp.',
+    expected: l10n.t`version 2 or 3, little-endian`,
+    mend: l10n.t`Convert the model again with a current llama.cpp.`,
   });
 }
 
@@ -250,7 +255,7 @@ function readValue(
     case 7:
       return cursor.u8() !== 0;
     case STRING_TYPE:
-      return cursor.text(`the value of ${key}`, MAX_STRING_BYTES);
+      return cursor.text(l10n.t`the value of ${key}`, MAX_STRING_BYTES);
     case ARRAY_TYPE:
       return readArray(cursor, key, budget, depth + 1);
     case 10:
@@ -262,10 +267,10 @@ function readValue(
     default:
       return fail({
         code: 'gguf.value-type',
-        message: `the metadata key ${key} has value type ${type}`,
+        message: l10n.t`the metadata key ${key} has value type ${type}`,
         where: { file: cursor.file },
-        expected: 'a number from 0 to 12',
-        mend: 'The file is damaged: download it again.',
+        expected: l10n.t`a number from 0 to 12`,
+        mend: l10n.t`The file is damaged: download it again.`,
       });
   }
 }
@@ -274,12 +279,12 @@ function readArray(cursor: Cursor, key: string, budget: { elements: number }, de
   if (depth > MAX_NESTING) {
     fail({
       code: 'gguf.nesting',
-      message: `arrays in ${key} are nested deeper than ${MAX_NESTING} levels`,
+      message: l10n.t`arrays in ${key} are nested deeper than ${MAX_NESTING} levels`,
       where: { file: cursor.file },
     });
   }
   const type = cursor.u32();
-  const length = cursor.count(`the array length of ${key}`, budget.elements, VALUE_BYTES[type] ?? 1);
+  const length = cursor.count(l10n.t`the array length of ${key}`, budget.elements, VALUE_BYTES[type] ?? 1);
   budget.elements -= length;
   const values: GgufValue[] = [];
   for (let i = 0; i < length; i++) values.push(readValue(cursor, type, key, budget, depth));
@@ -293,9 +298,9 @@ function readAlignment(file: string, metadata: ReadonlyMap<string, GgufValue>): 
   }
   return fail({
     code: 'gguf.alignment',
-    message: `general.alignment is ${String(alignment).slice(0, 100)}`,
+    message: l10n.t`general.alignment is ${String(alignment).slice(0, 100)}`,
     where: { file },
-    expected: `a multiple of 8, at most ${MAX_ALIGNMENT}`,
+    expected: l10n.t`a multiple of 8, at most ${MAX_ALIGNMENT}`,
   });
 }
 
@@ -309,14 +314,14 @@ interface TensorClaim {
 
 function readTensorInfo(cursor: Cursor): TensorClaim {
   const where = { file: cursor.file };
-  const name = cursor.text('a tensor name', MAX_NAME_BYTES);
+  const name = cursor.text(l10n.t`a tensor name`, MAX_NAME_BYTES);
   const rank = cursor.u32();
   if (rank > MAX_RANK) {
     fail({
       code: 'gguf.shape',
-      message: `tensor ${name} has ${rank} dimensions`,
+      message: l10n.t`tensor ${name} has ${rank} dimensions`,
       where,
-      expected: `at most ${MAX_RANK}`,
+      expected: l10n.t`at most ${MAX_RANK}`,
     });
   }
   const dims = Array.from({ length: rank }, () => cursor.u64());
@@ -326,10 +331,10 @@ function readTensorInfo(cursor: Cursor): TensorClaim {
   if (!type) {
     return fail({
       code: 'gguf.type',
-      message: `tensor ${name} has type ${ggufTypeName(typeId)}`,
+      message: l10n.t`tensor ${name} has type ${ggufTypeName(typeId)}`,
       where,
-      expected: `one of ${supportedGgufTypes().join(', ')}`,
-      mend: 'Use a GGUF file of the model in one of these types, such as Q8_0 or F16.',
+      expected: l10n.t`one of ${supportedGgufTypes().join(', ')}`,
+      mend: l10n.t`Use a GGUF file of the model in one of these types, such as Q8_0 or F16.`,
     });
   }
   const shape = dims.flatMap((size) => (typeof size === 'number' ? [size] : [])).reverse();
@@ -338,13 +343,17 @@ function readTensorInfo(cursor: Cursor): TensorClaim {
   if (shape.length !== rank || count === undefined || shape.includes(0) || row % type.blockSize !== 0) {
     return fail({
       code: 'gguf.shape',
-      message: `tensor ${name} has dimensions ${dims.join(' × ')} and type ${type.name}`,
+      message: l10n.t`tensor ${name} has dimensions ${dims.join(' × ')} and type ${type.name}`,
       where,
-      expected: `sizes from 1 up, the first a multiple of ${type.blockSize}, in all less than 2^53 values`,
+      expected: l10n.t`sizes from 1 up, the first a multiple of ${type.blockSize}, in all less than 2^53 values`,
     });
   }
   if (typeof relative === 'bigint') {
-    return fail({ code: 'gguf.span', message: `tensor ${name} is said to start at byte ${relative}`, where });
+    return fail({
+      code: 'gguf.span',
+      message: l10n.t`tensor ${name} is said to start at byte ${String(relative)}`,
+      where,
+    });
   }
   return { name, type, shape, length: (count / type.blockSize) * type.blockBytes, relative };
 }

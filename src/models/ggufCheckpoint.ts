@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -67,7 +68,9 @@ function readArchitecture(header: GgufHeader): GgufArchitecture {
   const field = ggufFields(header);
   const name = field.optionalText('general.architecture');
   const supported = [...GGUF_ARCHITECTURES.keys()].map((each) => `"${each}"`).join(', ');
-  return GGUF_ARCHITECTURES.get(name ?? '') ?? field.wrong('general.architecture', name, `one of ${supported}`);
+  return (
+    GGUF_ARCHITECTURES.get(name ?? '') ?? field.wrong('general.architecture', name, l10n.t`one of ${supported}`)
+  );
 }
 
 /** The key of the config with the number of heads that a tensor's rows belong to, if they are turned. */
@@ -106,10 +109,10 @@ function huggingFaceNames(header: GgufHeader, { layerNames, modelType }: GgufArc
     if (name === undefined) {
       fail({
         code: 'gguf.tensor-name',
-        message: `tensor ${ggufName} belongs to no part of a ${modelType} model that PEFT Studio knows`,
+        message: l10n.t`tensor ${ggufName} belongs to no part of a ${modelType} model that PEFT Studio knows`,
         where: { file: header.file },
-        expected: `${[...TOP_NAMES.keys()].join(', ')} and blk.N. with ${[...layerNames.keys()].join(', ')}`,
-        mend: 'Use the model as a Hugging Face folder, or another architecture (mixtures of experts are not supported).',
+        expected: l10n.t`${[...TOP_NAMES.keys()].join(', ')} and blk.N. with ${[...layerNames.keys()].join(', ')}`,
+        mend: l10n.t`Use the model as a Hugging Face folder, or another architecture (mixtures of experts are not supported).`,
       });
     }
     names.set(name, ggufName);
@@ -117,7 +120,7 @@ function huggingFaceNames(header: GgufHeader, { layerNames, modelType }: GgufArc
   if (!header.tensors.has('token_embd.weight')) {
     fail({
       code: 'gguf.tensor-missing',
-      message: 'tensor token_embd.weight is missing',
+      message: l10n.t`tensor token_embd.weight is missing`,
       where: { file: header.file },
     });
   }
@@ -132,7 +135,7 @@ async function buildConfig(
   const general = ggufFields(header);
   const field = ggufFields(header, `${general.optionalText('general.architecture')}.`);
   if ((field.optionalNumber('expert_count') ?? 0) > 0) {
-    field.wrong('expert_count', field.number('expert_count'), '0: mixtures of experts are not supported');
+    field.wrong('expert_count', field.number('expert_count'), l10n.t`0: mixtures of experts are not supported`);
   }
   const hiddenSize = field.size('embedding_length');
   const heads = field.size('attention.head_count');
@@ -149,7 +152,7 @@ async function buildConfig(
   };
   checkShapes(header, architecture, names, sizes);
   const ropeScaling = await readRopeScaling(header, field);
-  const id = (name: string): number | undefined => general.optionalNumber(`tokenizer.ggml.${name}_token_id`);
+  const id = (name: string): number | undefined => general.optionalNumber(l10n.t`tokenizer.ggml.${name}_token_id`);
   const [bosId, eosId, padId] = [id('bos'), id('eos'), id('padding')];
   return {
     architectures: [architecture.className],
@@ -202,10 +205,10 @@ function checkShapes(
   if (beyond !== undefined) {
     fail({
       code: 'gguf.tensor-name',
-      message: `tensor ${names.get(beyond)} belongs to a layer that the model does not have`,
+      message: l10n.t`tensor ${String(names.get(beyond))} belongs to a layer that the model does not have`,
       where: { file: header.file },
-      expected: `blk.0 to blk.${layers - 1}, by llama.block_count`,
-      mend: 'Download or convert the file again.',
+      expected: l10n.t`blk.0 to blk.${layers - 1}, by llama.block_count`,
+      mend: l10n.t`Download or convert the file again.`,
     });
   }
   for (let layer = 0; layer < layers; layer++) {
@@ -222,7 +225,7 @@ function checkShapes(
   if (headDim % 2 !== 0 || heads % keyValueHeads !== 0) {
     fail({
       code: 'gguf.metadata',
-      message: `${heads} heads of size ${headDim} with ${keyValueHeads} key-value heads do not fit together`,
+      message: l10n.t`${heads} heads of size ${headDim} with ${keyValueHeads} key-value heads do not fit together`,
       where: { file: header.file },
     });
   }
@@ -238,10 +241,10 @@ function checkShape(
   if (found?.join() === expected.join()) return;
   fail({
     code: found ? 'gguf.tensor-shape' : 'gguf.tensor-missing',
-    message: found ? `tensor ${name} has shape [${found.join(', ')}]` : `tensor ${name} is missing`,
+    message: found ? l10n.t`tensor ${name} has shape [${found.join(', ')}]` : l10n.t`tensor ${name} is missing`,
     where: { file: header.file },
-    expected: `[${expected.join(', ')}] by the file's metadata`,
-    mend: 'Download or convert the file again.',
+    expected: l10n.t`[${expected.join(', ')}] by the file's metadata`,
+    mend: l10n.t`Download or convert the file again.`,
   });
 }
 
@@ -268,6 +271,6 @@ async function readRopeScaling(header: GgufHeader, field: GgufFields): Promise<J
         ...(original === undefined ? {} : { original_max_position_embeddings: original }),
       };
     default:
-      return field.wrong('rope.scaling.type', type, 'none, linear or yarn');
+      return field.wrong('rope.scaling.type', type, l10n.t`none, linear or yarn`);
   }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { GgufHeader, GgufValue } from './gguf.js';
 
@@ -22,7 +23,10 @@ export function ggufFields({ file, metadata }: GgufHeader, prefix = ''): GgufFie
   const wrong = (key: string, value: GgufValue | undefined, expected: string): never =>
     fail({
       code: 'gguf.metadata',
-      message: `${prefix}${key} is ${value === undefined ? 'missing' : JSON.stringify(String(value).slice(0, 100))}`,
+      message:
+        value === undefined
+          ? l10n.t`${prefix + key} is missing`
+          : l10n.t`${prefix + key} is ${JSON.stringify(String(value).slice(0, 100))}`,
       where: { file },
       expected,
     });
@@ -30,28 +34,28 @@ export function ggufFields({ file, metadata }: GgufHeader, prefix = ''): GgufFie
   const optionalNumber = (key: string): number | undefined => {
     const found = value(key);
     if (found === undefined) return undefined;
-    return typeof found === 'number' && Number.isFinite(found) ? found : wrong(key, found, 'a number');
+    return typeof found === 'number' && Number.isFinite(found) ? found : wrong(key, found, l10n.t`a number`);
   };
   const optionalSize = (key: string): number | undefined => {
     const found = optionalNumber(key);
     if (found === undefined || (Number.isInteger(found) && found > 0 && found <= MAX_SIZE)) return found;
-    return wrong(key, found, 'a whole number from 1 up');
+    return wrong(key, found, l10n.t`a whole number from 1 up`);
   };
   return {
     optionalNumber,
     optionalSize,
-    size: (key) => optionalSize(key) ?? wrong(key, undefined, 'a whole number from 1 up'),
-    number: (key) => optionalNumber(key) ?? wrong(key, undefined, 'a number'),
+    size: (key) => optionalSize(key) ?? wrong(key, undefined, l10n.t`a whole number from 1 up`),
+    number: (key) => optionalNumber(key) ?? wrong(key, undefined, l10n.t`a number`),
     optionalText(key) {
       const found = value(key);
-      return found === undefined || typeof found === 'string' ? found : wrong(key, found, 'a text');
+      return found === undefined || typeof found === 'string' ? found : wrong(key, found, l10n.t`a text`);
     },
     flags(key, count) {
       const found = value(key);
       const flags = Array.isArray(found) ? (found as readonly GgufValue[]) : [];
       return flags.length === count && flags.every((flag) => typeof flag === 'boolean')
         ? flags
-        : wrong(key, found, `${count} flags`);
+        : wrong(key, found, l10n.t`${count} flags`);
     },
     value,
     wrong,

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { GgufHeader, GgufValue } from './gguf.js';
@@ -60,38 +61,42 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
       message,
       where: { file },
       expected,
-      mend: 'Use the model as a Hugging Face folder with its tokenizer.json.',
+      mend: l10n.t`Use the model as a Hugging Face folder with its tokenizer.json.`,
     });
   const flag = (key: string, fallback: boolean): boolean => {
     const value = metadata.get(key) ?? fallback;
-    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, 'true or false');
+    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, l10n.t`true or false`);
   };
   const model = metadata.get('tokenizer.ggml.model');
   const isSentencePiece = model === 'llama' && !flag('tokenizer.ggml.add_space_prefix', true);
   if (model !== 'gpt2' && !isSentencePiece) {
-    const kind = model === 'llama' ? '"llama" with a space before the text' : shown(model);
+    const kind = model === 'llama' ? l10n.t`"llama" with a space before the text` : shown(model);
     refuse(
-      `the tokenizer model is ${kind}`,
-      '"gpt2" (byte-level BPE), or "llama" with add_space_prefix false (Gemma)',
+      l10n.t`the tokenizer model is ${kind}`,
+      l10n.t`"gpt2" (byte-level BPE), or "llama" with add_space_prefix false (Gemma)`,
     );
   }
   const pre = model === 'gpt2' ? preTokenizer(metadata.get('tokenizer.ggml.pre'), refuse) : undefined;
   const texts = (key: string): readonly string[] => {
     const value = metadata.get(key);
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-      return refuse(`${key} is ${shown(value)}`, 'an array of texts');
+      return refuse(`${key} is ${shown(value)}`, l10n.t`an array of texts`);
     }
     return value;
   };
   const listed = texts('tokenizer.ggml.tokens');
   const tokens = isSentencePiece ? listed.map(spelledSpaces) : listed;
   const vocabulary = new Map(tokens.map((token, id) => [token, id]));
-  if (vocabulary.size !== tokens.length) refuse('the vocabulary holds a token twice', 'each token once');
+  if (vocabulary.size !== tokens.length)
+    refuse(l10n.t`the vocabulary holds a token twice`, l10n.t`each token once`);
   if (isSentencePiece) checkPieces(tokens, refuse);
 
   const types = metadata.get('tokenizer.ggml.token_type');
   if (types !== undefined && !(Array.isArray(types) && types.length === tokens.length)) {
-    refuse('tokenizer.ggml.token_type does not fit the vocabulary', `an array of ${tokens.length} numbers`);
+    refuse(
+      l10n.t`tokenizer.ggml.token_type does not fit the vocabulary`,
+      l10n.t`an array of ${tokens.length} numbers`,
+    );
   }
   const added = tokens.flatMap((content, id) => {
     const type = Array.isArray(types) ? types[id] : undefined;
@@ -101,7 +106,7 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
     const id = metadata.get(`tokenizer.ggml.${key}_token_id`);
     if (id === undefined) return undefined;
     const token = typeof id === 'number' ? tokens[id] : undefined;
-    return token ?? refuse(`the ${key} token has id ${shown(id)}`, `an id below ${tokens.length}`);
+    return token ?? refuse(l10n.t`the ${key} token has id ${shown(id)}`, l10n.t`an id below ${tokens.length}`);
   };
   const bos = special('bos');
   const eos = special('eos');
@@ -144,23 +149,24 @@ type Refuse = (message: string, expected: string) => never;
 function preTokenizer(name: GgufValue | undefined, refuse: Refuse): PreTokenizer {
   return (
     (typeof name === 'string' ? PRE_TOKENIZERS.get(name) : undefined) ??
-    refuse(`the pre-tokenizer is ${shown(name)}`, `one of ${[...PRE_TOKENIZERS.keys()].join(', ')}`)
+    refuse(l10n.t`the pre-tokenizer is ${shown(name)}`, l10n.t`one of ${[...PRE_TOKENIZERS.keys()].join(', ')}`)
   );
 }
 
 function readMerges(merges: readonly string[], refuse: Refuse): readonly string[] {
   const broken = merges.find((merge) => merge.split(' ').length !== 2);
   if (broken !== undefined) {
-    refuse(`the merge ${shown(broken)} has no two parts`, 'two tokens with a space between');
+    refuse(l10n.t`the merge ${shown(broken)} has no two parts`, l10n.t`two tokens with a space between`);
   }
   return merges;
 }
 
 function checkPieces(tokens: readonly string[], refuse: Refuse): void {
   const long = tokens.findIndex((token) => token.length > MAX_PIECE);
-  if (long >= 0) refuse(`token ${long} has ${tokens[long]!.length} characters`, `at most ${MAX_PIECE}`);
+  if (long >= 0)
+    refuse(l10n.t`token ${long} has ${tokens[long]!.length} characters`, l10n.t`at most ${MAX_PIECE}`);
   const all = tokens.reduce((sum, token) => sum + token.length, 0);
-  if (all > MAX_PIECES) refuse(`the vocabulary has ${all} characters`, `at most ${MAX_PIECES}`);
+  if (all > MAX_PIECES) refuse(l10n.t`the vocabulary has ${all} characters`, l10n.t`at most ${MAX_PIECES}`);
 }
 
 function byteLevelForm(
@@ -223,5 +229,5 @@ function sequence(...parts: Json[]): JsonObject {
 
 function shown(value: GgufValue | undefined): string {
   if (value === undefined) return 'missing';
-  return Array.isArray(value) ? 'an array of another kind' : JSON.stringify(String(value).slice(0, 100));
+  return Array.isArray(value) ? l10n.t`an array of another kind` : JSON.stringify(String(value).slice(0, 100));
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
@@ -42,16 +43,16 @@ export async function loadTokenizer(source: string): Promise<Tokenizer> {
       if (await isGgufFile(location)) return loadGguf(location);
       return fail({
         code: 'tokenizer.not-found',
-        message: `${path.basename(location)} is neither a folder nor a GGUF file`,
+        message: l10n.t`${path.basename(location)} is neither a folder nor a GGUF file`,
         where: { file: location },
-        expected: 'a model folder with tokenizer.json, or a .gguf file',
+        expected: l10n.t`a model folder with tokenizer.json, or a .gguf file`,
       });
     case 'nothing':
       return fail({
         code: 'tokenizer.not-found',
-        message: `folder not found: ${location}`,
-        expected: 'a model folder with tokenizer.json, or a .gguf file, on this machine',
-        mend: 'Check the path.',
+        message: l10n.t`folder not found: ${location}`,
+        expected: l10n.t`a model folder with tokenizer.json, or a .gguf file, on this machine`,
+        mend: l10n.t`Check the path.`,
       });
   }
 }
@@ -61,10 +62,10 @@ async function loadFolder(folder: string): Promise<Tokenizer> {
   if ((await pathKind(file)) !== 'file') {
     fail({
       code: 'tokenizer.not-found',
-      message: 'the folder has no tokenizer.json',
+      message: l10n.t`the folder has no tokenizer.json`,
       where: { file: folder },
-      expected: 'tokenizer.json, the "fast" tokenizer of Hugging Face',
-      mend: 'Convert an older tokenizer once: AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.',
+      expected: l10n.t`tokenizer.json, the "fast" tokenizer of Hugging Face`,
+      mend: l10n.t`Convert an older tokenizer once: AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.`,
     });
   }
   const code = 'tokenizer';

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
@@ -16,12 +17,12 @@ export async function openCheckpoint(source: string): Promise<Checkpoint> {
   const file = path.resolve(source);
   return fail({
     code: 'checkpoint.not-a-model',
-    message: `${path.basename(file)} is a file, and not in GGUF format`,
+    message: l10n.t`${path.basename(file)} is a file, and not in GGUF format`,
     where: { file },
-    expected: 'a model folder (config.json, model.safetensors) or a .gguf file',
+    expected: l10n.t`a model folder (config.json, model.safetensors) or a .gguf file`,
     mend: file.endsWith('.safetensors')
-      ? `Name the folder that holds it and config.json: ${path.dirname(file)}`
-      : 'Name the model folder or a GGUF file.',
+      ? l10n.t`Name the folder that holds it and config.json: ${path.dirname(file)}`
+      : l10n.t`Name the model folder or a GGUF file.`,
   });
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Constant } from '../tensor/tensor.js';
 import { constant } from '../tensor/tensor.js';
 import type { ConfigReader } from './configReader.js';
@@ -33,7 +34,7 @@ export function readRope(config: ConfigReader, headSize: number): Rope {
 export function readRopePair(config: ConfigReader, headSize: number): { full: Rope; sliding: Rope } {
   const both = config.object('rope_parameters');
   if (both !== undefined && !both.has('full_attention') && !both.has('sliding_attention')) {
-    config.wrong('rope_parameters', 'full_attention and sliding_attention, each with its own parameters');
+    config.wrong('rope_parameters', l10n.t`full_attention and sliding_attention, each with its own parameters`);
   }
   const full = config.object('rope_scaling') ?? both?.object('full_attention');
   const sliding = both?.object('sliding_attention');
@@ -62,11 +63,14 @@ function makeRope(
   headSize: number,
 ): Rope {
   if (headSize > MAX_HEAD_SIZE) {
-    config.fail(`attention heads have size ${headSize} by the model's config`, `at most ${MAX_HEAD_SIZE}`);
+    config.fail(
+      l10n.t`attention heads have size ${headSize} by the model's config`,
+      l10n.t`at most ${MAX_HEAD_SIZE}`,
+    );
   }
   for (const each of parameters === undefined ? [config] : [config, parameters]) {
     if (each.number('partial_rotary_factor', 1) !== 1) {
-      each.unsupported('partial_rotary_factor', '1: all of a head is turned');
+      each.unsupported('partial_rotary_factor', l10n.t`1: all of a head is turned`);
     }
   }
   const frequencies = Array.from({ length: headSize / 2 }, (_, pair) => base ** ((-2 * pair) / headSize));
@@ -88,8 +92,8 @@ function makeRope(
     }
     default:
       return config.fail(
-        `the model scales its rotary embedding by the rule '${type}'`,
-        `one of ${SUPPORTED.join(', ')}`,
+        l10n.t`the model scales its rotary embedding by the rule '${type}'`,
+        l10n.t`one of ${SUPPORTED.join(', ')}`,
         'model.rope-type',
       );
   }

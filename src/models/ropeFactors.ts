@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 
@@ -39,10 +40,10 @@ export function llama3RopeScaling(factors: Float32Array, model: { file: string; 
   if (differs >= 0) {
     fail({
       code: 'gguf.rope-factors',
-      message: `rope_freqs.weight holds ${factors[differs]} at ${differs}`,
+      message: l10n.t`rope_freqs.weight holds ${String(factors[differs])} at ${differs}`,
       where: { file: model.file },
-      expected: `${expected[differs]}, as Llama 3's scaling by ${factor} from ${ORIGINAL_POSITIONS} positions gives`,
-      mend: 'Use the model as a Hugging Face folder: its config.json has the parameters.',
+      expected: l10n.t`${String(expected[differs])}, as Llama 3's scaling by ${factor} from ${ORIGINAL_POSITIONS} positions gives`,
+      mend: l10n.t`Use the model as a Hugging Face folder: its config.json has the parameters.`,
     });
   }
   return {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { Json } from '../common/json.js';
@@ -90,15 +91,19 @@ export async function* safetensorParts(header: SafetensorsHeader, name: string):
 function floatEntry({ file, tensors }: SafetensorsHeader, name: string): SafetensorsEntry {
   const entry = tensors.get(name);
   if (!entry)
-    return fail({ code: 'safetensors.unknown-tensor', message: `there is no tensor ${name}`, where: { file } });
+    return fail({
+      code: 'safetensors.unknown-tensor',
+      message: l10n.t`there is no tensor ${name}`,
+      where: { file },
+    });
   const { dtype } = entry;
   if (!FLOAT_DTYPES.includes(dtype)) {
     fail({
       code: 'safetensors.dtype',
-      message: `tensor ${name} has type ${dtype}`,
+      message: l10n.t`tensor ${name} has type ${dtype}`,
       where: { file },
-      expected: `one of ${FLOAT_DTYPES.join(', ')}`,
-      mend: 'Quantized checkpoints of this kind are not supported: use the model in float precision.',
+      expected: l10n.t`one of ${FLOAT_DTYPES.join(', ')}`,
+      mend: l10n.t`Quantized checkpoints of this kind are not supported: use the model in float precision.`,
     });
   }
   return entry;
@@ -124,7 +129,8 @@ export async function readSafetensorInt32(header: SafetensorsHeader, name: strin
   if (entry?.dtype !== 'I32') {
     return fail({
       code: entry === undefined ? 'safetensors.unknown-tensor' : 'safetensors.dtype',
-      message: entry === undefined ? `there is no tensor ${name}` : `tensor ${name} has type ${entry.dtype}`,
+      message:
+        entry === undefined ? l10n.t`there is no tensor ${name}` : l10n.t`tensor ${name} has type ${entry.dtype}`,
       where: { file },
       expected: 'I32',
     });
@@ -142,28 +148,28 @@ async function readHeaderLength(handle: FileHandle, file: string, size: number):
   if (size < 8) {
     fail({
       code: 'safetensors.too-short',
-      message: `the file has ${size} bytes`,
+      message: l10n.t`the file has ${size} bytes`,
       where: { file },
-      expected: 'a safetensors file: 8 bytes of header length, the header, the data',
-      mend: 'Download the file again (a git-lfs pointer or an interrupted download looks like this).',
+      expected: l10n.t`a safetensors file: 8 bytes of header length, the header, the data`,
+      mend: l10n.t`Download the file again (a git-lfs pointer or an interrupted download looks like this).`,
     });
   }
   const claimed = new DataView((await readExactly(handle, file, 0, 8)).buffer).getBigUint64(0, true);
   if (claimed > BigInt(MAX_HEADER_BYTES)) {
     fail({
       code: 'safetensors.header-too-long',
-      message: `the header claims ${claimed} bytes`,
+      message: l10n.t`the header claims ${String(claimed)} bytes`,
       where: { file },
-      expected: `at most ${MAX_HEADER_BYTES}`,
-      mend: 'This is no safetensors file, or a damaged one (a git-lfs pointer looks like this).',
+      expected: l10n.t`at most ${MAX_HEADER_BYTES}`,
+      mend: l10n.t`This is no safetensors file, or a damaged one (a git-lfs pointer looks like this).`,
     });
   }
   if (8 + Number(claimed) > size) {
     fail({
       code: 'safetensors.header-too-long',
-      message: `the header claims ${claimed} bytes, the file has ${size}`,
+      message: l10n.t`the header claims ${String(claimed)} bytes, the file has ${size}`,
       where: { file },
-      mend: 'The file is cut short: download it again.',
+      mend: l10n.t`The file is cut short: download it again.`,
     });
   }
   return Number(claimed);
@@ -175,10 +181,11 @@ function parseHeader(file: string, bytes: Uint8Array, fileSize: number): Safeten
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    fail({ code: 'safetensors.json', message: 'the header is not UTF-8', where });
+    fail({ code: 'safetensors.json', message: l10n.t`the header is not UTF-8`, where });
   }
   const json = parseJson(text, { file, code: 'safetensors', maxDepth: MAX_HEADER_DEPTH });
-  if (!isJsonObject(json)) fail({ code: 'safetensors.json', message: 'the header is no JSON object', where });
+  if (!isJsonObject(json))
+    fail({ code: 'safetensors.json', message: l10n.t`the header is no JSON object`, where });
   const dataStart = 8 + bytes.length;
   const tensors = new Map<string, SafetensorsEntry>();
   let metadata: Record<string, string> = {};
@@ -199,9 +206,9 @@ function parseMetadata(file: string, value: Json): Record<string, string> {
   if (!strings || strings.length !== entries?.length) {
     fail({
       code: 'safetensors.metadata',
-      message: '__metadata__ holds something other than text',
+      message: l10n.t`__metadata__ holds something other than text`,
       where: { file },
-      expected: 'an object of strings',
+      expected: l10n.t`an object of strings`,
     });
   }
   return Object.fromEntries(strings);
@@ -209,28 +216,34 @@ function parseMetadata(file: string, value: Json): Record<string, string> {
 
 function parseEntry(file: string, name: string, value: Json, dataStart: number): SafetensorsEntry {
   const refuse = (message: string, expected: string, part: string): never =>
-    fail({ code: `safetensors.${part}`, message: `tensor ${name} ${message}`, where: { file }, expected });
-  if (!isJsonObject(value)) return refuse('is described by no object', '{ dtype, shape, data_offsets }', 'entry');
+    fail({ code: `safetensors.${part}`, message: l10n.t`tensor ${name} ${message}`, where: { file }, expected });
+  if (!isJsonObject(value))
+    return refuse(l10n.t`is described by no object`, l10n.t`{ dtype, shape, data_offsets }`, 'entry');
   const extra = Object.keys(value).find((key) => !['dtype', 'shape', 'data_offsets'].includes(key));
-  if (extra !== undefined) refuse(`has an unknown key "${extra}"`, 'dtype, shape, data_offsets', 'entry');
+  if (extra !== undefined)
+    refuse(l10n.t`has an unknown key "${extra}"`, l10n.t`dtype, shape, data_offsets`, 'entry');
   const dtype = value['dtype'];
   const shape = value['shape'];
   const offsets = value['data_offsets'];
   const width = typeof dtype === 'string' ? DTYPE_BYTES.get(dtype) : undefined;
   if (typeof dtype !== 'string' || width === undefined) {
-    return refuse(`has dtype ${JSON.stringify(dtype)}`, `one of ${[...DTYPE_BYTES.keys()].join(', ')}`, 'dtype');
+    return refuse(
+      l10n.t`has dtype ${JSON.stringify(dtype)}`,
+      l10n.t`one of ${[...DTYPE_BYTES.keys()].join(', ')}`,
+      'dtype',
+    );
   }
   if (!isSizes(shape) || shape.length > MAX_RANK) {
     return refuse(
-      `has shape ${JSON.stringify(shape)?.slice(0, 200)}`,
-      `at most ${MAX_RANK} whole numbers from 0 up`,
+      l10n.t`has shape ${JSON.stringify(shape)?.slice(0, 200)}`,
+      l10n.t`at most ${MAX_RANK} whole numbers from 0 up`,
       'shape',
     );
   }
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
     return refuse(
-      `has data_offsets ${JSON.stringify(offsets)?.slice(0, 200)}`,
-      'two whole numbers, begin ≤ end, in bytes',
+      l10n.t`has data_offsets ${JSON.stringify(offsets)?.slice(0, 200)}`,
+      l10n.t`two whole numbers, begin ≤ end, in bytes`,
       'offsets',
     );
   }
@@ -238,8 +251,8 @@ function parseEntry(file: string, name: string, value: Json, dataStart: number):
   const count = elementCount(shape);
   if (count === undefined || count * width !== end - begin) {
     refuse(
-      `of shape [${shape.join(', ')}] and type ${dtype} has ${end - begin} bytes`,
-      count === undefined ? 'a shape that fits in memory' : `${count * width} bytes`,
+      l10n.t`of shape [${shape.join(', ')}] and type ${dtype} has ${end - begin} bytes`,
+      count === undefined ? l10n.t`a shape that fits in memory` : `${count * width} bytes`,
       'size',
     );
   }
@@ -264,9 +277,9 @@ export async function readExactly(
     if (bytesRead === 0) {
       fail({
         code: 'checkpoint.changed',
-        message: `the file ended at byte ${offset + done} while it was read`,
+        message: l10n.t`the file ended at byte ${offset + done} while it was read`,
         where: { file },
-        mend: 'It was changed or cut while in use: start again when it is complete.',
+        mend: l10n.t`It was changed or cut while in use: start again when it is complete.`,
       });
     }
     done += bytesRead;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
@@ -28,9 +29,10 @@ export async function openSafetensorsFolder(source: string): Promise<Checkpoint>
   if (kind !== 'folder') {
     fail({
       code: 'checkpoint.folder-not-found',
-      message: kind === 'nothing' ? `folder not found: ${folder}` : `${folder} is a file, not a folder`,
-      expected: 'a model folder on this machine, with config.json and model.safetensors',
-      mend: 'Check the path.',
+      message:
+        kind === 'nothing' ? l10n.t`folder not found: ${folder}` : l10n.t`${folder} is a file, not a folder`,
+      expected: l10n.t`a model folder on this machine, with config.json and model.safetensors`,
+      mend: l10n.t`Check the path.`,
     });
   }
   const config = await readConfig(folder);
@@ -63,9 +65,9 @@ export function unknownTensor(file: string, name: string, names: Iterable<string
   const near = nearestName(name, names);
   return fail({
     code: 'checkpoint.unknown-tensor',
-    message: `the checkpoint has no tensor ${name}`,
+    message: l10n.t`the checkpoint has no tensor ${name}`,
     where: { file },
-    ...(near === undefined ? {} : { expected: `perhaps ${near}` }),
+    ...(near === undefined ? {} : { expected: l10n.t`perhaps ${near}` }),
   });
 }
 
@@ -101,14 +103,14 @@ export async function readConfig(folder: string): Promise<Checkpoint['config']> 
   const isAdapter = names.includes('adapter_config.json');
   return fail({
     code: 'checkpoint.no-config',
-    message: `the folder has no config.json; it holds ${listed(names)}`,
+    message: l10n.t`the folder has no config.json; it holds ${listed(names)}`,
     where: { file: folder },
-    expected: 'a model folder with config.json and model.safetensors',
+    expected: l10n.t`a model folder with config.json and model.safetensors`,
     mend: gguf
-      ? `Name the GGUF file itself: ${path.join(folder, gguf)}`
+      ? l10n.t`Name the GGUF file itself: ${path.join(folder, gguf)}`
       : isAdapter
-        ? 'This is an adapter, not a base model: name the model that it was trained on.'
-        : 'Name the folder that holds config.json (in a hub cache: …/snapshots/<commit>).',
+        ? l10n.t`This is an adapter, not a base model: name the model that it was trained on.`
+        : l10n.t`Name the folder that holds config.json (in a hub cache: …/snapshots/<commit>).`,
   });
 }
 
@@ -127,20 +129,18 @@ async function noWeights(folder: string): Promise<never> {
   if (pickled !== undefined) {
     fail({
       code: 'checkpoint.pickle',
-      message: `the weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
+      message: l10n.t`the weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
       where: { file: folder },
-      expected: 'model.safetensors',
-      mend:
-        'Convert a model that you trust once, with Python: ' +
-        `AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)}).save_pretrained("converted").`,
+      expected: l10n.t`model.safetensors`,
+      mend: l10n.t`Convert a model that you trust once, with Python: AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)}).save_pretrained("converted").`,
     });
   }
   return fail({
     code: 'checkpoint.no-weights',
-    message: `the folder has no weights; it holds ${listed(names)}`,
+    message: l10n.t`the folder has no weights; it holds ${listed(names)}`,
     where: { file: folder },
-    expected: 'model.safetensors or model.safetensors.index.json',
-    mend: 'Complete the download, or name the folder that holds the weights.',
+    expected: l10n.t`model.safetensors or model.safetensors.index.json`,
+    mend: l10n.t`Complete the download, or name the folder that holds the weights.`,
   });
 }
 
@@ -153,7 +153,7 @@ async function readIndexed(folder: string, index: string): Promise<SafetensorsHe
   if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0) {
     return fail({
       code: 'checkpoint.index',
-      message: 'weight_map is missing or empty',
+      message: l10n.t`weight_map is missing or empty`,
       where,
       expected: '{ "weight_map": { "<tensor>": "<file>", … } }',
     });
@@ -163,24 +163,24 @@ async function readIndexed(folder: string, index: string): Promise<SafetensorsHe
     if (typeof shard !== 'string' || !isPlainFileName(shard)) {
       fail({
         code: 'checkpoint.shard-path',
-        message: `${tensor} is said to be in ${JSON.stringify(shard)?.slice(0, 200)}`,
+        message: l10n.t`${tensor} is said to be in ${JSON.stringify(shard)?.slice(0, 200)}`,
         where,
-        expected: 'the name of a .safetensors file in the same folder',
-        mend: 'A path that leaves the folder is refused: mend the index, or download the model again.',
+        expected: l10n.t`the name of a .safetensors file in the same folder`,
+        mend: l10n.t`A path that leaves the folder is refused: mend the index, or download the model again.`,
       });
     }
     let header = headers.get(shard);
     if (!header) {
       const file = path.join(folder, shard);
       if (headers.size === MAX_SHARDS) {
-        fail({ code: 'checkpoint.index', message: `more than ${MAX_SHARDS} shards`, where });
+        fail({ code: 'checkpoint.index', message: l10n.t`more than ${MAX_SHARDS} shards`, where });
       }
       if ((await pathKind(file)) !== 'file') {
         fail({
           code: 'checkpoint.shard-missing',
-          message: `the shard ${shard} is not in the folder (it should hold ${tensor})`,
+          message: l10n.t`the shard ${shard} is not in the folder (it should hold ${tensor})`,
           where,
-          mend: 'Complete the download of the model.',
+          mend: l10n.t`Complete the download of the model.`,
         });
       }
       header = await readSafetensorsHeader(file);
@@ -189,9 +189,9 @@ async function readIndexed(folder: string, index: string): Promise<SafetensorsHe
     if (!header.tensors.has(tensor)) {
       fail({
         code: 'checkpoint.shard-tensor',
-        message: `${shard} does not hold ${tensor}, which the index says it does`,
+        message: l10n.t`${shard} does not hold ${tensor}, which the index says it does`,
         where,
-        mend: 'Index and shards belong to different versions: download the model again.',
+        mend: l10n.t`Index and shards belong to different versions: download the model again.`,
       });
     }
   }
@@ -208,9 +208,9 @@ function checkUnique(index: string, headers: ReadonlyMap<string, SafetensorsHead
       if (other !== undefined) {
         fail({
           code: 'checkpoint.shard-tensor',
-          message: `both ${other} and ${shard} hold ${name}`,
+          message: l10n.t`both ${other} and ${shard} hold ${name}`,
           where: { file: index },
-          mend: 'The shards belong to different versions: download the model again.',
+          mend: l10n.t`The shards belong to different versions: download the model again.`,
         });
       }
       owners.set(name, shard);
@@ -226,5 +226,5 @@ function isPlainFileName(name: string): boolean {
 
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, 8).join(', ') || 'nothing';
-  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+  return names.length > 8 ? l10n.t`${shown} and ${names.length - 8} more` : shown;
 }

@@ -108,4 +108,8 @@ export interface Hooks {
 export interface Phase {
   /** Present while training: int32 [], another value at every micro-batch; dropout draws from it. */
   readonly dropoutSeed: Tensor | undefined;
+  /** The task of each token's row, from 0: int32 [batch, sequence]; absent in a graph that has no rows. */
+  readonly tasks?: Tensor;
+  /** Encoder-decoders: the same for what the encoder reads, [batch, source]. */
+  readonly sourceTasks?: Tensor;
 }

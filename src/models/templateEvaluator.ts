@@ -1,4 +1,5 @@
 import { Environment, Interpreter } from '@huggingface/jinja';
+import * as l10n from '@vscode/l10n';
 import { templateGrowth } from './templateGrowth.js';
 import type { TemplateValue } from './templateGrowth.js';
 import { TemplateStop } from './templateStop.js';
@@ -120,7 +121,7 @@ function limitedEvaluator(scope: TemplateScope): Evaluator {
   evaluator.evaluate = (statement, inner) => {
     if (statement instanceof Evaluated) return statement.result;
     if (++steps > MAX_STEPS) {
-      throw new TemplateStop('template.limit', `it did not end within ${MAX_STEPS} steps`);
+      throw new TemplateStop('template.limit', l10n.t`it did not end within ${MAX_STEPS} steps`);
     }
     if (!isNode(statement)) return evaluate(statement, inner);
     const value = evaluate(prepared(statement, inner), inner);

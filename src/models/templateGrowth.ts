@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { TemplateStop } from './templateStop.js';
 
 /** Characters of one text: a million tokens have some 4 million, and no context window more. */
@@ -71,7 +72,7 @@ export function templateGrowth(): TemplateGrowth {
       bound(sizeOf(made).size);
       total += ownSize(made.value);
       if (total > MAX_TOTAL) {
-        throw new TemplateStop('template.limit', `it makes more than ${MAX_TOTAL} characters in all`);
+        throw new TemplateStop('template.limit', l10n.t`it makes more than ${MAX_TOTAL} characters in all`);
       }
     },
     checkCall(name, operand, { positional, keywords }) {
@@ -113,7 +114,7 @@ function ownSize(value: unknown): number {
 
 function bound(size: number): void {
   if (size <= MAX_SIZE) return;
-  throw new TemplateStop('template.limit', `it makes a text or list of more than ${MAX_SIZE} characters`);
+  throw new TemplateStop('template.limit', l10n.t`it makes a text or list of more than ${MAX_SIZE} characters`);
 }
 
 /** How often a part occurs; an empty one stands between all characters. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 
 /** Where a tensor's bytes lie in its file. */
@@ -19,7 +20,7 @@ export function checkSpans(
 ): void {
   const { file, start, end, code, gaps } = area;
   const where = { file };
-  const mend = 'The file is damaged or cut short: download or export it again.';
+  const mend = l10n.t`The file is damaged or cut short: download or export it again.`;
   const sorted = [...spans].sort((a, b) => a.offset - b.offset || a.length - b.length);
   let covered = start;
   let last = '';
@@ -27,14 +28,14 @@ export function checkSpans(
     if (offset < start || offset + length > end) {
       fail({
         code: `${code}.span`,
-        message: `tensor ${name} lies at bytes ${offset} to ${offset + length}`,
+        message: l10n.t`tensor ${name} lies at bytes ${offset} to ${offset + length}`,
         where,
-        expected: `within the data, bytes ${start} to ${end}`,
+        expected: l10n.t`within the data, bytes ${start} to ${end}`,
         mend,
       });
     }
     if (offset < covered) {
-      fail({ code: `${code}.overlap`, message: `tensors ${last} and ${name} overlap`, where, mend });
+      fail({ code: `${code}.overlap`, message: l10n.t`tensors ${last} and ${name} overlap`, where, mend });
     }
     if (gaps === 'refuse' && offset > covered) holeAt(covered, offset);
     covered = offset + length;
@@ -43,7 +44,7 @@ export function checkSpans(
   if (gaps === 'refuse' && covered < end) holeAt(covered, end);
 
   function holeAt(from: number, to: number): never {
-    fail({ code: `${code}.hole`, message: `bytes ${from} to ${to} belong to no tensor`, where, mend });
+    fail({ code: `${code}.hole`, message: l10n.t`bytes ${from} to ${to} belong to no tensor`, where, mend });
   }
 }
 

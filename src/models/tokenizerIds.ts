@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -15,34 +16,35 @@ export function checkTokenIds(model: JsonObject, added: readonly JsonObject[], f
   const refuse = (what: string, found: Json | undefined, expected: string): never =>
     fail({
       code: 'tokenizer.form',
-      message: `${what} is ${JSON.stringify(found) ?? 'missing'}`,
+      message: found === undefined ? l10n.t`${what} is missing` : l10n.t`${what} is ${JSON.stringify(found)}`,
       where: { file },
       expected,
-      mend: 'Download the tokenizer again, or save it with a current version of Transformers.',
+      mend: l10n.t`Download the tokenizer again, or save it with a current version of Transformers.`,
     });
-  const id = `a whole number from 0 to ${MAX_ID}`;
+  const id = l10n.t`a whole number from 0 to ${MAX_ID}`;
   const check = (token: Json | undefined, found: Json | undefined): void => {
     if (typeof found === 'number' && Number.isInteger(found) && found >= 0 && found <= MAX_ID) return;
-    refuse(`the id of the token ${JSON.stringify(token)}`, found, id);
+    refuse(l10n.t`the id of the token ${JSON.stringify(token)}`, found, id);
   };
   const vocab = model['vocab'];
   if (Array.isArray(vocab)) {
     // Unigram: a list of [token, score], the place of each its id.
     (vocab as readonly Json[]).forEach((entry, at) => {
       if (!Array.isArray(entry) || typeof entry[0] !== 'string' || typeof entry[1] !== 'number') {
-        refuse(`entry ${at} of the vocabulary`, entry, 'a list of token and score');
+        refuse(l10n.t`entry ${at} of the vocabulary`, entry, l10n.t`a list of token and score`);
       }
     });
     const unknown = model['unk_id'] ?? 0;
     const known =
       typeof unknown === 'number' && Number.isInteger(unknown) && unknown >= 0 && unknown < vocab.length;
-    if (vocab.length > 0 && !known) refuse('unk_id', unknown, `a whole number below ${vocab.length}`);
+    if (vocab.length > 0 && !known) refuse('unk_id', unknown, l10n.t`a whole number below ${vocab.length}`);
   } else {
-    if (!isJsonObject(vocab)) refuse('the vocabulary', vocab, 'an object of tokens and their ids, or a list');
+    if (!isJsonObject(vocab))
+      refuse(l10n.t`the vocabulary`, vocab, l10n.t`an object of tokens and their ids, or a list`);
     for (const [token, found] of Object.entries(vocab as JsonObject)) check(token, found);
   }
   for (const { content, id: found } of added) {
-    if (typeof content !== 'string') refuse('the text of an added token', content, 'a text');
+    if (typeof content !== 'string') refuse(l10n.t`the text of an added token`, content, l10n.t`a text`);
     check(content, found);
   }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { writeWhole } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -54,9 +55,9 @@ export async function writeSafetensors(
       if (count !== expected) {
         fail({
           code: 'safetensors.data-length',
-          message: `tensor ${tensor.name} was given ${count} values`,
+          message: l10n.t`tensor ${tensor.name} was given ${count} values`,
           where: { file },
-          expected: `${expected}, the product of its shape [${tensor.shape.join(', ')}]`,
+          expected: l10n.t`${String(expected)}, the product of its shape [${tensor.shape.join(', ')}]`,
         });
       }
       options.onTensor?.(index + 1, tensors.length);
@@ -84,7 +85,7 @@ function makeHeader(
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
     if (entries.has(name) || name === '__metadata__') {
-      fail({ code: 'safetensors.duplicate', message: `two tensors are called ${name}`, where: { file } });
+      fail({ code: 'safetensors.duplicate', message: l10n.t`two tensors are called ${name}`, where: { file } });
     }
     const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
     entries.set(name, { dtype, shape, data_offsets: [offset, end] });

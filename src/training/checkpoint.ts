@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
@@ -76,9 +77,9 @@ export async function writeCheckpoint(runFolder: string, { snapshot, progress }:
     fail(
       {
         code: 'training.checkpoint-write',
-        message: `the checkpoint of step ${progress.step} could not be written: ${messageOf(error)}`,
+        message: l10n.t`the checkpoint of step ${progress.step} could not be written: ${messageOf(error)}`,
         where: { file: folder },
-        mend: 'Free space on that disk, then resume the run: it goes on from its last checkpoint.',
+        mend: l10n.t`Free space on that disk, then resume the run: it goes on from its last checkpoint.`,
       },
       error,
     );
@@ -97,19 +98,19 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   if (version !== VERSION) {
     fail({
       code: 'resume.version',
-      message: `the checkpoint is of version ${JSON.stringify(version)}`,
+      message: l10n.t`the checkpoint is of version ${JSON.stringify(version)}`,
       where: { file },
-      expected: `version ${VERSION}`,
-      mend: 'Another version of PEFT Studio wrote it: resume with that one, or start a new run.',
+      expected: l10n.t`version ${VERSION}`,
+      mend: l10n.t`Another version of PEFT Studio wrote it: resume with that one, or start a new run.`,
     });
   }
   if (!isCount(step) || !isCount(totalSteps) || typeof fingerprint !== 'string' || !isJsonObject(memory)) {
     return fail({
       code: 'resume.state',
-      message: 'the checkpoint does not say where the run stood',
+      message: l10n.t`the checkpoint does not say where the run stood`,
       where: { file },
-      expected: 'step and totalSteps as whole numbers, fingerprint as text, memory as an object',
-      mend: 'The file was changed or damaged: remove this checkpoint; the run can be resumed from an older one.',
+      expected: l10n.t`step and totalSteps as whole numbers, fingerprint as text, memory as an object`,
+      mend: l10n.t`The file was changed or damaged: remove this checkpoint; the run can be resumed from an older one.`,
     });
   }
   const header = await readSafetensorsHeader(checkpointTensors(folder));

@@ -1,5 +1,7 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
+import { MOMENT_NAMES } from '../memory/partNames.js';
 import type { Finished, Planned, RunEvent } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
@@ -10,17 +12,16 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
     case 'started':
       return [
         info(
-          `${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${event.engine} engine`,
+          l10n.t`${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${event.engine} engine`,
         ),
-        info(`Run folder: ${event.folder}`),
-        ...(event.resumedFrom === undefined ? [] : [info(`Goes on after step ${event.resumedFrom}.`)]),
+        info(l10n.t`Run folder: ${event.folder}`),
+        ...(event.resumedFrom === undefined ? [] : [info(l10n.t`Goes on after step ${event.resumedFrom}.`)]),
       ];
     case 'coverage':
       return [
-        ...event.targets.map(({ entry, matched }) => info(`target ${entry}: ${matched} modules`)),
+        ...event.targets.map(({ entry, matched }) => info(l10n.t`target ${entry}: ${matched} modules`)),
         info(
-          `Trainable: ${formatCount(event.trainable)} of ${formatCount(event.total)} (${formatPercent(event.trainable / event.total)}), ` +
-            `${event.layersCovered} of ${event.layers} layers. ${event.saves}`,
+          l10n.t`Trainable: ${formatCount(event.trainable)} of ${formatCount(event.total)} (${formatPercent(event.trainable / event.total)}), ${event.layersCovered} of ${event.layers} layers. ${event.saves}`,
         ),
         ...event.warnings.map((problem) => ({ level: 'warning' as const, text: describeProblem(problem) })),
       ];
@@ -28,15 +29,14 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       const { report, split } = event;
       return [
         info(
-          `${split}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.supervisedTokens)} supervised of ` +
-            `${formatCount(report.tokens)} tokens; ${report.truncated} truncated, ${report.unsupervised} without label dropped`,
+          l10n.t`${split}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.supervisedTokens)} supervised of ${formatCount(report.tokens)} tokens; ${report.truncated} truncated, ${report.unsupervised} without label dropped`,
         ),
         ...report.broken.map(({ file, line, reason }) => ({
           level: 'warning' as const,
-          text: `${file}:${line}: row skipped: ${reason}`,
+          text: l10n.t`${file}:${line}: row skipped: ${reason}`,
         })),
         ...(report.brokenCount > report.broken.length
-          ? [{ level: 'warning' as const, text: `${report.brokenCount} rows skipped in all` }]
+          ? [{ level: 'warning' as const, text: l10n.t`${report.brokenCount} rows skipped in all` }]
           : []),
       ];
     }
@@ -46,62 +46,58 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       return [
         {
           level: 'debug',
-          text: `${event.split} line ${event.line}: ${event.spans.map(({ text, supervised }) => (supervised ? `⟦${text}⟧` : text)).join('')}`,
+          text: l10n.t`${event.split} line ${event.line}: ${event.spans.map(({ text, supervised }) => (supervised ? `⟦${text}⟧` : text)).join('')}`,
         },
       ];
     case 'step':
       return [
         {
           level: 'debug',
-          text:
-            `step ${event.step}: loss ${formatLoss(event.loss)}, learning rate ${event.learningRate.toExponential(2)}, ` +
-            `gradient norm ${formatLoss(event.gradientNorm)}, ${event.tokens} tokens, ${event.seconds.toFixed(2)} s`,
+          text: l10n.t`step ${event.step}: loss ${formatLoss(event.loss)}, learning rate ${event.learningRate.toExponential(2)}, gradient norm ${formatLoss(event.gradientNorm)}, ${event.tokens} tokens, ${event.seconds.toFixed(2)} s`,
         },
       ];
     case 'evaluation':
       return [
         info(
-          `step ${event.step}, ${event.split}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, ` +
-            `rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
+          l10n.t`step ${event.step}, ${event.split}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
         ),
       ];
     case 'generations': {
       const right = event.rows.filter(({ matches }) => matches).length;
-      return [info(`step ${event.step}: ${right} of ${event.rows.length} answers as expected`)];
+      return [info(l10n.t`step ${event.step}: ${right} of ${event.rows.length} answers as expected`)];
     }
     case 'memory':
       return [
         {
           level: 'debug',
-          text: `memory: ${formatBytes(event.resident)} resident, ${formatBytes(event.anonymous)} anonymous, peak ${formatBytes(event.peakResident)}`,
+          text: l10n.t`memory: ${formatBytes(event.resident)} resident, ${formatBytes(event.anonymous)} anonymous, peak ${formatBytes(event.peakResident)}`,
         },
       ];
     case 'checkpoint':
-      return [info(`Checkpoint after step ${event.step}: ${event.folder}`)];
+      return [info(l10n.t`Checkpoint after step ${event.step}: ${event.folder}`)];
     case 'log':
       return [{ level: event.level, text: event.message }];
     case 'progress':
       return [
         {
           level: 'debug',
-          text: event.total > 0 ? `${event.activity}: ${event.done} of ${event.total}` : event.activity,
+          text: event.total > 0 ? l10n.t`${event.activity}: ${event.done} of ${event.total}` : event.activity,
         },
       ];
     case 'paused':
-      return [info(`Paused after step ${event.step}.`)];
+      return [info(l10n.t`Paused after step ${event.step}.`)];
     case 'continued':
-      return [info(`Continued after step ${event.step}, having waited ${formatDuration(event.seconds)}.`)];
+      return [info(l10n.t`Continued after step ${event.step}, having waited ${formatDuration(event.seconds)}.`)];
     case 'ranks':
     case 'masks':
-      return [{ level: 'trace', text: `step ${event.step}: ${event.type} of ${event.sites.length} sites` }];
+      return [{ level: 'trace', text: l10n.t`step ${event.step}: ${event.type} of ${event.sites.length} sites` }];
     case 'finished':
       return [
         info(
-          `${ENDINGS[event.reason]} after ${event.steps} steps and ${formatDuration(event.seconds)}, ` +
-            `peak memory ${formatBytes(event.peakMemory)}`,
+          l10n.t`${endingText(event.reason)} after ${event.steps} steps and ${formatDuration(event.seconds)}, peak memory ${formatBytes(event.peakMemory)}`,
         ),
         ...Object.entries(event.metrics).map(([name, value]) => info(`${name}: ${value}`)),
-        info(`Adapter: ${event.adapter}`),
+        info(l10n.t`Adapter: ${event.adapter}`),
       ];
     case 'failed':
       return [event.problem, ...(event.others ?? [])].map((problem) => ({
@@ -111,19 +107,24 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
   }
 }
 
-const ENDINGS: Readonly<Record<Finished['reason'], string>> = {
-  completed: 'Finished',
-  'early-stopped': 'Finished early, the metric no longer improved,',
-  stopped: 'Stopped on request',
-};
+function endingText(reason: Finished['reason']): string {
+  switch (reason) {
+    case 'completed':
+      return l10n.t`Finished`;
+    case 'early-stopped':
+      return l10n.t`Finished early, the metric no longer improved,`;
+    case 'stopped':
+      return l10n.t`Stopped on request`;
+  }
+}
 
 /** `Memory: 1.4 GiB predicted at the peak (step, 4 × 180 tokens): …`. */
 export function planText({ plan, batch }: Planned): string {
   const { total, peak, parts } = plan;
   const mapped = parts.reduce((sum, { bytes, fileBacked }) => sum + (fileBacked === true ? bytes : 0), 0);
   const given =
-    mapped === 0 ? '' : `; ${formatBytes(mapped)} of it are pages of files, which the system can take back`;
-  return `Memory: ${formatBytes(total)} predicted at the peak (${peak}, ${batch.rows} × ${batch.length} tokens)${given}`;
+    mapped === 0 ? '' : l10n.t`; ${formatBytes(mapped)} of it are pages of files, which the system can take back`;
+  return l10n.t`Memory: ${formatBytes(total)} predicted at the peak (${MOMENT_NAMES[peak]()}, ${batch.rows} × ${batch.length} tokens)${given}`;
 }
 
 function info(text: string): { readonly level: 'info'; readonly text: string } {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Batch } from '../data/example.js';
 import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
@@ -23,7 +24,8 @@ export async function firstNonFinite(setup: {
   readonly values: Values;
   readonly dropoutSeed: number;
 }): Promise<string> {
-  for (const [name, numbers] of setup.values) if (!numbers.every(Number.isFinite)) return `the trainable ${name}`;
+  for (const [name, numbers] of setup.values)
+    if (!numbers.every(Number.isFinite)) return l10n.t`the trainable ${name}`;
   const trainables = setup.methods.flatMap((method) => {
     const active = method.active?.();
     return method.trainables.filter(({ variable }) => active?.has(variable) ?? true);
@@ -38,10 +40,10 @@ export async function firstNonFinite(setup: {
     trainables.map((each) => each.variable),
   );
   const suspects: [string, Tensor][] = [
-    ...scope.results.map(({ path, result }): [string, Tensor] => [`the result of ${path}`, result]),
-    ['the loss', lossSum],
+    ...scope.results.map(({ path, result }): [string, Tensor] => [l10n.t`the result of ${path}`, result]),
+    [l10n.t`the loss`, lossSum],
     ...trainables.map(({ variable }, at): [string, Tensor] => [
-      `the gradient of ${variable.name}`,
+      l10n.t`the gradient of ${variable.name}`,
       perTrainable[at]!,
     ]),
   ];
@@ -59,7 +61,7 @@ export async function firstNonFinite(setup: {
   } finally {
     await program.dispose();
   }
-  return 'the sum of the gradients over the accumulated batches';
+  return l10n.t`the sum of the gradients over the accumulated batches`;
 }
 
 /** 0 where every element is finite, else NaN; a maximum might pass over NaN. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Values } from '../methods/method.js';
 import { createEvaluator } from './evaluate.js';
 import type { Metrics } from './evaluate.js';
@@ -23,7 +24,7 @@ export async function createHeldOut(job: TrainingJob): Promise<HeldOut | undefin
     async evaluate(step, values) {
       const since = performance.now();
       const found = await evaluator.evaluate(job.validation, values, async (done, total) => {
-        job.emit({ type: 'progress', activity: 'Evaluating', done, total });
+        job.emit({ type: 'progress', activity: l10n.t`Evaluating`, done, total });
         await breathe();
         return !job.stopRequested();
       });

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { TrainingOptions } from '../config/schema.js';
@@ -51,8 +52,8 @@ export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger
   if (saved !== undefined && !Value.Check(Memory, saved)) {
     return fail({
       code: 'resume.state',
-      message: `the checkpoint's memory is damaged: ${Value.Errors(Memory, saved).First()?.path ?? ''}`,
-      mend: 'Remove this checkpoint; the run can be resumed from an older one.',
+      message: l10n.t`the checkpoint's memory is damaged: ${Value.Errors(Memory, saved).First()?.path ?? ''}`,
+      mend: l10n.t`Remove this checkpoint; the run can be resumed from an older one.`,
     });
   }
   let { steps, lossSum, initial, latest, owed, bestEvaluation } = saved ?? { steps: 0, lossSum: 0 };

@@ -1,24 +1,52 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
+import { PART_NAMES } from '../memory/partNames.js';
 import type { MemoryPlan, MomentName } from '../memory/plan.js';
 import type { MeasuredPart, MeasuredParts, Memory } from './events.js';
 
-/** Measured parts by name, in the order in which they are stacked: what the system can take back first. */
-export const MEASURED_PARTS: Readonly<Record<MeasuredPart, string>> = {
-  mappedWeights: 'mapped weights',
-  program: 'program files',
-  changedWeights: 'trained copies of weights',
-  trainables: 'trained numbers',
-  gradients: 'sums of gradients',
-  optimizer: 'optimizer',
-  state: 'state of methods',
-  graph: 'graph buffers',
-  node: 'Node',
-  native: 'runtime',
-};
+/** Measured parts in the order in which they are stacked: what the system can take back first. */
+const MEASURED_PARTS: readonly MeasuredPart[] = [
+  'mappedWeights',
+  'program',
+  'changedWeights',
+  'trainables',
+  'gradients',
+  'optimizer',
+  'state',
+  'graph',
+  'node',
+  'native',
+];
 
-/** Measured parts that there are, in the order of {@link MEASURED_PARTS}. */
+/** A measured part's name, within a sentence. */
+export function measuredPartName(part: MeasuredPart): string {
+  switch (part) {
+    case 'mappedWeights':
+      return l10n.t`mapped weights`;
+    case 'program':
+      return l10n.t`program files`;
+    case 'changedWeights':
+      return l10n.t`trained copies of weights`;
+    case 'trainables':
+      return l10n.t`trained numbers`;
+    case 'gradients':
+      return l10n.t`sums of gradients`;
+    case 'optimizer':
+      return l10n.t`optimizer`;
+    case 'state':
+      return l10n.t`state of methods`;
+    case 'graph':
+      return l10n.t`graph buffers`;
+    case 'node':
+      return 'Node';
+    case 'native':
+      return l10n.t`runtime`;
+  }
+}
+
+/** Measured parts that there are, in the order in which they are stacked. */
 export function measuredParts(parts: MeasuredParts): readonly { part: MeasuredPart; bytes: number }[] {
-  return (Object.keys(MEASURED_PARTS) as MeasuredPart[]).flatMap((part) => {
+  return MEASURED_PARTS.flatMap((part) => {
     const bytes = parts[part];
     return bytes === undefined ? [] : [{ part, bytes }];
   });
@@ -32,9 +60,11 @@ export function residentText({ step, resident, parts }: Pick<Memory, 'step' | 'r
   const largest = [...measuredParts(parts)]
     .sort((one, other) => other.bytes - one.bytes)
     .slice(0, NAMED)
-    .map(({ part, bytes }) => `${MEASURED_PARTS[part]} ${formatBytes(bytes)}`);
-  const when = step === 0 ? 'before the first step' : `after step ${step}`;
-  return `${when} ${formatBytes(resident)} were resident${largest.length === 0 ? '' : `: ${largest.join(', ')}`}`;
+    .map(({ part, bytes }) => `${measuredPartName(part)} ${formatBytes(bytes)}`);
+  const when = step === 0 ? l10n.t`before the first step` : l10n.t`after step ${step}`;
+  return largest.length === 0
+    ? l10n.t`${when} ${formatBytes(resident)} were resident`
+    : l10n.t`${when} ${formatBytes(resident)} were resident: ${largest.join(', ')}`;
 }
 
 /** The largest parts of a plan at a moment that the system cannot take back; at its peak where it has no such moment. */
@@ -44,5 +74,5 @@ export function largestPredicted({ moments, parts }: MemoryPlan, moment: MomentN
     .filter(({ fileBacked, bytes }) => fileBacked !== true && bytes > 0)
     .sort((one, other) => other.bytes - one.bytes)
     .slice(0, NAMED)
-    .map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`);
+    .map(({ name, bytes }) => `${PART_NAMES[name]()} ${formatBytes(bytes)}`);
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
@@ -16,8 +17,8 @@ export async function nonFinite(
   const tensor = await firstNonFinite({ ...job, positionLimit: longestRow(job), ...state });
   return {
     code: 'training.non-finite',
-    message: `${when}: ${tensor} is not finite (${numbers})`,
-    mend: 'Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.',
+    message: l10n.t`${when}: ${tensor} is not finite (${numbers})`,
+    mend: l10n.t`Lower learning_rate, add warm-up, or set max_grad_norm; if it is the result of a module before any step was taken, the checkpoint itself holds such values.`,
   };
 }
 
@@ -27,8 +28,8 @@ export function overflow(values: Values, step: number): Problem | undefined {
     if (numbers.every(Number.isFinite)) continue;
     return {
       code: 'training.non-finite',
-      message: `step ${step}: the update made the trainable ${name} not finite`,
-      mend: 'Lower learning_rate.',
+      message: l10n.t`step ${step}: the update made the trainable ${name} not finite`,
+      mend: l10n.t`Lower learning_rate.`,
     };
   }
   return undefined;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount } from '../common/format.js';
 import { messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -36,29 +37,29 @@ export function outOfMemory(error: unknown, at: Circumstances): Problem {
   const { when, moment, batch, plan, measured, checkpoint, notKept } = at;
   const predicted = plan === undefined ? [] : largestPredicted(plan, moment);
   const parts = [
-    `memory ran out in ${when}`,
+    l10n.t`memory ran out in ${when}`,
     ...(batch === undefined ? [] : [` with ${batchText(batch)}`]),
-    ...(predicted.length > 0 ? [`; predicted to need most there: ${predicted.join(', ')}`] : []),
+    ...(predicted.length > 0 ? [l10n.t`; predicted to need most there: ${predicted.join(', ')}`] : []),
     ...(measured === undefined ? [] : [`; ${residentText(measured)}`]),
-    `; what could not be had: ${causeOf(error)}`,
+    l10n.t`; what could not be had: ${causeOf(error)}`,
   ];
   return {
     code: OUT_OF_MEMORY,
     message: parts.join(''),
     mend: [
       moment === 'evaluation'
-        ? 'Lower per_device_eval_batch_size or max_length, or close other programs.'
-        : 'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.',
-      ...(notKept === undefined ? [] : [`What was learned since then could not be kept: ${notKept}.`]),
+        ? l10n.t`Lower per_device_eval_batch_size or max_length, or close other programs.`
+        : l10n.t`Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.`,
+      ...(notKept === undefined ? [] : [l10n.t`What was learned since then could not be kept: ${notKept}.`]),
       checkpoint === undefined
-        ? 'No checkpoint was written yet.'
-        : `The checkpoint of step ${checkpoint} is there: with the same options and more free memory Resume goes on from it.`,
+        ? l10n.t`No checkpoint was written yet.`
+        : l10n.t`The checkpoint of step ${checkpoint} is there: with the same options and more free memory Resume goes on from it.`,
     ].join(' '),
   };
 }
 
 function batchText({ rows, length, supervised }: LargestBatch): string {
-  return `a batch of ${rows} × ${length} tokens, ${formatCount(supervised)} of them supervised`;
+  return l10n.t`a batch of ${rows} × ${length} tokens, ${formatCount(supervised)} of them supervised`;
 }
 
 /** What could not be had, out of ONNX Runtime's message where it is its; else the message's first line. */
@@ -68,6 +69,6 @@ function causeOf(error: unknown): string {
   const [, kind, name] = /while running (\w+) node\. Name:'([^']*)'/.exec(cause) ?? [];
   if (kind === undefined) return cause.split('\n')[0]!;
   // The C++ library's own refusal says no size.
-  const buffer = bytes === undefined ? 'a buffer' : `a buffer of ${formatBytes(Number(bytes))}`;
-  return `${buffer} for the result of ${kind} (node ${name}) in ONNX Runtime`;
+  const buffer = bytes === undefined ? l10n.t`a buffer` : l10n.t`a buffer of ${formatBytes(Number(bytes))}`;
+  return l10n.t`${buffer} for the result of ${kind} (node ${String(name)}) in ONNX Runtime`;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
@@ -50,7 +51,7 @@ export function squaredGradients(
       batches = Math.min(request.batches ?? plan.length, plan.length);
       for (const [done, rows] of plan.slice(0, batches).entries()) {
         if (setup.stopRequested()) fail(setup.stopped);
-        setup.emit({ type: 'progress', activity: 'Measuring gradients', done, total: batches });
+        setup.emit({ type: 'progress', activity: l10n.t`Measuring gradients`, done, total: batches });
         const batch = makeBatch(examples, rows);
         await program.run(
           {

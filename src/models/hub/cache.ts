@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, readFile, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -45,9 +46,9 @@ function refFile(context: HubContext, revision: string): string {
   if (!isSafePath(revision)) {
     fail({
       code: 'hub.revision-not-found',
-      message: `${JSON.stringify(revision)} is no name of a revision`,
-      expected: 'a branch, tag or commit',
-      mend: 'Correct what stands behind the `@`, or leave it out.',
+      message: l10n.t`${JSON.stringify(revision)} is no name of a revision`,
+      expected: l10n.t`a branch, tag or commit`,
+      mend: l10n.t`Correct what stands behind the \`@\`, or leave it out.`,
     });
   }
   return path.join(repoFolder(context), 'refs', ...revision.split('/'));

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../../common/problem.js';
 import type { Problem } from '../../common/problem.js';
 import { hubSettings } from './settings.js';
@@ -90,14 +91,14 @@ export async function withHub<Value>(
 function stopped(): never {
   fail({
     code: 'hub.stopped',
-    message: 'the download was stopped',
-    mend: 'Start it again when you like: what has arrived is kept, and it goes on from there.',
+    message: l10n.t`the download was stopped`,
+    mend: l10n.t`Start it again when you like: what has arrived is kept, and it goes on from there.`,
   });
 }
 
 /** `the model org/name`, for messages. */
 export function named({ kind, repo }: Pick<HubContext, 'kind' | 'repo'>): string {
-  return `the ${kind === 'model' ? 'model' : 'data set'} ${repo}`;
+  return kind === 'model' ? l10n.t`the model ${repo}` : l10n.t`the data set ${repo}`;
 }
 
 /** The repository's page in the hub. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { open, rename } from 'node:fs/promises';
@@ -95,7 +96,7 @@ async function fill(
       }
       if (at > 0 && response.status !== 206) await restart();
       for await (const bytes of bodyOf(context, response)) {
-        if (at + bytes.length > file.size) wrongLength(context, file, `more than ${file.size} bytes`);
+        if (at + bytes.length > file.size) wrongLength(context, file, l10n.t`more than ${file.size} bytes`);
         await handle.appendFile(bytes);
         hash.update(bytes);
         at += bytes.length;
@@ -127,7 +128,9 @@ async function request(
     const start = /^bytes (\d+)-\d+\/(?:\d+|\*)$/.exec(response.headers.get('content-range') ?? '')?.[1];
     if (Number(start) === at) return response;
     await response.body?.cancel();
-    return start === undefined ? strangeAnswer(context, 'a part of a file that does not say which') : undefined;
+    return start === undefined
+      ? strangeAnswer(context, l10n.t`a part of a file that does not say which`)
+      : undefined;
   });
 }
 
@@ -159,17 +162,17 @@ function isFileError(error: unknown): boolean {
 function wrongChecksum(context: HubContext, { path, hash }: HubFile, found: string): never {
   fail({
     code: 'hub.checksum',
-    message: `${path} of ${named(context)} came ${MAX_WRONG} times with the wrong checksum (${hash.kind} ${found})`,
-    expected: `${hash.kind} ${hash.hex}, as the hub says`,
-    mend: 'Try again later. If it stays so, something between you and the hub changes what it sends.',
+    message: l10n.t`${path} of ${named(context)} came ${MAX_WRONG} times with the wrong checksum (${hash.kind} ${found})`,
+    expected: l10n.t`${hash.kind} ${hash.hex}, as the hub says`,
+    mend: l10n.t`Try again later. If it stays so, something between you and the hub changes what it sends.`,
   });
 }
 
 function wrongLength(context: HubContext, { path, size }: HubFile, found: string): never {
   fail({
     code: 'hub.length',
-    message: `${path} of ${named(context)} comes with ${found}`,
-    expected: `${formatBytes(size)} (${size} bytes), as the hub says`,
-    mend: 'Try again later. If it stays so, something between you and the hub changes what it sends.',
+    message: l10n.t`${path} of ${named(context)} comes with ${found}`,
+    expected: l10n.t`${formatBytes(size)} (${size} bytes), as the hub says`,
+    mend: l10n.t`Try again later. If it stays so, something between you and the hub changes what it sends.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind } from '../../common/files.js';
 
@@ -91,4 +92,5 @@ function decoded(revision: string): string {
 }
 
 /** How to write a missing path as an id, for messages. */
-export const ID_FORM = 'a hub id is written `org/name`, or `org/name@revision` where a folder `org` is in the way';
+export const idForm = (): string =>
+  l10n.t`a hub id is written \`org/name\`, or \`org/name@revision\` where a folder \`org\` is in the way`;

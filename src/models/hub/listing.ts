@@ -1,5 +1,6 @@
 import { datasetInfo, listFiles, modelInfo } from '@huggingface/hub';
 import type { ListFileEntry } from '@huggingface/hub';
+import * as l10n from '@vscode/l10n';
 import { ProblemError, fail, messageOf } from '../../common/problem.js';
 import { named } from './context.js';
 import type { HubContext } from './context.js';
@@ -32,7 +33,7 @@ export async function commitOf(context: HubContext, revision: string): Promise<s
       kind === 'model'
         ? await modelInfo({ ...request, additionalFields: ['sha'] })
         : await datasetInfo({ ...request, additionalFields: ['sha'] });
-    return typeof sha === 'string' && COMMIT.test(sha) ? sha : strangeAnswer(context, 'no commit');
+    return typeof sha === 'string' && COMMIT.test(sha) ? sha : strangeAnswer(context, l10n.t`no commit`);
   });
 }
 
@@ -69,14 +70,14 @@ function hubFile(context: HubContext, { path, size, oid, lfs }: ListFileEntry): 
     (kind === 'sha1' ? COMMIT : SHA256).test(hex);
   return known
     ? { path, size: bytes, hash: { kind, hex } }
-    : strangeAnswer(context, 'a list of files that cannot be read');
+    : strangeAnswer(context, l10n.t`a list of files that cannot be read`);
 }
 
 function tooManyFiles(context: HubContext): never {
   fail({
     code: 'hub.too-many-files',
-    message: `${named(context)} has more than ${MAX_FILES} files`,
-    mend: 'Download what you need of it with `hf download … --include`, and name the files.',
+    message: l10n.t`${named(context)} has more than ${MAX_FILES} files`,
+    mend: l10n.t`Download what you need of it with \`hf download … --include\`, and name the files.`,
   });
 }
 
@@ -86,7 +87,7 @@ async function asTold<Value>(context: HubContext, work: () => Promise<Value>): P
     return await work();
   } catch (error) {
     if (error instanceof ProblemError || context.signal.aborted) throw error;
-    return strangeAnswer(context, `an answer that cannot be read (${messageOf(error)})`);
+    return strangeAnswer(context, l10n.t`an answer that cannot be read (${messageOf(error)})`);
   }
 }
 
@@ -112,7 +113,7 @@ export function addressOf({ kind, repo, settings }: HubContext, commit: string, 
 function fetchWith(context: HubContext): typeof fetch {
   let requests = 0;
   return async (input) => {
-    if (++requests > MAX_REQUESTS) strangeAnswer(context, `more than ${MAX_REQUESTS} pages`);
+    if (++requests > MAX_REQUESTS) strangeAnswer(context, l10n.t`more than ${MAX_REQUESTS} pages`);
     const url = input instanceof Request ? input.url : String(input);
     return hubRequest(context, url, { accept: 'application/json' }, async (response) => {
       const link = response.headers.get('link');

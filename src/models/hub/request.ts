@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProblemError, fail, messageOf } from '../../common/problem.js';
 import { named } from './context.js';
@@ -52,7 +53,8 @@ export async function readAnswer(context: HubContext, response: Response): Promi
   let length = 0;
   for await (const part of bodyOf(context, response)) {
     length += part.length;
-    if (length > MAX_ANSWER_BYTES) strangeAnswer(context, `an answer of more than ${MAX_ANSWER_BYTES} bytes`);
+    if (length > MAX_ANSWER_BYTES)
+      strangeAnswer(context, l10n.t`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
     parts.push(part);
   }
   const whole = new Uint8Array(length);
@@ -87,9 +89,9 @@ export async function* bodyOf(context: HubContext, response: Response): AsyncGen
 export function strangeAnswer(context: HubContext, what: string): never {
   fail({
     code: 'hub.answer',
-    message: `${context.settings.endpoint} gave ${what} for ${named(context)}`,
-    expected: 'an answer of the Hugging Face hub',
-    mend: 'Check HF_ENDPOINT, and whether a proxy or a login page of your network stands in between.',
+    message: l10n.t`${context.settings.endpoint} gave ${what} for ${named(context)}`,
+    expected: l10n.t`an answer of the Hugging Face hub`,
+    mend: l10n.t`Check HF_ENDPOINT, and whether a proxy or a login page of your network stands in between.`,
   });
 }
 
@@ -108,14 +110,14 @@ async function followed(context: HubContext, from: string, headers: Readonly<Rec
     await response.body?.cancel();
     const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
     if (next === undefined || !/^https?:$/.test(next.protocol)) {
-      return strangeAnswer(context, 'a redirect to no web address');
+      return strangeAnswer(context, l10n.t`a redirect to no web address`);
     }
     if (url.protocol === 'https:' && next.protocol === 'http:') {
-      return strangeAnswer(context, `a redirect from https to http (${next.host})`);
+      return strangeAnswer(context, l10n.t`a redirect from https to http (${next.host})`);
     }
     url = next;
   }
-  return strangeAnswer(context, `more than ${MAX_REDIRECTS} redirects`);
+  return strangeAnswer(context, l10n.t`more than ${MAX_REDIRECTS} redirects`);
 }
 
 /** One request; it counts as dead where no answer starts for `stallMilliseconds`. */
@@ -165,10 +167,8 @@ export function unreachable(context: HubContext, error: unknown): never {
   fail(
     {
       code: 'hub.unreachable',
-      message: `${context.settings.endpoint} cannot be reached for ${named(context)}: ${code ?? messageOf(cause)}`,
-      mend:
-        'Check the network, then start again: what has arrived is kept. Proxies are not used: behind one, ' +
-        'download with Python (`hf download`) once; the same cache is read here.',
+      message: l10n.t`${context.settings.endpoint} cannot be reached for ${named(context)}: ${code ?? messageOf(cause)}`,
+      mend: l10n.t`Check the network, then start again: what has arrived is kept. Proxies are not used: behind one, download with Python (\`hf download\`) once; the same cache is read here.`,
     },
     error,
   );

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind } from '../../common/files.js';
 import { isJsonObject } from '../../common/json.js';
@@ -7,7 +8,7 @@ import { TOKENIZER_FILES } from '../loadTokenizer.js';
 import { cachedFiles, snapshotFolder } from './cache.js';
 import { named, pageOf, withHub } from './context.js';
 import type { HubContext, HubOptions } from './context.js';
-import { ID_FORM, modelIdAt, parseModelId } from './ids.js';
+import { idForm, modelIdAt, parseModelId } from './ids.js';
 import type { ModelId } from './ids.js';
 import { filesAt } from './listing.js';
 import type { HubFile } from './listing.js';
@@ -94,14 +95,14 @@ async function shards(
   found: ReadonlyMap<string, HubFile>,
 ): Promise<HubFile[]> {
   const index = found.get(INDEX)!;
-  if (index.size > MAX_INDEX_BYTES) badIndex(context, `is ${index.size} bytes long`);
+  if (index.size > MAX_INDEX_BYTES) badIndex(context, l10n.t`is ${index.size} bytes long`);
   const folder = await bringFiles(context, commit, [index]);
   const names = await shardNames(path.join(folder, INDEX));
-  if (names.length === 0) badIndex(context, 'names no file');
+  if (names.length === 0) badIndex(context, l10n.t`names no file`);
   return [
     index,
     ...names.map(
-      (name) => found.get(name) ?? badIndex(context, `names ${JSON.stringify(name)}, which is not there`),
+      (name) => found.get(name) ?? badIndex(context, l10n.t`names ${JSON.stringify(name)}, which is not there`),
     ),
   ];
 }
@@ -127,21 +128,21 @@ function notFound(source: string, target: string): never {
   const couldBe = parseModelId(source);
   return fail({
     code: 'checkpoint.folder-not-found',
-    message: `there is no folder or file ${target}`,
-    expected: 'a model folder, a .gguf file, or the id of a model in the Hugging Face hub',
+    message: l10n.t`there is no folder or file ${target}`,
+    expected: l10n.t`a model folder, a .gguf file, or the id of a model in the Hugging Face hub`,
     mend:
       couldBe === undefined
-        ? `Check the path. If it is meant as an id: ${ID_FORM}.`
-        : `Check the path. If the hub's ${couldBe.repo} is meant, write \`${couldBe.repo}@main${couldBe.file === undefined ? '' : `/${couldBe.file}`}\`.`,
+        ? l10n.t`Check the path. If it is meant as an id: ${idForm()}.`
+        : l10n.t`Check the path. If the hub's ${couldBe.repo} is meant, write \`${couldBe.repo}@main${couldBe.file === undefined ? '' : `/${couldBe.file}`}\`.`,
   });
 }
 
 function noSuchGguf(context: HubContext, file: string, files: readonly HubFile[]): never {
   fail({
     code: 'hub.file-not-found',
-    message: `${named(context)} has no file ${file}`,
+    message: l10n.t`${named(context)} has no file ${file}`,
     expected: listed(files.filter(({ path: name }) => name.toLowerCase().endsWith('.gguf'))),
-    mend: `Name one of its files: ${pageOf(context)}/tree/main.`,
+    mend: l10n.t`Name one of its files: ${pageOf(context)}/tree/main.`,
   });
 }
 
@@ -153,54 +154,50 @@ function unusable(context: HubContext, files: readonly HubFile[]): never {
   if (ggufs.length > 0) {
     fail({
       code: 'hub.gguf-file',
-      message: `${what} holds GGUF files, of which one has to be chosen`,
+      message: l10n.t`${what} holds GGUF files, of which one has to be chosen`,
       expected: listed(ggufs),
-      mend: `Name the file, too: ${context.repo}/${ggufs[0]!.path}`,
+      mend: l10n.t`Name the file, too: ${context.repo}/${ggufs[0]!.path}`,
     });
   }
   if (names.includes('adapter_config.json')) {
     fail({
       code: 'hub.adapter',
-      message: `${what} is an adapter, not a base model`,
-      mend: 'Name the model that it was trained on: its adapter_config.json says which (base_model_name_or_path).',
+      message: l10n.t`${what} is an adapter, not a base model`,
+      mend: l10n.t`Name the model that it was trained on: its adapter_config.json says which (base_model_name_or_path).`,
     });
   }
   const pickled = names.find((name) => PICKLE.test(name));
   if (names.includes(CONFIG) && pickled !== undefined) {
     fail({
       code: 'hub.pickle',
-      message: `${what} has its weights in ${pickled} only, a format that can run any code when it is read: it is refused`,
-      expected: `${WEIGHTS} or ${INDEX}`,
-      mend:
-        'Convert a model that you trust once, with Python: ' +
-        `AutoModelForCausalLM.from_pretrained("${context.repo}").save_pretrained("converted"), its tokenizer likewise; then name that folder.`,
+      message: l10n.t`${what} has its weights in ${pickled} only, a format that can run any code when it is read: it is refused`,
+      expected: l10n.t`${WEIGHTS} or ${INDEX}`,
+      mend: l10n.t`Convert a model that you trust once, with Python: AutoModelForCausalLM.from_pretrained("${context.repo}").save_pretrained("converted"), its tokenizer likewise; then name that folder.`,
     });
   }
   return fail({
     code: 'hub.no-weights',
-    message: `${what} holds no model that can be read: it has ${listed(files)}`,
-    expected: `${CONFIG} with ${WEIGHTS} or ${INDEX}`,
-    mend: `Look at ${pageOf(context)}, and name another repository.`,
+    message: l10n.t`${what} holds no model that can be read: it has ${listed(files)}`,
+    expected: l10n.t`${CONFIG} with ${WEIGHTS} or ${INDEX}`,
+    mend: l10n.t`Look at ${pageOf(context)}, and name another repository.`,
   });
 }
 
 function noTokenizer(context: HubContext): never {
   fail({
     code: 'hub.no-tokenizer',
-    message: `${named(context)} has no tokenizer.json`,
-    expected: 'tokenizer.json, the "fast" tokenizer of Hugging Face',
-    mend:
-      'Convert an older tokenizer once, with Python: ' +
-      `AutoTokenizer.from_pretrained("${context.repo}").save_pretrained("FOLDER"), the model likewise; then name that folder.`,
+    message: l10n.t`${named(context)} has no tokenizer.json`,
+    expected: l10n.t`tokenizer.json, the "fast" tokenizer of Hugging Face`,
+    mend: l10n.t`Convert an older tokenizer once, with Python: AutoTokenizer.from_pretrained("${context.repo}").save_pretrained("FOLDER"), the model likewise; then name that folder.`,
   });
 }
 
 function badIndex(context: HubContext, what: string): never {
   fail({
     code: 'hub.index',
-    message: `${INDEX} of ${named(context)} ${what}`,
+    message: l10n.t`${INDEX} of ${named(context)} ${what}`,
     expected: '{ "weight_map": { "<tensor>": "<file of the repository>", … } }',
-    mend: 'Ask the owner of the repository to complete it, or name another revision.',
+    mend: l10n.t`Ask the owner of the repository to complete it, or name another revision.`,
   });
 }
 
@@ -209,6 +206,6 @@ function listed(files: readonly HubFile[]): string {
   const shown = files.slice(0, 8).map(({ path: name }) => name.slice(0, 100));
   return (
     (shown.join(', ') || 'nothing') +
-    (files.length > shown.length ? ` and ${files.length - shown.length} more` : '')
+    (files.length > shown.length ? l10n.t` and ${files.length - shown.length} more` : '')
   );
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -62,9 +63,9 @@ function checkEndpoint(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text.replace(/\/+$/, '');
   return fail({
     code: 'hub.endpoint',
-    message: 'the environment variable HF_ENDPOINT is not a web address',
-    expected: 'an address such as https://huggingface.co',
-    mend: 'Correct it, or unset it.',
+    message: l10n.t`the environment variable HF_ENDPOINT is not a web address`,
+    expected: l10n.t`an address such as https://huggingface.co`,
+    mend: l10n.t`Correct it, or unset it.`,
   });
 }
 
@@ -86,8 +87,8 @@ function checkToken(text: string | undefined): string | undefined {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   return fail({
     code: 'hub.token-form',
-    message: 'the access token of the Hugging Face hub holds characters that no token has',
-    expected: 'one word, such as hf_…',
-    mend: 'Correct HF_TOKEN, or log in again with `hf auth login`.',
+    message: l10n.t`the access token of the Hugging Face hub holds characters that no token has`,
+    expected: l10n.t`one word, such as hf_…`,
+    mend: l10n.t`Correct HF_TOKEN, or log in again with \`hf auth login\`.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { mkdir, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { formatBytes } from '../../common/format.js';
@@ -50,7 +51,7 @@ export async function bringFiles(context: HubContext, commit: string, files: rea
     if (!whole && performance.now() - told < REPORT_MS) return;
     told = performance.now();
     const done = mebibytes(before + bytes);
-    context.progress({ activity: `Downloading ${context.repo} (MiB)`, done, total: mebibytes(total) });
+    context.progress({ activity: l10n.t`Downloading ${context.repo} (MiB)`, done, total: mebibytes(total) });
   };
   for (const file of missing.values()) {
     await downloadBlob(context, commit, file, report);
@@ -102,7 +103,7 @@ export async function readRevision<Value>(
     warn?.({
       code: 'hub.cached-copy',
       severity: 'warning',
-      message: `the copy of ${named(context)} in the cache is used as it is: ${message}`,
+      message: l10n.t`the copy of ${named(context)} in the cache is used as it is: ${message}`,
       ...(mend === undefined ? {} : { mend }),
     });
     return value;
@@ -115,17 +116,17 @@ export async function readRevision<Value>(
 function notCached(context: HubContext, revision: string): never {
   fail({
     code: 'hub.offline',
-    message: `${named(context)} (revision ${revision}) is not, or not wholly, in the cache, and HF_HUB_OFFLINE forbids to ask the hub`,
+    message: l10n.t`${named(context)} (revision ${revision}) is not, or not wholly, in the cache, and HF_HUB_OFFLINE forbids to ask the hub`,
     where: { file: repoFolder(context) },
-    mend: 'Unset HF_HUB_OFFLINE once, or download it on a machine that is online and copy the folder here.',
+    mend: l10n.t`Unset HF_HUB_OFFLINE once, or download it on a machine that is online and copy the folder here.`,
   });
 }
 
 function unsafePath(context: HubContext, name: string): never {
   fail({
     code: 'hub.unsafe-path',
-    message: `${named(context)} has a file ${JSON.stringify(name.slice(0, 200))}, whose name could leave the cache's folder`,
-    mend: `Do not use this repository (${pageOf(context)}), or ask its owner to rename the file.`,
+    message: l10n.t`${named(context)} has a file ${JSON.stringify(name.slice(0, 200))}, whose name could leave the cache's folder`,
+    mend: l10n.t`Do not use this repository (${pageOf(context)}), or ask its owner to rename the file.`,
   });
 }
 
@@ -136,9 +137,9 @@ async function checkSpace(context: HubContext, bytes: number): Promise<void> {
   if (bavail * bsize >= bytes + SPARE_BYTES) return;
   fail({
     code: 'hub.no-space',
-    message: `${formatBytes(bavail * bsize)} are free where ${named(context)} is to be kept`,
+    message: l10n.t`${formatBytes(bavail * bsize)} are free where ${named(context)} is to be kept`,
     where: { file: folder },
     expected: formatBytes(bytes + SPARE_BYTES),
-    mend: 'Free space there, or set HF_HOME to a folder on a bigger disk.',
+    mend: l10n.t`Free space there, or set HF_HOME to a folder on a bigger disk.`,
   });
 }
