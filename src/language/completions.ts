@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat } from 'vscode-languageserver-types';
 import type { CompletionItem, Range } from 'vscode-languageserver-types';
 import type { Place } from '../common/problem.js';
@@ -29,8 +30,8 @@ const KINDS: Readonly<Record<Suggestion['kind'], CompletionItemKind>> = {
 /** The textbook's order: what is added, what is selected, what is low in rank, everything. */
 const FAMILIES = ['additive', 'selective', 'low-rank', 'full'];
 
-/** The command that opens the list of suggestions, for a key whose value is to be chosen next. */
-const SUGGEST = { title: 'Suggest', command: 'editor.action.triggerSuggest' };
+/** The command that opens the list of suggestions, for a key whose value is to be chosen next; its title is not shown. */
+const SUGGEST = { title: '', command: 'editor.action.triggerSuggest' };
 
 /**
  * What can be written at an offset: first what model, data and methods offer, then what the schema has. The rows of
@@ -79,7 +80,7 @@ function methodSuggestions(file: string): readonly Suggestion[] {
     label: type,
     kind: 'value',
     insert: asValue(type, file),
-    detail: `${family} › ${place}: ${title}`,
+    detail: l10n.t`${l10n.t(family)} › ${l10n.t(place)}: ${l10n.t(title)}`,
     documentation: methodMarkdown(type),
     order: `${FAMILIES.indexOf(family)} ${place}`,
   }));

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Place, Problem } from '../common/problem.js';
 import type { Entry, MapNode } from '../config/tree.js';
 import { shorten } from '../config/tree.js';
@@ -29,13 +30,18 @@ export function fixesOf({ parsed: { tree }, text, file }: RunDocument, problem: 
   if (where?.file !== file || where.line === undefined) return [];
   const fixes: Fix[] = [];
   if (replacement !== undefined && where.endColumn !== undefined) {
-    const title = `Write ${shorten(replacement)} instead`;
+    const title = l10n.t`Write ${shorten(replacement)} instead`;
     fixes.push({ title, at: where, text: replacement, preferred: true });
   }
   const held = tree && IDLE_KEYS.has(code) ? entryAt(tree, where, text) : undefined;
   if (held !== undefined) {
     const preferred = fixes.length === 0;
-    fixes.push({ title: `Remove ${shorten(held.entry.key)}`, at: extentOf(held, text), text: '', preferred });
+    fixes.push({
+      title: l10n.t`Remove ${shorten(held.entry.key)}`,
+      at: extentOf(held, text),
+      text: '',
+      preferred,
+    });
   }
   for (const { title, set } of changes) {
     const changed = changedText(text, file, set);

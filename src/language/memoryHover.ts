@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatPercent } from '../common/format.js';
 import type { MachineMemory } from '../common/machineMemory.js';
 import { freeWords } from '../engines/memoryWarning.js';
@@ -14,11 +15,16 @@ export function quantityAt({ path }: Cursor): Quantity | undefined {
   return section === 'method' && rest.length === 2 && (option === 'r' || option === 'init_r') ? 'rank' : undefined;
 }
 
-const WHAT: Readonly<Record<Quantity, string>> = {
-  batch: 'The batch',
-  length: 'The length of rows',
-  rank: 'The rank',
-};
+function decidesWords(quantity: Quantity, bytes: string, peak: string, share: string): string {
+  switch (quantity) {
+    case 'batch':
+      return l10n.t`**Memory**: The batch decides ${bytes} of ${peak} at the peak (${share}).`;
+    case 'length':
+      return l10n.t`**Memory**: The length of rows decides ${bytes} of ${peak} at the peak (${share}).`;
+    case 'rank':
+      return l10n.t`**Memory**: The rank decides ${bytes} of ${peak} at the peak (${share}).`;
+  }
+}
 
 /** What a quantity decides of the memory and how large it may be, in Markdown. */
 export function memoryHover(
@@ -27,9 +33,10 @@ export function memoryHover(
   machine: MachineMemory,
 ): string {
   const share = formatPercent(Math.max(0, decides) / peak);
+  const free = freeWords(machine);
   const most =
     largest === 0
-      ? 'no value is small enough'
-      : `the largest value that fits is ${formatCount(largest)}, all else as it is`;
-  return `**Memory**: ${WHAT[quantity]} decides ${formatBytes(Math.max(0, decides))} of ${formatBytes(peak)} at the peak (${share}). ${freeWords(machine)}: ${most}.`;
+      ? l10n.t`${free}: no value is small enough.`
+      : l10n.t`${free}: the largest value that fits is ${formatCount(largest)}, all else as it is.`;
+  return `${decidesWords(quantity, formatBytes(Math.max(0, decides)), formatBytes(peak), share)} ${most}`;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { formatBytes, formatCount } from '../common/format.js';
@@ -71,10 +72,10 @@ export function modelAsWritten(place: string, folder: string): string {
 /** `llama, 134,515,008 parameters, 256 MiB`. A GGUF file is told by its size: its header takes long to read. */
 async function describePlace(place: string, withHeader: boolean): Promise<string | undefined> {
   const found = await stat(place).catch(() => undefined);
-  if (found?.isFile() === true) return `GGUF, ${formatBytes(found.size)}`;
+  if (found?.isFile() === true) return l10n.t`GGUF, ${formatBytes(found.size)}`;
   const reading = withHeader ? await modelFacts(place) : undefined;
   if (reading === undefined) return undefined;
-  if ('problem' in reading) return `cannot be used: ${reading.problem.message}`;
+  if ('problem' in reading) return l10n.t`cannot be used: ${reading.problem.message}`;
   const { model, parameters, bytes } = reading.facts;
-  return `${model.modelType}, ${formatCount(parameters)} parameters, ${formatBytes(bytes)}`;
+  return l10n.t`${model.modelType}, ${formatCount(parameters)} parameters, ${formatBytes(bytes)}`;
 }

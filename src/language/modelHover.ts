@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { formatBytes, formatCount } from '../common/format.js';
 import { nodeAt } from '../config/tree.js';
@@ -34,19 +35,27 @@ export async function hoverAt(
 async function modelHover(document: RunDocument, signal?: AbortSignal): Promise<string | undefined> {
   const reading = await modelOf(document, signal);
   if (reading === undefined) return undefined;
-  if ('problem' in reading) return `This model cannot be used: ${plain(reading.problem.message)}.`;
+  if ('problem' in reading) return l10n.t`This model cannot be used: ${plain(reading.problem.message)}.`;
   const { model, checkpoint, parameters, dtypes, bytes, task } = reading.facts;
   const rows = [
     [
-      'Architecture',
+      l10n.t`Architecture`,
       task === undefined ? code(model.modelType) : `${code(model.modelType)} (${code(shortened(task))})`,
     ],
-    ['Layers', String(model.layers)],
-    ['Hidden size', String(model.hiddenSize)],
-    ['Vocabulary', formatCount(model.vocabSize)],
-    ['Positions', formatCount(model.maxPositions)],
-    ['Parameters', `${formatCount(parameters)}${model.tiedHead ? ' (output layer tied to the embedding)' : ''}`],
-    ['Weights', `${dtypes.join(', ')}, ${formatBytes(bytes)}${checkpoint.format === 'gguf' ? ' (GGUF)' : ''}`],
+    [l10n.t`Layers`, String(model.layers)],
+    [l10n.t`Hidden size`, String(model.hiddenSize)],
+    [l10n.t`Vocabulary`, formatCount(model.vocabSize)],
+    [l10n.t`Positions`, formatCount(model.maxPositions)],
+    [
+      l10n.t`Parameters`,
+      model.tiedHead
+        ? l10n.t`${formatCount(parameters)} (output layer tied to the embedding)`
+        : formatCount(parameters),
+    ],
+    [
+      l10n.t`Weights`,
+      `${dtypes.join(', ')}, ${formatBytes(bytes)}${checkpoint.format === 'gguf' ? ' (GGUF)' : ''}`,
+    ],
   ];
   return [
     '| | |',
@@ -65,21 +74,24 @@ async function dataHover(
   const first = await firstRows(path.resolve(document.folder, node.value), signal);
   if (first === undefined) return undefined;
   const size = formatBytes(first.bytes);
-  const rows = first.count === undefined ? size : `${formatCount(first.count)} rows, ${size}`;
-  if (first.problem !== undefined) return `${rows}. ${plain(first.problem.message)}.`;
+  const rows = first.count === undefined ? size : l10n.t`${formatCount(first.count)} rows, ${size}`;
+  if (first.problem !== undefined) return l10n.t`${rows}. ${plain(first.problem.message)}.`;
   const [row] = first.rows;
-  if (row === undefined) return `${rows}.`;
-  if (typeof row.value === 'string') return `${rows}, plain text.\n\n${codeBlock(shortened(row.value), 'text')}`;
+  if (row === undefined) return l10n.t`${rows}.`;
+  if (typeof row.value === 'string')
+    return `${l10n.t`${rows}, plain text.`}\n\n${codeBlock(shortened(row.value), 'text')}`;
   const columns = columnsOf(first.rows);
   const names = columns
     .slice(0, SHOWN_COLUMNS)
     .map((name) => code(shortened(name)))
     .join(', ');
-  const more = columns.length > SHOWN_COLUMNS ? ` and ${columns.length - SHOWN_COLUMNS} more` : '';
+  const more = columns.length - SHOWN_COLUMNS;
+  const head =
+    more > 0 ? l10n.t`${rows}. Columns: ${names} and ${more} more.` : l10n.t`${rows}. Columns: ${names}.`;
   const shown = Object.entries(row.value)
     .slice(0, SHOWN_COLUMNS)
     .map(([name, value]) => `${shortened(name)}: ${shortened(JSON.stringify(value))}`);
-  return `${rows}. Columns: ${names}${more}.\n\nFirst row:\n${codeBlock(shown.join('\n'), 'text')}`;
+  return `${head}\n\n${l10n.t`First row:`}\n${codeBlock(shown.join('\n'), 'text')}`;
 }
 
 function shortened(text: string): string {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILE_NAME, newRunText } from '../config/newRunText.js';
@@ -62,8 +63,10 @@ export const newRunFiles: NewRunFiles = {
     const choices = METHODS.flatMap((method): MethodChoice[] => {
       if ('guides' in method) return [];
       const { type, title, family, place, summary, paper } = method;
-      const group = family === place ? family : `${family} › ${place}`;
-      return [{ type, title, group, summary, paper: `${paper.authors} (${paper.year})` }];
+      const group = family === place ? l10n.t(family) : l10n.t`${l10n.t(family)} › ${l10n.t(place)}`;
+      return [
+        { type, title: l10n.t(title), group, summary: l10n.t(summary), paper: `${paper.authors} (${paper.year})` },
+      ];
     });
     const groups = [...new Set(choices.map(({ group }) => group))];
     // Groups stand in the order of their first method, and a group's methods together.
@@ -73,13 +76,13 @@ export const newRunFiles: NewRunFiles = {
     kind === 'model' ? modelAsWritten(target, folder) : pathAsWritten(target, folder),
   checkId: (text) =>
     parseModelId(text.trim()) === undefined
-      ? 'Not an id: org/name, org/name@revision or org/name/file.gguf.'
+      ? l10n.t`Not an id: org/name, org/name@revision or org/name/file.gguf.`
       : undefined,
   async checkName(name, folder) {
-    if (name.trim() === '') return 'Give it a name.';
-    if (/[\\/:*?"<>|]/.test(name)) return 'A name has no \\ / : * ? " < > or |.';
-    if (!RUN_FILE_NAME.test(name)) return 'The name of a run file ends in .peft.yaml.';
-    return (await exists(path.join(folder, name))) ? `${name} exists already.` : undefined;
+    if (name.trim() === '') return l10n.t`Give it a name.`;
+    if (/[\\/:*?"<>|]/.test(name)) return l10n.t`A name has none of ${'\\ / : * ? " < > |'}.`;
+    if (!RUN_FILE_NAME.test(name)) return l10n.t`The name of a run file ends in .peft.yaml.`;
+    return (await exists(path.join(folder, name))) ? l10n.t`${name} exists already.` : undefined;
   },
   async freeName(method, folder) {
     const stem = method.replaceAll('_', '-');

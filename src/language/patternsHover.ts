@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../common/format.js';
 import { ProblemError } from '../common/problem.js';
 import { trainsWhole } from '../methods/loraParameters.js';
@@ -90,14 +91,26 @@ function trained({ path }: Site, trainable: ReadonlyMap<string, number>): number
   return parts.reduce((sum, part) => sum + (trainable.get(part) ?? 0), 0);
 }
 
-function describe(entry: string, sites: readonly Site[], trainable: number | undefined): string {
-  if (sites.length === 0) return `${code(entry)} matches no module.`;
+function matchWords(entry: string, sites: readonly Site[]): string {
+  const count = sites.length;
   const layers = sites.flatMap(({ layer }) => layer ?? []);
-  const where = layers.length === 0 ? '' : ` in layers ${layerRanges(layers)}`;
-  const numbers =
-    trainable === undefined || trainable === 0 ? '' : `; ${formatCount(trainable)} trainable parameters`;
-  const head = `${code(entry)} matches ${sites.length} ${sites.length === 1 ? 'module' : 'modules'}${where}${numbers}.`;
+  if (layers.length === 0) {
+    return count === 1 ? l10n.t`${entry} matches 1 module` : l10n.t`${entry} matches ${count} modules`;
+  }
+  const where = layerRanges(layers);
+  return count === 1
+    ? l10n.t`${entry} matches 1 module in layers ${where}`
+    : l10n.t`${entry} matches ${count} modules in layers ${where}`;
+}
+
+function describe(entry: string, sites: readonly Site[], trainable: number | undefined): string {
+  if (sites.length === 0) return l10n.t`${code(entry)} matches no module.`;
+  const matched = matchWords(code(entry), sites);
+  const head =
+    trainable === undefined || trainable === 0
+      ? l10n.t`${matched}.`
+      : l10n.t`${matched}; ${formatCount(trainable)} trainable parameters.`;
   const lines = sites.slice(0, LISTED).map(({ path, shape }) => `- ${code(path)} [${shape.join(', ')}]`);
-  const more = sites.length > LISTED ? [`- and ${sites.length - LISTED} more`] : [];
+  const more = sites.length > LISTED ? [`- ${l10n.t`and ${sites.length - LISTED} more`}`] : [];
   return [head, '', ...lines, ...more].join('\n');
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigNode, ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
@@ -32,7 +33,8 @@ export function describeModules(sites: readonly Site[]): string {
   const shapes = [...new Set(sites.map(({ shape }) => `[${shape.join(', ')}]`))];
   const shown = shapes.length > 3 ? `${shapes.slice(0, 3).join(', ')}, …` : shapes.join(', ');
   const layers = new Set(sites.flatMap(({ layer }) => layer ?? [])).size;
-  return layers === 0 ? shown : `${shown}, ${layers} ${layers === 1 ? 'layer' : 'layers'}`;
+  if (layers === 0) return shown;
+  return layers === 1 ? l10n.t`${shown}, 1 layer` : l10n.t`${shown}, ${layers} layers`;
 }
 
 /** `0–2, 5` */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { asValue } from '../config/asValue.js';
 import type { ConfigPath } from '../config/tree.js';
 import type { Site } from '../models/site.js';
@@ -55,8 +56,8 @@ export async function moduleSuggestions(
   const all: Suggestion = {
     label: 'all-linear',
     kind: 'value',
-    detail: `${linears.length} modules`,
-    documentation: 'Every linear layer except the output layer.',
+    detail: l10n.t`${linears.length} modules`,
+    documentation: l10n.t`Every linear layer except the output layer.`,
     order: '0',
     ...(insert !== 'all-linear' && { insert }),
   };
@@ -74,7 +75,7 @@ export async function layerSuggestions(
   return Array.from({ length: Math.min(layers, MAX_LAYERS) }, (_, layer) => ({
     label: String(layer),
     kind: 'value',
-    detail: `layer ${layer} of 0–${layers - 1}`,
+    detail: l10n.t`layer ${layer} of 0–${layers - 1}`,
     order: pad(layer),
   }));
 }
@@ -101,7 +102,8 @@ function inBlocks(sites: readonly Site[]): NamedModules[] {
 function documentation(sites: readonly Site[]): string {
   const layers = sites.flatMap(({ layer }) => layer ?? []);
   const first = code(sites[0]!.path);
-  return layers.length === 0 ? first : `${first}${sites.length > 1 ? ' …' : ''}, layers ${layerRanges(layers)}`;
+  if (layers.length === 0) return first;
+  return l10n.t`${sites.length > 1 ? `${first} …` : first}, layers ${layerRanges(layers)}`;
 }
 
 /** What the option names already, but for the entry that is being written. */

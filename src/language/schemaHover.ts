@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { TObject, TSchema } from '@sinclair/typebox';
 import { KindGuard } from '@sinclair/typebox';
 import type { Json } from '../common/json.js';
@@ -30,10 +31,10 @@ export function methodMarkdown(type: string): string | undefined {
   const { title, summary, family, place, paper, mergeable } = info;
   const link = paper.arxiv === undefined ? paper.title : `[${paper.title}](https://arxiv.org/abs/${paper.arxiv})`;
   return [
-    `**${title}** (${family}, ${place})`,
-    summary,
+    l10n.t`**${l10n.t(title)}** (${l10n.t(family)}, ${l10n.t(place)})`,
+    l10n.t(summary),
     `${paper.authors} (${paper.year}), ${link}`,
-    mergeable ? 'Its adapters can be merged into the base model.' : '',
+    mergeable ? l10n.t`Its adapters can be merged into the base model.` : '',
   ]
     .filter(Boolean)
     .join('\n\n');
@@ -41,8 +42,10 @@ export function methodMarkdown(type: string): string | undefined {
 
 /** Every method in a line. */
 export function methodsMarkdown(): string {
-  const rows = METHODS.map(({ type, title, summary }) => `* \`${type}\`: ${title}. ${summary}`);
-  return ['The fine-tuning method.', rows.join('\n')].join('\n\n');
+  const rows = METHODS.map(({ type, title, summary }) => {
+    return l10n.t`* \`${type}\`: ${l10n.t(title)}. ${l10n.t(summary)}`;
+  });
+  return [l10n.t`The fine-tuning method.`, rows.join('\n')].join('\n\n');
 }
 
 /** An option in a few lines: meaning, what is possible, default, advice. */
@@ -52,12 +55,12 @@ export function optionMarkdown(schema: TSchema, name: string): string {
     schema.default === undefined ? undefined : JSON.parse(JSON.stringify(schema.default));
   const isSection = isObject(schema) || name === 'method';
   return [
-    schema.description ?? '',
+    schema.description === undefined ? '' : l10n.t(schema.description),
     isSection ? '' : possible(schema),
     value === undefined || isSection
       ? ''
-      : `Default: \`${typeof value === 'string' ? value : JSON.stringify(value)}\``,
-    advice === undefined ? '' : `💡 ${advice.text} *(${advice.source})*`,
+      : l10n.t`Default: \`${typeof value === 'string' ? value : JSON.stringify(value)}\``,
+    advice === undefined ? '' : l10n.t`💡 ${l10n.t(advice.text)} *(${l10n.t(advice.source)})*`,
   ]
     .filter(Boolean)
     .join('\n\n');
@@ -67,9 +70,11 @@ export function optionMarkdown(schema: TSchema, name: string): string {
 function possible(schema: TSchema): string {
   const choices = KindGuard.IsUnion(schema) ? schema.anyOf : [];
   const described = choices.every((choice) => KindGuard.IsLiteral(choice) && choice.description !== undefined);
-  if (choices.length === 0 || !described) return `Takes ${describeSchema(schema)}.`;
-  const rows = choices.map((choice) => `* \`${String(choice['const'])}\`: ${choice.description}`);
-  return `Takes one of:\n\n${rows.join('\n')}`;
+  if (choices.length === 0 || !described) return l10n.t`Takes ${describeSchema(schema)}.`;
+  const rows = choices.map(
+    (choice) => l10n.t`* \`${String(choice['const'])}\`: ${l10n.t(choice.description ?? '')}`,
+  );
+  return `${l10n.t`Takes one of:`}\n\n${rows.join('\n')}`;
 }
 
 function isObject(schema: TSchema): schema is TObject {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { KindGuard } from '@sinclair/typebox';
 import type { TSchema } from '@sinclair/typebox';
 import { asValue } from '../config/asValue.js';
@@ -30,7 +31,7 @@ export function schemaRows(
   const { default: value } = schema;
   if (choices.length > 0 || (typeof value !== 'number' && typeof value !== 'string')) return choices;
   const insert = typeof value === 'string' ? asValue(value, file) : String(value);
-  return [{ label: String(value), isKey: false, insert, documentation: 'The default.' }];
+  return [{ label: String(value), isKey: false, insert, documentation: l10n.t`The default.` }];
 }
 
 function choicesOf(schema: TSchema, file: string): readonly SchemaRow[] {
@@ -40,6 +41,6 @@ function choicesOf(schema: TSchema, file: string): readonly SchemaRow[] {
   if (!KindGuard.IsLiteral(schema)) return [];
   const value = schema.const;
   const insert = typeof value === 'string' ? asValue(value, file) : String(value);
-  const documentation = schema.description === undefined ? {} : { documentation: schema.description };
+  const documentation = schema.description === undefined ? {} : { documentation: l10n.t(schema.description) };
   return [{ label: String(value), isKey: false, insert, ...documentation }];
 }

@@ -1,11 +1,12 @@
+import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
-import type { JsonObject } from '../common/json.js';
+import type { Json, JsonObject } from '../common/json.js';
 import { runFileJsonSchema } from '../config/jsonSchema.js';
 import { METHODS } from '../methods/registry.js';
 
 /**
  * The run file's JSON Schema as the YAML language service completes best from it: methods as alternatives told apart by a
- * constant instead of `if`/`then`.
+ * constant instead of `if`/`then`. Its descriptions are in the editor's language.
  */
 export function serviceSchema(): JsonObject {
   const schema = runFileJsonSchema();
@@ -18,7 +19,22 @@ export function serviceSchema(): JsonObject {
     properties: { ...objectAt(objectAt(definitions, type), 'properties'), type: { const: type } },
   }));
   const method = { anyOf: [...methods, { type: 'array', minItems: 1, items: { anyOf: methods } }] };
-  return { ...schema, definitions: {}, properties: { ...objectAt(schema, 'properties'), method } };
+  return inLanguage({ ...schema, definitions: {}, properties: { ...objectAt(schema, 'properties'), method } });
+}
+
+function inLanguage(schema: JsonObject): JsonObject {
+  const translated = (value: Json): Json => {
+    if (Array.isArray(value)) return value.map(translated);
+    return isJsonObject(value) ? inLanguage(value) : value;
+  };
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => {
+      const isText = (key === 'title' || key === 'description') && typeof value === 'string';
+      const isTexts = key === 'enumDescriptions' && Array.isArray(value);
+      if (isText) return [key, l10n.t(value)];
+      return [key, isTexts ? value.map((each) => l10n.t(String(each))) : translated(value)];
+    }),
+  );
 }
 
 function objectAt(value: JsonObject, key: string): JsonObject {
