@@ -1,5 +1,5 @@
-// Writes the model that pretraining starts from: `initialize.ts OUT` copies configuration and tokenizer of
-// peft-studio-tiny and adds seeded random weights in model.safetensors, float32.
+// Writes the model that pretraining starts from: `initialize.ts [OUT] [MODEL]` copies configuration and tokenizer of
+// MODEL (peft-studio-tiny) and adds seeded random weights in model.safetensors, float32.
 import { copyFile, mkdir, readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileWhole } from '../../src/common/files.js';
@@ -9,7 +9,7 @@ import { parseConfig } from './parseConfig.js';
 const seed = 1611;
 
 const here = import.meta.dirname;
-const source = path.join(here, 'peft-studio-tiny');
+const source = path.resolve(here, process.argv[3] ?? 'peft-studio-tiny');
 const out = process.argv[2] ?? path.join(here, 'build', 'initial');
 
 const config = parseConfig(
