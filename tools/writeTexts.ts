@@ -1,11 +1,16 @@
 // Writes l10n/bundle.l10n.json, the list of all texts that have a translation, out of the sources: `npm run generate`.
 // A test fails when they have drifted apart.
 import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { isJsonObject } from '../src/common/json.js';
 import type { Json } from '../src/common/json.js';
+import { ADVICE } from '../src/config/advice.js';
 import { runFileJsonSchema } from '../src/config/jsonSchema.js';
+import { listExamples } from '../src/engines/examples.js';
 import { METHODS } from '../src/methods/registry.js';
 import { sourcesByRoom, TEXTS, textsFile, textsOf } from './translations.mjs';
+
+const EXAMPLES = await listExamples(fileURLToPath(new URL('../examples', import.meta.url)));
 
 /** All texts, each under itself, as VS Code's tools have it. */
 export function allTexts(): Readonly<Record<string, string>> {
@@ -13,7 +18,10 @@ export function allTexts(): Readonly<Record<string, string>> {
   return Object.fromEntries(texts.map((text) => [text, text]));
 }
 
-/** What is written as plain text and translated where it is shown: titles and descriptions of methods and options. */
+/**
+ * What is written as plain text and translated where it is shown: titles and descriptions of methods and options, the
+ * methods' families, advice, what the examples are.
+ */
 export function describedTexts(): readonly string[] {
   const texts: string[] = [];
   const visit = (value: Json): void => {
@@ -33,7 +41,12 @@ export function describedTexts(): readonly string[] {
   visit(runFileJsonSchema());
   // A list of methods joins title and summary, which are translated each.
   const joined = new Set(METHODS.map(({ title, summary }) => `${title}: ${summary}`));
-  return texts.filter((text) => !joined.has(text));
+  return [
+    ...texts.filter((text) => !joined.has(text)),
+    ...METHODS.flatMap(({ family, place }) => [family, place]),
+    ...Object.values(ADVICE).flatMap(({ text, source }) => [text, source]),
+    ...EXAMPLES.map(({ description }) => description),
+  ];
 }
 
 if (process.argv[1]?.endsWith('writeTexts.ts')) writeFileSync(TEXTS, textsFile(allTexts()));

@@ -23,7 +23,7 @@ export function registerExamples(
   return vscode.commands.registerCommand('peftStudio.openExample', async () => {
     const examples = await listExamples(gallery);
     const picked = await vscode.window.showQuickPick(
-      examples.map(({ name, description, file }) => ({ label: name, detail: description, file })),
+      examples.map(({ name, description, file }) => ({ label: name, detail: l10n.t(description), file })),
       {
         title: l10n.t`Open Example`,
         placeHolder: l10n.t`Each trains the bundled model in under a minute`,
