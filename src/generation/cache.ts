@@ -23,6 +23,8 @@ export interface KeyValueCache {
   advance(segments: Int32Array): void;
   /** Drops all rows but these (ascending), in place. */
   keepRows(rows: readonly number[]): void;
+  /** Drops all tokens of each row but the first so many, in place. */
+  keepFirst(length: number): void;
 }
 
 /** Tokens by which buffers grow: fewer means more copies of the cache in garbage, more means idle memory. */
@@ -68,12 +70,29 @@ export function createCache(model: LanguageModel, rows: number): KeyValueCache {
       cached = pickRows(cached, kept, past);
       rows = kept.length;
     },
+    keepFirst(length) {
+      if (length >= past) return;
+      const { cacheHeads, headSize } = model;
+      for (const buffer of current.values()) {
+        for (let head = 0; head < rows * cacheHeads; head++) {
+          const from = head * past * headSize;
+          buffer.copyWithin(head * length * headSize, from, from + length * headSize);
+        }
+      }
+      cached = cached.filter((_, at) => at % past < length);
+      past = length;
+    },
   };
+}
+
+/** Numbers of the layers that keep keys and values. */
+export function cacheLayers(model: LanguageModel): number[] {
+  return Array.from({ length: model.cacheLayers ?? model.layers }, (_, layer) => layer);
 }
 
 /** `keys.0`, `values.0`, `keys.1`, … */
 function cacheNames(model: LanguageModel): string[] {
-  return Array.from({ length: model.layers }, (_, layer) => [`keys.${layer}`, `values.${layer}`]).flat();
+  return cacheLayers(model).flatMap((layer) => [`keys.${layer}`, `values.${layer}`]);
 }
 
 /** [rows, a] and [rows, b] → [rows, a + b] */

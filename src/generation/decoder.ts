@@ -34,6 +34,8 @@ export interface Reading {
   run(tokens: Tokens, predictors?: number): Promise<Float32Array>;
   /** Drops all rows but these (ascending). */
   keepRows(rows: readonly number[]): void;
+  /** Forgets all of each text but its first tokens. Undefined where what was read cannot be taken back. */
+  readonly keepFirst?: (length: number) => void;
 }
 
 /**
@@ -109,6 +111,7 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
           return results['logits']!.data as Float32Array;
         },
         keepRows: (kept) => cache.keepRows(kept),
+        keepFirst: (length) => cache.keepFirst(prefix.length + length),
       };
     },
     use(values) {

@@ -96,6 +96,37 @@ test('a conversation goes through the chat template', async () => {
   await session.close();
 });
 
+test('a turn of a conversation says what it says in a session that knows nothing of the turns before', async () => {
+  const columns = [BASE_COLUMN, 'A'];
+  const ask = async (turns: readonly number[]) => {
+    const events: PlaygroundEvent[] = [];
+    const session = await openPlayground(TINY, (event) => events.push(event), { runtime: { threads: 1 } });
+    await session.attach('A', real);
+    const said = ['Tell me a story.', 'How many are there?', 'Thank you.'];
+    for (const turn of turns) {
+      const messages = said
+        .slice(0, turn + 1)
+        .flatMap((content, at) => [
+          { role: 'user', content },
+          ...(at < turn ? [{ role: 'assistant', content: `The answer is ${at}.` }] : []),
+        ]);
+      const asked = columns.map((column) => ({ column, prompt: messages }));
+      await session.generate({ type: 'generate', request: turn, columns: asked, options: OPTIONS }, () => false);
+    }
+    await session.close();
+    return columns.map((column) => outcome(events, 2, column));
+  };
+  const [inOne, alone] = [await ask([0, 1, 2]), await ask([2])];
+  for (const [at, { tokens, base, answer }] of inOne.entries()) {
+    const expected = alone[at]!;
+    assert.equal(answer!.text, expected.answer!.text);
+    assert.equal(answer!.promptTokens, expected.answer!.promptTokens);
+    const differences = tokens.map(({ own }, place) => Math.abs(own - expected.tokens[place]!.own));
+    const scored = base.map((score, place) => Math.abs(score - expected.base[place]!));
+    assert.ok(Math.max(...differences, ...scored) < 1e-4, `column ${columns[at]}`);
+  }
+});
+
 /** A process with what it told so far, and a way to wait for more. */
 function forked(base: string) {
   const told: PlaygroundTold[] = [];

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { attachAdapter } from '../../adapters/attachAdapter.js';
 import { readAdapter } from '../../adapters/readAdapter.js';
 import { fail, problemOf } from '../../common/problem.js';
@@ -6,6 +7,7 @@ import { encodeStart } from '../../data/endOfText.js';
 import { createDecoder } from '../../generation/decoder.js';
 import type { Decoder } from '../../generation/decoder.js';
 import { generateSettings } from '../../generation/options.js';
+import { remembering } from '../../generation/remembering.js';
 import type { Tokenizer } from '../../models/tokenizer.js';
 import { onnxRuntime } from '../../runtime/onnxruntime.js';
 import type { RuntimeOptions } from '../../runtime/runtime.js';
@@ -20,6 +22,13 @@ import { createTurns } from './turns.js';
  * sines for them, and a cache of keys and values that no machine without an accelerator fills in a sitting.
  */
 const MAX_POSITIONS = 16_384;
+
+/** What answers in a column; each remembers what it read, so that a turn of a conversation reads only what is new. */
+interface Column {
+  readonly decoder: Decoder;
+  /** The base model as it reads this column's answers; undefined for its own column. */
+  readonly base: Decoder | undefined;
+}
 
 /** A base model that is open, with the adapters attached to it: a column each, all over one mapping of the weights. */
 export interface PlaygroundSession {
@@ -55,7 +64,7 @@ export async function openPlayground(
   const progress = (activity: string, done: number, total: number): void =>
     tell({ type: 'progress', activity, done, total });
   const warnings: Problem[] = [];
-  progress('Opening the model', 0, 0);
+  progress(l10n.t`Opening the model`, 0, 0);
   // An adapter brings its own numbers: the seed of its start does not matter.
   const opened = await openModel(base, 0, {
     folder: options.folder,
@@ -65,15 +74,15 @@ export async function openPlayground(
   const { model, tokenizer, checkpoint } = opened;
   warnings.push(...vocabularyWarnings(model, tokenizer));
   const weights = await checkpoint.mapped((done, total) =>
-    progress('Converting the weights to float32', done, total),
+    progress(l10n.t`Converting the weights to float32`, done, total),
   );
-  progress('Compiling the model', 0, 0);
+  progress(l10n.t`Compiling the model`, 0, 0);
   const runtime = await onnxRuntime(options.runtime);
   const positionLimit = Math.min(model.maxPositions, MAX_POSITIONS);
-  const decoders = new Map<string, Decoder>();
+  const open = new Map<string, Column>();
   const plain = { model, methods: [], values: new Map(), weights, runtime, positionLimit };
   const baseDecoder = await createDecoder(plain);
-  decoders.set(BASE_COLUMN, baseDecoder);
+  open.set(BASE_COLUMN, { decoder: remembering(baseDecoder), base: undefined });
   const turns = createTurns();
 
   return {
@@ -84,26 +93,27 @@ export async function openPlayground(
       warnings,
     },
     async attach(column, folder) {
-      checkRoom(decoders, column);
+      checkRoom(open, column);
       const { method, values, warnings: said } = await attachAdapter(await readAdapter(folder), opened.context);
-      decoders.set(column, await createDecoder({ ...plain, methods: [method], values }));
+      const decoder = await createDecoder({ ...plain, methods: [method], values });
+      open.set(column, { decoder: remembering(decoder), base: remembering(baseDecoder) });
       return said;
     },
     async detach(column) {
-      const decoder = decoders.get(column);
-      if (decoder === undefined || column === BASE_COLUMN) return;
-      decoders.delete(column);
-      await decoder.dispose();
+      const found = open.get(column);
+      if (found === undefined || column === BASE_COLUMN) return;
+      open.delete(column);
+      await found.decoder.dispose();
     },
     async generate({ request, columns, options: given }, stopped) {
       await Promise.all(
         columns.map(async ({ column, prompt }) => {
           try {
-            const decoder = decoders.get(column) ?? unknownColumn(column);
+            const { decoder, base: along } = open.get(column) ?? unknownColumn(column);
             generateSettings(given);
             const answer = await answerPrompt({
               decoder,
-              base: decoder === baseDecoder ? undefined : baseDecoder,
+              base: along,
               tokenizer,
               prompt: encodePrompt(prompt, tokenizer),
               options: given,
@@ -121,31 +131,35 @@ export async function openPlayground(
       tell({ type: 'done', request });
     },
     async close() {
-      const all = [...decoders.values()];
-      decoders.clear();
-      await Promise.all(all.map((decoder) => decoder.dispose()));
+      const all = [...open.values()];
+      open.clear();
+      await Promise.all(all.map(({ decoder }) => decoder.dispose()));
     },
   };
 }
 
-function checkRoom(decoders: ReadonlyMap<string, Decoder>, column: string): void {
-  if (decoders.has(column)) {
-    fail({ code: 'playground.columns', message: `there is a column "${column}" already`, expected: 'a new name' });
+function checkRoom(open: ReadonlyMap<string, Column>, column: string): void {
+  if (open.has(column)) {
+    fail({
+      code: 'playground.columns',
+      message: l10n.t`there is a column "${column}" already`,
+      expected: l10n.t`a new name`,
+    });
   }
-  if (decoders.size < MAX_COLUMNS) return;
+  if (open.size < MAX_COLUMNS) return;
   fail({
     code: 'playground.columns',
-    message: `${decoders.size} columns are open, the base model's among them`,
-    expected: `at most ${MAX_COLUMNS}, so that they can be read side by side`,
-    mend: 'Remove an adapter first.',
+    message: l10n.t`${open.size} columns are open, the base model's among them`,
+    expected: l10n.t`at most ${MAX_COLUMNS}, so that they can be read side by side`,
+    mend: l10n.t`Remove an adapter first.`,
   });
 }
 
 function unknownColumn(column: string): never {
   return fail({
     code: 'playground.column',
-    message: `there is no column "${column}"`,
-    mend: 'Add its adapter again.',
+    message: l10n.t`there is no column "${column}"`,
+    mend: l10n.t`Add its adapter again.`,
   });
 }
 
