@@ -1,16 +1,22 @@
 import path from 'node:path';
 import { formatLoss, formatPercent } from '../common/format.js';
+import { fail } from '../common/problem.js';
 import { withPrefix } from '../data/virtualTokens.js';
+import { evaluateDecoder } from '../engines/evaluateDecoder.js';
 import { checkTokenIds } from '../engines/session.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
 import type { Metrics } from '../training/evaluate.js';
 import { longest } from '../training/job.js';
+import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';
-import { mapWeights, openAdapted } from './openAdapted.js';
+import type { EvaluationPlan } from './heldOut.js';
+import type { Io } from './io.js';
+import { mapWeights, openAdapted, tasksOf } from './openAdapted.js';
+import { PROXY_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { table } from './table.js';
 
 export const evaluate: Command = {
@@ -23,8 +29,9 @@ export const evaluate: Command = {
       help: "The rows to evaluate on. Default: the run file's held-out rows; needed for a model.",
     },
     adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    ...PROXY_OPTIONS,
   },
-  json: '{ "model", "adapter", "data", "loss", "tokenAccuracy", "rowAccuracy", "rows", "supervisedTokens", "seconds" }',
+  json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "rows", "supervisedTokens", "seconds" }',
   jsonForm: 'document',
   examples: [
     'sql.peft.yaml --adapter runs/sql/2025-01-31T12-00-00/adapter',
@@ -33,11 +40,16 @@ export const evaluate: Command = {
   async run(args, io) {
     const plan = await planEvaluation(args.positional(0), args.text('data'), io);
     const adapter = args.text('adapter');
+    const proxied = await evaluateProxied(plan, args, io);
+    if (proxied !== undefined) {
+      showMetrics(proxied, args, io);
+      return DONE;
+    }
     const adapted = await openAdapted(plan.model, adapter, io, plan.folder);
-    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io);
+    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io, tasksOf(adapted.methods));
     checkTokenIds(rows, adapted);
     const hooks = adapted.methods.map((method) => method.hooks);
-    const examples = withPrefix(rows, virtualTokenIds(hooks, adapted.model.vocabSize));
+    const examples = withPrefix(rows, (task) => virtualTokenIds(hooks, adapted.model.vocabSize, task));
     const runtime = await onnxRuntime(plan.runtime);
     const weights = await mapWeights(adapted.checkpoint, io);
     const since = performance.now();
@@ -55,18 +67,66 @@ export const evaluate: Command = {
     });
     await evaluator.dispose();
     io.progress.end();
-    if (args.flag('json')) {
-      io.json({
-        model: adapted.pinned ?? path.resolve(plan.model),
-        ...(adapter === undefined ? {} : { adapter: path.resolve(adapter) }),
-        data: files,
-        ...metrics,
-        seconds: (performance.now() - since) / 1000,
-      });
-    } else io.line(metricsText(metrics));
+    const found = {
+      model: adapted.pinned ?? path.resolve(plan.model),
+      ...(adapter === undefined ? {} : { adapter: path.resolve(adapter) }),
+      data: files,
+      metrics,
+      seconds: (performance.now() - since) / 1000,
+    };
+    showMetrics(found, args, io);
     return DONE;
   },
 };
+
+/** What was measured on what. */
+interface Evaluated {
+  readonly model: string;
+  readonly adapter?: string;
+  /** The small tuned model that steered it. */
+  readonly proxy?: string;
+  readonly data: readonly string[];
+  readonly metrics: Metrics;
+  readonly seconds: number;
+}
+
+/** A base that --proxy steers; undefined where the option is not given. */
+async function evaluateProxied(plan: EvaluationPlan, args: Arguments, io: Io): Promise<Evaluated | undefined> {
+  const runtime = await onnxRuntime(plan.runtime);
+  const source = await proxySource(plan.model, plan.folder, args, runtime, io, ['adapter']);
+  if (source === undefined) return undefined;
+  if (isAddress(plan.model)) {
+    fail({
+      code: 'cli.option-value',
+      message: `${plan.model} is a server's address`,
+      expected:
+        'a model on this machine: a server tells its likeliest tokens only, and no loss can be had of those',
+      mend: 'Name a model, or use `peft-studio generate` with the server.',
+    });
+  }
+  const { examples, files } = await readHeldOut(plan, source.tokenizer, io);
+  const decoder = await source.compile(Math.min(source.maxPositions, source.inFront + longest(examples) + 1));
+  const since = performance.now();
+  const metrics = await evaluateDecoder(decoder, examples, (done, total) => {
+    io.interrupt.check();
+    io.progress.update({ activity: 'Evaluating', done, total });
+    return Promise.resolve(true);
+  });
+  await decoder.dispose();
+  io.progress.end();
+  return {
+    model: path.resolve(plan.folder, plan.model),
+    proxy: path.resolve(args.required('proxy')),
+    data: files,
+    metrics,
+    seconds: (performance.now() - since) / 1000,
+  };
+}
+
+function showMetrics({ model, adapter, proxy, data, metrics, seconds }: Evaluated, args: Arguments, io: Io): void {
+  if (args.flag('json')) io.json({ model, adapter, proxy, data, ...metrics, seconds });
+  else io.line(metricsText(metrics));
+}
 
 function metricsText(metrics: Metrics): string {
   return table([

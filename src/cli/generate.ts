@@ -9,7 +9,7 @@ import { adaptedSource } from './decoderSource.js';
 import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
 import { openAdapted } from './openAdapted.js';
-import { PROXY_OPTIONS, REMOTE_OPTIONS, proxySource } from './proxySource.js';
+import { PROXY_OPTIONS, REMOTE_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
 
@@ -57,8 +57,9 @@ export const generate: Command = {
     const prompt = given === '-' ? await io.readInput() : given;
     const base = config?.model ?? name;
     const runtime = await onnxRuntime(config?.runtime);
+    const idle = ['adapter', ...(isAddress(base) ? [] : Object.keys(REMOTE_OPTIONS))];
     const source =
-      (await proxySource(base, run?.folder, args, runtime, io)) ??
+      (await proxySource(base, run?.folder, args, runtime, io, idle)) ??
       adaptedSource(await openAdapted(base, args.text('adapter'), io, run?.folder), runtime, io);
     const { tokenizer } = source;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);

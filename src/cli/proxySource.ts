@@ -53,6 +53,7 @@ interface Proxy {
  * A base model steered by --proxy; undefined where the option is not given.
  *
  * @param base a model, or the address of a server's completions interface
+ * @param idle options of the command that do nothing then
  * @throws ProblemError `cli.option-missing`, `cli.option-value`, `proxy.vocabulary`, and those of the models
  */
 export async function proxySource(
@@ -61,9 +62,10 @@ export async function proxySource(
   args: Arguments,
   runtime: Runtime,
   io: Io,
+  idle: readonly string[],
 ): Promise<DecoderSource | undefined> {
   if (args.text('proxy') === undefined) return withoutProxy(base, args);
-  refuseIdle(base, args);
+  refuseIdle(idle, args);
   const proxy = await openProxy(args, io);
   const small = [proxy.expert, proxy.antiExpert].map((adapted) => adaptedSource(adapted, runtime, io));
   const large = isAddress(base)
@@ -104,16 +106,17 @@ function withoutProxy(base: string, args: Arguments): undefined {
   return undefined;
 }
 
-/** What would be left out of the result without a word. */
-function refuseIdle(base: string, args: Arguments): void {
-  const idle = isAddress(base) ? [] : Object.keys(REMOTE_OPTIONS);
-  const given = ['adapter', ...idle].find((name) => args.text(name) !== undefined);
+/** Options that would do nothing beside --proxy, and nobody would be told. */
+function refuseIdle(names: readonly string[], args: Arguments): void {
+  const given = names.find((name) => args.text(name) !== undefined);
   if (given === undefined) return;
   fail({
     code: 'cli.option-conflict',
-    message: `--${given} is given, and does nothing beside --proxy${given === 'adapter' ? '' : ' for a model on this machine'}`,
+    message: `--${given} is given, and does nothing beside --proxy`,
     expected:
-      given === 'adapter' ? 'a base model as it is: proxy-tuning touches no weight of it' : "a server's address",
+      given === 'adapter'
+        ? 'a base model as it is: proxy-tuning touches no weight of it'
+        : "a server's address as model",
     mend: `Leave --${given} out.`,
   });
 }
