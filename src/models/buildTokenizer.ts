@@ -6,6 +6,7 @@ import { fail, messageOf } from '../common/problem.js';
 import { TimeUp, withinTime } from '../common/watchdog.js';
 import { collectAddedTokens } from './addedTokens.js';
 import { parseChatTemplate } from './chatTemplate.js';
+import { decoderStartOf } from './decoderStart.js';
 import type { ChatTemplate } from './chatTemplate.js';
 import { exactPreTokenizer, hasForeignPattern } from './preTokenizer.js';
 import { checkTokenIds } from './tokenizerIds.js';
@@ -47,12 +48,17 @@ export interface TokenizerParts {
 
 /** What is used of the library: its own declarations do not resolve under Node's module rules. */
 interface Library {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
+  encode(
+    text: string,
+    options: { add_special_tokens: boolean; text_pair?: string; return_token_type_ids?: boolean },
+  ): { ids: (number | undefined)[]; token_type_ids?: number[] };
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
   get_vocab(): ReadonlyMap<string, number>;
 }
+type SpecialName = 'bos' | 'eos' | 'pad' | 'mask';
+
 const makeLibrary: new (tokenizer: JsonObject, config: JsonObject) => Library = LibraryTokenizer;
 
 /**
@@ -64,13 +70,13 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
   const { file, config, template } = parts;
   const specialTokens = readSpecialTokens(config);
   const library = makeTokenizer(file, parts.tokenizer, config, specialTokens);
-  const listedIds = (name: 'bos' | 'eos' | 'pad'): number[] => {
+  const listedIds = (name: SpecialName): number[] => {
     const listed = parts.ids[`${name}_token_id`];
     return (Array.isArray(listed) ? (listed as readonly Json[]) : [listed])
       .filter((id) => typeof id === 'number')
       .filter((id) => library.id_to_token(id) !== undefined);
   };
-  const idOf = (name: 'bos' | 'eos' | 'pad'): number | undefined => {
+  const idOf = (name: SpecialName): number | undefined => {
     const token = specialTokens[`${name}_token`];
     if (token !== undefined) {
       return library.token_to_id(token) ?? fail(unknownToken(file, `${name}_token`, token));
@@ -78,6 +84,8 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     return listedIds(name)[0];
   };
   const eosTokenId = idOf('eos');
+  const maskTokenId = idOf('mask');
+  const decoderStartId = decoderStartOf(parts.ids);
   const { normalizer, pre_tokenizer: preTokenizer, decoder } = parts.tokenizer;
   const clocked = [normalizer, preTokenizer, decoder].some(hasForeignPattern);
   const guarded = <T>(length: number, work: () => T): T =>
@@ -92,12 +100,23 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
     eosTokenId,
     eosTokenIds: [...new Set([...(eosTokenId === undefined ? [] : [eosTokenId]), ...listedIds('eos')])],
     padTokenId: idOf('pad'),
+    ...(maskTokenId === undefined ? {} : { maskTokenId }),
+    ...(decoderStartId === undefined ? {} : { decoderStartId }),
     chatTemplate: template,
     encode: (text, options = {}) => {
       const ids = guarded(text.length, () =>
         library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }),
       ).ids;
       return ids.map((id) => id ?? fail(unknownText(file, text)));
+    },
+    encodePair(text, pair) {
+      const { ids, token_type_ids: types } = guarded(text.length + pair.length, () =>
+        library.encode(text, { text_pair: pair, add_special_tokens: true, return_token_type_ids: true }),
+      );
+      return {
+        ids: ids.map((id) => id ?? fail(unknownText(file, text))),
+        types: ids.map((_, at) => types?.[at] ?? 0),
+      };
     },
     decode: (ids, options = {}) => {
       // Ids that only pad the embedding matrix stand for no text.

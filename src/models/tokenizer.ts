@@ -7,9 +7,15 @@ export interface Tokenizer {
   /** Every id that ends a generation, {@link eosTokenId} first: models with turns often have several. */
   readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
+  /** Stands for a token that is to be guessed (`mask_token`); absent: the tokenizer has none. */
+  readonly maskTokenId?: number;
+  /** Encoder-decoders: the token that answers begin with. The encoder reads prompts then. */
+  readonly decoderStartId?: number;
   /** Jinja source of the chat template, if the checkpoint has one. */
   readonly chatTemplate: string | undefined;
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /** Two texts as one row with its special tokens; `types` says of each token which of the texts it is of (0, 1). */
+  encodePair(text: string, pair: string): { readonly ids: number[]; readonly types: number[] };
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
   /** Renders messages with the chat template. Throws a ProblemError when there is none or it fails. */
   applyChatTemplate(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;

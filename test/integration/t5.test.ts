@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { allLogits } from '../../src/adapters/logits.js';
+import { fixture, largestDifference, readTensors } from '../support/fixtures.js';
+import { attachAdapter, openModel } from '../support/model.js';
+import type { Opened } from '../support/model.js';
+
+interface Row {
+  readonly source: number[];
+  readonly answer: number[];
+}
+
+const NAMES = ['tiny-t5', 'tiny-t5-gated', 'tiny-mt5'] as const;
+
+async function readJson<T>(...parts: string[]): Promise<T> {
+  return JSON.parse(await readFile(fixture('t5', ...parts), 'utf8')) as T;
+}
+
+/** Logits of each token of the answer: the decoder reads the start token and all before it. */
+function logitsOf(opened: Opened, { source, answer }: Row, adapter?: Awaited<ReturnType<typeof attachAdapter>>) {
+  const start = opened.model.encoder!.startTokenId;
+  return allLogits({
+    ...opened,
+    methods: adapter === undefined ? [] : [adapter.method],
+    values: adapter?.values ?? new Map<string, Float32Array>(),
+    sources: [source],
+    rows: [[start, ...answer.slice(0, -1)]],
+  });
+}
+
+for (const name of NAMES) {
+  test(`logits of ${name} are those of Transformers`, async () => {
+    const opened = await openModel(fixture('t5', name));
+    const expected = await readTensors(fixture('t5', name, 'logits.safetensors'));
+    for (const [at, row] of (await readJson<Row[]>(name, 'rows.json')).entries()) {
+      const difference = largestDifference(await logitsOf(opened, row), expected.get(`logits.${at}`)!.data);
+      assert.ok(difference <= 1e-4, `row ${at}: ${difference}`);
+    }
+  });
+}
+
+test("an adapter that PEFT saved gives PEFT's logits", async () => {
+  const opened = await openModel(fixture('t5/tiny-t5'));
+  const adapter = await attachAdapter(opened, fixture('t5/peft-adapter'));
+  const expected = await readTensors(fixture('t5/peft-adapter/logits.safetensors'));
+  for (const [at, row] of (await readJson<Row[]>('peft-adapter', 'rows.json')).entries()) {
+    const difference = largestDifference(await logitsOf(opened, row, adapter), expected.get(`logits.${at}`)!.data);
+    assert.ok(difference <= 1e-4, `row ${at}: ${difference}`);
+  }
+});
