@@ -1,7 +1,13 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
+/** The name of the weights, by whose adapter it is. */
+export function weightsName(library: 'adapters' | undefined): string {
+  return library === 'adapters' ? 'adapter.safetensors' : ADAPTER_WEIGHTS;
+}
 
 /** Type of the tensors that say where the numbers of others belong. */
 export const INDEX_DTYPE = 'I32' as const;
@@ -10,24 +16,21 @@ export const INDEX_DTYPE = 'I32' as const;
 export const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /** Why a folder of these files has no weights that can be read. */
-export function weightsMissing(folder: string, names: readonly string[]): Problem {
+export function weightsMissing(folder: string, names: readonly string[], wanted = ADAPTER_WEIGHTS): Problem {
   const pickled = names.find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
   if (pickled !== undefined) {
     return {
       code: 'adapter.pickle',
-      message: `the adapter's weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
+      message: l10n.t`the adapter's weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
       where: { file: folder },
-      expected: ADAPTER_WEIGHTS,
-      mend:
-        'Convert an adapter that you trust once, with Python: from safetensors.torch import save_file; ' +
-        `save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, ` +
-        `"${ADAPTER_WEIGHTS}", metadata={"format": "pt"}).`,
+      expected: wanted,
+      mend: l10n.t`Convert an adapter that you trust once, with Python: from safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, "${wanted}", metadata={"format": "pt"}).`,
     };
   }
   return {
     code: 'adapter.no-weights',
-    message: `the folder has no ${ADAPTER_WEIGHTS}`,
+    message: l10n.t`the folder has no ${wanted}`,
     where: { file: folder },
-    mend: 'Complete the download, or name the folder that holds the weights.',
+    mend: l10n.t`Complete the download, or name the folder that holds the weights.`,
   };
 }

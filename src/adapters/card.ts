@@ -23,7 +23,7 @@ export function modelCard({ baseModel, method, metrics, steps }: CardFacts): str
   const trainable = modules.reduce((sum, module) => sum + module.trainable, 0);
   const front = {
     ...(id === undefined ? {} : { base_model: id }),
-    library_name: 'peft',
+    library_name: method.type === 'adapter' ? 'adapter-transformers' : 'peft',
     pipeline_tag: 'text-generation',
     tags: [...(id === undefined ? [] : [`base_model:adapter:${id}`]), method.type, 'peft-studio'],
   };

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isGoneError } from '../common/files.js';
@@ -9,10 +10,7 @@ import { readJsonObject } from '../models/boundedJson.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { irregularities } from './findIrregular.js';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing } from './adapterFiles.js';
-
-/** The `adapters` library's name of its weights. */
-const ADAPTERS_WEIGHTS = 'adapter.safetensors';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing, weightsName } from './adapterFiles.js';
 
 /** An adapter's folder as a list shows it: read from its config and the header of its weights alone. */
 export interface FoundAdapter {
@@ -87,7 +85,7 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     return { ...nothing, bytes, modified, problem: problemOf(error) };
   }
   const named = { ...nothing, ...describeConfig(config), bytes, modified };
-  const weights = [ADAPTER_WEIGHTS, ADAPTERS_WEIGHTS].find((name) => files.names.includes(name));
+  const weights = [ADAPTER_WEIGHTS, weightsName('adapters')].find((name) => files.names.includes(name));
   if (weights === undefined) return { ...named, problem: weightsMissing(folder, files.names) };
   try {
     const { tensors } = await readSafetensorsHeader(path.join(folder, weights));
@@ -162,9 +160,9 @@ function describeConfig(
     alpha: undefined,
     problem: {
       code: 'adapter.peft-type',
-      message: 'the config names no method',
-      expected: 'peft_type, as Hugging Face PEFT writes it, or the config of the adapters library',
-      mend: 'The file is of another tool, or damaged: export the adapter again.',
+      message: l10n.t`the config names no method`,
+      expected: l10n.t`peft_type, as Hugging Face PEFT writes it, or the config of the adapters library`,
+      mend: l10n.t`The file is of another tool, or damaged: export the adapter again.`,
     },
   };
 }

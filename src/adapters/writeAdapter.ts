@@ -1,16 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { JsonObject } from '../common/json.js';
-import type { SavedMethod } from '../methods/method.js';
+import type { SavedAdapter } from '../methods/method.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX_DTYPE } from './adapterFiles.js';
+import { ADAPTER_CONFIG, INDEX_DTYPE, weightsName } from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**
- * Writes an adapter as a Hugging Face PEFT folder: `adapter_config.json`, `adapter_model.safetensors` (float32),
- * the model card and the tokenizer. Whole or not at all. Tensors that share their numbers are each written under
+ * Writes an adapter as a folder of Hugging Face PEFT or the `adapters` library: `adapter_config.json`, the weights
+ * (`adapter_model.safetensors`, `adapter.safetensors`; float32), the model card and the tokenizer. Whole or not at all. Tensors that share their numbers are each written under
  * their own key, as PEFT expects them.
  *
  * @param extra.card the text of README.md
@@ -18,7 +17,7 @@ import { writeFolderWhole } from '../common/wholeFolder.js';
  */
 export async function writeAdapter(
   folder: string,
-  saved: Extract<SavedMethod, { kind: 'adapter' }>,
+  saved: SavedAdapter,
   extra: {
     readonly tokenizer: Tokenizer;
     readonly card: string;
@@ -29,7 +28,7 @@ export async function writeAdapter(
   const companions = new Map<string, string | Uint8Array>([
     ...(await extra.tokenizer.files()),
     ['README.md', extra.card],
-    [ADAPTER_CONFIG, configText(saved.config)],
+    [ADAPTER_CONFIG, configText(saved)],
   ]);
   const { tensors, indices = [] } = saved;
   const bytes =
@@ -37,7 +36,7 @@ export async function writeAdapter(
     indices.reduce((sum, { data }) => sum + data.byteLength, 0);
   const write = async (content: string): Promise<void> => {
     await writeSafetensors(
-      path.join(content, ADAPTER_WEIGHTS),
+      path.join(content, weightsName(saved.library)),
       [
         ...tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
         ...indices.map((each) => ({ ...each, shape: [each.data.length], dtype: INDEX_DTYPE })),
@@ -50,7 +49,9 @@ export async function writeAdapter(
 }
 
 /** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */
-function configText(config: JsonObject): string {
+function configText({ config, library }: Pick<SavedAdapter, 'config' | 'library'>): string {
   const sorted = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`;
+  const text = `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`;
+  // The `adapters` library takes no integer for a scaling.
+  return library === 'adapters' ? text.replace(/^( *"scaling": -?\d+)(?=,?$)/gm, '$1.0') : text;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json } from '../common/json.js';
 
 /**
@@ -10,70 +11,76 @@ export interface ForeignKey {
   readonly mend: string;
 }
 
-const maths = (off: readonly Json[], what: string): ForeignKey => ({
+/** {@link ForeignKey} whose words are read when they are needed: then the language is known. */
+interface ForeignEntry {
+  readonly off: readonly Json[];
+  readonly why: () => string;
+  readonly mend: () => string;
+}
+
+const maths = (off: readonly Json[], what: () => string): ForeignEntry => ({
   off: [null, ...off],
-  why: `${what} would change the maths, and the embedded engine does not have it`,
-  mend: 'Remove the key to train without it.',
+  why: () => l10n.t`${what()} would change the maths, and the embedded engine does not have it`,
+  mend: () => l10n.t`Remove the key to train without it.`,
 });
-const elsewhere = (mend: string, why = 'it is written elsewhere in a run file'): ForeignKey => ({
-  off: [],
-  why,
-  mend,
-});
-const needless = (off: readonly Json[], why: string): ForeignKey => ({
+const elsewhere = (
+  mend: () => string,
+  why = (): string => l10n.t`it is written elsewhere in a run file`,
+): ForeignEntry => ({ off: [], why, mend });
+const needless = (off: readonly Json[], why: () => string): ForeignEntry => ({
   off: [null, ...off],
   why,
-  mend: 'Remove the key.',
+  mend: () => l10n.t`Remove the key.`,
 });
 
 /** `LoraConfig` of HF PEFT, up to 0.18, less what we have. */
-const LORA: Readonly<Record<string, ForeignKey>> = {
-  use_dora: maths([false], 'weight decomposition (DoRA)'),
-  use_qalora: maths([false], 'quantization-aware grouping (QA-LoRA)'),
-  lora_bias: maths([false], 'a bias on B'),
-  layer_replication: maths([], 'replicating layers'),
-  target_parameters: maths([[]], 'adapting bare parameters'),
-  trainable_token_indices: maths([], 'training single token embeddings'),
-  alora_invocation_tokens: maths([], 'activated LoRA'),
-  arrow_config: maths([], 'Arrow routing'),
-  loftq_config: maths([{}], 'a LoftQ start'),
-  eva_config: maths([], 'an EVA start'),
-  corda_config: maths([], 'a CorDA start'),
-  ensure_weight_tying: maths([false], 'keeping trained copies of tied weights tied'),
-  qalora_group_size: needless([16], 'it belongs to QA-LoRA, which the embedded engine does not have'),
-  megatron_config: needless([], 'the embedded engine does not run Megatron layers'),
-  megatron_core: needless(['megatron.core'], 'the embedded engine does not run Megatron layers'),
-  runtime_config: needless([{ ephemeral_gpu_offload: false }], 'it concerns offloading from a GPU'),
-  fan_in_fan_out: needless([false], 'the layout of each weight is known from its module'),
-  inference_mode: needless([false], 'a run file is for training'),
-  task_type: needless(['CAUSAL_LM'], 'the embedded engine trains causal language models'),
-  peft_type: needless(['LORA'], '`type` says it'),
-  base_model_name_or_path: elsewhere('Write the base model as `model` at the top of the file.'),
-  revision: needless([], 'models are read from disk'),
-  auto_mapping: needless([], 'models are read from disk'),
+const LORA: Readonly<Record<string, ForeignEntry>> = {
+  use_dora: maths([false], () => l10n.t`weight decomposition (DoRA)`),
+  use_qalora: maths([false], () => l10n.t`quantization-aware grouping (QA-LoRA)`),
+  lora_bias: maths([false], () => l10n.t`a bias on B`),
+  layer_replication: maths([], () => l10n.t`replicating layers`),
+  target_parameters: maths([[]], () => l10n.t`adapting bare parameters`),
+  trainable_token_indices: maths([], () => l10n.t`training single token embeddings`),
+  alora_invocation_tokens: maths([], () => l10n.t`activated LoRA`),
+  arrow_config: maths([], () => l10n.t`Arrow routing`),
+  loftq_config: maths([{}], () => l10n.t`a LoftQ start`),
+  eva_config: maths([], () => l10n.t`an EVA start`),
+  corda_config: maths([], () => l10n.t`a CorDA start`),
+  ensure_weight_tying: maths([false], () => l10n.t`keeping trained copies of tied weights tied`),
+  qalora_group_size: needless([16], () => l10n.t`it belongs to QA-LoRA, which the embedded engine does not have`),
+  megatron_config: needless([], () => l10n.t`the embedded engine does not run Megatron layers`),
+  megatron_core: needless(['megatron.core'], () => l10n.t`the embedded engine does not run Megatron layers`),
+  runtime_config: needless([{ ephemeral_gpu_offload: false }], () => l10n.t`it concerns offloading from a GPU`),
+  fan_in_fan_out: needless([false], () => l10n.t`the layout of each weight is known from its module`),
+  inference_mode: needless([false], () => l10n.t`a run file is for training`),
+  task_type: needless(['CAUSAL_LM'], () => l10n.t`the embedded engine trains causal language models`),
+  peft_type: needless(['LORA'], () => l10n.t`\`type\` says it`),
+  base_model_name_or_path: elsewhere(() => l10n.t`Write the base model as \`model\` at the top of the file.`),
+  revision: needless([], () => l10n.t`models are read from disk`),
+  auto_mapping: needless([], () => l10n.t`models are read from disk`),
 };
 
-const IN_KWARGS = elsewhere('Write it under `lr_scheduler_kwargs`.');
+const IN_KWARGS = elsewhere(() => l10n.t`Write it under \`lr_scheduler_kwargs\`.`);
 
 /** `AdaLoraConfig` takes what `LoraConfig` takes. */
-const ADALORA: Readonly<Record<string, ForeignKey>> = {
+const ADALORA: Readonly<Record<string, ForeignEntry>> = {
   ...LORA,
-  peft_type: needless(['ADALORA'], '`type` says it'),
-  total_step: needless([], 'how many steps there are follows from `training` and the data'),
+  peft_type: needless(['ADALORA'], () => l10n.t`\`type\` says it`),
+  total_step: needless([], () => l10n.t`how many steps there are follows from \`training\` and the data`),
 };
 
-const FROM_MODEL = needless([], 'it follows from the base model');
+const FROM_MODEL = needless([], () => l10n.t`it follows from the base model`);
 
 /** `PromptTuningConfig` of HF PEFT, less what we have. */
-const PROMPT_TUNING: Readonly<Record<string, ForeignKey>> = {
-  peft_type: needless(['PROMPT_TUNING'], '`type` says it'),
+const PROMPT_TUNING: Readonly<Record<string, ForeignEntry>> = {
+  peft_type: needless(['PROMPT_TUNING'], () => l10n.t`\`type\` says it`),
   task_type: LORA['task_type']!,
   inference_mode: LORA['inference_mode']!,
   base_model_name_or_path: LORA['base_model_name_or_path']!,
   revision: LORA['revision']!,
   auto_mapping: LORA['auto_mapping']!,
-  tokenizer_name_or_path: needless([], "the text is tokenized with the base model's tokenizer"),
-  tokenizer_kwargs: needless([{}], "the text is tokenized with the base model's tokenizer"),
+  tokenizer_name_or_path: needless([], () => l10n.t`the text is tokenized with the base model's tokenizer`),
+  tokenizer_kwargs: needless([{}], () => l10n.t`the text is tokenized with the base model's tokenizer`),
   num_transformer_submodules: { ...FROM_MODEL, off: [null, 1] },
   token_dim: FROM_MODEL,
   num_layers: FROM_MODEL,
@@ -81,8 +88,8 @@ const PROMPT_TUNING: Readonly<Record<string, ForeignKey>> = {
 };
 
 /** `IA3Config` of HF PEFT, less what we have. */
-const IA3: Readonly<Record<string, ForeignKey>> = {
-  peft_type: needless(['IA3'], '`type` says it'),
+const IA3: Readonly<Record<string, ForeignEntry>> = {
+  peft_type: needless(['IA3'], () => l10n.t`\`type\` says it`),
   fan_in_fan_out: LORA['fan_in_fan_out']!,
   task_type: LORA['task_type']!,
   inference_mode: LORA['inference_mode']!,
@@ -91,39 +98,57 @@ const IA3: Readonly<Record<string, ForeignKey>> = {
   auto_mapping: LORA['auto_mapping']!,
 };
 
+/** `BnConfig` of the `adapters` library, less what we have. */
+const ADAPTER: Readonly<Record<string, ForeignEntry>> = {
+  original_ln_after: maths([true], () => l10n.t`leaving out the base's own addition and norm`),
+  ln_before: maths([false], () => l10n.t`a norm of its own before the adapter`),
+  ln_after: maths([false], () => l10n.t`a norm of its own behind the adapter`),
+  use_gating: maths([false], () => l10n.t`a gate`),
+  inv_adapter: maths([], () => l10n.t`invertible adapters`),
+  phm_layer: maths([false], () => l10n.t`hypercomplex projections (Compacter)`),
+  stochastic_depth: maths([0], () => l10n.t`dropping whole adapters while training`),
+  adapter_residual_before_ln: needless([true, false], () => l10n.t`it belongs to ln_after`),
+  inv_adapter_reduction_factor: needless([], () => l10n.t`it belongs to inv_adapter`),
+  init_weights_seed: elsewhere(() => l10n.t`Set \`training.seed\`.`),
+  architecture: needless([], () => l10n.t`\`type\` says it`),
+};
+
 /** `TrainingArguments` of Transformers that people copy over, less what we have. */
-const TRAINING: Readonly<Record<string, ForeignKey>> = {
-  fp16: needless([false], 'trained weights are kept in fp32'),
-  bf16: needless([false], 'trained weights are kept in fp32'),
-  tf32: needless([false], 'products are computed in fp32'),
-  gradient_checkpointing: needless([false], 'the embedded engine keeps its activations'),
-  output_dir: elsewhere('Write the folder as `output.dir`.'),
-  run_name: elsewhere('Write the name as `output.name`.'),
-  report_to: needless(['none', []], "events go to `events.jsonl` in the run's folder"),
+const TRAINING: Readonly<Record<string, ForeignEntry>> = {
+  fp16: needless([false], () => l10n.t`trained weights are kept in fp32`),
+  bf16: needless([false], () => l10n.t`trained weights are kept in fp32`),
+  tf32: needless([false], () => l10n.t`products are computed in fp32`),
+  gradient_checkpointing: needless([false], () => l10n.t`the embedded engine keeps its activations`),
+  output_dir: elsewhere(() => l10n.t`Write the folder as \`output.dir\`.`),
+  run_name: elsewhere(() => l10n.t`Write the name as \`output.name\`.`),
+  report_to: needless(['none', []], () => l10n.t`events go to \`events.jsonl\` in the run's folder`),
   eval_strategy: elsewhere(
-    'Set `eval_steps`, or leave it out to evaluate after each epoch.',
-    'there is no such switch',
+    () => l10n.t`Set \`eval_steps\`, or leave it out to evaluate after each epoch.`,
+    () => l10n.t`there is no such switch`,
   ),
   evaluation_strategy: elsewhere(
-    'Set `eval_steps`, or leave it out to evaluate after each epoch.',
-    'there is no such switch',
+    () => l10n.t`Set \`eval_steps\`, or leave it out to evaluate after each epoch.`,
+    () => l10n.t`there is no such switch`,
   ),
-  logging_strategy: elsewhere('Set `logging_steps`.', 'there is no such switch'),
-  do_train: needless([true], 'training is a command, not an option'),
-  do_eval: needless([true], 'whether to evaluate follows from the validation data'),
-  data_seed: maths([], 'a seed of its own for the order of rows'),
-  label_smoothing_factor: maths([0], 'label smoothing'),
-  neftune_noise_alpha: maths([], 'NEFTune noise'),
-  group_by_length: needless([true, false], 'rows are batched without wasted padding anyway'),
+  logging_strategy: elsewhere(
+    () => l10n.t`Set \`logging_steps\`.`,
+    () => l10n.t`there is no such switch`,
+  ),
+  do_train: needless([true], () => l10n.t`training is a command, not an option`),
+  do_eval: needless([true], () => l10n.t`whether to evaluate follows from the validation data`),
+  data_seed: maths([], () => l10n.t`a seed of its own for the order of rows`),
+  label_smoothing_factor: maths([0], () => l10n.t`label smoothing`),
+  neftune_noise_alpha: maths([], () => l10n.t`NEFTune noise`),
+  group_by_length: needless([true, false], () => l10n.t`rows are batched without wasted padding anyway`),
   optim_args: elsewhere(
-    'Write them as options of `training`: `momentum`, `adafactor_…`.',
-    'there is no such text',
+    () => l10n.t`Write them as options of \`training\`: \`momentum\`, \`adafactor_…\`.`,
+    () => l10n.t`there is no such text`,
   ),
   save_strategy: elsewhere(
-    'Set `save_steps`, or leave it out to write a checkpoint after each epoch.',
-    'there is no such switch',
+    () => l10n.t`Set \`save_steps\`, or leave it out to write a checkpoint after each epoch.`,
+    () => l10n.t`there is no such switch`,
   ),
-  greater_is_better: needless([true, false], 'it follows from `metric_for_best_model`'),
+  greater_is_better: needless([true, false], () => l10n.t`it follows from \`metric_for_best_model\``),
   num_cycles: IN_KWARGS,
   power: IN_KWARGS,
   lr_end: IN_KWARGS,
@@ -132,11 +157,12 @@ const TRAINING: Readonly<Record<string, ForeignKey>> = {
   min_lr_rate: IN_KWARGS,
 };
 
-const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
+const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> = {
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.prompt_tuning': PROMPT_TUNING,
   'method.ia3': IA3,
+  'method.adapter': ADAPTER,
   training: TRAINING,
 };
 
@@ -173,6 +199,14 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     targets: 'target_modules',
     ia3_target: 'target_modules',
     feed_forward_modules: 'feedforward_modules',
+  },
+  'method.adapter': {
+    adapter_size: 'bottleneck_size',
+    bottleneck: 'bottleneck_size',
+    hidden_size: 'bottleneck_size',
+    activation: 'non_linearity',
+    parallel: 'is_parallel',
+    scale: 'scaling',
   },
   method: { peft_type: 'type', name: 'type' },
   training: {
@@ -254,7 +288,8 @@ const USUAL_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> =
 
 /** What is known about a key that a section (`training`, `method.lora`, '' for the top) does not have. */
 export function foreignKey(section: string, key: string): ForeignKey | undefined {
-  return own(FOREIGN, section) && own(FOREIGN[section], key);
+  const found = own(FOREIGN, section) && own(FOREIGN[section], key);
+  return found && { off: found.off, why: found.why(), mend: found.mend() };
 }
 
 /** The key that people mean by `key` in this section. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { copyName } from '../memory/headerOf.js';
 import { parameterCount, usedCount } from '../memory/modelShape.js';
 import type { Block, ModelShape, ShapeModule } from '../memory/modelShape.js';
@@ -239,19 +240,17 @@ function notesOf(config: MethodConfig): readonly string[] {
   switch (config.type) {
     case 'lisa':
       return [
-        'Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.',
+        l10n.t`Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.`,
       ];
     case 'fish_mask':
       return [
-        "Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.",
+        l10n.t`Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
       ];
     case 'adapter':
-      return [
-        'Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.',
-      ];
+      return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];
     case 'child_tuning':
       return [
-        'Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.',
+        l10n.t`Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.`,
       ];
     default:
       return [];

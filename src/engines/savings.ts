@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
 import type { Json } from '../common/json.js';
 import { ProblemError } from '../common/problem.js';
@@ -198,7 +199,7 @@ async function savingOf(
   const saved = before.total - plan.total;
   return {
     name,
-    title: `${name} saves ${formatBytes(Math.max(saved, 0))}: ${cost}`,
+    title: l10n.t`${name} saves ${formatBytes(Math.max(saved, 0))}: ${cost}`,
     changes,
     saved,
     plan,
@@ -232,7 +233,7 @@ async function firstTogether(
     const tried = [...parts, saving];
     const form = {
       name: tried.map(({ name }) => name).join(' + '),
-      cost: 'each for what it costs alone',
+      cost: l10n.t`each for what it costs alone`,
       changes: tried.flatMap(({ changes }) => changes),
     };
     const found = await savingOf(
@@ -277,7 +278,9 @@ function batchIdeas({ training, data }: RunConfig, { peak }: MemoryPlan): readon
       return {
         name: `Batch ${size} × ${steps}`,
         cost:
-          size * steps === batch * accumulation ? 'the same step, a little slower' : 'a step of a few rows more',
+          size * steps === batch * accumulation
+            ? l10n.t`the same step, a little slower`
+            : l10n.t`a step of a few rows more`,
         changes: [
           { path: ['training', 'per_device_train_batch_size'], value: size },
           { path: ['training', 'gradient_accumulation_steps'], value: steps },
@@ -292,8 +295,8 @@ function batchIdeas({ training, data }: RunConfig, { peak }: MemoryPlan): readon
     found.push({
       keepsResult: true,
       forms: halvings(evalBatch, 1, Infinity).map((size) => ({
-        name: `Evaluation batch ${size}`,
-        cost: 'the same figures, a little slower',
+        name: l10n.t`Evaluation batch ${size}`,
+        cost: l10n.t`the same figures, a little slower`,
         changes: [{ path: ['training', 'per_device_eval_batch_size'], value: size }],
       })),
     });
@@ -302,7 +305,7 @@ function batchIdeas({ training, data }: RunConfig, { peak }: MemoryPlan): readon
 }
 
 function methodIdeas(config: RunConfig, method: MethodConfig, at: number): readonly Idea[] {
-  const of = config.method.length > 1 ? ` of method ${at + 1} (${method.type})` : '';
+  const of = config.method.length > 1 ? l10n.t` of method ${at + 1} (${method.type})` : '';
   const set = (option: string, value: Json): ConfigChange => ({ path: ['method', at, option], value });
   const smaller = (option: string, values: readonly number[], what: string, cost: string): Idea => ({
     keepsResult: false,
@@ -311,7 +314,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
   switch (method.type) {
     case 'lora':
       return [
-        smaller('r', halvings(method.r, LEAST_RANK), 'Rank', 'an update that can say less'),
+        smaller('r', halvings(method.r, LEAST_RANK), 'Rank', l10n.t`an update that can say less`),
         ...addedIdeas(method, of, set),
       ];
     case 'adalora':
@@ -319,8 +322,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
         {
           keepsResult: false,
           forms: halvings(method.init_r, LEAST_RANK).map((rank) => ({
-            name: `First rank ${rank}${of}`,
-            cost: 'fewer ranks to choose from',
+            name: l10n.t`First rank ${rank}${of}`,
+            cost: l10n.t`fewer ranks to choose from`,
             changes: [
               set('init_r', rank),
               ...(method.target_r > rank ? [set('target_r', Math.max(1, Math.floor((rank * 2) / 3)))] : []),
@@ -334,8 +337,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
         smaller(
           'lisa_activated_layers',
           halvings(method.lisa_activated_layers, 1),
-          'Layers at a time',
-          'each layer trains less often',
+          l10n.t`Layers at a time`,
+          l10n.t`each layer trains less often`,
         ),
       ];
     case 'ia3':
@@ -343,14 +346,14 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'adapter':
       return [smallerAdapter(method, smaller)];
     case 'fish_mask':
-      return [smaller('keep_ratio', halvings(method.keep_ratio, 0), 'Share', 'fewer numbers train')];
+      return [smaller('keep_ratio', halvings(method.keep_ratio, 0), 'Share', l10n.t`fewer numbers train`)];
     case 'prompt_tuning':
       return [
         smaller(
           'num_virtual_tokens',
           halvings(method.num_virtual_tokens, LEAST_RANK),
-          'Virtual tokens:',
-          'a prompt that can say less',
+          l10n.t`Virtual tokens:`,
+          l10n.t`a prompt that can say less`,
         ),
       ];
     case 'full':
@@ -359,8 +362,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           keepsResult: false,
           forms: [
             {
-              name: `LoRA (r ${OFFERED_RANK}) instead of training everything${of}`,
-              cost: 'close to it on most tasks',
+              name: l10n.t`LoRA (r ${OFFERED_RANK}) instead of training everything${of}`,
+              cost: l10n.t`close to it on most tasks`,
               changes: [
                 set('type', 'lora'),
                 set('r', OFFERED_RANK),
@@ -382,12 +385,12 @@ function smallerAdapter(
   method: Extract<MethodConfig, { type: 'adapter' }>,
   smaller: (option: string, values: readonly number[], what: string, cost: string) => Idea,
 ): Idea {
-  const cost = 'an adapter that can say less';
+  const cost = l10n.t`an adapter that can say less`;
   const { bottleneck_size: size } = method;
   if (size !== undefined) return smaller('bottleneck_size', halvings(size, LEAST_RANK), 'Bottleneck', cost);
   const factor = bottleneckForm(method.placement, method, 1).reduction_factor;
   const factors = typeof factor === 'number' ? [2 * factor, 4 * factor] : [];
-  return smaller('reduction_factor', factors, 'Reduction factor', cost);
+  return smaller('reduction_factor', factors, l10n.t`Reduction factor`, cost);
 }
 
 /** What low-rank methods may train beside their pairs, and keep for dropout. */
@@ -403,10 +406,16 @@ function addedIdeas(
   const whole = method.modules_to_save ?? [];
   return [
     ...(whole.length > 0
-      ? [one('No modules trained whole', `${whole.join(', ')} stay as they are`, set('modules_to_save', []))]
+      ? [
+          one(
+            l10n.t`No modules trained whole`,
+            l10n.t`${whole.join(', ')} stay as they are`,
+            set('modules_to_save', []),
+          ),
+        ]
       : []),
     ...(method.lora_dropout > 0
-      ? [one('No dropout', 'less to keep it from learning the rows by heart', set('lora_dropout', 0))]
+      ? [one(l10n.t`No dropout`, l10n.t`less to keep it from learning the rows by heart`, set('lora_dropout', 0))]
       : []),
   ];
 }
@@ -419,16 +428,16 @@ function trainingIdeas({ training }: RunConfig): readonly Idea[] {
   });
   return [
     ...(training.optim === 'adamw'
-      ? [one('Adafactor', 'moments of rows and columns only', set('optim', 'adafactor'))]
+      ? [one('Adafactor', l10n.t`moments of rows and columns only`, set('optim', 'adafactor'))]
       : []),
     ...(training.optim !== 'sgd'
-      ? [one('SGD', 'slower learning, at a far higher learning rate of your choice', set('optim', 'sgd'))]
+      ? [one('SGD', l10n.t`slower learning, at a far higher learning rate of your choice`, set('optim', 'sgd'))]
       : []),
     ...(training.optim === 'sgd' && training.momentum > 0
-      ? [one('No momentum', 'slower learning', set('momentum', 0))]
+      ? [one(l10n.t`No momentum`, l10n.t`slower learning`, set('momentum', 0))]
       : []),
     ...(training.sam_rho > 0
-      ? [one('No sharpness-aware steps', 'a sharper minimum, in half the time', set('sam_rho', 0))]
+      ? [one(l10n.t`No sharpness-aware steps`, l10n.t`a sharper minimum, in half the time`, set('sam_rho', 0))]
       : []),
   ];
 }
@@ -439,8 +448,8 @@ function dataIdeas({ data }: RunConfig): readonly Idea[] {
     {
       keepsResult: false,
       forms: lengths.map((length) => ({
-        name: `Row length ${length}`,
-        cost: 'longer rows are cut',
+        name: l10n.t`Row length ${length}`,
+        cost: l10n.t`longer rows are cut`,
         changes: [{ path: ['data', 'max_length'], value: length }],
       })),
     },
@@ -450,8 +459,8 @@ function dataIdeas({ data }: RunConfig): readonly Idea[] {
             keepsResult: true,
             forms: [
               {
-                name: 'No packing',
-                cost: 'one row at a time, slower where rows are short',
+                name: l10n.t`No packing`,
+                cost: l10n.t`one row at a time, slower where rows are short`,
                 changes: [{ path: ['data', 'packing'], value: false }],
               },
             ],

@@ -1,4 +1,5 @@
 /** What optimizers keep, and what a step needs beside it. */
+import * as l10n from '@vscode/l10n';
 import { formatCount } from '../common/format.js';
 import { placedModules, usedCount } from './modelShape.js';
 import type { ModelShape, ShapeModule } from './modelShape.js';
@@ -48,7 +49,7 @@ export function optimizerBytes(
   if (!optimizer.masterWeights || half === 0) return state;
   return {
     bytes: state.bytes + 4 * half,
-    formula: `${state.formula} + float32 copies: 4 × ${formatCount(half)}`,
+    formula: l10n.t`${state.formula} + float32 copies: 4 × ${formatCount(half)}`,
   };
 }
 
@@ -60,29 +61,29 @@ function stateBytes(
 ): Cost {
   const each = (factor: number, words: string): Cost => ({
     bytes: groups.reduce((sum, { values, dtype }) => sum + values * factor * DTYPE_BYTES[dtype], 0),
-    formula: `${words} × bytes of their type = ${groups
+    formula: l10n.t`${words} × bytes of their type = ${groups
       .map(({ values, dtype }) => `${factor} × ${formatCount(values)} × ${DTYPE_BYTES[dtype]}`)
       .join(' + ')}`,
   });
   switch (optimizer.kind) {
     case 'adamw':
-      return each(2, 'two moments per trained value');
+      return each(2, l10n.t`two moments per trained value`);
     case 'sgd':
       return optimizer.momentum
-        ? each(1, 'momentum per trained value')
-        : { bytes: 0, formula: 'SGD keeps nothing' };
+        ? each(1, l10n.t`momentum per trained value`)
+        : { bytes: 0, formula: l10n.t`SGD keeps nothing` };
     case 'adamw-8bit': {
       const values = groups.reduce((sum, group) => sum + group.values, 0);
       return {
         bytes: 2 * (values + 4 * Math.ceil(values / EIGHT_BIT_BLOCK)),
-        formula: `two moments of a byte and a float32 scale per ${EIGHT_BIT_BLOCK} = 2 × ${formatCount(values)} × (1 + 4/${EIGHT_BIT_BLOCK})`,
+        formula: l10n.t`two moments of a byte and a float32 scale per ${EIGHT_BIT_BLOCK} = 2 × ${formatCount(values)} × (1 + 4/${EIGHT_BIT_BLOCK})`,
       };
     }
     case 'adafactor': {
       const values = factoredValues(shape, methods);
       return {
         bytes: 4 * values,
-        formula: `float32 second moments of rows and columns (Shazeer & Stern 2018) = 4 × ${formatCount(values)}`,
+        formula: l10n.t`float32 second moments of rows and columns (Shazeer & Stern 2018) = 4 × ${formatCount(values)}`,
       };
     }
   }
@@ -138,9 +139,9 @@ function factoredAdded(shape: ModelShape, method: Trained): number {
         0,
       );
     case 'adapters':
-      return blocks.reduce(
-        (total, { layers }) => total + layers * method.perLayer * (3 * hidden + 3 * method.size),
-        0,
+      return (
+        Math.round(method.perLayer * blocks.reduce((total, { layers }) => total + layers, 0)) *
+        (3 * hidden + 3 * method.size + (method.scales ?? 0))
       );
   }
 }
@@ -155,7 +156,7 @@ export function stepWorkspace(
   if (optimizer.kind === 'adamw' && optimizer.implementation === 'foreach') {
     return {
       bytes: groups.reduce((sum, { values, dtype }) => sum + values * DTYPE_BYTES[dtype], 0),
-      formula: `the roots of all second moments at once: ${groups
+      formula: l10n.t`the roots of all second moments at once: ${groups
         .map(({ values, dtype }) => `${formatCount(values)} × ${DTYPE_BYTES[dtype]}`)
         .join(' + ')}`,
     };
@@ -166,8 +167,8 @@ export function stepWorkspace(
     bytes: copies * 4 * largest,
     formula:
       copies === 0
-        ? 'a fused step writes in place'
-        : `the update and its square, of the largest tensor: ${copies} × 4 × ${formatCount(largest)}`,
+        ? l10n.t`a fused step writes in place`
+        : l10n.t`the update and its square, of the largest tensor: ${copies} × 4 × ${formatCount(largest)}`,
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * What a method trains, in the few terms that decide memory. Methods describe themselves in these; counts are exact.
  */
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { biasCount, placedModules, sum, usedCount, weightCount } from './modelShape.js';
 import type { ModelShape, PlacedModule } from './modelShape.js';
@@ -42,8 +43,16 @@ export type Trained =
   | { readonly kind: 'virtual-tokens'; readonly count: number }
   /** Keys and values before those of every layer: prefix tuning (Li & Liang 2021), without projection. */
   | { readonly kind: 'prefix'; readonly count: number }
-  /** Bottleneck adapters (Houlsby et al. 2019): down d·r + r, up r·d + d; one or two a layer. */
-  | { readonly kind: 'adapters'; readonly size: number; readonly perLayer: 1 | 2 };
+  /**
+   * Bottleneck adapters (Houlsby et al. 2019): down d·r + r, up r·d + d; so many in a layer, on average; with `scales`
+   * more values each, where their scaling trains.
+   */
+  | {
+      readonly kind: 'adapters';
+      readonly size: number;
+      readonly perLayer: number;
+      readonly scales?: number;
+    };
 
 /** How many values methods train: inside the base's own tensors, in copies of them, and in tensors that they add. */
 export interface TrainedCount {
@@ -107,11 +116,11 @@ export function targetsOf(shape: ModelShape, targets: Targets): readonly PlacedM
   if (found.length > 0) return found;
   return fail({
     code: 'memory.targets',
-    message: `no module of the model is called ${[targets].flat().join(', ')}`,
-    expected: `ends of ${placedModules(shape)
+    message: l10n.t`no module of the model is called ${[targets].flat().join(', ')}`,
+    expected: l10n.t`ends of ${placedModules(shape)
       .map(({ path }) => path)
       .join(', ')}`,
-    mend: "Name modules of this model, or 'all-linear'.",
+    mend: l10n.t`Name modules of this model, or 'all-linear'.`,
   });
 }
 
@@ -148,7 +157,10 @@ function addedCount(shape: ModelShape, method: Trained): number {
         ({ layers, attention }) => method.count * layers * 2 * attention.keyValueHeads * attention.headDim,
       );
     case 'adapters':
-      return sum(shape.blocks, ({ layers }) => layers * method.perLayer * adapterCount(shape.hidden, method.size));
+      return (
+        Math.round(method.perLayer * sum(shape.blocks, ({ layers }) => layers)) *
+        (adapterCount(shape.hidden, method.size) + (method.scales ?? 0))
+      );
   }
 }
 
@@ -160,8 +172,8 @@ export function adapterCount(width: number, size: number): number {
 function refuseQuantized(path: string): never {
   return fail({
     code: 'memory.quantized',
-    message: `${path} is quantized and trained whole`,
-    expected: 'quantized matrices stay as they are',
-    mend: 'Train an adapter beside it (LoRA), or leave quantization off.',
+    message: l10n.t`${path} is quantized and trained whole`,
+    expected: l10n.t`quantized matrices stay as they are`,
+    mend: l10n.t`Train an adapter beside it (LoRA), or leave quantization off.`,
   });
 }

@@ -45,6 +45,8 @@ export interface AttachContext {
   readonly idlePatterns?: IdlePatterns;
   /** The base model's, for methods that start from text. */
   readonly tokenizer?: Tokenizer;
+  /** The tasks that rows are of, in their order; absent or empty: rows name none. */
+  readonly tasks?: readonly string[];
   /** The methods of the run that were attached before this one. */
   readonly before?: readonly Attached[];
   /** What the method's `prepare` found, in this run or in the one that is resumed. */
@@ -88,6 +90,8 @@ export interface Attached {
   /** Everything that it may train in the course of a run. */
   readonly trainables: readonly Trainable[];
   readonly coverage: MethodCoverage;
+  /** The tasks that it tells apart, by the numbers that rows carry; absent: all rows are alike to it. */
+  readonly tasks?: readonly string[];
   /** Tensors that a step changes without a gradient: averages, masks. Kept in checkpoints. */
   readonly state?: readonly StateTensor[];
   /** Terms that are added to the loss, each a curve of its own, built from the trainables' variables. */
@@ -223,16 +227,21 @@ export interface NamedIndices {
   readonly data: Int32Array;
 }
 
+/** What an adapter's folder holds, in the form of Hugging Face PEFT or of the `adapters` library. */
+export interface SavedAdapter {
+  /** Whose form it is; default: PEFT's. */
+  readonly library?: 'adapters';
+  readonly config: JsonObject;
+  readonly tensors: readonly NamedTensor[];
+  readonly indices?: readonly NamedIndices[];
+}
+
 /**
- * An adapter in Hugging Face PEFT's form; where weights of the base trained, these weights (others stay as they are);
- * or nothing, for a method that only guides how others train.
+ * An adapter, or one for each task; where weights of the base trained, these weights (others stay as they are); or
+ * nothing, for a method that only guides how others train.
  */
 export type SavedMethod =
   | { readonly kind: 'nothing' }
-  | {
-      readonly kind: 'adapter';
-      readonly config: JsonObject;
-      readonly tensors: readonly NamedTensor[];
-      readonly indices?: readonly NamedIndices[];
-    }
+  | ({ readonly kind: 'adapter' } & SavedAdapter)
+  | { readonly kind: 'adapters'; readonly byTask: ReadonlyMap<string, SavedAdapter> }
   | { readonly kind: 'model'; readonly weights: readonly NamedTensor[] };

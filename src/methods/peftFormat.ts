@@ -2,10 +2,12 @@ import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import type { Prepared } from './method.js';
 
-/** How Hugging Face PEFT keeps the adapters of a method, so that they can be read back. */
+/** How Hugging Face PEFT, or the `adapters` library, keeps the adapters of a method, so that they can be read back. */
 export interface PeftFormat<Options> {
-  /** `peft_type` of `adapter_config.json`: `LORA` */
+  /** `peft_type` of `adapter_config.json`: `LORA`; of the `adapters` library's, which have none, a name of ours. */
   readonly type: string;
+  /** Whose files they are; default: PEFT's. */
+  readonly library?: 'adapters';
   /**
    * The method's options out of an `adapter_config.json`.
    * @param source the file, for messages

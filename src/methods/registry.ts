@@ -20,6 +20,7 @@ import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
 import { promptTuning } from './promptTuning.js';
 import type { PromptTuningOptions } from './promptTuning.js';
+import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
 
 /** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
 export const METHODS = [
@@ -48,8 +49,25 @@ export type MethodConfig =
   | Ia3Options
   | AdapterOptions;
 
-/** Attaches the method that `config.type` names. Throws a ProblemError when it finds nothing to act on. */
+/**
+ * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
+ * model has one. Throws a ProblemError when it finds nothing to act on.
+ */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
+  const { classes } = context.model;
+  const method = attachOwn(optionsWithoutHead(config, classes), contextWithoutHead(context));
+  const head = (context.before ?? []).length === 0 ? taskHead(context) : undefined;
+  return head === undefined || classes === undefined ? method : withHead(method, head, classes);
+}
+
+/** Methods neither adapt the head of the task nor see that one before them trains it. */
+function contextWithoutHead<Context extends AttachContext>(context: Context): Context {
+  if (context.model.classes === undefined) return context;
+  const before = context.before?.map((method) => method.alone ?? method);
+  return { ...context, model: withoutHead(context.model), ...(before === undefined ? {} : { before }) };
+}
+
+function attachOwn(config: MethodConfig, context: AttachContext): Attached {
   switch (config.type) {
     case 'lora':
       return lora.attach(config, context);
@@ -73,7 +91,8 @@ export function attachMethod(config: MethodConfig, context: AttachContext): Atta
 }
 
 /** Throws what attaching a method that prepares would refuse, before it prepares. True when it is of that kind. */
-export function checkPrepared(config: MethodConfig, context: AttachContext): boolean {
+export function checkPrepared(config: MethodConfig, whole: AttachContext): boolean {
+  const context = contextWithoutHead(whole);
   switch (config.type) {
     case 'child_tuning':
       childTuning.check?.(config, context);
@@ -87,7 +106,8 @@ export function checkPrepared(config: MethodConfig, context: AttachContext): boo
 }
 
 /** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
-export async function prepareMethod(config: MethodConfig, context: PrepareContext): Promise<Prepared | undefined> {
+export async function prepareMethod(config: MethodConfig, whole: PrepareContext): Promise<Prepared | undefined> {
+  const context = contextWithoutHead(whole);
   switch (config.type) {
     case 'lora':
       return lora.prepare?.(config, context);

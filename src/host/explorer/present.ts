@@ -56,6 +56,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   fish_mask: 'mergeable',
   prompt_tuning: 'applied',
   ia3: 'mergeable',
+  bottleneck: 'applied',
 };
 
 const RED = 'list.errorForeground';

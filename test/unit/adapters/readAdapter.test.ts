@@ -48,7 +48,7 @@ test('a pickle is refused with the way to convert it', async () => {
 
 test('another peft_type is named with those supported', async () => {
   for (const [name, config] of [
-    ['ia3', '{"peft_type":"IA3"}'],
+    ['vera', '{"peft_type":"VERA"}'],
     ['number', '{"peft_type":3}'],
     ['without', '{}'],
   ] as const) {

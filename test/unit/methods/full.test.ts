@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { full } from '../../../src/methods/full.js';
-import { METHODS, PEFT_TYPES, attachMethod, peftFormat } from '../../../src/methods/registry.js';
+import { METHODS, PEFT_TYPES, adapterFormat, attachMethod } from '../../../src/methods/registry.js';
 import { problem } from '../../support/adapters.js';
 import { fakeContext, loraOptions, randomValues, smallSites, starts } from './fakeModel.js';
 
@@ -62,9 +62,10 @@ test('beside another method its variables bear other names, the files the same',
 
 test('the registry finds the method of an adapter by its peft_type', () => {
   assert.ok(PEFT_TYPES.includes('LORA'));
-  const found = peftFormat('LORA')!.options({ peft_type: 'LORA', r: 3, target_modules: ['q_proj'] }, 'file');
+  const found = adapterFormat({ peft_type: 'LORA' })!.options({ peft_type: 'LORA', r: 3, target_modules: ['q_proj'] }, 'file');
   assert.deepEqual(found.options, loraOptions({ r: 3, target_modules: ['q_proj'] }));
-  assert.equal(peftFormat('IA3'), undefined);
+  assert.equal(adapterFormat({ peft_type: 'VERA' }), undefined);
+  assert.equal(adapterFormat({ peft_type: 'BOTTLENECK' }), undefined);
 });
 
 test('the registry attaches what it lists', () => {

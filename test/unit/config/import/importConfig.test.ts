@@ -9,7 +9,7 @@ import type { Imported } from '../../../../src/config/import/importConfig.js';
 import { importedName } from '../../../../src/config/import/importedName.js';
 import { parseRunFile } from '../../../../src/config/parseRunFile.js';
 import type { RunConfig } from '../../../../src/config/schema.js';
-import { peftFormat } from '../../../../src/methods/registry.js';
+import { adapterFormat } from '../../../../src/methods/registry.js';
 
 const FIXTURES = path.resolve('test/fixtures/import');
 
@@ -141,7 +141,7 @@ test('PEFT: the options are PEFT’s own; what would change the start or the ari
 
 test('PEFT: every kind that is carried over is one whose adapters can be read', () => {
   for (const type of ['LORA', 'ADALORA', 'PROMPT_TUNING']) {
-    assert.ok(peftFormat(type), type);
+    assert.ok(adapterFormat({ peft_type: type }), type);
     const { config } = ofText(JSON.stringify({ peft_type: type, base_model_name_or_path: 'org/name', r: 8 }));
     assert.equal(config.method[0]?.type, type.toLowerCase());
   }

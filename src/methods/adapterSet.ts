@@ -1,0 +1,90 @@
+import * as l10n from '@vscode/l10n';
+import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { SublayerPlace } from '../models/site.js';
+import { factorOf, bottleneckSize } from './adapterOptions.js';
+import type { BottleneckForm } from './adapterOptions.js';
+import { bottleneckAt, bottleneckTrainables } from './bottleneck.js';
+import type { Bottleneck } from './bottleneck.js';
+import type { AttachContext, Trainable } from './method.js';
+import type { OptionProblem } from './targets.js';
+
+/** An adapter in the literature's sense: bottlenecks at all places of a model, trained for one thing. */
+export interface AdapterSet {
+  readonly name: string;
+  readonly form: BottleneckForm;
+  /** By the place's path, in the order of the forward pass. */
+  readonly at: ReadonlyMap<string, Bottleneck>;
+  readonly trainables: readonly Trainable[];
+}
+
+/**
+ * The bottlenecks of an adapter on a model.
+ * @throws ProblemError `adapter.nowhere`, `adapter.reduction-factor`
+ */
+export function adapterSet(form: BottleneckForm, name: string, context: AttachContext): AdapterSet {
+  const { model, instance = '', random } = context;
+  const at = new Map(
+    placesOf(form, context).map((place) => {
+      const factor = factorOf(form, place.layer);
+      if (factor === undefined) return failFactor(place);
+      const size = bottleneckSize(model.hiddenSize, factor);
+      return [place.path, bottleneckAt(place, model.hiddenSize, size, form.scaling, name, instance)];
+    }),
+  );
+  const trainables = [...at.values()].flatMap((each) =>
+    bottleneckTrainables(each, form.init_weights, (part) => random('adapter', name, each.place.path, part)),
+  );
+  return { name, form, at, trainables };
+}
+
+function placesOf(form: BottleneckForm, { model }: AttachContext): readonly SublayerPlace[] {
+  const isChosen = ({ kind, layer }: SublayerPlace): boolean => {
+    const wanted = {
+      attention: form.mh_adapter,
+      'feed-forward': form.output_adapter,
+      'cross-attention': form.cross_adapter,
+    }[kind];
+    return wanted && !form.leave_out.includes(layer);
+  };
+  const places = model.sublayers.filter(isChosen);
+  if (places.length === 0) {
+    const problem: OptionProblem = {
+      code: 'adapter.nowhere',
+      message: l10n.t`no layer of the model gets an adapter`,
+      expected: l10n.t`mh_adapter, output_adapter or cross_adapter true, and a layer that leave_out does not name`,
+      option: [form.leave_out.length > 0 ? 'leave_out' : 'type'],
+    };
+    fail(problem);
+  }
+  return places;
+}
+
+function failFactor({ layer }: SublayerPlace): never {
+  const problem: OptionProblem = {
+    code: 'adapter.reduction-factor',
+    message: l10n.t`reduction_factor names no factor for layer ${layer}`,
+    expected: l10n.t`a factor for each layer, or one under 'default'`,
+    mend: l10n.t`Add 'default' to reduction_factor.`,
+    option: ['reduction_factor'],
+  };
+  return fail(problem);
+}
+
+/** Says which numbers of `leave_out` and `reduction_factor` are no layers. */
+export function layerWarnings(form: BottleneckForm, { model }: AttachContext): Problem[] {
+  const layers = new Set(model.sublayers.map(({ layer }) => layer));
+  const unknown = (option: string, found: readonly number[]): OptionProblem[] =>
+    found
+      .filter((layer) => !layers.has(layer))
+      .map((layer) => ({
+        code: 'adapter.no-such-layer',
+        severity: 'warning',
+        message: l10n.t`${option} names layer ${layer}, which the model does not have`,
+        expected: l10n.t`numbers from 0 to ${layers.size - 1}`,
+        option: [option],
+      }));
+  const { leave_out: left, reduction_factor: factor } = form;
+  const named = typeof factor === 'number' ? [] : Object.keys(factor).filter((key) => key !== 'default');
+  return [...unknown('leave_out', left), ...unknown('reduction_factor', named.map(Number))];
+}
