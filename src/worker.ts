@@ -5,10 +5,11 @@ import type { Problem } from './common/problem.js';
 import { loadRunFile } from './config/loadRunFile.js';
 import { parentChannel } from './engines/channel.js';
 import type { Listener } from './engines/channel.js';
-import { embeddedEngine, STOPPED_EARLY } from './engines/embedded.js';
+import { embeddedEngine } from './engines/embedded.js';
 import { readEntry } from './engines/liveEntry.js';
 import { serveRun } from './engines/liveServer.js';
 import { resumeFolder, resumeNewest } from './engines/resumeRun.js';
+import { isEarlyStop } from './engines/runState.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
 import { createWishes } from './training/wishes.js';
@@ -88,7 +89,7 @@ async function run({
   } catch (error) {
     if (error instanceof Error && problemOf(error).code === 'internal') process.stderr.write(`${error.stack}\n`);
     emit({ type: 'failed', problem: problemOf(error), ...(untold.length > 0 ? { others: untold } : {}) });
-    return problemOf(error).code === STOPPED_EARLY.code ? exitCodes.stopped : exitCodes.failed;
+    return isEarlyStop(problemOf(error)) ? exitCodes.stopped : exitCodes.failed;
   }
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { problemOf } from '../common/problem.js';
@@ -21,7 +22,12 @@ export interface FoundBase {
 }
 
 /** What no base is named by. */
-const UNNAMED_BASE: FoundBase = { key: '', label: 'Base model not named', place: undefined, remote: false };
+const unnamedBase = (): FoundBase => ({
+  key: '',
+  label: l10n.t`Base model not named`,
+  place: undefined,
+  remote: false,
+});
 
 /**
  * The base model behind a name: a path as it is or seen from one of the folders, an id of the hub, or a path into
@@ -30,7 +36,7 @@ const UNNAMED_BASE: FoundBase = { key: '', label: 'Base model not named', place:
  * @param folders where relative paths may start, the likeliest first
  */
 export async function findBase(named: string | undefined, folders: readonly string[]): Promise<FoundBase> {
-  if (named === undefined) return UNNAMED_BASE;
+  if (named === undefined) return unnamedBase();
   const cached = /[\\/]models--([\w.-]+?)--([\w.-]+)[\\/]snapshots[\\/][^\\/]+[\\/]?$/.exec(named);
   if (cached !== null) {
     const id = `${cached[1]}/${cached[2]}`;
@@ -115,7 +121,7 @@ function tailOf(modulePath: string): string | undefined {
 
 /** Modules of an adapter that the base does not have, or whose matrices do not fit there, in sentences. */
 export function unmatchedModules(modules: readonly FoundModule[], base: BaseModules): readonly string[] {
-  if ('problem' in base) return [`the base model cannot be read: ${base.problem.message}`];
+  if ('problem' in base) return [l10n.t`the base model cannot be read: ${base.problem.message}`];
   const absent: string[] = [];
   const misfits: string[] = [];
   for (const { path: modulePath, a, b } of modules) {
@@ -126,12 +132,15 @@ export function unmatchedModules(modules: readonly FoundModule[], base: BaseModu
     // Linear [out, in]; GPT-2's [in, out] and embeddings the other way round.
     const [inputs, outputs] = [a[1]!, b[0]!];
     const fits = shape.length === 2 && shape.includes(inputs) && shape.includes(outputs);
-    if (!fits) misfits.push(`${modulePath} is [${shape.join(', ')}], the adapter's is [${outputs}, ${inputs}]`);
+    if (!fits)
+      misfits.push(l10n.t`${modulePath} is [${shape.join(', ')}], the adapter's is [${outputs}, ${inputs}]`);
   }
   return [
     ...(absent.length > 0
-      ? [`${absent.length} of ${modules.length} modules are not in the base, such as ${absent[0]!}`]
+      ? [l10n.t`${absent.length} of ${modules.length} modules are not in the base, such as ${absent[0]!}`]
       : []),
-    ...(misfits.length > 0 ? [`${misfits.length} of ${modules.length} modules do not fit: ${misfits[0]!}`] : []),
+    ...(misfits.length > 0
+      ? [l10n.t`${misfits.length} of ${modules.length} modules do not fit: ${misfits[0]!}`]
+      : []),
   ];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import type { FoundModule } from './findAdapters.js';
 
@@ -27,7 +28,7 @@ export function irregularities(
     const path = key.replace(LOW_RANK_KEY, '').replace(/^base_model\.model\./, '');
     if (!paired.has(path)) lonely.add(path);
   }
-  if (lonely.size > 0) sentences.push(`${some([...lonely])} without A or without B`);
+  if (lonely.size > 0) sentences.push(l10n.t`${some([...lonely])} without A or without B`);
   // The layers to be changed were chosen: nothing is missing in the others.
   if (!isSet(config['layers_to_transform'])) sentences.push(...gaps(modules));
   sentences.push(...ranks(modules, config));
@@ -54,7 +55,7 @@ function gaps(modules: readonly FoundModule[]): string[] {
       .slice(0, MAX_SENTENCES)
       .map(([kind, having]) => {
         const missing = [...layers].filter((layer) => !having.has(layer)).map(Number);
-        return `${kind} in ${having.size} of ${layers.size} layers (not in ${some(missing.sort((a, b) => a - b).map(String))})`;
+        return l10n.t`${kind} in ${having.size} of ${layers.size} layers (not in ${some(missing.sort((a, b) => a - b).map(String))})`;
       })
   );
 }
@@ -67,7 +68,7 @@ function ranks(modules: readonly FoundModule[], config: JsonObject): string[] {
   if (others.length === 0) return [];
   const found = [...new Set(others.map(({ rank }) => rank))].sort((a, b) => a - b);
   return [
-    `${others.length} of ${modules.length} modules of rank ${some(found.map(String))}, the config says ${wanted}`,
+    l10n.t`${others.length} of ${modules.length} modules of rank ${some(found.map(String))}, the config says ${wanted}`,
   ];
 }
 
@@ -78,5 +79,7 @@ function isSet(value: unknown): boolean {
 }
 
 function some(names: readonly string[]): string {
-  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+  return names.length > 3
+    ? l10n.t`${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
+    : names.join(', ');
 }

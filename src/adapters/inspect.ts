@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { boundedProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
@@ -45,21 +46,24 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at < 0) continue;
     report('adapter.non-finite', {
-      message: `${name} holds ${values[at]} at position ${at}`,
-      mend: 'The run that made it diverged: train again with a lower learning rate.',
+      message: l10n.t`${name} holds ${String(values[at])} at position ${at}`,
+      mend: l10n.t`The run that made it diverged: train again with a lower learning rate.`,
     });
   }
   const untrained = modules.filter(({ norm }) => norm === 0);
   if (untrained.length > 0) {
     report('adapter.untrained', {
-      message: `${untrained.length === modules.length ? 'every module has' : `${untrained.length} of ${modules.length} modules have`} ΔW = 0 (such as ${untrained[0]!.path}): never trained`,
-      mend: 'No gradient reached them, or the file was written before the first step: look at the run that made it.',
+      message:
+        untrained.length === modules.length
+          ? l10n.t`every module has ΔW = 0 (such as ${untrained[0]!.path}): never trained`
+          : l10n.t`${untrained.length} of ${modules.length} modules have ΔW = 0 (such as ${untrained[0]!.path}): never trained`,
+      mend: l10n.t`No gradient reached them, or the file was written before the first step: look at the run that made it.`,
     });
   }
   if (unknown.length > 0) {
     report('adapter.unknown-tensors', {
-      message: `${unknown.length} tensors belong to nothing that the config names: ${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ', …' : ''}`,
-      mend: 'The adapter was made by another method or another version: load it where it was made.',
+      message: l10n.t`${unknown.length} tensors belong to nothing that the config names: ${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ', …' : ''}`,
+      mend: l10n.t`The adapter was made by another method or another version: load it where it was made.`,
     });
   }
   const whole = found.whole.map((key) => {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
@@ -98,15 +99,15 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   return writeFolderWhole(out, dtype === 'F32' ? bytes : exactBytes + bytes, async (content, scratch) => {
     const exactFolder = dtype === 'F32' ? content : path.join(scratch, 'exact');
     await mkdir(exactFolder, { recursive: true });
-    await write(exactFolder, exactTensors, 'Merging in float32');
+    await write(exactFolder, exactTensors, l10n.t`Merging in float32`);
 
-    const weights = await checkpoint.mapped(progress(job, 'Converting the base to float32'));
-    progress(job, 'Comparing logits')(0, 2);
+    const weights = await checkpoint.mapped(progress(job, l10n.t`Converting the base to float32`));
+    progress(job, l10n.t`Comparing logits`)(0, 2);
     const applied = await allLogits({ ...job, methods: [job.method], weights, rows });
-    progress(job, 'Comparing logits')(1, 2);
+    progress(job, l10n.t`Comparing logits`)(1, 2);
     const exact = await logitsIn(exactFolder);
     const verifiedDifference = checkMerged(applied, exact, checkpoint.source);
-    progress(job, 'Comparing logits')(2, 2);
+    progress(job, l10n.t`Comparing logits`)(2, 2);
 
     let roundingDifference = 0;
     if (dtype !== 'F32') {
@@ -117,13 +118,13 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
         dtype,
         data: async () => withinRange(await source.read(name), dtype, name, checkpoint.source),
       }));
-      await write(content, rounded, `Writing as ${dtype}`);
+      await write(content, rounded, l10n.t`Writing as ${dtype}`);
       await rm(exactFolder, { recursive: true });
       const roundedFolder = path.join(scratch, 'rounded');
       await mkdir(roundedFolder);
       const written = await openCheckpoint(content);
       const widened = exactTensors.map((tensor) => ({ ...tensor, data: () => written.read(tensor.name) }));
-      await write(roundedFolder, widened, 'Measuring the rounding');
+      await write(roundedFolder, widened, l10n.t`Measuring the rounding`);
       roundingDifference = measuredRounding(largestDifference(exact, await logitsIn(roundedFolder)), job, dtype);
     }
     if (job.record !== undefined) {
@@ -171,10 +172,10 @@ function withinRange(values: Float32Array, dtype: FloatType, name: string, file:
   if (at < 0) return values;
   return fail({
     code: 'merge.overflow',
-    message: `${name} holds ${values[at]}, which F16 cannot`,
+    message: l10n.t`${name} holds ${String(values[at])}, which F16 cannot`,
     where: { file },
-    expected: `magnitudes below ${F16_OVERFLOW}`,
-    mend: 'Merge as BF16 or F32.',
+    expected: l10n.t`magnitudes below ${F16_OVERFLOW}`,
+    mend: l10n.t`Merge as BF16 or F32.`,
   });
 }
 
@@ -182,9 +183,9 @@ function measuredRounding(difference: number, { checkpoint }: MergeJob, dtype: F
   if (!Number.isNaN(difference)) return difference;
   return fail({
     code: 'merge.overflow',
-    message: `rounded to ${dtype}, the merged weights give logits that are not finite; nothing was written`,
+    message: l10n.t`rounded to ${dtype}, the merged weights give logits that are not finite; nothing was written`,
     where: { file: checkpoint.source },
-    mend: 'Merge as F32.',
+    mend: l10n.t`Merge as F32.`,
   });
 }
 
@@ -192,8 +193,8 @@ function nothingChanged(file: string): Problem {
   return {
     code: 'merge.nothing-changed',
     severity: 'warning',
-    message: 'merging changed no weight: the merged model is the base model',
+    message: l10n.t`merging changed no weight: the merged model is the base model`,
     where: { file },
-    mend: 'The adapter was never trained (its B is zero): inspect it, and look at the run that made it.',
+    mend: l10n.t`The adapter was never trained (its B is zero): inspect it, and look at the run that made it.`,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -31,19 +32,21 @@ export function checkMerged(applied: Float32Array, merged: Float32Array, file: s
   if (Number.isNaN(difference)) {
     fail({
       code: 'merge.non-finite',
-      message: `logits of the ${applied.every(Number.isFinite) ? 'merged model' : 'base model with the adapter'} are not finite; nothing was written`,
+      message: applied.every(Number.isFinite)
+        ? l10n.t`logits of the merged model are not finite; nothing was written`
+        : l10n.t`logits of the base model with the adapter are not finite; nothing was written`,
       where: { file },
-      mend: 'Inspect the adapter: if its run diverged, train again with a lower learning rate.',
+      mend: l10n.t`Inspect the adapter: if its run diverged, train again with a lower learning rate.`,
     });
   }
   const scale = applied.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1);
   if (difference > TOLERANCE * scale) {
     fail({
       code: 'merge.not-equal',
-      message: `the merged model's logits differ by ${difference.toExponential(2)} from those of the base model with the adapter; nothing was written`,
+      message: l10n.t`the merged model's logits differ by ${difference.toExponential(2)} from those of the base model with the adapter; nothing was written`,
       where: { file },
-      expected: `at most ${(TOLERANCE * scale).toExponential(2)} in float32`,
-      mend: 'Keep using the adapter beside its base, and report this with the adapter_config.json.',
+      expected: l10n.t`at most ${(TOLERANCE * scale).toExponential(2)} in float32`,
+      mend: l10n.t`Keep using the adapter beside its base, and report this with the adapter_config.json.`,
     });
   }
   return difference;

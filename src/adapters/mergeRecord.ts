@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isGoneError, writeFileWhole } from '../common/files.js';
@@ -79,9 +80,9 @@ async function readRecord(file: string): Promise<MergeRecord> {
   }
   return fail({
     code: 'merge.record',
-    message: 'the file does not say what was merged',
+    message: l10n.t`the file does not say what was merged`,
     where: { file },
-    expected: 'merged_adapters, base_model_name_or_path, dtype and verified_difference',
-    mend: 'The model itself is not touched by that; merge again to have the record back.',
+    expected: l10n.t`merged_adapters, base_model_name_or_path, dtype and verified_difference`,
+    mend: l10n.t`The model itself is not touched by that; merge again to have the record back.`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Attached, Values } from '../methods/method.js';
@@ -47,13 +48,13 @@ export async function mergedTensors(parts: {
   if (method.merge === undefined) {
     return fail({
       code: 'merge.not-mergeable',
-      message: `an adapter of type '${method.type}' cannot be merged: it has no update per weight that could be added to the base`,
+      message: l10n.t`an adapter of type '${method.type}' cannot be merged: it has no update per weight that could be added to the base`,
       where: { file: checkpoint.source },
-      expected: 'a method that changes weights by a sum, such as lora',
+      expected: l10n.t`a method that changes weights by a sum, such as lora`,
       mend:
         method.type === 'full'
-          ? 'Full fine-tuning writes a whole model: use that folder as it is.'
-          : 'Keep it as an adapter beside the base model.',
+          ? l10n.t`Full fine-tuning writes a whole model: use that folder as it is.`
+          : l10n.t`Keep it as an adapter beside the base model.`,
     });
   }
   const changed = new Set<string>();
@@ -132,10 +133,10 @@ function finite(values: Float32Array, name: string, file: string): Float32Array 
   if (at < 0) return values;
   return fail({
     code: 'merge.non-finite',
-    message: `merging makes ${name} ${values[at]} at position ${at}`,
+    message: l10n.t`merging makes ${name} ${String(values[at])} at position ${at}`,
     where: { file },
-    expected: 'finite numbers',
-    mend: 'The adapter or the base holds numbers that are not finite, or too large: inspect the adapter; if its run diverged, train again with a lower learning rate.',
+    expected: l10n.t`finite numbers`,
+    mend: l10n.t`The adapter or the base holds numbers that are not finite, or too large: inspect the adapter; if its run diverged, train again with a lower learning rate.`,
   });
 }
 
@@ -143,7 +144,7 @@ function leftOut(name: string, dtype: string, file: string): Problem {
   return {
     code: 'merge.left-out',
     severity: 'warning',
-    message: `${name} (${dtype}) is no weight that the model reads and was left out`,
+    message: l10n.t`${name} (${dtype}) is no weight that the model reads and was left out`,
     where: { file },
   };
 }

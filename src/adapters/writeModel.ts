@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
@@ -57,7 +58,9 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
   const shards = inShards(tensors, contents.maxShardBytes ?? MAX_SHARD_BYTES);
   const number = (at: number): string => String(at).padStart(5, '0');
   const fileOf = (at: number): string =>
-    shards.length === 1 ? 'model.safetensors' : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
+    shards.length === 1
+      ? 'model.safetensors'
+      : l10n.t`model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
   let before = 0;
   for (const [at, shard] of shards.entries()) {
     await writeSafetensors(

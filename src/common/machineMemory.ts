@@ -3,6 +3,7 @@
  * Node tells is not it: `os.freemem` counts no pages that macOS would give back at once, and of a container's memory
  * `process.availableMemory` counts the files that it read as taken.
  */
+import * as l10n from '@vscode/l10n';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -54,8 +55,8 @@ export function limitProblem(): Problem | undefined {
   return {
     code: 'memory.limit-variable',
     severity: 'warning',
-    message: `the environment variable ${LIMIT_VARIABLE} is ${JSON.stringify(text)}, which limits nothing`,
-    expected: 'gigabytes, such as 8 or 7.5',
+    message: l10n.t`the environment variable ${LIMIT_VARIABLE} is ${JSON.stringify(text)}, which limits nothing`,
+    expected: l10n.t`gigabytes, such as 8 or 7.5`,
   };
 }
 

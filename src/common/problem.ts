@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Json } from './json.js';
 
 /**
@@ -83,8 +84,8 @@ export function describeProblem(problem: Problem): string {
     : '';
   return [
     place + message,
-    expected === undefined ? undefined : `Expected: ${expected}`,
-    mend === undefined ? undefined : `To mend it: ${mend}`,
+    expected === undefined ? undefined : l10n.t`Expected: ${expected}`,
+    mend === undefined ? undefined : l10n.t`To mend it: ${mend}`,
   ]
     .filter((line) => line !== undefined)
     .join('\n');
@@ -101,21 +102,21 @@ export function messageOf(error: unknown): string {
 }
 
 /** What a user can do about the errors of the file system that meet users. */
-const FILE_MENDS: Readonly<Record<string, string>> = {
-  EACCES: 'Give yourself the right to it, or choose another place.',
-  EPERM: 'Give yourself the right to it, or choose another place.',
-  EROFS: 'Choose a place that can be written to.',
-  ENOSPC: 'Free some space on the disk, or choose another place.',
-  EDQUOT: 'Free some of your quota, or choose another place.',
-  ENOENT: 'Something removed it while it was in use: start again.',
-  ELOOP: 'A link points to itself: make it point to the file.',
-  EMFILE: 'Close other programs: too many files are open.',
+const FILE_MENDS: Readonly<Record<string, () => string>> = {
+  EACCES: () => l10n.t`Give yourself the right to it, or choose another place.`,
+  EPERM: () => l10n.t`Give yourself the right to it, or choose another place.`,
+  EROFS: () => l10n.t`Choose a place that can be written to.`,
+  ENOSPC: () => l10n.t`Free some space on the disk, or choose another place.`,
+  EDQUOT: () => l10n.t`Free some of your quota, or choose another place.`,
+  ENOENT: () => l10n.t`Something removed it while it was in use: start again.`,
+  ELOOP: () => l10n.t`A link points to itself: make it point to the file.`,
+  EMFILE: () => l10n.t`Close other programs: too many files are open.`,
 };
 
 /** The problem of an error that the file system raised. */
 function fileProblem(error: unknown): Problem | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
-  const mend = FILE_MENDS[error.code];
+  const mend = FILE_MENDS[error.code]?.();
   if (mend === undefined) return undefined;
   const file = 'path' in error && typeof error.path === 'string' ? error.path : undefined;
   const where = file === undefined ? {} : { where: { file } };
@@ -130,6 +131,6 @@ export function problemOf(error: unknown): Problem {
   return {
     code: 'internal',
     message: messageOf(error),
-    mend: 'This is a fault of PEFT Studio: please report it with the log.',
+    mend: l10n.t`This is a fault of PEFT Studio: please report it with the log.`,
   };
 }

@@ -1,9 +1,10 @@
+import * as l10n from '@vscode/l10n';
 import { createContext, Script } from 'node:vm';
 
 /** Thrown by {@link withinTime} when the time is up. */
 export class TimeUp extends Error {
   constructor(readonly milliseconds: number) {
-    super(`it did not end within ${milliseconds / 1000} s`);
+    super(l10n.t`it did not end within ${milliseconds / 1000} s`);
     this.name = 'TimeUp';
   }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -45,9 +46,9 @@ async function refuseExisting(folder: string): Promise<void> {
   if ((await pathKind(folder)) === 'nothing') return;
   fail({
     code: 'folder.exists',
-    message: 'the output folder exists already and is left as it is',
+    message: l10n.t`the output folder exists already and is left as it is`,
     where: { file: folder },
-    mend: 'Name another folder, or remove this one first.',
+    mend: l10n.t`Name another folder, or remove this one first.`,
   });
 }
 
@@ -59,9 +60,9 @@ async function makeParent(target: string): Promise<void> {
     fail(
       {
         code: 'folder.no-parent',
-        message: `the folder cannot be made: ${messageOf(error)}`,
+        message: l10n.t`the folder cannot be made: ${messageOf(error)}`,
         where: { file: parent },
-        mend: 'Name an output folder in a place where you may write.',
+        mend: l10n.t`Name an output folder in a place where you may write.`,
       },
       error,
     );
@@ -75,9 +76,9 @@ async function checkSpace(target: string, bytes: number): Promise<void> {
   const megabytes = (count: number): string => `${Math.ceil(count / 2 ** 20)} MB`;
   fail({
     code: 'folder.no-space',
-    message: `${megabytes(bavail * bsize)} are free where ${path.basename(target)} is to be written`,
+    message: l10n.t`${megabytes(bavail * bsize)} are free where ${path.basename(target)} is to be written`,
     where: { file: parent },
-    expected: `${megabytes(bytes + SPARE_BYTES)} while it is written`,
-    mend: 'Free space there, or name a folder on a bigger disk.',
+    expected: l10n.t`${megabytes(bytes + SPARE_BYTES)} while it is written`,
+    mend: l10n.t`Free space there, or name a folder on a bigger disk.`,
   });
 }

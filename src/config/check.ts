@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isDeepStrictEqual } from 'node:util';
 import type { TObject, TSchema } from '@sinclair/typebox';
 import { nearestName } from '../common/nearest.js';
@@ -92,9 +93,12 @@ function checkShape(shape: Shape, node: ConfigNode, at: Checking): unknown {
       if (node.items.length < shape.minimum) {
         at.problems.push({
           code: 'config.empty-list',
-          message: `\`${pathText(at.path)}\` is an empty list`,
+          message: l10n.t`\`${pathText(at.path)}\` is an empty list`,
           where: node.at,
-          expected: `at least ${shape.minimum} ${shape.minimum === 1 ? 'entry' : 'entries'}, each ${describeSchema(shape.items)}`,
+          expected:
+            shape.minimum === 1
+              ? l10n.t`at least 1 entry, each ${describeSchema(shape.items)}`
+              : l10n.t`at least ${shape.minimum} entries, each ${describeSchema(shape.items)}`,
         });
         return undefined;
       }
@@ -132,10 +136,10 @@ function checkVariant(shape: Shape & { kind: 'variants' }, node: ConfigNode, at:
     const usual = node.entries.find(({ key }) => usualName(at.section, key) === shape.key);
     at.problems.push({
       code: 'config.missing-key',
-      message: `\`${label}\` is missing`,
+      message: l10n.t`\`${label}\` is missing`,
       where: usual?.keyAt ?? at.holder,
       expected: choiceWords(names),
-      mend: usual ? `Write \`${shape.key}\` instead of \`${usual.key}\`.` : undefined,
+      mend: usual ? l10n.t`Write \`${shape.key}\` instead of \`${usual.key}\`.` : undefined,
     });
     return undefined;
   }
@@ -192,7 +196,7 @@ function withinRange(value: number, { minimum, maximum, exclusiveMinimum, exclus
 function wrongType(shape: Shape, node: ConfigNode, at: Checking): undefined {
   at.problems.push({
     code: wrongCode(shape, node),
-    message: `\`${pathText(at.path)}\` is ${describeNode(node)}`,
+    message: l10n.t`\`${pathText(at.path)}\` is ${describeNode(node)}`,
     where: node.at,
     expected: describeShape(shape),
     ...hint(shape, node, at.section),
@@ -213,11 +217,11 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
   const members = shape.kind === 'union' ? shape.members : [shape];
   const wants = (kind: Shape['kind']): boolean => members.some((member) => member.kind === kind);
   const { at, value, source, quoted } = node;
-  if (value === null || value === 'None') return { mend: 'Give it a value, or leave the key out.' };
+  if (value === null || value === 'None') return { mend: l10n.t`Give it a value, or leave the key out.` };
   if (typeof value !== 'string') {
     if (!wants('text') || typeof value !== 'number') return {};
     const text = asValue(source, at.file);
-    return { mend: `Put it in quotes if it is text: ${text}.`, replacement: text };
+    return { mend: l10n.t`Put it in quotes if it is text: ${text}.`, replacement: text };
   }
   const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values : []));
   const words = choices.map(String);
@@ -225,26 +229,31 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
     words.find((word) => word === value.toLowerCase()) ?? usualValue(option, value) ?? nearestName(value, words);
   if (near !== undefined) {
     const isText = choices.every((choice) => typeof choice === 'string' || String(choice) !== near);
-    return { mend: `Did you mean \`${near}\`?`, replacement: isText ? asValue(near, at.file) : near };
+    return { mend: l10n.t`Did you mean \`${near}\`?`, replacement: isText ? asValue(near, at.file) : near };
   }
   const lower = value.toLowerCase();
   if (wants('boolean')) {
     if (quoted && (lower === 'true' || lower === 'false'))
-      return { mend: 'Remove the quotes.', replacement: lower };
+      return { mend: l10n.t`Remove the quotes.`, replacement: lower };
     const meant = YES.includes(lower) ? 'true' : NO.includes(lower) ? 'false' : undefined;
     if (meant !== undefined) {
-      return { mend: `YAML 1.2 reads \`${shorten(value)}\` as text: write \`${meant}\`.`, replacement: meant };
+      return {
+        mend: l10n.t`YAML 1.2 reads \`${shorten(value)}\` as text: write \`${meant}\`.`,
+        replacement: meant,
+      };
     }
   }
   if (wants('number')) {
     const plain = value.replace(/[_,\s]/g, '');
     if (plain !== '' && Number.isFinite(Number(plain))) {
       const mend =
-        quoted && plain === value ? `Remove the quotes: ${plain}.` : `Write the number plainly: ${plain}.`;
+        quoted && plain === value
+          ? l10n.t`Remove the quotes: ${plain}.`
+          : l10n.t`Write the number plainly: ${plain}.`;
       return { mend, replacement: plain };
     }
   }
-  if (wants('list')) return { mend: 'Write a list: `[first, second]`.' };
+  if (wants('list')) return { mend: l10n.t`Write a list: \`[first, second]\`.` };
   return {};
 }
 
@@ -260,9 +269,11 @@ function unknownKey({ key, value }: Entry, node: MapNode, known: readonly string
     return {
       code: off ? 'config.ignored-key' : 'config.unsupported-key',
       severity: off ? 'warning' : 'error',
-      message: off ? `\`${name}\` is ignored: ${foreign.why}` : `\`${name}\` cannot be used: ${foreign.why}`,
+      message: off
+        ? l10n.t`\`${name}\` is ignored: ${foreign.why}`
+        : l10n.t`\`${name}\` cannot be used: ${foreign.why}`,
       where: at.holder,
-      mend: off ? 'Remove the key.' : foreign.mend,
+      mend: off ? l10n.t`Remove the key.` : foreign.mend,
     };
   }
   const meant = usualName(at.section, key) ?? nearestName(key, known);
@@ -270,14 +281,16 @@ function unknownKey({ key, value }: Entry, node: MapNode, known: readonly string
   const home = meant === undefined ? homeOf(key, at) : undefined;
   return {
     code: 'config.unknown-key',
-    message: `the key \`${name}\` is unknown`,
+    message: l10n.t`the key \`${name}\` is unknown`,
     where: at.holder,
-    expected: `one of ${listWords(known)}`,
+    expected: l10n.t`one of ${listWords(known)}`,
     mend:
       meant !== undefined
-        ? `Did you mean \`${meant}\`?${isThere ? ' It is there already: remove one of them.' : ''}`
+        ? isThere
+          ? l10n.t`Did you mean \`${meant}\`? It is there already: remove one of them.`
+          : l10n.t`Did you mean \`${meant}\`?`
         : home !== undefined
-          ? `\`${shorten(key)}\` belongs ${home}.`
+          ? l10n.t`\`${shorten(key)}\` belongs ${home}.`
           : undefined,
     ...(meant === undefined || isThere ? {} : { replacement: asValue(meant, at.holder.file) }),
   };
@@ -285,11 +298,11 @@ function unknownKey({ key, value }: Entry, node: MapNode, known: readonly string
 
 /** Where the key belongs, when another section has it. */
 function homeOf(key: string, { top, section }: Checking): string | undefined {
-  if (section !== '' && Object.hasOwn(top.properties, key)) return 'at the top of the file';
+  if (section !== '' && Object.hasOwn(top.properties, key)) return l10n.t`at the top of the file`;
   const home = Object.entries(top.properties).find(
     ([name, schema]) => name !== section.split('.')[0] && sectionKeys(schema).has(key),
   );
-  return home && `under \`${home[0]}\``;
+  return home && l10n.t`under \`${home[0]}\``;
 }
 
 function sectionKeys(schema: TSchema): ReadonlySet<string> {
@@ -309,9 +322,9 @@ function missingKey(key: string, schema: TSchema, at: Checking): Problem {
   const description = typeof schema.description === 'string' ? ` ${schema.description}` : '';
   return {
     code: 'config.missing-key',
-    message: `\`${pathText([...at.path, key])}\` is missing`,
+    message: l10n.t`\`${pathText([...at.path, key])}\` is missing`,
     where: at.holder,
     expected: describeSchema(schema),
-    mend: `Add the key \`${key}\`.${description}`,
+    mend: l10n.t`Add the key \`${key}\`.${description}`,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { METHODS } from '../methods/registry.js';
 import type { Place, Problem } from '../common/problem.js';
@@ -46,9 +47,9 @@ function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
     return [
       {
         code: 'config.two-validations',
-        message: '`data.validation` and `data.validation_split` are both given',
+        message: l10n.t`\`data.validation\` and \`data.validation_split\` are both given`,
         where,
-        mend: 'Keep one: a file of held-out rows, or rows held out of `train`.',
+        mend: l10n.t`Keep one: a file of held-out rows, or rows held out of \`train\`.`,
       },
     ];
   }
@@ -56,9 +57,9 @@ function dataProblems(data: RunConfig['data'], placeOf: PlaceOf): Problem[] {
     return [
       {
         code: 'config.out-of-range',
-        message: `\`data.validation_split\` is ${split}: neither a share nor a number of rows`,
+        message: l10n.t`\`data.validation_split\` is ${split}: neither a share nor a number of rows`,
         where,
-        expected: 'a number below 1 (a share of the rows) or a whole number (rows)',
+        expected: l10n.t`a number below 1 (a share of the rows) or a whole number (rows)`,
       },
     ];
   }
@@ -70,10 +71,10 @@ function outputProblems({ name }: RunConfig['output'], placeOf: PlaceOf): Proble
   return [
     {
       code: 'config.bad-name',
-      message: `\`output.name\` is \`${name}\`, which cannot name a folder`,
+      message: l10n.t`\`output.name\` is \`${name}\`, which cannot name a folder`,
       where: placeOf(['output', 'name']),
-      expected: 'one folder name, without `/ \\ : * ? " < > |`',
-      mend: 'To put runs elsewhere, set `output.dir`.',
+      expected: l10n.t`one folder name, without \`/ \\ : * ? " < > |\``,
+      mend: l10n.t`To put runs elsewhere, set \`output.dir\`.`,
     },
   ];
 }
@@ -101,12 +102,12 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.method-twice',
-        message: `the method \`${type}\` stands twice in the list`,
+        message: l10n.t`the method \`${String(type)}\` stands twice in the list`,
         where,
         mend:
           type === 'lora'
-            ? 'Keep one; `rank_pattern` and `alpha_pattern` give modules their own rank.'
-            : 'Keep one.',
+            ? l10n.t`Keep one; \`rank_pattern\` and \`alpha_pattern\` give modules their own rank.`
+            : l10n.t`Keep one.`,
       },
     ];
   }
@@ -115,9 +116,9 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.full-with-others',
-        message: `\`${type}\` trains the model's own weights; another method beside it has nothing frozen to adapt`,
+        message: l10n.t`\`${String(type)}\` trains the model's own weights; another method beside it has nothing frozen to adapt`,
         where,
-        mend: `Keep \`${type}\` or the other methods.`,
+        mend: l10n.t`Keep \`${String(type)}\` or the other methods.`,
       },
     ];
   }
@@ -125,10 +126,10 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.method-alone',
-        message: `\`${type}\` trains nothing of its own: it guides the methods listed before it`,
+        message: l10n.t`\`${String(type)}\` trains nothing of its own: it guides the methods listed before it`,
         where,
-        expected: 'a method before it in the list',
-        mend: `List it after another method: \`method: [{ type: lora }, { type: ${type} }]\`.`,
+        expected: l10n.t`a method before it in the list`,
+        mend: l10n.t`List it after another method: \`method: [{ type: lora }, { type: ${String(type)} }]\`.`,
       },
     ];
   }
@@ -137,10 +138,10 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     return [
       {
         code: 'config.not-guided',
-        message: `\`${type}\` cannot be combined with \`${other.type}\`, which changes for itself what trains`,
+        message: l10n.t`\`${String(type)}\` cannot be combined with \`${other.type}\`, which changes for itself what trains`,
         where,
-        expected: 'only methods such as `lora` or `full` before it',
-        mend: 'Keep one of the two.',
+        expected: l10n.t`only methods such as \`lora\` or \`full\` before it`,
+        mend: l10n.t`Keep one of the two.`,
       },
     ];
   }
@@ -167,18 +168,18 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
       .filter((key) => method[key] !== undefined)
       .map((key) => ({
         code: 'config.layers-without-list',
-        message: `\`${key}\` works only with a list of \`target_modules\`, which is \`${targets}\``,
+        message: l10n.t`\`${key}\` works only with a list of \`target_modules\`, which is \`${targets}\``,
         where: placeOf([...path, key], 'key'),
-        mend: 'List the modules (`target_modules: [q_proj, v_proj]`), or name the layers in the regular expression.',
+        mend: l10n.t`List the modules (\`target_modules: [q_proj, v_proj]\`), or name the layers in the regular expression.`,
       }));
   }
   if (layers_pattern !== undefined && layers_to_transform === undefined) {
     return [
       {
         code: 'config.pattern-without-layers',
-        message: '`layers_pattern` says where layer numbers stand, but `layers_to_transform` chooses none',
+        message: l10n.t`\`layers_pattern\` says where layer numbers stand, but \`layers_to_transform\` chooses none`,
         where: placeOf([...path, 'layers_pattern'], 'key'),
-        mend: 'Add `layers_to_transform`, or remove `layers_pattern`.',
+        mend: l10n.t`Add \`layers_to_transform\`, or remove \`layers_pattern\`.`,
       },
     ];
   }
@@ -189,9 +190,9 @@ function layerProblems(method: Targeted, path: ConfigPath, placeOf: PlaceOf): Pr
           {
             code: 'config.target-outside-layers',
             severity: 'warning' as const,
-            message: `\`${entry}\` is in no layer, so \`layers_to_transform\` drops it`,
+            message: l10n.t`\`${entry}\` is in no layer, so \`layers_to_transform\` drops it`,
             where: placeOf([...path, 'target_modules', i]),
-            mend: 'To train it in full, name it in `modules_to_save`.',
+            mend: l10n.t`To train it in full, name it in \`modules_to_save\`.`,
           },
         ]
       : [],
@@ -207,9 +208,9 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
         ? [
             {
               code: 'config.regex-in-list',
-              message: `\`${entry}\` in the list \`${key}\` looks like a regular expression, but entries of a list are matched as path endings: it matches nothing`,
+              message: l10n.t`\`${entry}\` in the list \`${key}\` looks like a regular expression, but entries of a list are matched as path endings: it matches nothing`,
               where: placeOf([...path, i]),
-              mend: `Write the module's name (\`q_proj\`), or one regular expression without a list: \`${key}: '${entry}'\`.`,
+              mend: l10n.t`Write the module's name (\`q_proj\`), or one regular expression without a list: \`${key}: '${entry}'\`.`,
             },
           ]
         : [],
@@ -222,9 +223,9 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
     return [
       {
         code: 'config.bad-regex',
-        message: `\`${key}\` is no regular expression: ${fault}`,
+        message: l10n.t`\`${key}\` is no regular expression: ${fault}`,
         where,
-        mend: 'Mend it, or list the names of the modules.',
+        mend: l10n.t`Mend it, or list the names of the modules.`,
       },
     ];
   }
@@ -234,9 +235,9 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
       {
         code: 'config.name-as-regex',
         severity: 'warning',
-        message: `\`${key}\` is the text \`${value}\`: a regular expression that must match the whole path of a module, not only its end`,
+        message: l10n.t`\`${key}\` is the text \`${value}\`: a regular expression that must match the whole path of a module, not only its end`,
         where,
-        mend: near ? `Did you mean \`${near}\`?` : `Write a list to match endings: \`[${value}]\`.`,
+        mend: near ? l10n.t`Did you mean \`${near}\`?` : l10n.t`Write a list to match endings: \`[${value}]\`.`,
       },
     ];
   }
@@ -246,9 +247,9 @@ function patternProblems(value: string | readonly string[], path: ConfigPath, pl
     {
       code: 'config.unescaped-dot',
       severity: 'warning',
-      message: `an unescaped dot in the regular expression \`${value}\` matches any character, so it may match more modules than meant`,
+      message: l10n.t`an unescaped dot in the regular expression \`${value}\` matches any character, so it may match more modules than meant`,
       where,
-      mend: `If dots of the path are meant, write '${escaped}'.`,
+      mend: l10n.t`If dots of the path are meant, write '${escaped}'.`,
     },
   ];
 }
@@ -262,9 +263,9 @@ function keyProblems(keys: readonly string[], path: ConfigPath, placeOf: PlaceOf
       return [
         {
           code: 'config.bad-regex',
-          message: `the key \`${key}\` of \`${path.at(-1)}\` is no regular expression: ${fault}`,
+          message: l10n.t`the key \`${key}\` of \`${String(path.at(-1))}\` is no regular expression: ${fault}`,
           where,
-          mend: 'Write the name or the path of a module.',
+          mend: l10n.t`Write the name or the path of a module.`,
         },
       ];
     }
@@ -273,9 +274,9 @@ function keyProblems(keys: readonly string[], path: ConfigPath, placeOf: PlaceOf
       {
         code: 'config.pattern-not-from-the-start',
         severity: 'warning' as const,
-        message: `\`${key}\` in \`${path.at(-1)}\` matches only a module whose whole path is \`${key.slice(1)}\`: \`^\` stands for the start of the path`,
+        message: l10n.t`\`${key}\` in \`${String(path.at(-1))}\` matches only a module whose whole path is \`${key.slice(1)}\`: \`^\` stands for the start of the path`,
         where,
-        mend: `Write \`${key.slice(1)}\` to match by ending, or the whole path after \`^\`.`,
+        mend: l10n.t`Write \`${key.slice(1)}\` to match by ending, or the whole path after \`^\`.`,
       },
     ];
   });

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -71,9 +72,9 @@ export async function readRunText(file: string): Promise<string | Problem> {
     if (size > MAX_RUN_FILE_BYTES) {
       return {
         code: 'config.too-large',
-        message: `the file has ${size} bytes; a run file has at most ${MAX_RUN_FILE_BYTES}`,
+        message: l10n.t`the file has ${size} bytes; a run file has at most ${MAX_RUN_FILE_BYTES}`,
         where,
-        mend: 'Is this the file you meant? Data is named in a run file, not pasted in.',
+        mend: l10n.t`Is this the file you meant? Data is named in a run file, not pasted in.`,
       };
     }
     bytes = await readFile(file);
@@ -82,20 +83,20 @@ export async function readRunText(file: string): Promise<string | Problem> {
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return {
         code: 'config.file-not-found',
-        message: 'the run file was not found',
+        message: l10n.t`the run file was not found`,
         where,
-        mend: 'Check its path.',
+        mend: l10n.t`Check its path.`,
       };
     }
     const reason = messageOf(error);
-    return { code: 'config.unreadable', message: `the run file cannot be read: ${reason}`, where };
+    return { code: 'config.unreadable', message: l10n.t`the run file cannot be read: ${reason}`, where };
   }
   // UTF-16 without a mark is valid UTF-8 full of zeros.
   if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString('utf8');
   return {
     code: 'config.not-utf8',
-    message: 'the run file is not UTF-8 text',
+    message: l10n.t`the run file is not UTF-8 text`,
     where,
-    mend: 'Save it with the encoding UTF-8 (in VS Code: the encoding in the status bar).',
+    mend: l10n.t`Save it with the encoding UTF-8 (in VS Code: the encoding in the status bar).`,
   };
 }

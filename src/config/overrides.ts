@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Place, Problem } from '../common/problem.js';
 import { readYaml } from './readYaml.js';
 import { describeNode, pathText } from './tree.js';
@@ -25,18 +26,18 @@ export function applyOverrides(
     if (split < 1 || path.some((step) => step === '')) {
       problems.push({
         code: 'config.bad-override',
-        message: `the override \`${text}\` has no key before \`=\``,
+        message: l10n.t`the override \`${text}\` has no key before \`=\``,
         where: place,
-        expected: '`key.key=value`, such as `training.learning_rate=1e-4`',
+        expected: l10n.t`\`key.key=value\`, such as \`training.learning_rate=1e-4\``,
       });
       continue;
     }
     if (path.length > MAX_STEPS) {
       problems.push({
         code: 'config.bad-override',
-        message: `the key of the override has ${path.length} parts`,
+        message: l10n.t`the key of the override has ${path.length} parts`,
         where: place,
-        expected: `at most ${MAX_STEPS}`,
+        expected: l10n.t`at most ${MAX_STEPS}`,
       });
       continue;
     }
@@ -67,8 +68,8 @@ function set(
       return cannot(
         path,
         depth,
-        `is a list of ${node.items.length}`,
-        `an index from 0 to ${node.items.length}`,
+        l10n.t`is a list of ${node.items.length}`,
+        l10n.t`an index from 0 to ${node.items.length}`,
         place,
       );
     }
@@ -77,7 +78,7 @@ function set(
   }
   if (node.kind === 'scalar') {
     if (node.value === null) return set(empty, path, depth, value, place);
-    return cannot(path, depth, `is ${describeNode(node)}`, 'a mapping or a list', place);
+    return cannot(path, depth, `is ${describeNode(node)}`, l10n.t`a mapping or a list`, place);
   }
   const index = node.entries.findIndex(({ key }) => key === step);
   const old = node.entries[index];
@@ -93,7 +94,7 @@ function set(
 function cannot(path: readonly string[], depth: number, found: string, expected: string, place: Place): Problem {
   return {
     code: 'config.bad-override',
-    message: `\`${pathText(path.slice(0, depth))}\` ${found}; \`${path[depth]}\` cannot be set in it`,
+    message: l10n.t`\`${pathText(path.slice(0, depth))}\` ${found}; \`${String(path[depth])}\` cannot be set in it`,
     where: place,
     expected,
   };

@@ -1,4 +1,5 @@
 import { Value } from '@sinclair/typebox/value';
+import * as l10n from '@vscode/l10n';
 import { boundedProblem, isError } from '../common/problem.js';
 import type { Place, Problem } from '../common/problem.js';
 import { checkProperties } from './check.js';
@@ -38,9 +39,9 @@ export function parseRunFile(text: string, file: string, overrides: readonly str
   if (root.kind !== 'map' && !empty) {
     problems.push({
       code: 'config.wrong-type',
-      message: `the run file is ${describeNode(root)}`,
+      message: l10n.t`the run file is ${describeNode(root)}`,
       where: root.at,
-      expected: 'a mapping with the keys `model`, `data`, `method`, …',
+      expected: l10n.t`a mapping with the keys \`model\`, \`data\`, \`method\`, …`,
     });
     return { problems, placeOf: () => start };
   }
@@ -70,7 +71,7 @@ function capped(problems: readonly Problem[], file: string): readonly Problem[] 
   const severity = problems.slice(MAX_PROBLEMS).every((problem) => problem.severity === 'warning')
     ? 'warning'
     : 'error';
-  const message = `there are ${rest} more problems`;
+  const message = l10n.t`there are ${rest} more problems`;
   const more: Problem = { code: 'config.more-problems', severity, message, where: { file } };
   return [...shown, more];
 }

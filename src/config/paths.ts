@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
@@ -54,20 +55,19 @@ async function checkModel(text: string, where: Place, folder: string): Promise<P
   if ((await modelIdAt(text, folder)) !== undefined) return undefined;
   const kind = await pathKind(target);
   if (kind === 'folder' || (kind === 'file' && /\.gguf$/i.test(target))) return undefined;
-  const expected =
-    'a folder with `config.json` and safetensors, a `.gguf` file, or the id of a model in the Hugging Face hub';
+  const expected = l10n.t`a folder with \`config.json\` and safetensors, a \`.gguf\` file, or the id of a model in the Hugging Face hub`;
   if (kind === 'file') {
     return {
       code: 'config.not-a-model',
-      message: `the model \`${text}\` is a file, not a folder`,
+      message: l10n.t`the model \`${text}\` is a file, not a folder`,
       where,
       expected,
       mend: WEIGHT_FILE.test(target)
-        ? `Name the folder that holds it: \`${path.dirname(text)}\`.`
-        : "Name the model's folder.",
+        ? l10n.t`Name the folder that holds it: \`${path.dirname(text)}\`.`
+        : l10n.t`Name the model's folder.`,
     };
   }
-  const problem = await missing(text, where, folder, /\.gguf$/i.test(text) ? 'file' : 'folder', 'model');
+  const problem = await missing(text, where, folder, /\.gguf$/i.test(text) ? 'model file' : 'model folder');
   return { ...problem, expected, mend: withId(problem.mend, parseModelId(text)?.repo) };
 }
 
@@ -76,21 +76,21 @@ async function checkDataFile(text: string, where: Place, folder: string): Promis
   const kind = await pathKind(path.resolve(folder, text));
   if (kind === 'file') return undefined;
   if (kind === 'nothing') {
-    const problem = await missing(text, where, folder, 'file', 'data');
+    const problem = await missing(text, where, folder, 'data file');
     return { ...problem, mend: withId(problem.mend, parseDataId(text)?.repo) };
   }
   return {
     code: 'config.not-a-file',
-    message: `the data file \`${text}\` is a folder`,
+    message: l10n.t`the data file \`${text}\` is a folder`,
     where,
-    mend: 'Name the file in it, or a list of files.',
+    mend: l10n.t`Name the file in it, or a list of files.`,
   };
 }
 
 /** Adds how to say that the hub's repository is meant, where a missing path could be one: see `isPathAt`. */
 function withId(mend: string | undefined, repo: string | undefined): string | undefined {
   if (repo === undefined) return mend;
-  return [mend, `If the hub's ${repo} is meant, write \`${repo}@main\`.`].filter(Boolean).join(' ');
+  return [mend, l10n.t`If the hub's ${repo} is meant, write \`${repo}@main\`.`].filter(Boolean).join(' ');
 }
 
 /** The folder of the runs is made when it is missing, so only a file in its way is a problem. */
@@ -99,34 +99,36 @@ async function checkOutput(text: string, where: Place, folder: string): Promise<
   if (kind === 'folder') return undefined;
   return {
     code: 'config.not-a-folder',
-    message: `no folder \`${text}\` can be made: \`${existing}\` is a file`,
+    message: l10n.t`no folder \`${text}\` can be made: \`${existing}\` is a file`,
     where,
-    mend: 'Choose another `output.dir`.',
+    mend: l10n.t`Choose another \`output.dir\`.`,
   };
 }
 
-async function missing(
-  text: string,
-  where: Place,
-  folder: string,
-  kind: 'file' | 'folder',
-  what: string,
-): Promise<Problem> {
+const MISSING = {
+  'model file': (text: string) => l10n.t`the model file \`${text}\` was not found`,
+  'model folder': (text: string) => l10n.t`the model folder \`${text}\` was not found`,
+  'data file': (text: string) => l10n.t`the data file \`${text}\` was not found`,
+} as const;
+
+async function missing(text: string, where: Place, folder: string, what: keyof typeof MISSING): Promise<Problem> {
   const target = path.resolve(folder, text);
   const { existing, missingName } = await nearestExisting(target);
   const siblings = await readdir(existing).catch(() => []);
   const near = nearestName(missingName, siblings);
   const whole = path.dirname(target) === existing;
   return {
-    code: `config.${kind}-not-found`,
-    message: `the ${what} ${kind} \`${text}\` was not found${whole ? '' : `: \`${existing}\` has no \`${missingName}\``}`,
+    code: what === 'model folder' ? 'config.folder-not-found' : 'config.file-not-found',
+    message: whole
+      ? MISSING[what](text)
+      : l10n.t`${MISSING[what](text)}: \`${existing}\` has no \`${missingName}\``,
     where,
     mend:
       near !== undefined
-        ? `Did you mean \`${path.join(existing, near)}\`?`
+        ? l10n.t`Did you mean \`${path.join(existing, near)}\`?`
         : text.startsWith('~')
-          ? '`~` is not written out: write the whole path.'
-          : `Relative paths start at the run file's folder, \`${folder}\`.`,
+          ? l10n.t`\`~\` is not written out: write the whole path.`
+          : l10n.t`Relative paths start at the run file's folder, \`${folder}\`.`,
   };
 }
 

@@ -1,4 +1,5 @@
 import { Value } from '@sinclair/typebox/value';
+import * as l10n from '@vscode/l10n';
 import { fail, isError } from '../common/problem.js';
 import { deepFreeze } from './freeze.js';
 import { readRunText } from './loadRunFile.js';
@@ -22,10 +23,10 @@ export async function readResolvedRun(file: string): Promise<ResolvedRunConfig> 
   if (!isResolved(value)) {
     return fail({
       code: 'config.resolved',
-      message: 'the file does not hold the settings of a run of this version',
+      message: l10n.t`the file does not hold the settings of a run of this version`,
       where: { file },
-      expected: 'what PEFT Studio wrote there when the run began',
-      mend: 'It was changed, or another version wrote it: train anew from the run file.',
+      expected: l10n.t`what PEFT Studio wrote there when the run began`,
+      mend: l10n.t`It was changed, or another version wrote it: train anew from the run file.`,
     });
   }
   return deepFreeze(value);

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
 import type { Document, Node, Pair, Scalar, YAMLError } from 'yaml';
 import type { Place, Problem } from '../common/problem.js';
@@ -19,11 +20,12 @@ const CORE_TAGS = new Set(
   ['str', 'int', 'float', 'bool', 'null', 'map', 'seq'].map((tag) => `tag:yaml.org,2002:${tag}`),
 );
 
-const SYNTAX_MENDS: Readonly<Record<string, string>> = {
-  TAB_AS_INDENT: 'Indent with spaces.',
-  BAD_DQ_ESCAPE: 'In double quotes a backslash starts an escape: use single quotes, or `/` in paths.',
-  BAD_SCALAR_START: 'Put the value in single quotes.',
-  MISSING_CHAR: 'Close what was opened, or indent the line like its neighbours.',
+const SYNTAX_MENDS: Readonly<Record<string, () => string>> = {
+  TAB_AS_INDENT: () => l10n.t`Indent with spaces.`,
+  BAD_DQ_ESCAPE: () =>
+    l10n.t`In double quotes a backslash starts an escape: use single quotes, or \`/\` in paths.`,
+  BAD_SCALAR_START: () => l10n.t`Put the value in single quotes.`,
+  MISSING_CHAR: () => l10n.t`Close what was opened, or indent the line like its neighbours.`,
 };
 
 /**
@@ -64,11 +66,11 @@ function parse(
   });
   lines.addNewLine(0);
   if (Buffer.byteLength(text) > MAX_RUN_FILE_BYTES) {
-    const message = `the run file is larger than ${MAX_RUN_FILE_BYTES / 1e6} MB`;
+    const message = l10n.t`the run file is larger than ${MAX_RUN_FILE_BYTES / 1e6} MB`;
     return refuse(
       'config.too-large',
       message,
-      'Name the data by its file instead of pasting it in.',
+      l10n.t`Name the data by its file instead of pasting it in.`,
       placeOf(0, 0),
     );
   }
@@ -78,17 +80,17 @@ function parse(
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) tokens.push(token);
     if (parser.stack.length > MAX_DEPTH) {
-      const message = `values are nested more than ${MAX_DEPTH} levels deep`;
+      const message = l10n.t`values are nested more than ${MAX_DEPTH} levels deep`;
       return refuse(
         'config.too-deep',
         message,
-        'Look for brackets or dashes typed by mistake.',
+        l10n.t`Look for brackets or dashes typed by mistake.`,
         here(parser, placeOf),
       );
     }
     if (++lexemes > MAX_LEXEMES) {
-      const message = `the run file has more than ${MAX_LEXEMES} words, marks and line breaks`;
-      return refuse('config.too-large', message, 'Is this the file you meant?', here(parser, placeOf));
+      const message = l10n.t`the run file has more than ${MAX_LEXEMES} words, marks and line breaks`;
+      return refuse('config.too-large', message, l10n.t`Is this the file you meant?`, here(parser, placeOf));
     }
   }
   for (const token of parser.end()) tokens.push(token);
@@ -100,14 +102,19 @@ function parse(
       const place = placeOf(document.range[0], document.range[1]);
       return refuse(
         'config.several-documents',
-        'a second YAML document starts here',
-        'Write one file per run.',
+        l10n.t`a second YAML document starts here`,
+        l10n.t`Write one file per run.`,
         place,
       );
     }
     if (document.directives.yaml.version !== '1.2') {
-      const message = `the \`%YAML ${document.directives.yaml.version}\` directive asks for another version of YAML`;
-      return refuse('config.yaml-version', message, 'Remove the line: run files are YAML 1.2.', placeOf(0, 0));
+      const message = l10n.t`the \`%YAML ${document.directives.yaml.version}\` directive asks for another version of YAML`;
+      return refuse(
+        'config.yaml-version',
+        message,
+        l10n.t`Remove the line: run files are YAML 1.2.`,
+        placeOf(0, 0),
+      );
     }
   }
   const [document] = documents;
@@ -121,9 +128,9 @@ function here(parser: Parser, placeOf: PlaceOf): Place {
 function syntaxProblem(error: YAMLError, placeOf: PlaceOf): Problem {
   return {
     code: 'config.yaml-syntax',
-    message: `not valid YAML: ${error.message.replace(/\.$/, '')}`,
+    message: l10n.t`not valid YAML: ${error.message.replace(/\.$/, '')}`,
     where: placeOf(...error.pos),
-    mend: SYNTAX_MENDS[error.code],
+    mend: SYNTAX_MENDS[error.code]?.(),
   };
 }
 
@@ -138,9 +145,9 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
     if (before <= MAX_NODES && size > MAX_NODES) {
       problems.push({
         code: 'config.too-many-values',
-        message: `with its aliases written out the run file has more than ${MAX_NODES} values`,
+        message: l10n.t`with its aliases written out the run file has more than ${MAX_NODES} values`,
         where,
-        mend: 'Remove the aliases (`*name`) and write the values themselves.',
+        mend: l10n.t`Remove the aliases (\`*name\`) and write the values themselves.`,
       });
     }
     return size <= MAX_NODES;
@@ -155,9 +162,9 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (!anchor) {
         problems.push({
           code: 'config.unknown-alias',
-          message: `the alias \`*${shorten(node.source)}\` names no value that stands before it`,
+          message: l10n.t`the alias \`*${shorten(node.source)}\` names no value that stands before it`,
           where: at,
-          mend: 'Write the value itself; put text that starts with `*` in single quotes.',
+          mend: l10n.t`Write the value itself; put text that starts with \`*\` in single quotes.`,
         });
         return nothing;
       }
@@ -174,9 +181,9 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
     if ('tag' in node && node.tag !== undefined && !CORE_TAGS.has(node.tag)) {
       problems.push({
         code: 'config.custom-tag',
-        message: `the tag \`${shorten(node.tag)}\` has no meaning in a run file`,
+        message: l10n.t`the tag \`${shorten(node.tag)}\` has no meaning in a run file`,
         where: at,
-        mend: 'Remove the tag; put a value that starts with `!` in single quotes.',
+        mend: l10n.t`Remove the tag; put a value that starts with \`!\` in single quotes.`,
       });
     }
     if (isMap(node)) return { kind: 'map', at, entries: entries(node.items) };
@@ -193,9 +200,9 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (!isScalar(keyNode) || keyNode.value === null) {
         problems.push({
           code: 'config.bad-key',
-          message: 'a key here is not a name',
+          message: l10n.t`a key here is not a name`,
           where: keyAt,
-          expected: 'a name, followed by `:`',
+          expected: l10n.t`a name, followed by \`:\``,
         });
         return [];
       }
@@ -204,18 +211,18 @@ function convert(document: Document.Parsed, placeOf: PlaceOf, problems: Problem[
       if (first) {
         problems.push({
           code: 'config.duplicate-key',
-          message: `the key \`${shorten(name)}\` stands twice; first in line ${first.line}`,
+          message: l10n.t`the key \`${shorten(name)}\` stands twice; first in line ${String(first.line)}`,
           where: keyAt,
-          mend: 'Keep one of them.',
+          mend: l10n.t`Keep one of them.`,
         });
         return [];
       }
       if (name === '<<') {
         problems.push({
           code: 'config.merge-key',
-          message: 'merge keys (`<<`) belong to YAML 1.1; YAML 1.2 does not have them',
+          message: l10n.t`merge keys (\`<<\`) belong to YAML 1.1; YAML 1.2 does not have them`,
           where: keyAt,
-          mend: 'Write the merged keys out.',
+          mend: l10n.t`Write the merged keys out.`,
         });
         return [];
       }

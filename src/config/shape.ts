@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { KindGuard } from '@sinclair/typebox';
 import type { TObject, TSchema } from '@sinclair/typebox';
 
@@ -80,29 +81,31 @@ export function describeSchema(schema: TSchema): string {
 export function describeShape(shape: Shape): string {
   switch (shape.kind) {
     case 'object':
-      return `a mapping with the keys ${listWords(Object.keys(shape.schema.properties))}`;
+      return l10n.t`a mapping with the keys ${listWords(Object.keys(shape.schema.properties))}`;
     case 'record':
-      return `a mapping from names, each to ${describeSchema(shape.values)}`;
+      return l10n.t`a mapping from names, each to ${describeSchema(shape.values)}`;
     case 'list':
-      return `${shape.minimum > 0 ? 'a list' : 'a list (it may be empty)'}, each entry ${describeSchema(shape.items)}`;
+      return shape.minimum > 0
+        ? l10n.t`a list, each entry ${describeSchema(shape.items)}`
+        : l10n.t`a list (it may be empty), each entry ${describeSchema(shape.items)}`;
     case 'choice':
       return choiceWords(shape.values);
     case 'variants':
-      return `a mapping with \`${shape.key}\`: ${choiceWords([...shape.variants.keys()])}`;
+      return l10n.t`a mapping with \`${shape.key}\`: ${choiceWords([...shape.variants.keys()])}`;
     case 'union':
-      return shape.members.map(describeShape).join('; or ');
+      return shape.members.map(describeShape).join(l10n.t`; or `);
     case 'text':
-      return shape.minimum > 0 ? 'text that is not empty' : 'text';
+      return shape.minimum > 0 ? l10n.t`text that is not empty` : l10n.t`text`;
     case 'number':
-      return [shape.whole ? 'a whole number' : 'a number', rangeWords(shape.range)].filter(Boolean).join(' ');
+      return numberWords(shape.whole, rangeWords(shape.range));
     case 'boolean':
-      return '`true` or `false`';
+      return l10n.t`\`true\` or \`false\``;
   }
 }
 
 /** "one of `a`, `b`"; a single choice stands alone. */
 export function choiceWords(values: readonly (string | number | boolean)[]): string {
-  return values.length === 1 ? `\`${values[0]}\`` : `one of ${listWords(values)}`;
+  return values.length === 1 ? `\`${values[0]}\`` : l10n.t`one of ${listWords(values)}`;
 }
 
 /** "`a`, `b`". */
@@ -110,15 +113,23 @@ export function listWords(values: readonly (string | number | boolean)[]): strin
   return values.map((value) => `\`${value}\``).join(', ');
 }
 
-/** "from 1 to 4096", "above 0", "from 0 to below 1". */
-function rangeWords({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Range): string {
-  const low =
-    exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : minimum !== undefined ? `from ${minimum}` : '';
-  const high =
-    exclusiveMaximum !== undefined ? `below ${exclusiveMaximum}` : maximum !== undefined ? `to ${maximum}` : '';
-  if (!high) return low && minimum !== undefined ? `${low} up` : low;
-  if (!low) return maximum !== undefined ? `up ${high}` : high;
-  return exclusiveMinimum !== undefined
-    ? `${low} and ${maximum !== undefined ? `up ${high}` : high}`
-    : `${low} ${maximum !== undefined ? high : `to ${high}`}`;
+function numberWords(whole: boolean, range: string | undefined): string {
+  if (range === undefined) return whole ? l10n.t`a whole number` : l10n.t`a number`;
+  return whole ? l10n.t`a whole number ${range}` : l10n.t`a number ${range}`;
+}
+
+/** "from 1 to 4096", "above 0", "from 0 to below 1"; undefined: any. */
+function rangeWords({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Range): string | undefined {
+  if (exclusiveMinimum !== undefined) {
+    if (exclusiveMaximum !== undefined) return l10n.t`above ${exclusiveMinimum} and below ${exclusiveMaximum}`;
+    if (maximum !== undefined) return l10n.t`above ${exclusiveMinimum} and up to ${maximum}`;
+    return l10n.t`above ${exclusiveMinimum}`;
+  }
+  if (minimum !== undefined) {
+    if (exclusiveMaximum !== undefined) return l10n.t`from ${minimum} to below ${exclusiveMaximum}`;
+    if (maximum !== undefined) return l10n.t`from ${minimum} to ${maximum}`;
+    return l10n.t`from ${minimum} up`;
+  }
+  if (exclusiveMaximum !== undefined) return l10n.t`below ${exclusiveMaximum}`;
+  return maximum === undefined ? undefined : l10n.t`up to ${maximum}`;
 }

@@ -1,10 +1,11 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import type { Draft, PlaceOf } from './crossChecks.js';
 import { OPTIMIZER_KEYS } from './optimizerOptions.js';
 import { SCHEDULE_KEYS } from './scheduleOptions.js';
 import type { ScheduleKey } from './scheduleOptions.js';
 import { TrainingOptions } from './schema.js';
-import { choiceWords, listWords } from './shape.js';
+import { choiceWords } from './shape.js';
 
 type Key = keyof TrainingOptions;
 
@@ -25,9 +26,9 @@ function warmupProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
     return [
       {
         code: 'config.two-warmups',
-        message: '`training.warmup_steps` and `training.warmup_ratio` are both given',
+        message: l10n.t`\`training.warmup_steps\` and \`training.warmup_ratio\` are both given`,
         where: placeOf(['training', 'warmup_ratio']),
-        mend: 'Keep one of them.',
+        mend: l10n.t`Keep one of them.`,
       },
     ];
   }
@@ -36,9 +37,9 @@ function warmupProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
     return [
       {
         code: 'config.no-warmup',
-        message: `\`training.${key}\` asks for a warm-up, and the schedule \`constant\` has none`,
+        message: l10n.t`\`training.${key}\` asks for a warm-up, and the schedule \`constant\` has none`,
         where: placeOf(['training', key], 'key'),
-        mend: 'Set `lr_scheduler_type: constant_with_warmup`, or remove the warm-up.',
+        mend: l10n.t`Set \`lr_scheduler_type: constant_with_warmup\`, or remove the warm-up.`,
       },
     ];
   }
@@ -47,9 +48,9 @@ function warmupProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
       {
         code: 'config.endless-warmup',
         severity: 'warning',
-        message: `the warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value`,
+        message: l10n.t`the warm-up takes ${warmup_steps} steps and the run ends after ${max_steps}: the learning rate never reaches its full value`,
         where: placeOf(['training', 'warmup_steps']),
-        mend: 'Make `warmup_steps` smaller or `max_steps` larger.',
+        mend: l10n.t`Make \`warmup_steps\` smaller or \`max_steps\` larger.`,
       },
     ];
   }
@@ -67,27 +68,27 @@ function scheduleProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[
       const readers = Object.entries(SCHEDULE_KEYS).filter(([, keys]) => keys.includes(key));
       return {
         code: 'config.unread-schedule-key',
-        message: `the schedule \`${type}\` does not read \`${key}\``,
+        message: l10n.t`the schedule \`${type}\` does not read \`${key}\``,
         where: at(key, 'key'),
-        expected: read.length === 0 ? `no keys with \`${type}\`` : choiceWords(read),
-        mend: `Remove the key, or set \`lr_scheduler_type\` to ${choiceWords(readers.map(([name]) => name))}.`,
+        expected: read.length === 0 ? l10n.t`no keys with \`${type}\`` : choiceWords(read),
+        mend: l10n.t`Remove the key, or set \`lr_scheduler_type\` to ${choiceWords(readers.map(([name]) => name))}.`,
       };
     });
   const aboveHighest = (['lr_end', 'min_lr'] as const)
     .filter((key) => read.includes(key) && (given[key] ?? 0) >= highest)
     .map((key): Problem => ({
       code: 'config.out-of-range',
-      message: `\`${key}\` is ${given[key]}, and \`learning_rate\` ${highest}: the schedule would not fall`,
+      message: l10n.t`\`${key}\` is ${String(given[key])}, and \`learning_rate\` ${highest}: the schedule would not fall`,
       where: at(key),
-      expected: `a number below ${highest}`,
+      expected: l10n.t`a number below ${highest}`,
     }));
   const cycles = given.num_cycles ?? 1;
   if (type === 'cosine_with_restarts' && !Number.isInteger(cycles)) {
     unread.push({
       code: 'config.out-of-range',
-      message: `\`num_cycles\` is ${cycles}`,
+      message: l10n.t`\`num_cycles\` is ${cycles}`,
       where: at('num_cycles'),
-      expected: 'a whole number of falls with `cosine_with_restarts`',
+      expected: l10n.t`a whole number of falls with \`cosine_with_restarts\``,
     });
   }
   return [...unread, ...aboveHighest, ...(type === 'cosine_with_min_lr' ? lowestProblems(given, placeOf) : [])];
@@ -102,9 +103,9 @@ function lowestProblems(
     return [
       {
         code: 'config.two-lowest-rates',
-        message: '`min_lr` and `min_lr_rate` are both given',
+        message: l10n.t`\`min_lr\` and \`min_lr_rate\` are both given`,
         where: placeOf(['training', 'lr_scheduler_kwargs', 'min_lr_rate']),
-        mend: 'Keep one of them.',
+        mend: l10n.t`Keep one of them.`,
       },
     ];
   }
@@ -112,10 +113,10 @@ function lowestProblems(
   return [
     {
       code: 'config.no-lowest-rate',
-      message: 'the schedule `cosine_with_min_lr` is not told how low to go',
+      message: l10n.t`the schedule \`cosine_with_min_lr\` is not told how low to go`,
       where: placeOf(['training', 'lr_scheduler_type']),
-      expected: '`min_lr` (a learning rate) or `min_lr_rate` (a share of it) under `lr_scheduler_kwargs`',
-      mend: 'Add `lr_scheduler_kwargs: {min_lr_rate: 0.1}`, or set `lr_scheduler_type: cosine` to go to 0.',
+      expected: l10n.t`\`min_lr\` (a learning rate) or \`min_lr_rate\` (a share of it) under \`lr_scheduler_kwargs\``,
+      mend: l10n.t`Add \`lr_scheduler_kwargs: {min_lr_rate: 0.1}\`, or set \`lr_scheduler_type: cosine\` to go to 0.`,
     },
   ];
 }
@@ -125,9 +126,9 @@ function optimizerProblems(training: TrainingOptions, placeOf: PlaceOf): Problem
     return [
       {
         code: 'config.nesterov-without-momentum',
-        message: '`training.nesterov` needs a momentum, and `training.momentum` is 0',
+        message: l10n.t`\`training.nesterov\` needs a momentum, and \`training.momentum\` is 0`,
         where: placeOf(['training', 'nesterov']),
-        mend: 'Set `momentum: 0.9`, or remove `nesterov`.',
+        mend: l10n.t`Set \`momentum: 0.9\`, or remove \`nesterov\`.`,
       },
     ];
   }
@@ -136,9 +137,9 @@ function optimizerProblems(training: TrainingOptions, placeOf: PlaceOf): Problem
     return [
       {
         code: 'config.warmup-without-relative-step',
-        message: '`training.adafactor_warmup_init` is a warm-up of `adafactor_relative_step`, which is off',
+        message: l10n.t`\`training.adafactor_warmup_init\` is a warm-up of \`adafactor_relative_step\`, which is off`,
         where: placeOf(['training', 'adafactor_warmup_init']),
-        mend: 'Set `adafactor_relative_step: true`, or use `warmup_steps` instead.',
+        mend: l10n.t`Set \`adafactor_relative_step: true\`, or use \`warmup_steps\` instead.`,
       },
     ];
   }
@@ -153,7 +154,7 @@ function unreadProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
     keys.filter(isSet).map((key) => ({
       code: 'config.unread-option',
       severity: 'warning',
-      message: `\`training.${key}\` has no effect: ${why}`,
+      message: l10n.t`\`training.${key}\` has no effect: ${why}`,
       where: placeOf(['training', key], 'key'),
       mend,
     }));
@@ -162,30 +163,46 @@ function unreadProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
   const choosesBest = training.load_best_model_at_end || training.early_stopping_patience !== undefined;
   return [
     ...others.flatMap((name) =>
-      unread(OPTIMIZER_KEYS[name], `\`optim\` is \`${optim}\``, `Remove it, or set \`optim: ${name}\`.`),
+      unread(
+        OPTIMIZER_KEYS[name],
+        l10n.t`\`optim\` is \`${optim}\``,
+        l10n.t`Remove it, or set \`optim: ${name}\`.`,
+      ),
     ),
     ...(optim === 'adafactor' && training.adafactor_relative_step
       ? unread(
           ['learning_rate', 'lr_scheduler_type', 'warmup_steps', 'warmup_ratio'],
-          'with `adafactor_relative_step` Adafactor has a learning rate of its own',
-          'Remove it, or set `adafactor_relative_step: false`.',
+          l10n.t`with \`adafactor_relative_step\` Adafactor has a learning rate of its own`,
+          l10n.t`Remove it, or set \`adafactor_relative_step: false\`.`,
         )
       : []),
     ...(training.sam_rho === 0
-      ? unread(['sam_adaptive'], '`sam_rho` is 0', 'Remove it, or set `sam_rho`, usually to 0.5 with it.')
+      ? unread(
+          ['sam_adaptive'],
+          l10n.t`\`sam_rho\` is 0`,
+          l10n.t`Remove it, or set \`sam_rho\`, usually to 0.5 with it.`,
+        )
       : []),
     ...(training.early_stopping_patience === undefined
-      ? unread(['early_stopping_threshold'], 'there is no early stopping', 'Set `early_stopping_patience` also.')
+      ? unread(
+          ['early_stopping_threshold'],
+          l10n.t`there is no early stopping`,
+          l10n.t`Set \`early_stopping_patience\` also.`,
+        )
       : []),
     ...(training.eval_generations === 0
-      ? unread(['eval_generation_tokens'], '`eval_generations` is 0', 'Set `eval_generations` also.')
+      ? unread(
+          ['eval_generation_tokens'],
+          l10n.t`\`eval_generations\` is 0`,
+          l10n.t`Set \`eval_generations\` also.`,
+        )
       : []),
     ...(choosesBest
       ? []
       : unread(
           ['metric_for_best_model'],
-          'nothing depends on the best evaluation',
-          `Set ${listWords(['load_best_model_at_end', 'early_stopping_patience'])} or both.`,
+          l10n.t`nothing depends on the best evaluation`,
+          l10n.t`Set \`load_best_model_at_end\`, \`early_stopping_patience\` or both.`,
         )),
   ];
 }
@@ -196,7 +213,7 @@ function evaluationProblems(
   placeOf: PlaceOf,
 ): Problem[] {
   if (data.validation !== undefined || (data.validation_split ?? 0) > 0) return [];
-  const mend = 'Add `data.validation` or `data.validation_split`.';
+  const mend = l10n.t`Add \`data.validation\` or \`data.validation_split\`.`;
   const needing = [
     ...(training.load_best_model_at_end ? (['load_best_model_at_end'] as const) : []),
     ...(training.early_stopping_patience === undefined ? [] : (['early_stopping_patience'] as const)),
@@ -209,15 +226,15 @@ function evaluationProblems(
     ...idle.map((key): Problem => ({
       code: 'config.nothing-to-evaluate',
       severity: 'warning',
-      message: `\`training.${key}\` has no effect: no validation data is given`,
+      message: l10n.t`\`training.${key}\` has no effect: no validation data is given`,
       where: placeOf(['training', key], 'key'),
       mend,
     })),
     ...needing.map((key): Problem => ({
       code: 'config.no-validation',
-      message: `\`training.${key}\` goes by evaluations, and no validation data is given`,
+      message: l10n.t`\`training.${key}\` goes by evaluations, and no validation data is given`,
       where: placeOf(['training', key], 'key'),
-      mend: `${mend.slice(0, -1)}, or remove \`${key}\`.`,
+      mend: l10n.t`${mend.slice(0, -1)}, or remove \`${key}\`.`,
     })),
   ];
 }

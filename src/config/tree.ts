@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Place } from '../common/problem.js';
 
 /** A run file's content with a place for everything in it; what checks and the editor read. */
@@ -78,11 +79,11 @@ export function pathText(path: ConfigPath): string {
 
 /** What a value is, in plain words: "the text `fast`". */
 export function describeNode(node: ConfigNode): string {
-  if (node.kind === 'map') return 'a mapping of keys to values';
-  if (node.kind === 'list') return 'a list';
+  if (node.kind === 'map') return l10n.t`a mapping of keys to values`;
+  if (node.kind === 'list') return l10n.t`a list`;
   if (node.value === null) return 'empty';
-  if (typeof node.value === 'string') return `the text \`${shorten(node.value)}\``;
-  if (typeof node.value === 'number') return `the number ${shorten(node.source || String(node.value))}`;
+  if (typeof node.value === 'string') return l10n.t`the text \`${shorten(node.value)}\``;
+  if (typeof node.value === 'number') return l10n.t`the number ${shorten(node.source || String(node.value))}`;
   return `\`${node.value}\``;
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Json } from '../common/json.js';
@@ -91,15 +92,18 @@ export async function runCommandJob(job: CommandJob): Promise<CommandOutcome> {
   };
   signal?.addEventListener('abort', cancel, { once: true });
   const end = await new Promise<ProcessEnd>((resolve) => {
-    child.on('error', (error) => child.pid === undefined && resolve({ how: `could not start: ${error.message}` }));
+    child.on(
+      'error',
+      (error) => child.pid === undefined && resolve({ how: l10n.t`could not start: ${error.message}` }),
+    );
     child.on('close', (code, by) =>
-      resolve({ how: by === null ? `exited with code ${code}` : `was ended by ${by}` }),
+      resolve({ how: by === null ? l10n.t`exited with code ${String(code)}` : l10n.t`was ended by ${by}` }),
     );
   });
   clearTimeout(linger);
   signal?.removeEventListener('abort', cancel);
   if (isCancelled()) return { kind: 'cancelled' };
-  if (bytes > MAX_DOCUMENT_BYTES) return noDocument(args[0], 'printed more than a document', lastWords);
+  if (bytes > MAX_DOCUMENT_BYTES) return noDocument(args[0], l10n.t`printed more than a document`, lastWords);
   return outcomeOf(Buffer.concat(chunks).toString('utf8'), args[0], end, lastWords);
 }
 
@@ -134,13 +138,13 @@ function outcomeOf(
 }
 
 function noDocument(command: string | undefined, how: string, lastWords: readonly string[]): CommandOutcome {
-  const said = lastWords.length > 0 ? `; its last words: ${lastWords.join(' | ')}` : '';
+  const said = lastWords.length > 0 ? l10n.t`; its last words: ${lastWords.join(' | ')}` : '';
   return {
     kind: 'failed',
     problem: {
       code: 'job.process-ended',
-      message: `the process of '${command}' ${how} without a result${said}`,
-      mend: 'Look at the log. A process that is killed without a word often met the end of memory: close other programs.',
+      message: l10n.t`the process of '${String(command)}' ${how} without a result${said}`,
+      mend: l10n.t`Look at the log. A process that is killed without a word often met the end of memory: close other programs.`,
     },
     others: [],
   };

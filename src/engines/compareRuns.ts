@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
@@ -27,9 +28,9 @@ export async function compareRuns(folders: readonly string[]): Promise<RunCompar
   if (different.length < 2 || different.length > MOST_COMPARED) {
     fail({
       code: 'compare.count',
-      message: `${different.length} different runs were named`,
-      expected: `2 to ${MOST_COMPARED} folders of runs`,
-      mend: 'Name the folders that hold events.jsonl, as in runs/sql/2025-01-31T12-00-00.',
+      message: l10n.t`${different.length} different runs were named`,
+      expected: l10n.t`2 to ${MOST_COMPARED} folders of runs`,
+      mend: l10n.t`Name the folders that hold events.jsonl, as in runs/sql/2025-01-31T12-00-00.`,
     });
   }
   const read = await Promise.all(different.map(readRun));
@@ -109,10 +110,10 @@ async function readEvents(folder: string): Promise<ToldByEvents> {
     if (!isGoneError(error)) throw error;
     fail({
       code: 'compare.no-run',
-      message: 'there is no run in the folder',
+      message: l10n.t`there is no run in the folder`,
       where: { file: folder },
-      expected: `${RUN_EVENTS}, which every run writes`,
-      mend: 'Name the folder of one run, as in runs/sql/2025-01-31T12-00-00.',
+      expected: l10n.t`${RUN_EVENTS}, which every run writes`,
+      mend: l10n.t`Name the folder of one run, as in runs/sql/2025-01-31T12-00-00.`,
     });
   }
   return told;
@@ -169,7 +170,7 @@ async function readSettings(file: string): Promise<ReadonlyMap<string, string>> 
   const { root } = readYaml(text, file);
   const value = root === undefined ? undefined : plainValue(root);
   if (!isJsonObject(value)) {
-    return fail({ code: 'config.resolved', message: 'the file holds no settings', where: { file } });
+    return fail({ code: 'config.resolved', message: l10n.t`the file holds no settings`, where: { file } });
   }
   // A single method's options are told as they are written in a run file.
   const methods = value['method'];

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open, readdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -235,7 +236,7 @@ async function readConfig(file: string): Promise<ConfigFacts | undefined> {
   const { root, problems } = readYaml(text, file);
   const value = root === undefined ? undefined : plainValue(root);
   if (!isJsonObject(value)) {
-    const [problem = { code: 'config.resolved', message: 'the file holds no settings', where: { file } }] =
+    const [problem = { code: 'config.resolved', message: l10n.t`the file holds no settings`, where: { file } }] =
       problems;
     return { problem };
   }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -64,20 +65,20 @@ export async function liveFolder(): Promise<string> {
   if (Buffer.byteLength(longest) > MAX_SOCKET_PATH) {
     fail({
       code: 'run.live-folder',
-      message: 'the path of the folder for running workers is too long for a socket in it',
+      message: l10n.t`the path of the folder for running workers is too long for a socket in it`,
       where: { file: folder },
-      expected: `at most ${MAX_SOCKET_PATH - 22} bytes`,
-      mend: 'Name a folder with a shorter path in PEFT_STUDIO_RUNTIME_DIR.',
+      expected: l10n.t`at most ${MAX_SOCKET_PATH - 22} bytes`,
+      mend: l10n.t`Name a folder with a shorter path in PEFT_STUDIO_RUNTIME_DIR.`,
     });
   }
   const found = await lstat(folder);
   if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return folder;
   return fail({
     code: 'run.live-folder',
-    message: 'the folder for running workers is a link, or others may enter it',
+    message: l10n.t`the folder for running workers is a link, or others may enter it`,
     where: { file: folder },
-    expected: 'a folder of your own with the mode 700',
-    mend: 'Remove it, or name another one in PEFT_STUDIO_RUNTIME_DIR.',
+    expected: l10n.t`a folder of your own with the mode 700`,
+    mend: l10n.t`Remove it, or name another one in PEFT_STUDIO_RUNTIME_DIR.`,
   });
 }
 

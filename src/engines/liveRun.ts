@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { open } from 'node:fs/promises';
@@ -161,7 +162,7 @@ async function follow(
       return;
     }
     if (!isRunEvent(message)) {
-      print(`The worker sent something that is no run event; it is ignored: ${line.slice(0, 200)}`);
+      print(l10n.t`The worker sent something that is no run event; it is ignored: ${line.slice(0, 200)}`);
       return;
     }
     memory = watchMemory(memory, message);

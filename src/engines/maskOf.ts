@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS } from '../adapters/adapterFiles.js';
@@ -66,10 +67,10 @@ async function placesIn(
   if (isFish) return new Uint32Array();
   return fail({
     code: 'mask.not-found',
-    message: `the run's folder has no mask of ${site}`,
+    message: l10n.t`the run's folder has no mask of ${site}`,
     where: { file: folder },
-    expected: 'a file prepared-0.safetensors, which the run writes before its first step',
-    mend: 'The folder was changed or comes from an older version: train again.',
+    expected: l10n.t`a file prepared-0.safetensors, which the run writes before its first step`,
+    mend: l10n.t`The folder was changed or comes from an older version: train again.`,
   });
 }
 
@@ -92,10 +93,10 @@ function checked(file: string, site: string, indices: Uint32Array, numbers: numb
   if (wrong < 0) return indices;
   return fail({
     code: 'mask.indices',
-    message: `the mask of ${site} holds ${indices[wrong]} at position ${wrong}`,
+    message: l10n.t`the mask of ${site} holds ${String(indices[wrong])} at position ${wrong}`,
     where: { file },
-    expected: `rising numbers from 0 to ${numbers - 1}`,
-    mend: 'The file is damaged: train again.',
+    expected: l10n.t`rising numbers from 0 to ${numbers - 1}`,
+    mend: l10n.t`The file is damaged: train again.`,
   });
 }
 
@@ -147,8 +148,8 @@ async function modifiedAt(file: string): Promise<number | undefined> {
 function tooLarge(site: string, count: number): never {
   return fail({
     code: 'mask.too-large',
-    message: `the mask of ${site} has ${count} numbers, too many for a picture`,
-    expected: `at most ${MAX_PLACES}`,
-    mend: 'Its density over time is in the map; the places are in the run’s folder (prepared-0.safetensors).',
+    message: l10n.t`the mask of ${site} has ${count} numbers, too many for a picture`,
+    expected: l10n.t`at most ${MAX_PLACES}`,
+    mend: l10n.t`Its density over time is in the map; the places are in the run’s folder (prepared-0.safetensors).`,
   });
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
 import type { MachineMemory } from '../common/machineMemory.js';
 import type { Problem } from '../common/problem.js';
@@ -59,11 +60,11 @@ function messageOf(
   const free = freeWords(machine);
   switch (verdict) {
     case 'too-large':
-      return `the run does not fit in memory: at its peak it needs ${own} that the system cannot take back, and ${free}`;
+      return l10n.t`the run does not fit in memory: at its peak it needs ${own} that the system cannot take back, and ${free}`;
     case 'barely':
-      return `the run barely fits in memory: at its peak it needs about ${own} that the system cannot take back, and ${free}`;
+      return l10n.t`the run barely fits in memory: at its peak it needs about ${own} that the system cannot take back, and ${free}`;
     case 'slow':
-      return `the run fits in memory, but not together with its weights: at its peak it needs ${all}, ${own} of them for good, and ${free}; weights are read again from the disk at each step, which is slow`;
+      return l10n.t`the run fits in memory, but not together with its weights: at its peak it needs ${all}, ${own} of them for good, and ${free}; weights are read again from the disk at each step, which is slow`;
   }
 }
 
@@ -71,10 +72,10 @@ function messageOf(
 export function freeWords({ free, bound }: MachineMemory): string {
   switch (bound) {
     case 'machine':
-      return `${formatBytes(free)} are free`;
+      return l10n.t`${formatBytes(free)} are free`;
     case 'container':
-      return `${formatBytes(free)} are free in this container`;
+      return l10n.t`${formatBytes(free)} are free in this container`;
     case 'limit':
-      return `${formatBytes(free)} is the limit that is set`;
+      return l10n.t`${formatBytes(free)} is the limit that is set`;
   }
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
 import type { Memory, Planned, RunEvent } from '../training/events.js';
 import { measuredPartName, measuredParts, residentText } from '../training/memoryText.js';
@@ -25,7 +26,7 @@ export function watchMemory(record: MemoryRecord, event: RunEvent): MemoryRecord
 
 /** `after step 40 1.5 GiB were resident: …; since step 0 graph buffers grew by 400 MiB; …`; '' where nothing was told. */
 export function memoryStory({ plan, first, last }: MemoryRecord): string {
-  const predicted = plan === undefined ? [] : [`${formatBytes(plan.plan.total)} were predicted at the peak`];
+  const predicted = plan === undefined ? [] : [l10n.t`${formatBytes(plan.plan.total)} were predicted at the peak`];
   if (first === undefined || last === undefined) return predicted.join('');
   const grown = measuredParts(last.parts)
     .map(({ part, bytes }) => ({ part, more: bytes - (first.parts[part] ?? bytes) }))
@@ -35,7 +36,7 @@ export function memoryStory({ plan, first, last }: MemoryRecord): string {
     residentText(last),
     ...(grown === undefined || first.step === last.step
       ? []
-      : [`since step ${first.step} ${measuredPartName(grown.part)} grew by ${formatBytes(grown.more)}`]),
+      : [l10n.t`since step ${first.step} ${measuredPartName(grown.part)} grew by ${formatBytes(grown.more)}`]),
     ...predicted,
   ].join('; ');
 }

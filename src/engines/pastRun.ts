@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { isGoneError } from '../common/files.js';
 import { fail } from '../common/problem.js';
@@ -100,20 +101,20 @@ function stateOf(about: {
   if (about.alive) return { kind: last?.type === 'paused' ? 'paused' : 'running', file, began };
   return failed({
     code: 'run.interrupted',
-    message: 'the run ended without a word: it was killed, or the machine went down',
+    message: l10n.t`the run ended without a word: it was killed, or the machine went down`,
     where: { file: about.folder },
     mend:
       about.checkpoint === undefined
-        ? 'It wrote no checkpoint: train anew.'
-        : `Resume it: it goes on from its checkpoint of step ${about.checkpoint}.`,
+        ? l10n.t`It wrote no checkpoint: train anew.`
+        : l10n.t`Resume it: it goes on from its checkpoint of step ${about.checkpoint}.`,
   });
 }
 
 function noRecord(folder: string): Problem {
   return {
     code: 'run.no-record',
-    message: 'the folder holds no record of a run (events.jsonl)',
+    message: l10n.t`the folder holds no record of a run (events.jsonl)`,
     where: { file: folder },
-    mend: 'It was moved or deleted. Close the panel, or open the run where it lies now.',
+    mend: l10n.t`It was moved or deleted. Close the panel, or open the run where it lies now.`,
   };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
@@ -26,10 +27,10 @@ export async function pinnedModel(folder: string): Promise<string | undefined> {
   if (parseModelId(text)?.revision !== undefined) return text;
   return fail({
     code: 'resume.base-model',
-    message: 'the file does not hold the id of a base model',
+    message: l10n.t`the file does not hold the id of a base model`,
     where: { file },
-    expected: 'org/name@commit, as PEFT Studio wrote it there when the run began',
-    mend: 'It was changed: put the id back, or train anew.',
+    expected: l10n.t`org/name@commit, as PEFT Studio wrote it there when the run began`,
+    mend: l10n.t`It was changed: put the id back, or train anew.`,
   });
 }
 

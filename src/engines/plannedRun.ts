@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { RunConfig } from '../config/schema.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { ModelShape } from '../memory/modelShape.js';
@@ -103,13 +104,13 @@ function notesOf(
   const adapters = method.filter(({ type }) => type !== 'child_tuning').length;
   return [
     ...(quantization === undefined
-      ? [`Weights, and what layers compute in, are ${dtype}; what methods add is float32, as PEFT casts it.`]
+      ? [l10n.t`Weights, and what layers compute in, are ${dtype}; what methods add is float32, as PEFT casts it.`]
       : [
-          `Weights that are not quantized are ${dtype}: prepare_model_for_kbit_training would make them float32.`,
-          `Layers compute in ${dtype}; what methods add is float32, as PEFT casts it.`,
+          l10n.t`Weights that are not quantized are ${dtype}: prepare_model_for_kbit_training would make them float32.`,
+          l10n.t`Layers compute in ${dtype}; what methods add is float32, as PEFT casts it.`,
         ]),
-    ...(sharding === undefined ? [] : [`All is per device, of ${sharding.devices}.`]),
-    ...(adapters > 1 ? ['PEFT attaches one adapter: planned with all methods of the file.'] : []),
-    ...(training.sam_rho > 0 ? ["Sharpness-aware steps are not Transformers': planned without."] : []),
+    ...(sharding === undefined ? [] : [l10n.t`All is per device, of ${sharding.devices}.`]),
+    ...(adapters > 1 ? [l10n.t`PEFT attaches one adapter: planned with all methods of the file.`] : []),
+    ...(training.sam_rho > 0 ? [l10n.t`Sharpness-aware steps are not Transformers': planned without.`] : []),
   ];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import type { Prepared } from '../methods/method.js';
@@ -45,5 +46,5 @@ async function readAll(file: string): Promise<Prepared> {
 }
 
 function fileOf(folder: string, index: number): string {
-  return path.join(folder, `prepared-${index}.safetensors`);
+  return path.join(folder, l10n.t`prepared-${index}.safetensors`);
 }

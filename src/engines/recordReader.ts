@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -82,8 +83,8 @@ export function recordReader(runFolder: string): RecordReader {
 
 const noRecord = (file: string): Problem => ({
   code: 'run.record',
-  message: `the record of the run has a line of more than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
+  message: l10n.t`the record of the run has a line of more than ${MAX_LINE_BYTES / 2 ** 20} MiB`,
   where: { file },
-  expected: 'one event per line',
-  mend: 'Look whether another program wrote into that file.',
+  expected: l10n.t`one event per line`,
+  mend: l10n.t`Look whether another program wrote into that file.`,
 });

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -36,20 +37,23 @@ export async function resumeNewest(run: LoadedRun): Promise<ResumePoint> {
     if (changed.length > 0) {
       fail({
         code: 'resume.changed',
-        message: `since the run was started, the run file's ${changed.join(', ')} ${changed.length === 1 ? 'has' : 'have'} changed`,
+        message:
+          changed.length === 1
+            ? l10n.t`since the run was started, the run file's ${changed.join(', ')} has changed`
+            : l10n.t`since the run was started, the run file's ${changed.join(', ')} have changed`,
         where: { file: run.file },
-        expected: `what the run was started with: ${path.join(folder, RESOLVED_CONFIG)}`,
-        mend: 'Put the old values back to go on with that run, name its folder to go on with what it was started with, or train anew.',
+        expected: l10n.t`what the run was started with: ${path.join(folder, RESOLVED_CONFIG)}`,
+        mend: l10n.t`Put the old values back to go on with that run, name its folder to go on with what it was started with, or train anew.`,
       });
     }
     return { folder, step, checkpoint: checkpointFolder(folder, step) };
   }
   return fail({
     code: 'resume.nothing',
-    message: `none of the ${names.length} runs of this file can go on: each has ended or has no checkpoint`,
+    message: l10n.t`none of the ${names.length} runs of this file can go on: each has ended or has no checkpoint`,
     where: { file: run.file },
-    expected: `a run in ${parent} with a checkpoint, that was stopped, killed or failed`,
-    mend: 'Train without resuming. A run that ended well has nothing left to do; one that ended before its first checkpoint has nothing to go on from (training.save_steps says how often one is written).',
+    expected: l10n.t`a run in ${parent} with a checkpoint, that was stopped, killed or failed`,
+    mend: l10n.t`Train without resuming. A run that ended well has nothing left to do; one that ended before its first checkpoint has nothing to go on from (training.save_steps says how often one is written).`,
   });
 }
 
@@ -66,9 +70,9 @@ export async function resumeFolder(folder: string): Promise<{ run: LoadedRun; po
   if (step === undefined || ended) {
     return fail({
       code: 'resume.nothing',
-      message: ended ? 'the run has come to its end' : 'the run has no checkpoint to go on from',
+      message: ended ? l10n.t`the run has come to its end` : l10n.t`the run has no checkpoint to go on from`,
       where: { file: absolute },
-      mend: 'Train anew from the run file.',
+      mend: l10n.t`Train anew from the run file.`,
     });
   }
   return {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { appendFileSync, closeSync, openSync, readSync, fstatSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
@@ -101,9 +102,9 @@ async function newFolder(parent: string, name: string): Promise<string> {
     return fail(
       {
         code: 'config.output',
-        message: `the folder for results cannot be made: ${(error as Error).message}`,
+        message: l10n.t`the folder for results cannot be made: ${(error as Error).message}`,
         where: { file: parent },
-        mend: 'Set output.dir to a folder that you may write to.',
+        mend: l10n.t`Set output.dir to a folder that you may write to.`,
       },
       error,
     );

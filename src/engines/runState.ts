@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import type { Failed, Finished, RunEvent } from '../training/events.js';
 import { memoryStory } from './memoryWatch.js';
@@ -86,8 +87,8 @@ export function isStillGoing(then: RunState, now: RunState): boolean {
   return then.kind !== 'idle' && isGoing(now) && now.file === then.file && now.began === then.began;
 }
 
-/** The code of `STOPPED_EARLY` of `engines/embedded.ts`, which loads the runtime: the panel's page cannot import it. */
-const STOPPED_EARLY_CODE = 'run.stopped-early';
+/** The code of `stoppedEarly` of `engines/embedded.ts`, which loads the runtime: the panel's page cannot import it. */
+export const STOPPED_EARLY_CODE = 'run.stopped-early';
 
 /** Whether the user stopped the run before it learned anything: that is told, but not as a failure. */
 export function wasStoppedEarly(state: RunState): boolean {
@@ -108,21 +109,21 @@ export function runFolderOf(events: readonly RunEvent[]): string | undefined {
 export function describeState(state: RunState): string {
   switch (state.kind) {
     case 'idle':
-      return 'no run';
+      return l10n.t`no run`;
     case 'starting':
-      return 'starting';
+      return l10n.t`starting`;
     case 'running':
-      return 'training';
+      return l10n.t`training`;
     case 'pausing':
-      return 'pausing';
+      return l10n.t`pausing`;
     case 'paused':
-      return 'paused';
+      return l10n.t`paused`;
     case 'stopping':
-      return 'stopping';
+      return l10n.t`stopping`;
     case 'finished':
-      return state.result.reason === 'stopped' ? 'stopped' : 'finished';
+      return state.result.reason === 'stopped' ? l10n.t`stopped` : l10n.t`finished`;
     case 'failed':
-      return wasStoppedEarly(state) ? 'stopped' : 'failed';
+      return wasStoppedEarly(state) ? l10n.t`stopped` : l10n.t`failed`;
   }
 }
 
@@ -181,7 +182,7 @@ function conclude({ file, began }: Going, ended: number, ending: Ending): RunSta
       began,
       ended,
       result: last,
-      note: clean ? undefined : `The adapter is written, but afterwards the worker ${howItEnded(ending)}.`,
+      note: clean ? undefined : l10n.t`The adapter is written, but afterwards the worker ${howItEnded(ending)}.`,
     };
   }
   return failed(processEnded(file, ending));
@@ -190,27 +191,27 @@ function conclude({ file, began }: Going, ended: number, ending: Ending): RunSta
 function nothingWritten(last: Finished): Problem {
   return {
     code: 'run.nothing-written',
-    message: `the run said that it finished, but ${last.adapter} holds no weights`,
-    expected: 'a folder with a .safetensors file that is not empty',
-    mend: 'Look for free space and write permission in that folder, then train again.',
+    message: l10n.t`the run said that it finished, but ${last.adapter} holds no weights`,
+    expected: l10n.t`a folder with a .safetensors file that is not empty`,
+    mend: l10n.t`Look for free space and write permission in that folder, then train again.`,
   };
 }
 
 function processEnded(file: string, ending: Ending): Problem {
-  const said = ending.lastWords.length > 0 ? `; its last words: ${ending.lastWords.join(' | ')}` : '';
+  const said = ending.lastWords.length > 0 ? l10n.t`; its last words: ${ending.lastWords.join(' | ')}` : '';
   if (ending.launchError !== undefined) {
     return {
       code: 'run.not-launched',
-      message: `the worker process could not be started: ${ending.launchError}`,
-      mend: 'Install PEFT Studio anew; if that does not help, report it with this message.',
+      message: l10n.t`the worker process could not be started: ${ending.launchError}`,
+      mend: l10n.t`Install PEFT Studio anew; if that does not help, report it with this message.`,
     };
   }
   if (ending.killed) {
     return {
       code: 'run.killed',
-      message: 'the run was killed before it could write its adapter',
+      message: l10n.t`the run was killed before it could write its adapter`,
       where: { file },
-      mend: resumeFrom(ending) || 'Train again; Stop, instead of killing, writes what was learned so far.',
+      mend: resumeFrom(ending) || l10n.t`Train again; Stop, instead of killing, writes what was learned so far.`,
     };
   }
   const story = memoryStory(ending.memory ?? {});
@@ -218,19 +219,19 @@ function processEnded(file: string, ending: Ending): Problem {
   if (ranOutOfMemory(ending)) {
     return {
       code: 'run.out-of-memory',
-      message: `memory ran out: the worker process ${howItEnded(ending)}${held}${said}`,
-      mend: [USE_LESS, resumeFrom(ending)].filter(Boolean).join(' '),
+      message: l10n.t`memory ran out: the worker process ${howItEnded(ending)}${held}${said}`,
+      mend: [useLess(), resumeFrom(ending)].filter(Boolean).join(' '),
     };
   }
   return {
     code: 'run.process-ended',
-    message: `the worker process ${howItEnded(ending)} without saying how the run ended${wasKilled(ending) ? held : ''}${said}`,
+    message: l10n.t`the worker process ${howItEnded(ending)} without saying how the run ended${wasKilled(ending) ? held : ''}${said}`,
     mend: [mendFor(ending), resumeFrom(ending)].filter(Boolean).join(' '),
   };
 }
 
-const USE_LESS =
-  'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, take a smaller model, or close other programs.';
+const useLess = (): string =>
+  l10n.t`Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, take a smaller model, or close other programs.`;
 
 /** What Node and the C++ library print when memory runs out beneath them; both end their process. */
 const LAST_WORDS_WITHOUT_MEMORY = /bad_alloc|heap out of memory|process out of memory|allocation failed/i;
@@ -249,23 +250,23 @@ function wasKilled({ code, signal }: Ending): boolean {
 }
 
 function resumeFrom({ checkpoint }: Ending): string {
-  return checkpoint === undefined ? '' : `Resume goes on from the checkpoint of step ${checkpoint}.`;
+  return checkpoint === undefined ? '' : l10n.t`Resume goes on from the checkpoint of step ${checkpoint}.`;
 }
 
 function howItEnded({ code, signal }: Ending): string {
-  if (signal !== null) return `was ended by signal ${signal}`;
-  return code === null ? 'is gone' : `exited with code ${code}`;
+  if (signal !== null) return l10n.t`was ended by signal ${signal}`;
+  return code === null ? l10n.t`is gone` : l10n.t`exited with code ${code}`;
 }
 
 function mendFor(ending: Ending): string {
   if (wasKilled(ending)) {
     return ending.oomKilled === false
-      ? "The kernel's out-of-memory killer was not it: a person ended the process, or another program (a limit of a batch system, a watchdog of memory)."
-      : 'Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.';
+      ? l10n.t`The kernel's out-of-memory killer was not it: a person ended the process, or another program (a limit of a batch system, a watchdog of memory).`
+      : l10n.t`Most often the machine ran out of memory: use a smaller batch size, a shorter max_length or a smaller model.`;
   }
   const { signal } = ending;
   if (signal === 'SIGSEGV' || signal === 'SIGBUS' || signal === 'SIGILL') {
-    return 'The native library crashed: report it with what it printed and the run file.';
+    return l10n.t`The native library crashed: report it with what it printed and the run file.`;
   }
-  return 'What the worker printed says more (in the editor: Show Log).';
+  return l10n.t`What the worker printed says more (in the editor: Show Log).`;
 }

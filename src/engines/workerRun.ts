@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -71,13 +72,15 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
   function send(message: WorkerRequest): void {
     if (!child.connected) return;
     child.send(message, (error) => {
-      if (error) print(`The worker did not take the message "${message.type}": ${error.message}`);
+      if (error) print(l10n.t`The worker did not take the message "${message.type}": ${error.message}`);
     });
   }
 
   child.on('message', (message) => {
     if (!isRunEvent(message)) {
-      print(`The worker sent something that is no run event; it is ignored: ${shorten(JSON.stringify(message))}`);
+      print(
+        l10n.t`The worker sent something that is no run event; it is ignored: ${shorten(JSON.stringify(message))}`,
+      );
       return;
     }
     memory = watchMemory(memory, message);
@@ -85,7 +88,7 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
     if (message.type === 'finished' || message.type === 'failed') {
       last = message;
       linger = setTimeout(() => {
-        print(`The worker did not exit within ${LINGER_MS / 1000} s of its last event; it is ended.`);
+        print(l10n.t`The worker did not exit within ${LINGER_MS / 1000} s of its last event; it is ended.`);
         child.kill('SIGKILL');
       }, LINGER_MS);
     }
@@ -119,7 +122,7 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
     }
     child.on('error', (error) => {
       if (child.pid !== undefined) {
-        print(`The worker's process reported: ${error.message}`);
+        print(l10n.t`The worker's process reported: ${error.message}`);
         return;
       }
       launchError = error.message;

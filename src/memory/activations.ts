@@ -4,6 +4,7 @@
  * ("Reducing Activation Recomputation in Large Transformer Models", section 4), extended by what is trained: a frozen
  * matrix does not need its input.
  */
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount } from '../common/format.js';
 import type { Block, ModelShape, PlacedModule, ShapeModule } from './modelShape.js';
 import { sum } from './modelShape.js';
@@ -70,8 +71,11 @@ export function activations(shape: ModelShape, run: MemoryRun): Activations {
     return {
       kept: Math.ceil(inputs + oneLayer),
       oneLayer: Math.ceil(oneLayer),
-      formula: `checkpointing: every layer's input, ${blocks
-        .map(({ block, tokens }) => `${block.layers} × ${formatCount(tokens)} tokens × ${shape.hidden} × ${each}`)
+      formula: l10n.t`checkpointing: every layer's input, ${blocks
+        .map(
+          ({ block, tokens }) =>
+            l10n.t`${block.layers} × ${formatCount(tokens)} tokens × ${shape.hidden} × ${each}`,
+        )
         .join(' + ')}, and one layer computed again, ${formatBytes(oneLayer)}`,
     };
   }
@@ -81,7 +85,7 @@ export function activations(shape: ModelShape, run: MemoryRun): Activations {
     formula: text
       .map(
         ({ block, tokens, perToken, named }) =>
-          `layers × tokens × bytes that a layer keeps per token = ${block.layers} × ${formatCount(tokens)} × ${formatCount(perToken)} (${named})`,
+          l10n.t`layers × tokens × bytes that a layer keeps per token = ${block.layers} × ${formatCount(tokens)} × ${formatCount(perToken)} (${named})`,
       )
       .join(' + '),
   };
@@ -91,11 +95,11 @@ export function activations(shape: ModelShape, run: MemoryRun): Activations {
 export function keptByLayer(block: Block, run: MemoryRun, lengths: Lengths): readonly KeptPart[] {
   const each = DTYPE_BYTES[run.compute];
   return [
-    { name: 'norms', bytes: normBytes(block, run, each) },
-    { name: 'attention', bytes: attentionBytes(block, run, lengths, each) },
-    { name: 'feed-forward', bytes: feedForwardBytes(block, each) },
-    { name: 'inputs of trained matrices', bytes: inputBytes(block, run, each) },
-    { name: 'adapters', bytes: adapterBytes(block, run, each) },
+    { name: l10n.t`norms`, bytes: normBytes(block, run, each) },
+    { name: l10n.t`attention`, bytes: attentionBytes(block, run, lengths, each) },
+    { name: l10n.t`feed-forward`, bytes: feedForwardBytes(block, each) },
+    { name: l10n.t`inputs of trained matrices`, bytes: inputBytes(block, run, each) },
+    { name: l10n.t`adapters`, bytes: adapterBytes(block, run, each) },
     { name: 'dropout', bytes: dropoutBytes(block) },
   ].filter(({ bytes }) => bytes > 0);
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { activations, adapterDtype, lengthsOf } from './activations.js';
@@ -74,9 +75,9 @@ function checkRun(run: MemoryRun): void {
   if (run.optimizer.inBackward && run.accumulation > 1) {
     fail({
       code: 'memory.run',
-      message: `the step is taken within the backward pass, and gradients of ${run.accumulation} passes are summed`,
-      expected: 'one of both',
-      mend: 'Set accumulation to 1, or take the step after the backward pass.',
+      message: l10n.t`the step is taken within the backward pass, and gradients of ${run.accumulation} passes are summed`,
+      expected: l10n.t`one of both`,
+      mend: l10n.t`Set accumulation to 1, or take the step after the backward pass.`,
     });
   }
   for (const method of run.methods) {
@@ -105,17 +106,25 @@ function fixedParts(
       'adapter',
       (addedBytes + copiedBytes) / shares.weights,
       split(
-        `added values × bytes of ${adapterDtype(run)} = ${formatCount(added)} × ${DTYPE_BYTES[adapterDtype(run)]}` +
-          (copied > 0
-            ? ` + copies of whole modules × bytes of ${run.weights.dtype} = ${formatCount(copied)} × ${DTYPE_BYTES[run.weights.dtype]}`
-            : ''),
+        [
+          l10n.t`added values × bytes of ${adapterDtype(run)} = ${formatCount(added)} × ${DTYPE_BYTES[adapterDtype(run)]}`,
+          ...(copied > 0
+            ? [
+                l10n.t`copies of whole modules × bytes of ${run.weights.dtype} = ${formatCount(copied)} × ${DTYPE_BYTES[run.weights.dtype]}`,
+              ]
+            : []),
+        ].join(' + '),
         shares.weights,
       ),
     ),
     part('optimizer', optimizer.bytes / shares.optimizer, split(optimizer.formula, shares.optimizer)),
     statePart(shape, run, groups),
     communication(shape, run, groups),
-    part('runtime', run.runtimeBytes ?? CUDA_RUNTIME_BYTES, "the CUDA context and the libraries' workspaces"),
+    part(
+      'runtime',
+      run.runtimeBytes ?? CUDA_RUNTIME_BYTES,
+      l10n.t`the CUDA context and the libraries' workspaces`,
+    ),
   ];
 }
 
@@ -128,14 +137,14 @@ function statePart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGr
   const masked = sum(groups, ({ values }) => values);
   const lines = [
     ...(averaged > 0
-      ? [`AdaLoRA's averages of importance = ${IMPORTANCE_AVERAGES} × ${formatCount(averaged)} × ${each}`]
+      ? [l10n.t`AdaLoRA's averages of importance = ${IMPORTANCE_AVERAGES} × ${formatCount(averaged)} × ${each}`]
       : []),
-    ...(masks > 0 ? [`a mask of a byte per trained value = ${masks} × ${formatCount(masked)}`] : []),
+    ...(masks > 0 ? [l10n.t`a mask of a byte per trained value = ${masks} × ${formatCount(masked)}`] : []),
   ];
   return part(
     'state',
     IMPORTANCE_AVERAGES * averaged * each + masks * masked,
-    lines.join(' + ') || 'the methods keep none',
+    lines.join(' + ') || l10n.t`the methods keep none`,
   );
 }
 
@@ -147,17 +156,21 @@ function communication(shape: ModelShape, run: MemoryRun, groups: readonly Train
     return part(
       'communication',
       2 * largest * each,
-      `the largest layer gathered, and the next fetched ahead = 2 × ${formatCount(largest)} × ${each}`,
+      l10n.t`the largest layer gathered, and the next fetched ahead = 2 × ${formatCount(largest)} × ${each}`,
     );
   }
   if (kind === 'data-parallel') {
     return part(
       'communication',
       sum(groups, ({ values, dtype }) => values * DTYPE_BYTES[dtype]),
-      'a copy of the gradients in the buckets that are summed over devices',
+      l10n.t`a copy of the gradients in the buckets that are summed over devices`,
     );
   }
-  return part('communication', 0, kind === undefined ? 'one device' : 'gradients are split as they come');
+  return part(
+    'communication',
+    0,
+    kind === undefined ? l10n.t`one device` : l10n.t`gradients are split as they come`,
+  );
 }
 
 function gradientPart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGroup[]): MemoryPart {
@@ -168,12 +181,16 @@ function gradientPart(shape: ModelShape, run: MemoryRun, groups: readonly Traine
     return part(
       'gradients',
       largest * each,
-      `of one tensor at a time, as the step is in the backward pass: ${formatCount(largest)} × ${each}`,
+      l10n.t`of one tensor at a time, as the step is in the backward pass: ${formatCount(largest)} × ${each}`,
     );
   }
   const bytes = sum(groups, ({ values, dtype }) => values * DTYPE_BYTES[dtype]);
   const products = groups.map(({ values, dtype }) => `${formatCount(values)} × ${DTYPE_BYTES[dtype]}`);
-  return part('gradients', bytes / share, split(`one per trained value = ${products.join(' + ') || '0'}`, share));
+  return part(
+    'gradients',
+    bytes / share,
+    split(l10n.t`one per trained value = ${products.join(' + ') || '0'}`, share),
+  );
 }
 
 function backwardBegins(
@@ -189,7 +206,7 @@ function backwardBegins(
       : part(
           'gradients',
           0,
-          `none yet as the backward pass begins: ${formatBytes(gradients.bytes)} come while activations go`,
+          l10n.t`none yet as the backward pass begins: ${formatBytes(gradients.bytes)} come while activations go`,
         );
   return moment('backward begins', [
     ...fixed,
@@ -211,8 +228,8 @@ function backwardEnds(
   return moment('backward ends', [
     ...fixed,
     gradients,
-    part('activations', kept.oneLayer, 'of the layer that is left when the backward pass ends'),
-    part('logits', 0, 'gone when the backward pass ends'),
+    part('activations', kept.oneLayer, l10n.t`of the layer that is left when the backward pass ends`),
+    part('logits', 0, l10n.t`gone when the backward pass ends`),
     workspace(shape, run),
     dequantization(shape, run),
   ]);
@@ -230,10 +247,10 @@ function optimizerSteps(
   return moment('optimizer steps', [
     ...fixed,
     gradients,
-    part('activations', 0, 'gone when the optimizer steps'),
-    part('logits', 0, 'gone when the optimizer steps'),
+    part('activations', 0, l10n.t`gone when the optimizer steps`),
+    part('logits', 0, l10n.t`gone when the optimizer steps`),
     part('workspace', step.bytes / share, split(step.formula, share)),
-    part('dequantization', 0, 'no product runs as the optimizer steps'),
+    part('dequantization', 0, l10n.t`no product runs as the optimizer steps`),
   ]);
 }
 
@@ -242,14 +259,14 @@ function optimizerSteps(
  * loss with respect to it and to the logits.
  */
 function logitsPart(shape: ModelShape, run: MemoryRun): MemoryPart {
-  if (!shape.logits) return part('logits', 0, 'the model computes no logits');
+  if (!shape.logits) return part('logits', 0, l10n.t`the model computes no logits`);
   const positions = run.batch * lengthsOf(shape, run).tokens.decoder;
   const each = DTYPE_BYTES[run.compute];
   const chunks = run.lossChunks ?? 1;
   return part(
     'logits',
     positions * shape.vocab * (each + 12 / chunks),
-    `positions × vocabulary × bytes = ${formatCount(positions)} × ${formatCount(shape.vocab)} × (${each} + 3 × 4${chunks > 1 ? ` / ${chunks} chunks` : ''}): logits, log-softmax and two gradients in float32`,
+    l10n.t`positions × vocabulary × bytes = ${formatCount(positions)} × ${formatCount(shape.vocab)} × (${each} + ${chunks > 1 ? l10n.t`3 × 4 / ${chunks} chunks` : '3 × 4'}): logits, log-softmax and two gradients in float32`,
   );
 }
 
@@ -266,9 +283,12 @@ function workspace(shape: ModelShape, run: MemoryRun): MemoryPart {
   return part(
     'workspace',
     Math.max(0, ...widest) + copies * each,
-    `gradients on their way: 2 × tokens × feed-forward width × ${each}` +
-      (run.attention === 'eager' ? ', and 8 bytes per score of a layer' : '') +
-      (copies > 0 ? `; autocast's copies of the matrices: ${formatCount(copies)} × ${each}` : ''),
+    [
+      run.attention === 'eager'
+        ? l10n.t`gradients on their way: 2 × tokens × feed-forward width × ${each}, and 8 bytes per score of a layer`
+        : l10n.t`gradients on their way: 2 × tokens × feed-forward width × ${each}`,
+      ...(copies > 0 ? [l10n.t`autocast's copies of the matrices: ${formatCount(copies)} × ${each}`] : []),
+    ].join('; '),
   );
 }
 
@@ -288,16 +308,16 @@ function dequantization(shape: ModelShape, run: MemoryRun): MemoryPart {
     'dequantization',
     largest * each,
     largest === 0
-      ? 'nothing is quantized'
-      : `the largest quantized matrix, unpacked for its product = ${formatCount(largest)} × ${each}`,
+      ? l10n.t`nothing is quantized`
+      : l10n.t`the largest quantized matrix, unpacked for its product = ${formatCount(largest)} × ${each}`,
   );
 }
 
 function assumptionsOf(shape: ModelShape): readonly string[] {
   return [
-    "The allocator's gaps between tensors are not counted.",
-    'Every row is as long as the longest.',
-    ...shape.leftOut.map((what) => `Left out: ${what}.`),
+    l10n.t`The allocator's gaps between tensors are not counted.`,
+    l10n.t`Every row is as long as the longest.`,
+    ...shape.leftOut.map((what) => l10n.t`Left out: ${what}.`),
   ];
 }
 
@@ -310,5 +330,5 @@ function part(name: PartName, bytes: number, formula: string): MemoryPart {
 }
 
 function split(formula: string, devices: number): string {
-  return devices === 1 ? formula : `(${formula}) / ${devices} devices`;
+  return devices === 1 ? formula : l10n.t`(${formula}) / ${devices} devices`;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { configReader } from '../models/configReader.js';
 import type { ConfigReader } from '../models/configReader.js';
@@ -49,15 +50,15 @@ export function readModelShape(config: JsonObject, source: string): ModelShape {
   const read = FAMILIES.get(reader.text('model_type', ''));
   if (read === undefined) {
     return reader.fail(
-      `memory cannot be planned for model_type ${JSON.stringify(config['model_type'] ?? null)}`,
-      `one of ${PLANNED_MODEL_TYPES.join(', ')}`,
+      l10n.t`memory cannot be planned for model_type ${JSON.stringify(config['model_type'] ?? null)}`,
+      l10n.t`one of ${PLANNED_MODEL_TYPES.join(', ')}`,
       'model.unsupported',
     );
   }
   const shape = read(reader);
   const modules = sum(shape.blocks, (block) => block.layers * sum(block.modules, ({ copies }) => copies));
   if (modules > MAX_MODULES) {
-    return reader.fail(`the layers have ${modules} modules together`, `at most ${MAX_MODULES}`);
+    return reader.fail(l10n.t`the layers have ${modules} modules together`, l10n.t`at most ${MAX_MODULES}`);
   }
   return shape;
 }
@@ -66,5 +67,5 @@ export function readModelShape(config: JsonObject, source: string): ModelShape {
 function gemma3WithVision(config: ConfigReader): ModelShape {
   const text = config.object('text_config') ?? config;
   const shape = gemma(text, 3);
-  return config.has('vision_config') ? { ...shape, leftOut: ['the vision tower and its projector'] } : shape;
+  return config.has('vision_config') ? { ...shape, leftOut: [l10n.t`the vision tower and its projector`] } : shape;
 }

@@ -1,4 +1,5 @@
 /** Bytes that weights take, by type and quantization. */
+import * as l10n from '@vscode/l10n';
 import { formatCount as count } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { parameterCount, placedModules, sum, weightCount } from './modelShape.js';
@@ -76,7 +77,7 @@ export function weightBytes(shape: ModelShape, storage: WeightStorage): { bytes:
   const each = DTYPE_BYTES[dtype];
   const all = parameterCount(shape);
   if (quantization === undefined) {
-    return { bytes: all * each, formula: `parameters × bytes of ${dtype} = ${count(all)} × ${each}` };
+    return { bytes: all * each, formula: l10n.t`parameters × bytes of ${dtype} = ${count(all)} × ${each}` };
   }
   const packed = placedModules(shape).filter((placed) => isQuantized(quantization, placed));
   const values = sum(packed, ({ module, layers }) => weightCount(module) * module.copies * layers);
@@ -87,9 +88,7 @@ export function weightBytes(shape: ModelShape, storage: WeightStorage): { bytes:
   const rest = all - values;
   return {
     bytes: packedBytes + rest * each,
-    formula:
-      `quantized values × bytes with scales + the rest × bytes of ${dtype} = ` +
-      `${count(values)} × ${(packedBytes / Math.max(values, 1)).toFixed(4)} (${describeQuantization(quantization)}) + ${count(rest)} × ${each}`,
+    formula: l10n.t`quantized values × bytes with scales + the rest × bytes of ${dtype} = ${count(values)} × ${(packedBytes / Math.max(values, 1)).toFixed(4)} (${describeQuantization(quantization)}) + ${count(rest)} × ${each}`,
   };
 }
 
@@ -106,7 +105,7 @@ export function describeQuantization(quantization: Quantization): string {
     case 'int8':
       return '8-bit';
     case 'nf4':
-      return quantization.doubleQuantization ? '4-bit NF4, double quantization' : '4-bit NF4';
+      return quantization.doubleQuantization ? l10n.t`4-bit NF4, double quantization` : l10n.t`4-bit NF4`;
     case 'gguf':
       return `GGUF ${quantization.type}`;
   }
@@ -117,8 +116,8 @@ export function requireWhole(name: string, value: number, least: number): void {
   if (Number.isSafeInteger(value) && value >= least) return;
   fail({
     code: 'memory.number',
-    message: `${name} is ${value}`,
-    expected: `a whole number from ${least}`,
-    mend: `Give a whole number of at least ${least}.`,
+    message: l10n.t`${name} is ${value}`,
+    expected: l10n.t`a whole number from ${least}`,
+    mend: l10n.t`Give a whole number of at least ${least}.`,
   });
 }

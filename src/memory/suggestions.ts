@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
 import type { ModelShape } from './modelShape.js';
 import { planMemory } from './planMemory.js';
@@ -53,7 +54,7 @@ export function suggestSavings(shape: ModelShape, run: MemoryRun, limitBytes?: n
       const saved = now - total;
       return {
         name: idea.name,
-        title: `${idea.name} saves ${formatBytes(Math.max(saved, 0))}: ${idea.cost}`,
+        title: l10n.t`${idea.name} saves ${formatBytes(Math.max(saved, 0))}: ${idea.cost}`,
         changes: idea.changes,
         saved,
         total,
@@ -85,7 +86,7 @@ export function savingsTogether(shape: ModelShape, run: MemoryRun, limitBytes: n
   const [name, saved] = [[...names.values()].join(' + '), before - now.total];
   return {
     name,
-    title: `${name} saves ${formatBytes(saved)}: each for what it costs alone`,
+    title: l10n.t`${name} saves ${formatBytes(saved)}: each for what it costs alone`,
     changes: [...changes.values()],
     saved,
     total: now.total,
@@ -109,16 +110,16 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
   const found: Idea[] = [];
   if (!run.checkpointing) {
     found.push({
-      name: 'Gradient checkpointing',
-      cost: 'the forward pass is computed twice, about a third more time',
+      name: l10n.t`Gradient checkpointing`,
+      cost: l10n.t`the forward pass is computed twice, about a third more time`,
       changes: [{ path: ['training', 'gradient_checkpointing'], value: true }],
       run: { ...run, checkpointing: true },
     });
   }
   if (run.attention === 'eager') {
     found.push({
-      name: 'Fused attention (sdpa)',
-      cost: 'same result, and faster',
+      name: l10n.t`Fused attention (sdpa)`,
+      cost: l10n.t`same result, and faster`,
       changes: [{ path: ['model_options', 'attn_implementation'], value: 'sdpa' }],
       run: { ...run, attention: 'sdpa' },
     });
@@ -126,7 +127,7 @@ function torchIdeas(run: MemoryRun): readonly Idea[] {
   if (run.weights.dtype === 'fp32' && run.weights.quantization === undefined) {
     found.push({
       name: 'bfloat16',
-      cost: 'numbers of three digits, which is usual',
+      cost: l10n.t`numbers of three digits, which is usual`,
       changes: [{ path: ['model_options', 'dtype'], value: 'bfloat16' }],
       run: { ...run, weights: { dtype: 'bf16' }, compute: 'bf16' },
     });
@@ -140,8 +141,8 @@ function quantized(run: MemoryRun): readonly Idea[] {
   if (trainsBase || run.weights.quantization !== undefined) return [];
   return [
     {
-      name: '4-bit weights (QLoRA)',
-      cost: 'a little accuracy, and time to unpack',
+      name: l10n.t`4-bit weights (QLoRA)`,
+      cost: l10n.t`a little accuracy, and time to unpack`,
       changes: [
         { path: ['model_options', 'load_in_4bit'], value: true },
         { path: ['model_options', 'bnb_4bit_use_double_quant'], value: true },
@@ -149,8 +150,8 @@ function quantized(run: MemoryRun): readonly Idea[] {
       run: { ...run, weights: { ...run.weights, quantization: { kind: 'nf4', doubleQuantization: true } } },
     },
     {
-      name: '8-bit weights',
-      cost: 'hardly any accuracy, but slower steps',
+      name: l10n.t`8-bit weights`,
+      cost: l10n.t`hardly any accuracy, but slower steps`,
       changes: [{ path: ['model_options', 'load_in_8bit'], value: true }],
       run: { ...run, weights: { ...run.weights, quantization: { kind: 'int8' } } },
     },
@@ -167,8 +168,8 @@ function smallerBatch(run: MemoryRun): readonly Idea[] {
       name: `Batch ${batch} × ${accumulation}`,
       cost:
         batch * accumulation === run.batch * run.accumulation
-          ? 'the same step, a little slower'
-          : 'a step of nearly as many rows',
+          ? l10n.t`the same step, a little slower`
+          : l10n.t`a step of nearly as many rows`,
       changes: [
         { path: ['training', 'per_device_train_batch_size'], value: batch },
         { path: ['training', 'gradient_accumulation_steps'], value: accumulation },
@@ -182,8 +183,8 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
   const found: Idea[] = [];
   if (run.methods.some(({ kind }) => kind === 'full')) {
     found.push({
-      name: `LoRA (r ${OFFERED_RANK}) instead of training everything`,
-      cost: 'close to it on most tasks',
+      name: l10n.t`LoRA (r ${OFFERED_RANK}) instead of training everything`,
+      cost: l10n.t`close to it on most tasks`,
       changes: [
         { path: ['method', 'type'], value: 'lora' },
         { path: ['method', 'r'], value: OFFERED_RANK },
@@ -197,7 +198,7 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
     const rank = Math.floor(highest / 2);
     found.push({
       name: `Rank ${rank}`,
-      cost: 'an update that can say less',
+      cost: l10n.t`an update that can say less`,
       changes: [{ path: ['method', 'r'], value: rank }],
       run: {
         ...run,
@@ -217,8 +218,8 @@ function otherOptimizer(run: MemoryRun): readonly Idea[] {
     run: { ...run, optimizer: { ...run.optimizer, kind } },
   });
   return [
-    as('adamw-8bit', 'adamw_8bit', '8-bit AdamW', 'as good as AdamW in practice'),
-    as('adafactor', 'adafactor', 'Adafactor', 'moments of rows and columns only'),
+    as('adamw-8bit', 'adamw_8bit', l10n.t`8-bit AdamW`, l10n.t`as good as AdamW in practice`),
+    as('adafactor', 'adafactor', 'Adafactor', l10n.t`moments of rows and columns only`),
   ];
 }
 
@@ -227,8 +228,8 @@ function shorterRows(run: MemoryRun): readonly Idea[] {
   if (length < LEAST_LENGTH) return [];
   return [
     {
-      name: `Rows of ${length} tokens`,
-      cost: 'longer ones are cut',
+      name: l10n.t`Rows of ${length} tokens`,
+      cost: l10n.t`longer ones are cut`,
       changes: [{ path: ['data', 'max_length'], value: length }],
       run: { ...run, length },
     },

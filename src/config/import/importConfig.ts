@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { fail, isError } from '../../common/problem.js';
 import type { Problem } from '../../common/problem.js';
@@ -86,10 +87,10 @@ function rootOf(text: string, file: string): MapNode {
 function unknownTool(file: string): never {
   return fail({
     code: 'config.import',
-    message: 'this is no config that can be carried over',
+    message: l10n.t`this is no config that can be carried over`,
     where: { file },
-    expected: TOOLS.map(({ name, mark }) => `${name} (with the key ${mark})`).join(', or '),
-    mend: 'Choose an adapter_config.json, or the YAML file that Axolotl or LLaMA-Factory trains with.',
+    expected: TOOLS.map(({ name, mark }) => l10n.t`${name} (with the key ${mark})`).join(l10n.t`, or `),
+    mend: l10n.t`Choose an adapter_config.json, or the YAML file that Axolotl or LLaMA-Factory trains with.`,
   });
 }
 

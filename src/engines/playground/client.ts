@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Problem } from '../../common/problem.js';
@@ -53,15 +54,17 @@ export function startPlayground(options: {
       closed = true;
       resolve();
     };
-    child.on('error', (error) => child.pid === undefined && end(`could not start: ${error.message}`));
+    child.on('error', (error) => child.pid === undefined && end(l10n.t`could not start: ${error.message}`));
     // 'close' comes after the last message and the last printed line.
-    child.on('close', (code, by) => end(by === null ? `exited with code ${code}` : `was ended by ${by}`));
+    child.on('close', (code, by) =>
+      end(by === null ? l10n.t`exited with code ${String(code)}` : l10n.t`was ended by ${by}`),
+    );
   });
 
   function send(request: PlaygroundRequest): void {
     if (!child.connected) return;
     child.send(request, (error) => {
-      if (error) print(`The playground did not take the message "${request.type}": ${error.message}`);
+      if (error) print(l10n.t`The playground did not take the message "${request.type}": ${error.message}`);
     });
   }
 
@@ -79,10 +82,10 @@ export function startPlayground(options: {
 }
 
 function endProblem(how: string, lastWords: readonly string[]): Problem {
-  const said = lastWords.length > 0 ? `; its last words: ${lastWords.join(' | ')}` : '';
+  const said = lastWords.length > 0 ? l10n.t`; its last words: ${lastWords.join(' | ')}` : '';
   return {
     code: 'playground.process-ended',
-    message: `the playground's process ${how}${said}`,
-    mend: 'Run it again; it opens the model anew. A process that is killed without a word often met the end of memory: close other programs or remove an adapter.',
+    message: l10n.t`the playground's process ${how}${said}`,
+    mend: l10n.t`Run it again; it opens the model anew. A process that is killed without a word often met the end of memory: close other programs or remove an adapter.`,
   };
 }

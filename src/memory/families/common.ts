@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { ConfigReader } from '../../models/configReader.js';
 import type { ActivationFunction, AttentionShape } from '../modelShape.js';
 
@@ -6,7 +7,7 @@ export function headsOf(config: ConfigReader, hidden: number, headDimFallback?: 
   const heads = config.count('num_attention_heads');
   const keyValueHeads = config.count('num_key_value_heads', heads);
   if (!config.has('head_dim') && headDimFallback === undefined && hidden % heads !== 0) {
-    config.wrong('num_attention_heads', `a divisor of hidden_size, ${hidden}`);
+    config.wrong('num_attention_heads', l10n.t`a divisor of hidden_size, ${hidden}`);
   }
   const headDim = config.count('head_dim', headDimFallback ?? hidden / heads);
   return { heads, keyValueHeads, headDim };

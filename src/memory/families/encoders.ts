@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { ConfigReader } from '../../models/configReader.js';
 import { embedding, linear, norm } from '../modelShape.js';
 import type { ModelShape } from '../modelShape.js';
@@ -57,6 +58,6 @@ export function bert(config: ConfigReader, modelType: 'bert' | 'roberta'): Model
       linear('pooler.dense', hidden, hidden, 'pooler', bias),
     ],
     logits: false,
-    leftOut: ['the head for a task, which the config does not describe'],
+    leftOut: [l10n.t`the head for a task, which the config does not describe`],
   };
 }

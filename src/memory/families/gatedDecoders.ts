@@ -2,6 +2,7 @@
  * Decoders with RMSNorm and a gated feed-forward network: Llama, Mistral, Mixtral, Qwen 2 and 3, Gemma 1 to 3, Phi-3.
  * Names and defaults as in Transformers' configuration classes of each.
  */
+import * as l10n from '@vscode/l10n';
 import type { ConfigReader } from '../../models/configReader.js';
 import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { AttentionShape, ModelShape, ShapeModule } from '../modelShape.js';
@@ -48,7 +49,7 @@ export function mistral(config: ConfigReader): ModelShape {
 export function mixtral(config: ConfigReader): ModelShape {
   const count = config.count('num_local_experts', 8);
   const active = config.count('num_experts_per_tok', 2);
-  if (active > count) config.wrong('num_experts_per_tok', `at most num_local_experts, ${count}`);
+  if (active > count) config.wrong('num_experts_per_tok', l10n.t`at most num_local_experts, ${count}`);
   return gated(config, {
     modelType: 'mixtral',
     tied: config.flag('tie_word_embeddings', false),

@@ -2,6 +2,7 @@
  * Decoders with LayerNorm and a plain feed-forward network: GPT-2, GPT-NeoX, Falcon, BLOOM, OPT, Phi.
  * Names and defaults as in Transformers' configuration classes of each.
  */
+import * as l10n from '@vscode/l10n';
 import type { ConfigReader } from '../../models/configReader.js';
 import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { AttentionShape, Block, ModelShape, ShapeModule } from '../modelShape.js';
@@ -318,7 +319,7 @@ function decoder(parts: {
 }
 
 function equalHeads(config: ConfigReader, key: string, heads: number, hidden: number): AttentionShape {
-  if (hidden % heads !== 0) config.wrong(key, `a divisor of the hidden size, ${hidden}`);
+  if (hidden % heads !== 0) config.wrong(key, l10n.t`a divisor of the hidden size, ${hidden}`);
   return { heads, keyValueHeads: heads, headDim: hidden / heads };
 }
 
