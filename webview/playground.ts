@@ -8,7 +8,17 @@ import { reportFaults } from './faults.js';
 import { createAnswerView } from './playgroundAnswer.js';
 import type { AnswerView } from './playgroundAnswer.js';
 import { createOptionsForm } from './playgroundForm.js';
-import { STRONGEST, jsonOf, levelText, markdownOf, promptFor, takeEvent, turnOf } from './playgroundModel.js';
+import { keptConversation, restoredTurns } from './playgroundKept.js';
+import {
+  STRONGEST,
+  jsonOf,
+  levelText,
+  markdownOf,
+  promptFor,
+  takeEvent,
+  turnOf,
+  turnsWith,
+} from './playgroundModel.js';
 import type { ShownAnswer, Turn } from './playgroundModel.js';
 import { problemText } from './playgroundText.js';
 import { registerToolkit } from './toolkit.js';
@@ -18,6 +28,9 @@ declare function acquireVsCodeApi(): {
   getState(): Partial<KeptPlayground> | undefined;
   setState(state: KeptPlayground): void;
 };
+
+/** What is typed is kept after so long. */
+const KEEP_MS = 300;
 
 const editor = acquireVsCodeApi();
 
@@ -31,9 +44,15 @@ const kept = editor.getState();
 let setup: PlaygroundSetup = { base: undefined, columns: [], activity: '', chat: undefined };
 let defaults: PlaygroundOptions | undefined;
 let mode: Turn['mode'] = kept?.mode ?? 'prompt';
-let turns: Turn[] = [];
+let turns: Turn[] = restoredTurns(kept?.conversation);
+/** Turns before these that were not kept over a reload. */
+let gone = turns.length > 0 ? (kept?.conversation?.dropped ?? 0) : 0;
+let conversation = keptConversation(turns, gone);
+/** The base model that the turns are of. */
+let baseOfTurns = kept?.setup?.base?.key;
 let running: number | undefined;
 let lastRequest = 0;
+let keeping: number | undefined;
 const views = new Map<ShownAnswer, AnswerView>();
 
 const title = make('h1', {}, l10n.t`Playground`);
@@ -72,6 +91,7 @@ const copyJson = button(l10n.t`Copy as JSON`, 'secondary', () =>
 );
 run.title = l10n.t`Run (Ctrl+Enter)`;
 stop.title = l10n.t`Stop after the present token (Escape)`;
+const notKept = make('p', { class: 'muted', role: 'status' });
 const columns = make('div', { class: 'columns' });
 const readout = make('p', { class: 'token-readout' });
 const legend = make(
@@ -106,6 +126,7 @@ document
     ask,
     legend,
     readout,
+    notKept,
     columns,
     announcement,
   );
@@ -117,7 +138,7 @@ function textArea(label: string, rows: number, placeholder: string): HTMLTextAre
   area.rows = rows;
   area.placeholder = placeholder;
   area.setAttribute('aria-label', label);
-  area.addEventListener('input', keep);
+  area.addEventListener('input', keepSoon);
   return area;
 }
 
@@ -148,15 +169,38 @@ function legendStep(level: number): HTMLElement {
 
 /** What a reload of the window brings back. */
 function keep(): void {
-  editor.setState({ setup, mode, system: system.value, prompt: prompt.value, options: form.read() });
+  clearTimeout(keeping);
+  keeping = undefined;
+  const texts = { system: system.value, prompt: prompt.value };
+  editor.setState({ setup, mode, ...texts, options: form.read(), conversation });
+}
+
+/** All that is kept is written at once, which is too much to do for each letter. */
+function keepSoon(): void {
+  keeping ??= window.setTimeout(keep, KEEP_MS);
+}
+
+/** Other turns than before, or more of them. */
+function keepTurns(): void {
+  conversation = keptConversation(turns, gone);
+  keep();
 }
 
 function forget(): void {
   if (running !== undefined) return;
   turns = [];
+  gone = 0;
   views.clear();
-  keep();
+  keepTurns();
   draw();
+}
+
+/** What a conversation has lost by a reload, or would lose. */
+function notKeptText(): string {
+  if (gone > 0)
+    return l10n.t`The first turns of this conversation were more than a reload of the window keeps. The model is told of those below only.`;
+  if (conversation.dropped === 0) return '';
+  return l10n.t`This conversation is long: a reload of the window keeps its last turns only, ${conversation.turns.length} of ${turns.length}.`;
 }
 
 function copy(text: string, kind: string): void {
@@ -169,6 +213,7 @@ function start(): void {
   const request = ++lastRequest;
   const about = { request, mode, system: system.value, prompt: prompt.value };
   const before = mode === 'chat' ? turns : [];
+  if (before.length === 0) gone = 0;
   const usable = setup.columns.filter(({ state }) => state !== 'failed' || baseFailed());
   const asked = usable.length > 0 ? usable : setup.columns;
   turns = [...before, turnOf(about, asked)];
@@ -181,7 +226,7 @@ function start(): void {
     options: form.read(),
   });
   if (mode === 'chat') prompt.value = '';
-  keep();
+  keepTurns();
   draw();
   showNewest();
 }
@@ -220,6 +265,7 @@ function draw(): void {
   addAdapter.toggleAttribute('disabled', !idle || !open);
   for (const each of [copyMarkdown, copyJson]) each.toggleAttribute('disabled', turns.length === 0);
   setShown(legend, setup.columns.length > 1);
+  setText(notKept, notKeptText());
   setText(readout, turns.length > 0 ? l10n.t`Point at a token, or go along them with the arrow keys.` : '');
   const focused = document.activeElement;
   columns.replaceChildren(...setup.columns.map(columnElement));
@@ -286,6 +332,7 @@ function take(events: Extract<ToPlayground, { type: 'answers' }>['events']): voi
 
 function finished(turn: Turn): void {
   running = undefined;
+  keepTurns();
   draw();
   showNewest();
   const answers = turn.answers.filter(({ answer }) => answer !== undefined).length;
@@ -305,9 +352,14 @@ window.addEventListener('message', ({ data: message }: MessageEvent<ToPlayground
       if (defaults === undefined) form.write({ ...message.defaults, ...kept?.options });
       defaults = message.defaults;
       // Answers of another model are not those of this one.
-      if (message.setup.base?.key !== setup.base?.key) turns = [];
+      if (message.setup.base?.key !== baseOfTurns) {
+        turns = [];
+        gone = 0;
+      }
+      baseOfTurns = message.setup.base?.key;
+      turns = turnsWith(turns, message.setup.columns);
       setup = message.setup;
-      keep();
+      keepTurns();
       draw();
       break;
     case 'answers':

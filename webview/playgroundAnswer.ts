@@ -122,7 +122,9 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
       setText(failure, problem === undefined ? '' : problemText(problem));
       setShown(failure, problem !== undefined);
       const working = shown.tokens.length === 0 ? l10n.t`Waiting` : l10n.t`${shown.tokens.length} tokens so far`;
-      setText(status, answer === undefined ? (over ? '' : working) : speedText(answer));
+      // After a reload of the window, or where the workspace is not trusted.
+      const broken = problem === undefined ? l10n.t`Cut off before its end` : '';
+      setText(status, answer === undefined ? (over ? broken : working) : speedText(answer));
       drawTable();
     },
   };

@@ -40,6 +40,14 @@ export function turnOf(
   };
 }
 
+/** Turns with the answers of these columns only: one that was removed may leave its id to another. */
+export function turnsWith(turns: readonly Turn[], columns: readonly { readonly id: string }[]): Turn[] {
+  const isThere = ({ column }: ShownAnswer): boolean => columns.some(({ id }) => id === column);
+  return turns.map((turn) =>
+    turn.answers.every(isThere) ? turn : { ...turn, answers: turn.answers.filter(isThere) },
+  );
+}
+
 /** Takes what happened into the turn it is about; returns the answers that changed. */
 export function takeEvent(turn: Turn, event: AnswerEvent): readonly ShownAnswer[] {
   if (event.request !== turn.request) return [];

@@ -310,7 +310,8 @@ function restored(kept: unknown): PlaygroundSetup {
   for (const column of Array.isArray(columns) ? columns : []) {
     if (!isJsonObject(column) || column['id'] === BASE_COLUMN || typeof column['folder'] !== 'string') continue;
     const name = typeof column['name'] === 'string' ? column['name'] : path.basename(column['folder']);
-    setup = withAdapter(setup, column['folder'], name) ?? setup;
+    // Answers that the page kept are known by their column.
+    setup = withAdapter(setup, column['folder'], name, column['id']) ?? setup;
   }
   return setup;
 }

@@ -1,4 +1,5 @@
-import type { ColumnPrompt, PlaygroundEvent, PlaygroundOptions } from '../engines/playground/protocol.js';
+import type { Problem } from '../common/problem.js';
+import type { Answer, ColumnPrompt, PlaygroundEvent, PlaygroundOptions } from '../engines/playground/protocol.js';
 import type { PlaygroundSetup } from '../engines/playground/setup.js';
 
 /** Events about answers; what is about the setup is in the setup. */
@@ -42,4 +43,33 @@ export interface KeptPlayground {
   readonly system: string;
   readonly prompt: string;
   readonly options: PlaygroundOptions;
+  readonly conversation: KeptConversation;
 }
+
+/** What was asked and answered so far. */
+export interface KeptConversation {
+  /** Of its form. */
+  readonly version: number;
+  readonly turns: readonly KeptTurn[];
+  /** Turns before them that there was no room for. */
+  readonly dropped: number;
+}
+
+export interface KeptTurn {
+  readonly mode: 'prompt' | 'chat';
+  readonly system: string;
+  readonly prompt: string;
+  readonly answers: readonly KeptAnswer[];
+}
+
+/** An answer without `answer` and `problem` was cut off. */
+export interface KeptAnswer {
+  readonly column: string;
+  readonly name: string;
+  readonly tokens: readonly KeptToken[];
+  readonly answer?: Answer;
+  readonly problem?: Problem;
+}
+
+/** Its probabilities in nats, to four places; the base's where it was known. */
+export type KeptToken = readonly [id: number, text: string, own: number, base: number | null, end: boolean];

@@ -47,13 +47,20 @@ export function setupOf(base: PlaygroundBase): PlaygroundSetup {
 
 /**
  * With one more adapter.
+ * @param wanted the id of its column, where it had one before; a free one is taken where that is none
  * @returns undefined where there is no room, or the adapter has a column already
  */
-export function withAdapter(setup: PlaygroundSetup, folder: string, name: string): PlaygroundSetup | undefined {
+export function withAdapter(
+  setup: PlaygroundSetup,
+  folder: string,
+  name: string,
+  wanted?: unknown,
+): PlaygroundSetup | undefined {
   if (setup.columns.length >= MAX_COLUMNS || setup.columns.some((column) => column.folder === folder)) {
     return undefined;
   }
-  const id = LETTERS.find((letter) => setup.columns.every((column) => column.id !== letter))!;
+  const free = LETTERS.filter((letter) => setup.columns.every((column) => column.id !== letter));
+  const id = free.find((letter) => letter === wanted) ?? free[0]!;
   return { ...setup, columns: [...setup.columns, { id, name, folder, state: 'resting', warnings: [] }] };
 }
 

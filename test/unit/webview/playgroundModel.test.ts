@@ -11,6 +11,7 @@ import {
   takeEvent,
   tokenText,
   turnOf,
+  turnsWith,
 } from '../../../webview/playgroundModel.js';
 import type { Turn } from '../../../webview/playgroundModel.js';
 
@@ -44,6 +45,20 @@ test('events go to their answer; scores find their tokens; done ends what is ope
   ]);
   assert.deepEqual(takeEvent(own, { type: 'done', request: 1 }), [base]);
   assert.ok(base!.over && adapter!.over);
+});
+
+test('a column that was removed takes its answers along: its id may be given to another', () => {
+  const turns = [turn(1), turn(2)];
+  assert.deepEqual(turnsWith(turns, COLUMNS), turns);
+  const left = turnsWith(turns, [COLUMNS[0]!]);
+  assert.deepEqual(
+    left.map(({ prompt, answers }) => [prompt, answers.map(({ column }) => column)]),
+    [
+      ['Question 1', ['base']],
+      ['Question 2', ['base']],
+    ],
+  );
+  assert.equal(left[0]!.answers[0], turns[0]!.answers[0], 'what is shown of an answer stays');
 });
 
 test('a conversation holds what the column itself answered', () => {

@@ -27,6 +27,14 @@ test('columns have names of their own, each adapter once, and no more than fit',
   assert.equal(withAdapter(full, '/e', 'e'), undefined);
 });
 
+test('a column comes back under the id that it had, unless that is taken', () => {
+  const back = withAdapter(withAdapter(empty, '/b', 'b', 'B')!, '/a', 'a', 'A')!;
+  assert.deepEqual(states(back), ['base resting', 'B resting', 'A resting']);
+  for (const wanted of ['B', 'base', 'nonsense', undefined]) {
+    assert.deepEqual(states(withAdapter(back, '/c', 'c', wanted)!).at(-1), 'C resting');
+  }
+});
+
 test('what the process tells is shown; a bad adapter fails alone', () => {
   let setup = withAdapter(withAdapter(empty, '/a', 'a')!, '/b', 'b')!;
   setup = loading(setup, ['base', 'A', 'B']);
