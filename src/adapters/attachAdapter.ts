@@ -1,7 +1,10 @@
+import * as l10n from '@vscode/l10n';
+import type { JsonObject } from '../common/json.js';
 import { ProblemError, boundedProblem, fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
+import { optionsWithoutHead } from '../methods/taskHead.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
 export interface AttachedAdapter {
@@ -20,9 +23,17 @@ export interface AttachedAdapter {
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
-  const { options, warnings } = adapter.format.options(adapter.config, configFile);
+  const { options, warnings } = adapter.format.options(
+    optionsWithoutHead(adapter.config, context.model.classes),
+    configFile,
+  );
   const prepared = await adapter.format.prepared?.(adapter);
-  const found = { ...context, idlePatterns: 'warning' as const, ...(prepared === undefined ? {} : { prepared }) };
+  const found = {
+    ...context,
+    idlePatterns: 'warning' as const,
+    tasks: tasksOf(adapter.config),
+    ...(prepared === undefined ? {} : { prepared }),
+  };
   // What was prepared lies in the weights: the config has no part in it any more.
   const method = inFile(prepared === undefined ? configFile : weightsFile, () => attachMethod(options, found));
   const loaded = method.load(await adapter.loadTensors(), weightsFile);
@@ -31,9 +42,9 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     if (at >= 0) {
       fail({
         code: 'adapter.non-finite',
-        message: `the adapter's tensor ${name} holds ${values[at]} at position ${at}`,
+        message: l10n.t`the adapter's tensor ${name} holds ${String(values[at])} at position ${at}`,
         where: { file: weightsFile },
-        mend: 'The run that made it diverged: train again with a lower learning rate.',
+        mend: l10n.t`The run that made it diverged: train again with a lower learning rate.`,
       });
     }
   }
@@ -43,6 +54,11 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     values: loaded.values,
     warnings: [...warnings, ...told, ...loaded.warnings].map(boundedProblem),
   };
+}
+
+/** The tasks that an adapter holds, in their order: `tasks` of its config. */
+function tasksOf({ tasks }: JsonObject): readonly string[] {
+  return Array.isArray(tasks) ? tasks.filter((task) => typeof task === 'string') : [];
 }
 
 function inFile<T>(file: string, work: () => T): T {

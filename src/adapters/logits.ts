@@ -2,7 +2,7 @@ import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createScope } from '../models/scope.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
+import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
 import { dim, multiplyDims } from '../tensor/dims.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
@@ -23,19 +23,26 @@ export async function allLogits(setup: {
   readonly rows: readonly (readonly number[])[];
   /** Encoder-decoders: what the encoder reads for each row, of equal length; absent: the rows once more. */
   readonly sources?: readonly (readonly number[])[];
+  /** The task of each row; absent: the first one. */
+  readonly tasks?: readonly number[];
 }): Promise<Float32Array> {
   const { model, methods } = setup;
   const hooks = methods.map((method) => method.hooks);
-  const own = virtualTokenIds(hooks, model.vocabSize);
+  const taskOf = (row: number): number => setup.tasks?.[row] ?? 0;
+  const prefixOf = (row: number): number[] => virtualTokenIds(hooks, model.vocabSize, taskOf(row));
   // Virtual tokens stand before what is read first.
-  const prefix = model.encoder === undefined ? own : [];
-  const rows = setup.rows.map((row) => [...prefix, ...row]);
-  const sources = (setup.sources ?? setup.rows).map((row) => [...own, ...row]);
+  const inFront = model.encoder === undefined ? virtualTokenCount(hooks) : 0;
+  const rows = setup.rows.map((row, at) => (inFront === 0 ? row : [...prefixOf(at), ...row]));
+  const sources = (setup.sources ?? setup.rows).map((row, at) => [...prefixOf(at), ...row]);
   const [batch, sequence] = [dim('batch'), dim('sequence')];
   const tokens = [batch, sequence];
-  const scope = createScope(model.sites, hooks, { dropoutSeed: undefined });
   const length = rows[0]!.length;
   const sourceShape = [batch, dim('source')];
+  const scope = createScope(model.sites, hooks, {
+    dropoutSeed: undefined,
+    tasks: input('tasks', 'int32', tokens),
+    sourceTasks: input('source_tasks', 'int32', sourceShape),
+  });
   const source = model.encoder?.encode(scope, {
     inputIds: input('source_ids', 'int32', sourceShape),
     segments: input('source_segments', 'int32', sourceShape),
@@ -51,7 +58,7 @@ export async function allLogits(setup: {
   const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
   const kept = rows.flatMap((row, at) => {
     if (model.classes !== undefined) return [at * length];
-    return row.flatMap((_, column) => (column < prefix.length ? [] : at * length + column));
+    return row.flatMap((_, column) => (column < inFront ? [] : at * length + column));
   });
   const wanted = gatherRows(flat, input('kept', 'int32', [dim('kept')]));
   const program = await setup.runtime.compile({ logits: model.head(scope, wanted) }, setup.weights);
@@ -64,8 +71,10 @@ export async function allLogits(setup: {
     input_ids: whole((column, row) => rows[row]![column]!),
     positions: whole((column) => column),
     segments: whole(() => 1),
+    tasks: whole((_, row) => taskOf(row)),
     source_ids: whole((column, row) => sources[row]![column]!, sources),
     source_segments: whole(() => 1, sources),
+    source_tasks: whole((_, row) => taskOf(row), sources),
     kept: { dtype: 'int32', shape: [kept.length], data: Int32Array.from(kept) },
   };
   try {

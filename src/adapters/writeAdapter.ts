@@ -4,7 +4,7 @@ import type { SavedAdapter } from '../methods/method.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { ADAPTER_CONFIG, INDEX_DTYPE, weightsName } from './adapterFiles.js';
+import { ADAPTER_CONFIG, ADAPTER_LABELS, INDEX_DTYPE, weightsName } from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**
@@ -29,6 +29,7 @@ export async function writeAdapter(
     ...(await extra.tokenizer.files()),
     ['README.md', extra.card],
     [ADAPTER_CONFIG, configText(saved)],
+    ...(saved.labels === undefined ? [] : [[ADAPTER_LABELS, labelsText(saved.labels)] as const]),
   ]);
   const { tensors, indices = [] } = saved;
   const bytes =
@@ -46,6 +47,10 @@ export async function writeAdapter(
     for (const [name, text] of companions) await writeFile(path.join(content, name), text);
   };
   await writeFolderWhole(folder, bytes, write, extra.existing);
+}
+
+function labelsText(labels: readonly string[]): string {
+  return `${JSON.stringify({ labels }, undefined, 2)}\n`;
 }
 
 /** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */

@@ -1,5 +1,5 @@
 import type { Decoder } from '../generation/decoder.js';
-import { createDecoder } from '../generation/decoder.js';
+import { createDecoder, forTask } from '../generation/decoder.js';
 import { positionsInFront } from '../models/keysInFront.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -20,15 +20,18 @@ export interface DecoderSource {
   afterwards?(): string | undefined;
 }
 
-/** A model with or without an adapter. */
-export function adaptedSource(adapted: Adapted, runtime: Runtime, io: Io): DecoderSource {
+/**
+ * A model with or without an adapter.
+ * @param task the one whose text is read, where the adapter tells tasks apart
+ */
+export function adaptedSource(adapted: Adapted, runtime: Runtime, io: Io, task = 0): DecoderSource {
   return {
     tokenizer: adapted.tokenizer,
     maxPositions: adapted.model.maxPositions,
     inFront: positionsInFront(adapted.methods.map((method) => method.hooks)),
     async compile(positionLimit) {
       const weights = await mapWeights(adapted.checkpoint, io);
-      return createDecoder({ ...adapted, runtime, weights, positionLimit });
+      return forTask(await createDecoder({ ...adapted, runtime, weights, positionLimit }), task);
     },
   };
 }

@@ -1,14 +1,19 @@
-import { encodeStart } from '../data/endOfText.js';
+import { adapterOfTask } from '../adapters/taskFolders.js';
+import { promptIds } from '../data/endOfText.js';
 import { generatorOf } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
 import { generateSettings } from '../generation/options.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
+import type { Runtime } from '../runtime/runtime.js';
+import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { adaptedSource } from './decoderSource.js';
+import type { DecoderSource } from './decoderSource.js';
 import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
-import { openAdapted } from './openAdapted.js';
+import type { Io } from './io.js';
+import { openAdapted, taskIndex, tasksOf } from './openAdapted.js';
 import { PROXY_OPTIONS, REMOTE_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
@@ -20,6 +25,10 @@ export const generate: Command = {
   options: {
     prompt: { value: 'TEXT', required: true, help: 'The text to continue; - reads standard input.' },
     adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    task: {
+      value: 'NAME',
+      help: 'The task of the prompt, for an adapter that was trained with data.task_column.',
+    },
     ...PROXY_OPTIONS,
     ...REMOTE_OPTIONS,
     chat: { help: "Give the prompt as a user's message, through the model's chat template." },
@@ -57,10 +66,10 @@ export const generate: Command = {
     const prompt = given === '-' ? await io.readInput() : given;
     const base = config?.model ?? name;
     const runtime = await onnxRuntime(config?.runtime);
-    const idle = ['adapter', ...(isAddress(base) ? [] : Object.keys(REMOTE_OPTIONS))];
+    const idle = ['adapter', 'task', ...(isAddress(base) ? [] : Object.keys(REMOTE_OPTIONS))];
     const source =
       (await proxySource(base, run?.folder, args, runtime, io, idle)) ??
-      adaptedSource(await openAdapted(base, args.text('adapter'), io, run?.folder), runtime, io);
+      (await taskSource(base, args, run?.folder, runtime, io));
     const { tokenizer } = source;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
     // No more positions than are needed: the rotary tables have a row for each.
@@ -89,9 +98,24 @@ export const generate: Command = {
   },
 };
 
+/** A model with the adapter that is named, and of it the task that is. */
+async function taskSource(
+  base: string,
+  args: Arguments,
+  folder: string | undefined,
+  runtime: Runtime,
+  io: Io,
+): Promise<DecoderSource> {
+  const named = args.text('adapter');
+  const found = named === undefined ? undefined : await adapterOfTask(named, args.text('task'));
+  const adapted = await openAdapted(base, found?.folder, io, folder);
+  const task = found === undefined ? args.text('task') : found.task;
+  return adaptedSource(adapted, runtime, io, taskIndex(task, tasksOf(adapted.methods)));
+}
+
 /** The prompt as training would encode it: the chat template writes its special tokens itself. */
 function encodePrompt(prompt: string, chat: boolean, tokenizer: Tokenizer): number[] {
-  if (!chat) return encodeStart(prompt, tokenizer);
+  if (!chat) return promptIds(prompt, tokenizer);
   const text = tokenizer.applyChatTemplate([{ role: 'user', content: prompt }], { addGenerationPrompt: true });
   return tokenizer.encode(text, { addSpecialTokens: false });
 }

@@ -66,14 +66,20 @@ export async function planEvaluation(name: string, file: string | undefined, io:
 
 /**
  * Reads the rows of a plan; what became of them is printed.
+ * @param tasks those that rows may be of, where an adapter holds some
  * @throws ProblemError `data.*`
  */
 export async function readHeldOut(
   plan: EvaluationPlan,
   tokenizer: Tokenizer,
   io: Io,
+  tasks?: readonly string[],
 ): Promise<{ readonly examples: readonly Example[]; readonly files: readonly string[] }> {
-  const dataset = await loadDataset(plan.data, tokenizer, { ...plan, hub: hubOf(io) });
+  const dataset = await loadDataset(plan.data, tokenizer, {
+    ...plan,
+    hub: hubOf(io),
+    ...(tasks === undefined ? {} : { tasks }),
+  });
   for (const warning of dataset.warnings) io.problem(warning);
   const report = dataset.reports[plan.part]!;
   for (const { text } of describeEvent({ type: 'data', split: 'validation', report })) io.note(text);

@@ -1,3 +1,5 @@
+import { nearestName } from '../common/nearest.js';
+import { fail } from '../common/problem.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { readAdapter } from '../adapters/readAdapter.js';
 import { openModel, vocabularyWarnings } from '../engines/session.js';
@@ -31,6 +33,34 @@ export async function openAdapted(
   const { method, values, warnings } = await attachAdapter(await readAdapter(adapter), opened.context);
   for (const warning of warnings) io.problem(warning);
   return { ...opened, methods: [method], values };
+}
+
+/** The tasks that the methods tell apart; undefined where they tell none. */
+export function tasksOf(methods: readonly Attached[]): readonly string[] | undefined {
+  return methods.find(({ tasks }) => tasks !== undefined)?.tasks;
+}
+
+/**
+ * Among these the task that is named, by its place.
+ * @throws ProblemError `adapter.task` for one that the adapter does not hold
+ */
+export function taskIndex(name: string | undefined, tasks: readonly string[] | undefined): number {
+  if (name === undefined) return 0;
+  const at = tasks?.indexOf(name) ?? -1;
+  if (at >= 0) return at;
+  const near = nearestName(name, tasks ?? []);
+  return fail({
+    code: 'adapter.task',
+    message:
+      tasks === undefined
+        ? `there is no adapter of the task "${name}" here`
+        : `the adapter does not hold the task "${name}"`,
+    ...(tasks === undefined ? {} : { expected: `one of ${tasks.map((task) => `"${task}"`).join(', ')}` }),
+    mend:
+      near === undefined
+        ? 'Name the folder of an adapter that was trained with data.task_column.'
+        : `Did you mean "${near}"?`,
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { random, shuffle } from '../common/random.js';
-import type { Batch, Example } from './example.js';
+import type { Batch, Example, SourceBatch } from './example.js';
 import { firstFit } from './firstFit.js';
 
 export interface BatchOptions {
@@ -32,13 +33,13 @@ export function planBatches(examples: readonly Example[], options: BatchOptions)
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     fail({
       code: 'data.batch-size',
-      message: `the batch size is ${batchSize}`,
-      expected: 'an integer from 1 on',
+      message: l10n.t`the batch size is ${batchSize}`,
+      expected: l10n.t`an integer from 1 on`,
     });
   }
   const rng = random(options.seed, 'batches', options.epoch);
   const order = shuffle([...examples.keys()], rng);
-  const length = (index: number): number => examples[index]!.ids.length;
+  const length = (index: number): number => rowLength(examples[index]!);
   if (packing) {
     const rows = firstFit(order.map(length), maxLength).map((row) => row.map((at) => order[at]!));
     return chunks(shuffle(rows, rng), batchSize);
@@ -54,6 +55,11 @@ export function planBatches(examples: readonly Example[], options: BatchOptions)
   return shuffle(batches, rng);
 }
 
+/** Tokens that an example takes in a row; an encoder-decoder has a row on either side, as long as each other. */
+export function rowLength({ ids, source }: Example): number {
+  return Math.max(ids.length, source?.length ?? 0);
+}
+
 function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
@@ -61,7 +67,8 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
 /**
  * The tensors of a batch, [rows, length] with the longest row's length. In each row the examples are segments
  * 1, 2, …, with positions from 0; the rest is padding (segment 0, id 0). The predictor of token t is position
- * t − 1 of the same segment, so the first token of a segment is never a target.
+ * t − 1 of the same segment, so the first token of a segment is never a target. The predictor of a class is the first
+ * token.
  */
 export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch {
   const rows = plan.map((row) => row.map((index) => examples[index]!));
@@ -69,6 +76,8 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch 
   const inputIds = new Int32Array(rows.length * length);
   const positions = new Int32Array(rows.length * length);
   const segments = new Int32Array(rows.length * length);
+  const types = new Int32Array(rows.length * length);
+  const tasks = new Int32Array(rows.length * length);
   const predictors: number[] = [];
   const targets: number[] = [];
   for (const [r, row] of rows.entries()) {
@@ -83,17 +92,47 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch 
           targets.push(id);
         }
       }
+      if (example.types !== undefined) types.set(example.types, start);
+      if (example.label !== undefined) {
+        predictors.push(start);
+        targets.push(example.label);
+      }
+      tasks.fill(example.task ?? 0, start, start + example.ids.length);
       start += example.ids.length;
     }
   }
+  const source = sourceBatch(rows);
   return {
+    ...(source === undefined ? {} : { source }),
     rows: rows.length,
     length,
     inputIds,
     positions,
     segments,
+    types,
+    tasks,
     predictors: Int32Array.from(predictors),
     targets: Int32Array.from(targets),
     examples: rows.reduce((sum, row) => sum + row.length, 0),
   };
+}
+
+/** The encoder's side of a batch; undefined where its examples have none. */
+function sourceBatch(rows: readonly (readonly Example[])[]): SourceBatch | undefined {
+  const sources = rows.map((row) => row.map(({ source = [], task = 0 }) => ({ source, task })));
+  const length = Math.max(0, ...sources.map((row) => row.reduce((sum, { source }) => sum + source.length, 0)));
+  if (length === 0) return undefined;
+  const ids = new Int32Array(rows.length * length);
+  const segments = new Int32Array(rows.length * length);
+  const tasks = new Int32Array(rows.length * length);
+  for (const [r, row] of sources.entries()) {
+    let start = r * length;
+    for (const [s, { source, task }] of row.entries()) {
+      ids.set(source, start);
+      segments.fill(s + 1, start, start + source.length);
+      tasks.fill(task, start, start + source.length);
+      start += source.length;
+    }
+  }
+  return { length, ids, segments, tasks };
 }

@@ -4,6 +4,16 @@ export interface Example {
   readonly ids: readonly number[];
   /** 1 where the token is supervised (it is predicted and counted in the loss), else 0. Same length as `ids`. */
   readonly supervised: readonly (0 | 1)[];
+  /**
+   * Encoder-decoders: ids of what the encoder reads. `ids` are the decoder's then: the token that starts it, the answer.
+   */
+  readonly source?: readonly number[];
+  /** Its task's place among those of the data set; absent where rows name none. */
+  readonly task?: number;
+  /** The number of its class, which the first token tells: of a row that has one, no token is supervised. */
+  readonly label?: number;
+  /** Which of two texts a token is of, as many as `ids`; absent where there is one. */
+  readonly types?: readonly number[];
   /** Where the row came from, for messages and samples. */
   readonly file: string;
   readonly line: number;
@@ -22,12 +32,29 @@ export interface Batch {
   readonly positions: Int32Array;
   /** [rows, length] 0 = padding; attention stays within equal numbers */
   readonly segments: Int32Array;
+  /** [rows, length] which of two texts the token is of; 0 for padding, and where there is one text */
+  readonly types: Int32Array;
+  /** [rows, length] the task of the token's example; 0 for padding, and where rows name none */
+  readonly tasks: Int32Array;
   /** [n] flat indices (row · length + column) of the positions that predict a supervised token */
   readonly predictors: Int32Array;
-  /** [n] the token id that each predictor has to predict */
+  /** [n] what each predictor has to predict: a token id, or the number of a class */
   readonly targets: Int32Array;
   /** How many examples the batch holds. */
   readonly examples: number;
+  /** Encoder-decoders: what the encoder reads. */
+  readonly source?: SourceBatch;
+}
+
+/** The sources of a batch, row-major; a source has its example's row and segment. */
+export interface SourceBatch {
+  readonly length: number;
+  /** [rows, length] */
+  readonly ids: Int32Array;
+  /** [rows, length] 0 = padding */
+  readonly segments: Int32Array;
+  /** [rows, length] as in {@link Batch} */
+  readonly tasks: Int32Array;
 }
 
 /** What became of the rows of a data set: everything that was not used is counted and named. */

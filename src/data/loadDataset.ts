@@ -1,8 +1,12 @@
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { HubOptions } from '../models/hub/context.js';
+import type { TaskType } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
+import { numberClasses } from './classes.js';
+import type { KnownClasses } from './classes.js';
 import { dataWarnings } from './dataWarnings.js';
 import type { DataReport, Example } from './example.js';
 import { dataFiles } from './hubData.js';
@@ -16,6 +20,10 @@ export interface Dataset {
   /** Empty when the run file names neither `validation` nor `validation_split`. */
   readonly validation: Example[];
   readonly reports: { readonly train: DataReport; readonly validation?: DataReport };
+  /** The tasks that rows name, which they have by their place here; empty where they name none. */
+  readonly tasks: readonly string[];
+  /** The names of the classes, by their number; empty where the task is another. */
+  readonly labels: readonly string[];
   /** What the user should know before the first step: many rows lost, ends replaced, columns ignored. */
   readonly warnings: readonly Problem[];
 }
@@ -25,14 +33,24 @@ export interface DataContext {
   readonly folder?: string;
   /** The run's seed, used when the data section has none. */
   readonly seed?: number;
+  /** The tasks that rows may be of, in their order; default: those that training rows name, by their first rows. */
+  readonly tasks?: readonly string[];
+  /** What the model is to learn; default: CAUSAL_LM. */
+  readonly taskType?: TaskType;
+  /** The classes of a model that tells some apart. */
+  readonly classes?: KnownClasses;
   /** How data sets of the Hugging Face hub are got at. */
   readonly hub?: Omit<HubOptions, 'folder'>;
 }
+
+const NO_CLASSES: KnownClasses = { labels: [], isTrained: false, isFixed: false };
 
 /** The rows of a run by split, and what became of each. */
 export interface LoadedSplits {
   readonly train: Loaded;
   readonly validation?: Loaded;
+  /** As in {@link Dataset}. */
+  readonly labels: readonly string[];
   /** As in {@link Dataset}. */
   readonly warnings: readonly Problem[];
 }
@@ -43,10 +61,12 @@ export async function loadDataset(
   tokenizer: Tokenizer,
   context: DataContext = {},
 ): Promise<Dataset> {
-  const { train, validation, warnings } = await loadSplits(options, tokenizer, context);
+  const { train, validation, labels, warnings } = await loadSplits(options, tokenizer, context);
   return {
     train: train.rows.map((row) => row.example),
     validation: validation?.rows.map((row) => row.example) ?? [],
+    tasks: train.tasks.names,
+    labels,
     reports: { train: reportOf(train), ...(validation && { validation: reportOf(validation) }) },
     warnings,
   };
@@ -72,17 +92,19 @@ export async function loadSplits(
   }
   // Before the training rows are read: a name that is wrong is told at once.
   const held = options.validation === undefined ? [] : await dataFiles(options.validation, 'validation', hub);
-  const all = await loadFiles(files, options, tokenizer);
+  const all = await loadFiles(files, options, tokenizer, context.tasks, context.taskType);
   let train = all;
   let validation: Loaded | undefined;
   if (options.validation !== undefined) {
-    validation = await loadFiles(held, options, tokenizer);
+    validation = await loadFiles(held, options, tokenizer, all.tasks.names, context.taskType);
   } else if (split > 0) {
     ({ train, validation } = splitRows(all, split, options.seed ?? context.seed ?? 0));
   }
+  const known = context.taskType === 'SEQ_CLS' ? (context.classes ?? NO_CLASSES) : undefined;
   return {
-    train,
-    ...(validation && { validation }),
+    ...(known === undefined
+      ? { train, ...(validation && { validation }), labels: [] }
+      : numberClasses(train, validation, known)),
     warnings: [
       ...dataWarnings(all, tokenizer),
       ...(options.validation !== undefined && validation ? dataWarnings(validation, tokenizer) : []),
@@ -97,17 +119,17 @@ function checkOptions(options: DataOptions): void {
     const near = nearestName(key, known);
     fail({
       code: 'data.unknown-option',
-      message: `there is no data option "${key}"`,
-      expected: `one of ${known.join(', ')}`,
-      mend: near === undefined ? 'Take it out.' : `Did you mean "${near}"?`,
+      message: l10n.t`there is no data option "${key}"`,
+      expected: l10n.t`one of ${known.join(', ')}`,
+      mend: near === undefined ? l10n.t`Take it out.` : l10n.t`Did you mean "${near}"?`,
     });
   }
   if (options.validation !== undefined && (options.validation_split ?? 0) > 0) {
     fail({
       code: 'data.two-validations',
-      message: 'both "validation" and "validation_split" are given',
-      expected: 'one of them',
-      mend: 'Take one of them out.',
+      message: l10n.t`both "validation" and "validation_split" are given`,
+      expected: l10n.t`one of them`,
+      mend: l10n.t`Take one of them out.`,
     });
   }
 }
@@ -125,7 +147,7 @@ export function reportOf(loaded: Loaded): DataReport {
     brokenCount: loaded.brokenCount,
     truncated: loaded.rows.filter((row) => row.truncated).length + loaded.unsupervisedTruncated,
     unsupervised: loaded.unsupervised,
-    tokens: sum((example) => example.ids.length),
+    tokens: sum(({ ids, source }) => ids.length + (source?.length ?? 0)),
     supervisedTokens: sum((example) => example.supervised.reduce<number>((total, bit) => total + bit, 0)),
   };
 }

@@ -1,4 +1,6 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
+import type { TaskType } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { DataFormat } from './columns.js';
 import type { Example } from './example.js';
@@ -7,6 +9,8 @@ import { DEFAULT_MAX_LENGTH } from './options.js';
 import type { DataOptions } from './options.js';
 import { allBroken, readRows } from './readRows.js';
 import { isBroken } from './row.js';
+import { rowTask } from './rowTask.js';
+import type { RowTasks } from './rowTask.js';
 import type { BrokenRow, Row } from './row.js';
 import { tokenizeRow } from './tokenize.js';
 
@@ -15,7 +19,12 @@ export interface Loaded {
   readonly files: readonly string[];
   /** Each once. */
   readonly formats: readonly DataFormat[];
-  readonly rows: readonly { readonly example: Example; readonly truncated: boolean }[];
+  readonly rows: readonly {
+    readonly example: Example;
+    readonly truncated: boolean;
+    /** The name of its class, where the task is to tell classes apart. */
+    readonly label?: string;
+  }[];
   /** Rows read, used or not. */
   readonly rowCount: number;
   /** The first {@link LISTED_BROKEN}. */
@@ -38,12 +47,14 @@ export interface Loaded {
   readonly emptyAnswers: number;
   /** Columns that change what a row means elsewhere and are not read here. */
   readonly ignoredColumns: readonly string[];
+  /** The tasks that rows name (`task_column`), in the order of their first rows. */
+  readonly tasks: RowTasks;
 }
 
 /** {@link Loaded} while it is counted. */
 interface Counts extends Loaded {
   formats: DataFormat[];
-  rows: { example: Example; truncated: boolean }[];
+  rows: { example: Example; truncated: boolean; label?: string }[];
   rowCount: number;
   broken: (BrokenRow & { file: string })[];
   brokenCount: number;
@@ -69,34 +80,37 @@ const FOLDED_ELSEWHERE = ['system', 'history', 'tools', 'images'];
  * Reads files one after the other and tokenizes their rows; only the examples are kept in memory. Throws the
  * readers' and formats' problems, `data.no-chat-template`, `data.all-rows-broken` (per file) and
  * `data.nothing-supervised` (no example in all files).
+ *
+ * @param tasks those that rows may be of; default: each that one names
+ * @param taskType what the model is to learn
  */
 export async function loadFiles(
   files: readonly string[],
   options: DataOptions,
   tokenizer: Tokenizer,
+  tasks?: readonly string[],
+  taskType: TaskType = 'CAUSAL_LM',
 ): Promise<Loaded> {
-  const counts = nothingCounted(files);
+  const counts = nothingCounted(files, tasks);
   for (const file of files) {
     if (counts.rowCount >= (options.max_rows ?? Infinity)) break;
-    await loadFile(file, options, tokenizer, counts);
+    await loadFile(file, options, tokenizer, counts, taskType);
   }
   if (counts.rows.length === 0) {
     const maxLength = options.max_length ?? DEFAULT_MAX_LENGTH;
     fail({
       code: 'data.nothing-supervised',
-      message:
-        `none of the ${counts.rowCount} rows has a supervised token within ${maxLength} tokens ` +
-        `(${counts.unsupervisedTruncated} were cut, ${counts.brokenCount} are broken)`,
+      message: l10n.t`none of the ${counts.rowCount} rows has a supervised token within ${maxLength} tokens (${counts.unsupervisedTruncated} were cut, ${counts.brokenCount} are broken)`,
       where: { file: files[0]! },
-      expected: 'answers that begin before the cut',
-      mend: 'Raise "max_length", or shorten the prompts.',
+      expected: l10n.t`answers that begin before the cut`,
+      mend: l10n.t`Raise "max_length", or shorten the prompts.`,
     });
   }
   return counts;
 }
 
 /** {@link Loaded} before the first row. */
-export function nothingCounted(files: readonly string[]): Counts {
+export function nothingCounted(files: readonly string[], tasks?: readonly string[]): Counts {
   return {
     files,
     formats: [],
@@ -111,10 +125,17 @@ export function nothingCounted(files: readonly string[]): Counts {
     endless: 0,
     emptyAnswers: 0,
     ignoredColumns: [],
+    tasks: { names: [...(tasks ?? [])], grows: tasks === undefined },
   };
 }
 
-async function loadFile(file: string, options: DataOptions, tokenizer: Tokenizer, counts: Counts): Promise<void> {
+async function loadFile(
+  file: string,
+  options: DataOptions,
+  tokenizer: Tokenizer,
+  counts: Counts,
+  taskType: TaskType,
+): Promise<void> {
   const firstListed = counts.broken.length;
   const firstBroken: BrokenRow[] = [];
   let rows = 0;
@@ -128,9 +149,9 @@ async function loadFile(file: string, options: DataOptions, tokenizer: Tokenizer
     if (counts.broken.length < LISTED_BROKEN) counts.broken.push({ file, ...row });
   };
   const useWaiting = (): void => {
-    const as = (format ??= settle(waiting, file, options, tokenizer, counts));
+    const as = (format ??= settle(waiting, file, options, tokenizer, counts, taskType));
     for (const row of waiting) {
-      const broken = addRow(row, file, as, options, tokenizer, counts);
+      const broken = addRow(row, file, as, options, tokenizer, counts, taskType);
       if (broken !== undefined) countBroken(broken);
     }
     waiting = [];
@@ -158,11 +179,13 @@ function settle(
   options: DataOptions,
   tokenizer: Tokenizer,
   counts: Counts,
+  taskType: TaskType,
 ): DataFormat {
   const columns = options.columns ?? {};
   const values = first.map((row) => row.value);
-  const format = settleFormat(values, options.format ?? 'auto', columns, file);
-  if (format === 'chat' && tokenizer.chatTemplate === undefined) noChatTemplate(file);
+  const format = settleFormat(values, options.format ?? 'auto', columns, file, taskType);
+  if (tokenizer.decoderStartId !== undefined) checkPairs(format, options, file);
+  else if (format === 'chat' && tokenizer.chatTemplate === undefined) noChatTemplate(file);
   if (!counts.formats.includes(format)) counts.formats.push(format);
   for (const name of FOLDED_ELSEWHERE) {
     if (Object.values(columns).includes(name) || counts.ignoredColumns.includes(name)) continue;
@@ -181,6 +204,7 @@ function addRow(
   options: DataOptions,
   tokenizer: Tokenizer,
   counts: Counts,
+  taskType: TaskType,
 ): BrokenRow | undefined {
   const { line, value } = row;
   const content = rowContent(format, options.columns ?? {}, value);
@@ -188,6 +212,7 @@ function addRow(
   const result = tokenizeRow(content, tokenizer, {
     maxLength: options.max_length ?? DEFAULT_MAX_LENGTH,
     trainOnPrompt: options.train_on_prompt ?? false,
+    task: taskType,
   });
   if (result.status === 'broken') return { line, reason: result.reason };
   if (result.status === 'unsupervised') {
@@ -197,20 +222,59 @@ function addRow(
     if (truncated) counts.unsupervisedTruncated++;
     return undefined;
   }
-  const { ids, supervised, truncated, foreignEnd, endless, emptyAnswer } = result;
+  const { ids, supervised, source, types, truncated, foreignEnd, endless, emptyAnswer } = result;
+  const column = options.task_column;
+  const task = column === undefined ? undefined : rowTask(value, column, counts.tasks);
+  if (typeof task === 'object') return { line, reason: task.reason };
   if (foreignEnd !== undefined) counts.foreignEnds.set(foreignEnd, (counts.foreignEnds.get(foreignEnd) ?? 0) + 1);
   if (endless) counts.endless++;
   if (emptyAnswer) counts.emptyAnswers++;
-  counts.rows.push({ example: { ids, supervised, file, line }, truncated });
+  counts.rows.push({
+    example: {
+      ids,
+      supervised,
+      ...(source && { source }),
+      ...(types && { types }),
+      ...(task === undefined ? {} : { task }),
+      file,
+      line,
+    },
+    truncated,
+    ...(content.kind === 'classification' ? { label: content.label } : {}),
+  });
   return undefined;
 }
 
 function noChatTemplate(file: string): never {
   fail({
     code: 'data.no-chat-template',
-    message: 'the rows are conversations, but the model has no chat template',
+    message: l10n.t`the rows are conversations, but the model has no chat template`,
     where: { file },
-    expected: 'a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it',
-    mend: 'Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.',
+    expected: l10n.t`a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it`,
+    mend: l10n.t`Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.`,
+  });
+}
+
+/** What an encoder-decoder cannot learn from: it answers prompts, and its encoder's text is predicted by nobody. */
+function checkPairs(format: DataFormat, options: DataOptions, file: string): void {
+  if (format === 'chat' || format === 'text') {
+    fail({
+      code: 'data.not-pairs',
+      message:
+        format === 'chat'
+          ? l10n.t`the rows are conversations, and the model is an encoder-decoder`
+          : l10n.t`the rows are plain text, and the model is an encoder-decoder`,
+      where: { file },
+      expected: l10n.t`a prompt, which the encoder reads, and an answer, which the decoder learns to write`,
+      mend: l10n.t`Turn the rows into prompt and completion.`,
+    });
+  }
+  if (options.train_on_prompt !== true) return;
+  fail({
+    code: 'data.train-on-prompt',
+    message: l10n.t`train_on_prompt is true, and the model is an encoder-decoder`,
+    where: { file },
+    expected: l10n.t`false: its encoder reads the prompts, and nothing predicts their tokens`,
+    mend: l10n.t`Take train_on_prompt out.`,
   });
 }

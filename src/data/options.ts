@@ -15,7 +15,9 @@ export const ColumnOptions = Type.Object(
     input: column('Column of the optional input (format `alpaca`). Default: `input`.'),
     output: column('Column of the answer (format `alpaca`). Default: `output`.'),
     messages: column('Column of the messages (format `chat`). Default: `messages`, else `conversations`.'),
-    text: column('Column of the text (format `text`). Default: `text`.'),
+    text: column('Column of the text (formats `text` and `classification`). Default: `text`.'),
+    text_pair: column('Column of an optional second text (format `classification`). Default: `text_pair`.'),
+    label: column("Column of a row's class, a name or a number (format `classification`). Default: `label`."),
   },
   { additionalProperties: false, description: 'Names of the columns, where they differ from the usual ones.' },
 );
@@ -33,6 +35,9 @@ export const FormatOption = Type.Union(
         "model's chat template.",
     }),
     Type.Literal('text', { description: 'Column `text`, or the paragraphs of a .txt file.' }),
+    Type.Literal('classification', {
+      description: 'Columns `text`, `text_pair` (optional) and `label` (`task_type: SEQ_CLS`).',
+    }),
   ],
   { default: 'auto', description: 'How rows become prompts and answers.' },
 );
@@ -69,6 +74,10 @@ export const DataOptions = Type.Object(
     ),
     format: Type.Optional(FormatOption),
     columns: Type.Optional(ColumnOptions),
+    task_column: column(
+      'Column that names the task of each row, text or a number: methods that tell tasks apart (prompt tuning) train ' +
+        'one set of numbers for each, on batches of mixed tasks. Without it all rows are of one task.',
+    ),
     max_length: Type.Optional(
       Type.Integer({
         minimum: 2,

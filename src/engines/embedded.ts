@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import packageJson from '../../package.json' with { type: 'json' };
 import { fail, messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -16,7 +17,7 @@ import { measureMemory } from '../training/measureMemory.js';
 import type { TrainingResult } from '../training/job.js';
 import { withVirtualTokens } from '../training/job.js';
 import { largestBatch, largestEvaluation } from '../training/largestBatch.js';
-import { squaredGradients } from '../training/squaredGradients.js';
+import { gradientPasses } from '../training/gradientPasses.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
@@ -25,6 +26,7 @@ import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
 import { planOfRun, withSavings } from './runPlan.js';
 import type { RunToPlan } from './runPlan.js';
+import { STOPPED_EARLY_CODE } from './runState.js';
 import { saveResult } from './saveResult.js';
 import {
   attachMethods,
@@ -35,10 +37,12 @@ import {
   openModel,
   parameterCount,
   positionWarnings,
+  taskWarnings,
   prepareMethods,
   vocabularyWarnings,
 } from './session.js';
 import type { OpenedModel } from './session.js';
+import { openSteeredBase } from './steeredBase.js';
 import { validationAnswers } from './validationAnswers.js';
 import type { ValidationAnswers } from './validationAnswers.js';
 
@@ -53,7 +57,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   const hubWarnings: Problem[] = [];
   const hub: HubOptions = {
     progress: (progress) => control.emit({ type: 'progress', ...progress }),
-    stopRequested: () => control.stopRequested() && fail(STOPPED_EARLY),
+    stopRequested: () => control.stopRequested() && fail(stoppedEarly()),
     warn: (warning) => hubWarnings.push(warning),
   };
   const source = (resume && (await pinnedModel(resume.folder))) ?? config.model;
@@ -64,6 +68,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     hub,
   });
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
+  const context = { ...opened.context, tasks: dataset.tasks };
   checkHeldOut(config.training, dataset.validation.length, run.file);
   const plan = {
     train: dataset.train,
@@ -73,8 +78,14 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   };
   const totalSteps = plannedSteps(plan);
   // A wrong target leaves no folder behind, nor does a schedule that does not fit; methods that prepare attach below, when the data have been gone through.
-  checkMethods(config.method, opened.context);
+  checkMethods(config.method, context);
   checkSchedules(config.method, totalSteps, run.file);
+  const steered =
+    config.proxy_tuning &&
+    (await openSteeredBase(config.proxy_tuning, opened, () => onnxRuntime(config.runtime), {
+      ...hub,
+      folder: run.folder,
+    }));
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   let waited = 0;
   const emit = (event: RunEvent): void => {
@@ -102,21 +113,21 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     describeData(dataset, opened.tokenizer, emit);
     const runtime = await onnxRuntime(config.runtime);
     const weights = await opened.checkpoint.mapped((done, total) => {
-      if (control.stopRequested()) fail(STOPPED_EARLY);
-      emit({ type: 'progress', activity: 'Converting the weights to float32', done, total });
+      if (control.stopRequested()) fail(stoppedEarly());
+      emit({ type: 'progress', activity: l10n.t`Converting the weights to float32`, done, total });
     });
     const shared = { ...plan, model: opened.model, weights, runtime, emit, stopRequested: control.stopRequested };
     const prepared =
       resume === undefined
         ? await writePrepared(
             folder.path,
-            await prepareMethods(config.method, opened.context, (before) =>
-              squaredGradients({ ...shared, methods: before, stopped: STOPPED_EARLY }),
+            await prepareMethods(config.method, context, (before) =>
+              gradientPasses({ ...shared, methods: before, stopped: stoppedEarly() }),
             ),
           )
         : await readPrepared(folder.path, config.method.length);
-    const methods = attachMethods(config.method, opened.context, prepared);
-    emit({ type: 'progress', activity: 'Predicting the memory', done: 0, total: 0 });
+    const methods = attachMethods(config.method, context, prepared);
+    emit({ type: 'progress', activity: l10n.t`Predicting the memory`, done: 0, total: 0 });
     const rows = withVirtualTokens({ ...shared, methods, validation: dataset.validation });
     toPlan = { config, opened, methods, batch: largestBatch(rows), heldOut: largestEvaluation(rows) };
     const planned = await planOfRun(toPlan);
@@ -125,12 +136,19 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         ...(control.warnings ?? []),
         ...hubWarnings,
         ...dataset.warnings,
+        ...taskWarnings(dataset.tasks, methods),
         ...positionWarnings([...dataset.train, ...dataset.validation], opened.model, methods),
         ...planned.warnings.map((warning) => ({ ...warning, where: { file: run.file } })),
       ]),
     );
     if (planned.event !== undefined) emit(planned.event);
-    answers = validationAnswers({ ...opened, ...shared, methods, validation: dataset.validation });
+    answers = validationAnswers({
+      ...opened,
+      ...shared,
+      methods,
+      validation: dataset.validation,
+      ...(steered === undefined ? {} : { decoder: steered.decoder }),
+    });
     const result = await train({
       ...shared,
       ...(answers === undefined ? {} : { generate: answers.answer }),
@@ -143,14 +161,16 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
         ...(resume === undefined ? {} : { from: await readCheckpoint(resume.checkpoint) }),
       },
     });
-    if (result.reason === 'stopped' && result.steps === 0) fail(STOPPED_EARLY);
-    emit({ type: 'progress', activity: 'Saving', done: 0, total: 0 });
+    if (result.reason === 'stopped' && result.steps === 0) fail(stoppedEarly());
     if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, methods, result, opened));
+    emit({ type: 'progress', activity: l10n.t`Saving`, done: 0, total: 0 });
+    const adapter = await saveResult(folder.path, methods, result, opened);
+    const small = { ...opened, ...shared, methods, values: result.values };
     emit({
       type: 'finished',
       reason: result.reason,
-      adapter: await saveResult(folder.path, methods, result, opened),
-      metrics: result.metrics,
+      adapter,
+      metrics: { ...result.metrics, ...(await steered?.evaluate(small, dataset.validation, shared)) },
       steps: result.steps,
       seconds: (performance.now() - since) / 1000 - waited,
       peakMemory: measureMemory().peakResident,
@@ -170,10 +190,10 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
 };
 
 /** Its code makes the worker's exit code that of an interruption. */
-export const STOPPED_EARLY: Problem = {
-  code: 'run.stopped-early',
-  message: 'the run was stopped before its first step; nothing was learned and no adapter written',
-};
+export const stoppedEarly = (): Problem => ({
+  code: STOPPED_EARLY_CODE,
+  message: l10n.t`the run was stopped before its first step; nothing was learned and no adapter written`,
+});
 
 /** Saves what was learned before a failure, and says where. */
 async function withRescued(
@@ -188,7 +208,7 @@ async function withRescued(
   const saved = await saveResult(folder, methods, result, opened, '-before-failure');
   return {
     ...problem,
-    mend: `${problem.mend ?? ''} What ${result.steps} steps had taught is in ${saved}.`.trim(),
+    mend: l10n.t`${problem.mend ?? ''} What ${result.steps} steps had taught is in ${saved}.`.trim(),
   };
 }
 
@@ -213,8 +233,8 @@ function coverageOf(
   if (trainable === 0) {
     fail({
       code: 'targets.nothing',
-      message: 'the methods of the run file train nothing',
-      mend: 'Check target_modules.',
+      message: l10n.t`the methods of the run file train nothing`,
+      mend: l10n.t`Check target_modules.`,
     });
   }
   return {
@@ -224,7 +244,7 @@ function coverageOf(
     layersCovered: Math.max(...parts.map((part) => part.layersCovered)),
     layers: opened.model.layers,
     trainable,
-    total: parameterCount(opened.model, opened.checkpoint),
+    total: parameterCount(opened.model),
     saves: parts.map((part) => part.saves).join('; '),
     warnings: [
       ...parts.flatMap((part) => part.warnings),

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { modelCard } from '../adapters/card.js';
+import { taskFolder } from '../adapters/taskFolders.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
-import type { Attached, SavedMethod } from '../methods/method.js';
+import type { Attached, SavedAdapter, SavedMethod } from '../methods/method.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
 import type { TrainingResult } from '../training/job.js';
@@ -11,7 +12,7 @@ import type { OpenedModel } from './session.js';
 
 /**
  * Writes what a run learned into its folder: `adapter`, or `model` where weights of the base trained; of further methods
- * `adapter-TYPE`. What a run that was stopped had written there is replaced. Returns the first folder.
+ * `adapter-TYPE`. A method that keeps an adapter for each task has folders of theirs in it. What a run that was stopped had written there is replaced. Returns the first folder.
  *
  * @param suffix behind the names, for results that are not the run's end
  */
@@ -27,9 +28,9 @@ export async function saveResult(
   for (const method of methods) {
     const saved = method.save(result.values);
     if (saved.kind === 'nothing') continue;
-    const name = saved.kind === 'adapter' ? 'adapter' : 'model';
+    const name = saved.kind === 'model' ? 'model' : 'adapter';
     const target = path.join(folder, `${name}${written.length === 0 ? '' : `-${method.type}`}${suffix}`);
-    if (saved.kind === 'adapter') {
+    if (saved.kind !== 'model') {
       const held = Object.entries(result.metrics).filter(([key]) => key.startsWith('eval_'));
       const card = modelCard({
         baseModel: checkpoint.source,
@@ -37,7 +38,10 @@ export async function saveResult(
         metrics: Object.fromEntries(held),
         steps: result.steps,
       });
-      await writeAdapter(target, saved, { tokenizer, card, existing: 'replace' });
+      const folders = saved.kind === 'adapter' ? [[target, saved] as const] : inTaskFolders(target, saved.byTask);
+      for (const [own, adapter] of folders) {
+        await writeAdapter(own, adapter, { tokenizer, card, existing: 'replace' });
+      }
     } else {
       await writeModel(target, {
         // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
@@ -54,6 +58,14 @@ export async function saveResult(
     written.push(target);
   }
   return written[0]!;
+}
+
+/** Where the adapter of each task is written. */
+function inTaskFolders(
+  folder: string,
+  byTask: ReadonlyMap<string, SavedAdapter>,
+): readonly (readonly [string, SavedAdapter])[] {
+  return [...byTask].map(([task, adapter]) => [taskFolder(folder, task), adapter]);
 }
 
 /** The base's weights that did not train, read when their turn to be written comes. */

@@ -1,11 +1,14 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig, TrainingOptions } from '../config/schema.js';
+import type { KnownClasses } from '../data/classes.js';
 import type { Example } from '../data/example.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
-import type { AttachContext, Attached, PrepareContext, Prepared } from '../methods/method.js';
+import type { AttachContext, Attached, GradientPasses, Prepared } from '../methods/method.js';
 import { checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
+import { taskHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import type { HubOptions } from '../models/hub/context.js';
@@ -14,8 +17,11 @@ import { locateModel } from '../models/hub/resolveModel.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
+import { parameterShape } from '../models/site.js';
+import type { WantedTask } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { positionsInFront } from '../models/keysInFront.js';
+import { fixedSize } from '../tensor/dims.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -31,12 +37,18 @@ export interface OpenedModel {
  * Opens a model, after what is missing of it was downloaded.
  * @param source a model folder, a GGUF file, or the id of a model in the Hugging Face hub
  * @param hub how the hub is got at, and where relative paths start
+ * @param task what it is to do; default: the usual task of its type
  * @throws ProblemError of the hub (see {@link locateModel}), the checkpoint or the tokenizer
  */
-export async function openModel(source: string, seed: number, hub: HubOptions = {}): Promise<OpenedModel> {
+export async function openModel(
+  source: string,
+  seed: number,
+  hub: HubOptions = {},
+  task: WantedTask = {},
+): Promise<OpenedModel> {
   const { place, id } = await locateModel(source, hub);
   const checkpoint = await openCheckpoint(place);
-  const model = readModel(checkpoint);
+  const model = readModel(checkpoint, task);
   const tokenizer = await loadTokenizer(place);
   const context: AttachContext = {
     model,
@@ -47,6 +59,20 @@ export async function openModel(source: string, seed: number, hub: HubOptions = 
     tokenizer,
   };
   return { checkpoint, model, tokenizer, context, pinned: id && modelIdText(id) };
+}
+
+/** The classes of a model as rows are read for it. */
+export function knownClasses({ classes }: LanguageModel, isFixed = false): KnownClasses | undefined {
+  if (classes === undefined) return undefined;
+  const isTrained = isFixed || !classes.fresh.has(classes.sites.at(-1)!.weight!);
+  return { labels: classes.labels, isTrained, isFixed };
+}
+
+/** The model with a head for the classes of a data set. */
+export function withLabels(opened: OpenedModel, labels: readonly string[]): OpenedModel {
+  if (opened.model.classes === undefined || labels.length === 0) return opened;
+  const model = readModel(opened.checkpoint, { type: opened.model.task, labels });
+  return { ...opened, model, context: { ...opened.context, model } };
 }
 
 /**
@@ -73,13 +99,15 @@ export function attachMethods(
 export async function prepareMethods(
   configs: readonly MethodConfig[],
   context: AttachContext,
-  passes: (before: readonly Attached[]) => PrepareContext['squaredGradients'],
+  passes: (before: readonly Attached[]) => GradientPasses,
 ): Promise<(Prepared | undefined)[]> {
   const prepared: (Prepared | undefined)[] = [];
   const methods: Attached[] = [];
   for (const [index, config] of configs.entries()) {
     const own = contextOf(context, index, methods);
-    const found = await prepareMethod(config, { ...own, squaredGradients: passes(methods) });
+    // The head of the task may start anew: before a method trains it along, it stands alone.
+    const head = methods.length === 0 ? taskHead(own) : undefined;
+    const found = await prepareMethod(config, { ...own, ...passes(head === undefined ? methods : [head]) });
     prepared.push(found);
     methods.push(attachMethod(config, { ...own, ...given(found) }));
   }
@@ -129,12 +157,15 @@ export function parameterNames(model: LanguageModel): string[] {
 }
 
 /** Elements of the parameters that the model uses, a shared one counted once. */
-export function parameterCount(model: LanguageModel, checkpoint: Checkpoint): number {
-  let count = 0;
-  for (const name of parameterNames(model)) {
-    count += checkpoint.tensors.get(name)!.shape.reduce((product, length) => product * length, 1);
+export function parameterCount(model: LanguageModel): number {
+  const sizes = new Map<string, number>();
+  for (const site of model.sites) {
+    for (const kind of ['weight', 'bias'] as const) {
+      const name = site[kind];
+      if (name !== undefined) sizes.set(name, fixedSize(parameterShape(site, kind)));
+    }
   }
-  return count;
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /**
@@ -142,14 +173,15 @@ export function parameterCount(model: LanguageModel, checkpoint: Checkpoint): nu
  * @throws ProblemError `data.token-id` naming the row
  */
 export function checkTokenIds(examples: readonly Example[], { model, checkpoint }: OpenedModel): void {
-  for (const { ids, file, line } of examples) {
-    const id = ids.find((each) => each >= model.vocabSize);
+  for (const { ids, source = [], file, line } of examples) {
+    const isUnknown = (each: number): boolean => each >= model.vocabSize;
+    const id = ids.find(isUnknown) ?? source.find(isUnknown);
     if (id === undefined) continue;
     fail({
       code: 'data.token-id',
-      message: `the row becomes token ${id}, but the model embeds ${model.vocabSize} tokens only`,
+      message: l10n.t`the row becomes token ${id}, but the model embeds ${model.vocabSize} tokens only`,
       where: { file, line },
-      mend: `The tokenizer does not belong to the model ${checkpoint.source}, or its vocabulary was never resized.`,
+      mend: l10n.t`The tokenizer does not belong to the model ${checkpoint.source}, or its vocabulary was never resized.`,
     });
   }
 }
@@ -166,10 +198,10 @@ export function checkHeldOut(
   if (rows > 0 || (options.early_stopping_patience === undefined && !options.load_best_model_at_end)) return;
   fail({
     code: 'data.no-held-out',
-    message: 'early stopping and the best model go by evaluations, and no rows are held out',
+    message: l10n.t`early stopping and the best model go by evaluations, and no rows are held out`,
     where: { file },
-    expected: 'at least one held-out row',
-    mend: 'Raise data.validation_split, or give data.validation.',
+    expected: l10n.t`at least one held-out row`,
+    mend: l10n.t`Raise data.validation_split, or give data.validation.`,
   });
 }
 
@@ -180,8 +212,33 @@ export function vocabularyWarnings(model: LanguageModel, tokenizer: Tokenizer): 
     {
       code: 'tokenizer.vocabulary',
       severity: 'warning',
-      message: `the tokenizer has ${tokenizer.vocabSize} tokens, the model embeds ${model.vocabSize}`,
-      mend: 'Tokens without an embedding stop the run where they occur: use the tokenizer that belongs to the model.',
+      message: l10n.t`the tokenizer has ${tokenizer.vocabSize} tokens, the model embeds ${model.vocabSize}`,
+      mend: l10n.t`Tokens without an embedding stop the run where they occur: use the tokenizer that belongs to the model.`,
+    },
+  ];
+}
+
+/** Tasks that rows name and that make no difference. */
+export function taskWarnings(tasks: readonly string[], methods: readonly Pick<Attached, 'tasks'>[]): Problem[] {
+  if (tasks.length === 0) return [];
+  if (methods.every((method) => method.tasks === undefined)) {
+    return [
+      {
+        code: 'data.tasks-unused',
+        severity: 'warning',
+        message: l10n.t`data.task_column names tasks, and no method of the run tells them apart`,
+        expected: l10n.t`a method that does, such as prompt_tuning`,
+        mend: l10n.t`Remove data.task_column, or choose such a method.`,
+      },
+    ];
+  }
+  if (tasks.length > 1) return [];
+  return [
+    {
+      code: 'data.one-task',
+      severity: 'warning',
+      message: l10n.t`all rows are of the task "${tasks[0]!}"`,
+      mend: l10n.t`Nothing to do if that is meant; else name another column as data.task_column.`,
     },
   ];
 }
@@ -200,9 +257,12 @@ export function positionWarnings(
     {
       code: 'data.long-rows',
       severity: 'warning',
-      message: `${longer.length} rows${virtual > 0 ? `, with ${virtual} virtual tokens before each,` : ''} are longer than the ${model.maxPositions} positions that the model was made for`,
+      message:
+        virtual > 0
+          ? l10n.t`${longer.length} rows, with ${virtual} virtual tokens before each, are longer than the ${model.maxPositions} positions that the model was made for`
+          : l10n.t`${longer.length} rows are longer than the ${model.maxPositions} positions that the model was made for`,
       where: { file: first.file, line: first.line },
-      mend: `Set data.max_length to at most ${Math.max(1, model.maxPositions - virtual)}.`,
+      mend: l10n.t`Set data.max_length to at most ${Math.max(1, model.maxPositions - virtual)}.`,
     },
   ];
 }

@@ -1,8 +1,9 @@
+import * as l10n from '@vscode/l10n';
 import { messageOf } from '../common/problem.js';
 import type { TrainingOptions } from '../config/schema.js';
 import type { Example } from '../data/example.js';
 import { aroundRuns, createDecoder } from '../generation/decoder.js';
-import type { Decoder } from '../generation/decoder.js';
+import type { Decoder, DecoderSetup } from '../generation/decoder.js';
 import { generatorOf } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
 import { createTextStream } from '../generation/textStream.js';
@@ -39,6 +40,8 @@ export interface AnswersSetup {
   readonly validation: readonly Example[];
   readonly options: Pick<TrainingOptions, 'eval_generations' | 'eval_generation_tokens'>;
   readonly emit: (event: RunEvent) => void;
+  /** What answers; default: the model with its methods. */
+  readonly decoder?: (setup: DecoderSetup) => Promise<Decoder>;
 }
 
 /** A row cut where its answer begins. */
@@ -48,13 +51,20 @@ export interface Question {
   readonly prompt: readonly number[];
   /** Ids of the supervised span that follows. */
   readonly reference: readonly number[];
+  /** The row's task. */
+  readonly task: number;
 }
 
-/** A row's prompt and the answer that it holds: of a conversation, its first turn. */
-export function questionOf({ ids, supervised, line }: Example): Question {
+/** A row's prompt and the answer that it holds: of a conversation, its first turn; of a pair, what the encoder reads. */
+export function questionOf({ ids, supervised, source, line, task = 0 }: Example): Question {
   const start = supervised.indexOf(1);
   const after = supervised.indexOf(0, start);
-  return { line, prompt: ids.slice(0, start), reference: ids.slice(start, after < 0 ? ids.length : after) };
+  return {
+    line,
+    prompt: source ?? ids.slice(0, start),
+    reference: ids.slice(start, after < 0 ? ids.length : after),
+    task,
+  };
 }
 
 /** Characters of a text that an event carries: a record of many evaluations stays small. */
@@ -77,7 +87,9 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
   const first = setup.validation.slice(0, options.eval_generations).map(questionOf);
   const questions = first.filter(({ prompt }) => prompt.length > 0 && taken + prompt.length < model.maxPositions);
   if (questions.length < first.length) {
-    warn(`${first.length - questions.length} validation rows are not answered: their prompt is empty or too long`);
+    warn(
+      l10n.t`${first.length - questions.length} validation rows are not answered: their prompt is empty or too long`,
+    );
   }
   if (questions.length === 0) return undefined;
   const longest = Math.max(...questions.map(({ prompt }) => prompt.length));
@@ -98,13 +110,13 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
   }
 
   async function answered(values: Values, stopRequested: () => boolean): Promise<Answer[] | undefined> {
-    const compiled = (decoder ??= await createDecoder({ ...setup, values, positionLimit }));
+    const compiled = (decoder ??= await (setup.decoder ?? createDecoder)({ ...setup, values, positionLimit }));
     compiled.use(values);
     let tokens = 0;
     const generator = generatorOf(
       aroundRuns(compiled, async (run) => {
         const total = options.eval_generation_tokens;
-        emit({ type: 'progress', activity: 'Answering validation rows', done: tokens++, total });
+        emit({ type: 'progress', activity: l10n.t`Answering validation rows`, done: tokens++, total });
         await breathe();
         return run();
       }),
@@ -113,7 +125,7 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
       generator,
       tokenizer,
       questions.map(({ prompt }) => prompt),
-      { max_new_tokens: options.eval_generation_tokens },
+      { max_new_tokens: options.eval_generation_tokens, tasks: questions.map(({ task }) => task) },
       () => !stopRequested(),
     );
     if (stopRequested()) return undefined;
@@ -128,7 +140,7 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
       } catch (error) {
         failed = true;
         await release();
-        warn(`Validation rows are answered no more: ${messageOf(error)}`);
+        warn(l10n.t`Validation rows are answered no more: ${messageOf(error)}`);
         return undefined;
       } finally {
         if (isPhased) await release();

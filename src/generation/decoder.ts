@@ -4,20 +4,27 @@ import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { keysInFrontCount } from '../models/keysInFront.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
-import type { Runtime, WeightFiles } from '../runtime/runtime.js';
+import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
+import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js';
 import { createCache } from './cache.js';
 import { decodeGraph } from './decodeGraph.js';
+import { createSource, sourceFeeds, sourceGraph } from './source.js';
+import type { Source } from './source.js';
 import type { Tokens } from './tokens.js';
-import { shifted, tokenFeeds, withPrefix } from './tokens.js';
+import { behindToken, numbered, shifted, splitTokens, tokenFeeds, withPrefixes } from './tokens.js';
 
 /** A model with methods, compiled for decoding. */
 export interface Decoder {
   readonly vocabSize: number;
   /** Prompt and answer together are no longer than this: what methods put in front of them is taken off. */
   readonly positionLimit: number;
-  /** Begins to read texts, a row each. */
-  read(rows: number): Reading;
+  /** Encoder-decoders: the token that answers begin with; what is read first is no part of them. */
+  readonly startTokenId?: number;
+  /**
+   * Begins to read texts, a row each.
+   * @param tasks of the rows, by their place among those that the methods tell apart; default: the first for all
+   */
+  read(rows: number, tasks?: readonly number[]): Reading;
   /** Other numbers of the methods' trainables from the next run on; a reading holds what the old ones made. */
   use(values: Values): void;
   dispose(): Promise<void>;
@@ -48,10 +55,18 @@ export function aroundRuns(
 ): Decoder {
   return {
     ...decoder,
-    read(rows) {
-      const reading = decoder.read(rows);
+    read(rows, tasks) {
+      const reading = decoder.read(rows, tasks);
       return { ...reading, run: (tokens, predictors) => around(() => reading.run(tokens, predictors)) };
     },
+  };
+}
+
+/** A decoder whose texts are of one task unless it is said otherwise. */
+export function forTask(decoder: Decoder, task: number): Decoder {
+  return {
+    ...decoder,
+    read: (rows, tasks = Array.from({ length: rows }, () => task)) => decoder.read(rows, tasks),
   };
 }
 
@@ -75,16 +90,16 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   const { model, methods, positionLimit } = setup;
   checkContinues(model);
   const hooks = methods.map((method) => method.hooks);
-  const prefix = virtualTokenIds(hooks, model.vocabSize);
+  const virtual = virtualTokenCount(hooks);
   const keysInFront = keysInFrontCount(hooks);
-  const least = prefix.length + keysInFront + 2;
+  const least = virtual + keysInFront + 2;
   if (!Number.isSafeInteger(positionLimit) || positionLimit < least || positionLimit > model.maxPositions) {
     fail({
       code: 'generation.position-limit',
       message:
-        prefix.length === 0
+        virtual === 0
           ? l10n.t`prompt and answer are to take up to ${positionLimit} tokens`
-          : l10n.t`${prefix.length} virtual tokens, prompt and answer are to take up to ${positionLimit} tokens`,
+          : l10n.t`${virtual} virtual tokens, prompt and answer are to take up to ${positionLimit} tokens`,
       expected: l10n.t`a whole number from ${least} to ${model.maxPositions}, the model's max_position_embeddings`,
     });
   }
@@ -92,32 +107,61 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
     decodeGraph(model, hooks, positionLimit - keysInFront),
     setup.weights,
   );
-  let trained = trainedFeeds(methods, setup.values, program.reads);
+  const prefixOf = (task: number): number[] => virtualTokenIds(hooks, model.vocabSize, task);
+  const sources = sourceGraph(model, hooks, positionLimit - keysInFront);
+  const encoder = sources && (await setup.runtime.compile(sources, setup.weights));
+  const feedsOf = (values: Values): Record<string, Value> => ({
+    ...(encoder && trainedFeeds(methods, values, encoder.reads)),
+    ...trainedFeeds(methods, values, program.reads),
+  });
+  let trained = feedsOf(setup.values);
   return {
     vocabSize: model.vocabSize,
-    positionLimit: positionLimit - keysInFront - prefix.length,
-    read(rows) {
+    positionLimit: positionLimit - keysInFront - virtual,
+    ...(model.encoder && { startTokenId: model.encoder.startTokenId }),
+    read(rows, tasks = Array.from({ length: rows }, () => 0)) {
+      let rowTasks = tasks;
       const cache = createCache(model, rows);
-      let begun = false;
+      let source: Source | undefined;
+      let read = 0;
+      const begin = (tokens: Tokens): Tokens => withPrefixes(tokens, rowTasks.map(prefixOf));
+      /** What an encoder reads first is its source, behind which the decoder begins with a token of its own. */
+      const encoded = async (encoding: Program, tokens: Tokens, predictors: number): Promise<Tokens> => {
+        if (source !== undefined) return numbered(tokens, read);
+        // The prompt's last token is the first that predicts: what follows it is the answer's.
+        const [prompts, answers] = splitTokens(tokens, tokens.sequence - predictors + 1);
+        const all = begin(prompts);
+        source = createSource(await encoding.run({ ...trained, ...sourceFeeds(all, rowTasks) }), all);
+        return numbered(behindToken(answers, model.encoder!.startTokenId), 0);
+      };
       return {
         async run(tokens, predictors = 1) {
-          const all = begun ? shifted(tokens, prefix.length) : withPrefix(tokens, prefix);
-          begun = true;
+          const behind = read === 0 ? begin : (next: Tokens): Tokens => shifted(next, virtual);
+          const all = encoder === undefined ? behind(tokens) : await encoded(encoder, tokens, predictors);
+          read += all.sequence;
           const results = await program.run(
-            { ...trained, ...tokenFeeds(all, predictors), ...cache.feeds() },
+            { ...trained, ...tokenFeeds(all, rowTasks, predictors), ...cache.feeds(), ...source?.feeds() },
             cache.targets(all.sequence),
           );
           cache.advance(all.segments);
           return results['logits']!.data as Float32Array;
         },
-        keepRows: (kept) => cache.keepRows(kept),
-        keepFirst: (length) => cache.keepFirst(prefix.length + length),
+        keepRows(kept) {
+          cache.keepRows(kept);
+          source?.keepRows(kept);
+          rowTasks = kept.map((row) => rowTasks[row]!);
+        },
+        // A source is read as a whole.
+        ...(encoder === undefined && { keepFirst: (length: number) => cache.keepFirst(virtual + length) }),
       };
     },
     use(values) {
-      trained = trainedFeeds(methods, values, program.reads);
+      trained = feedsOf(values);
     },
-    dispose: () => program.dispose(),
+    async dispose() {
+      await program.dispose();
+      await encoder?.dispose();
+    },
   };
 }
 

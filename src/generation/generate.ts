@@ -61,7 +61,7 @@ export async function createGenerator(setup: DecoderSetup): Promise<Generator> {
  * that ends leaves the batch.
  */
 export function generatorOf(decoder: Decoder): Generator {
-  const { vocabSize, positionLimit } = decoder;
+  const { vocabSize, positionLimit, startTokenId } = decoder;
   return {
     async generate(prompts, options, onToken) {
       const settings = generateSettings(options);
@@ -71,11 +71,11 @@ export function generatorOf(decoder: Decoder): Generator {
         index,
         ids: [],
         length: prompt.length,
-        seen: new Set(prompt),
+        seen: new Set(startTokenId === undefined ? prompt : [startTokenId]),
         rng: random(settings.seed, 'generate', index),
         reason: undefined,
       }));
-      const reading = decoder.read(rows.length);
+      const reading = decoder.read(rows.length, settings.tasks.length === 0 ? undefined : settings.tasks);
       let [active, tokens] = [rows, promptTokens(prompts)];
       while (active.length > 0) {
         const logits = await reading.run(tokens);

@@ -20,6 +20,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly eos_token_id?: readonly number[];
   /** Row i draws from the stream (seed, 'generate', i); default 0. */
   readonly seed?: number;
+  /** The task of each row, by its place among those that the methods tell apart; default: the decoder's. */
+  readonly tasks?: readonly number[];
 }
 
 /** Options with every default filled in. */
@@ -34,6 +36,7 @@ export const GENERATE_DEFAULTS: GenerateSettings = {
   max_new_tokens: 128,
   eos_token_id: [],
   seed: 0,
+  tasks: [],
 };
 
 /**
@@ -62,5 +65,6 @@ export function generateSettings(options: GenerateOptions): GenerateSettings {
     ),
     seed: check('seed', Number.isSafeInteger, l10n.t`a whole number`),
     eos_token_id: options.eos_token_id ?? GENERATE_DEFAULTS.eos_token_id,
+    tasks: options.tasks ?? GENERATE_DEFAULTS.tasks,
   };
 }

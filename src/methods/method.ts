@@ -54,14 +54,21 @@ export interface AttachContext {
 }
 
 /** What `prepare` is handed. */
-export interface PrepareContext extends AttachContext {
-  /** Squared gradients over the training data. Stops with a ProblemError when the run is asked to end. */
-  readonly squaredGradients: (request: SquaredGradients) => Promise<SummedSquares>;
+export interface PrepareContext extends AttachContext, GradientPasses {}
+
+/** Passes over the training data. They stop with a ProblemError when the run is asked to end. */
+export interface GradientPasses {
+  /** Σ g² per number: Fisher information. */
+  readonly squaredGradients: (request: GradientRequest) => Promise<SummedSquares>;
+  /** Σ g per number, signs and all. @returns by the name of the variable or weight */
+  readonly summedGradients: (request: GradientRequest) => Promise<Values>;
 }
 
-/** What to sum the squared gradients of; g is the gradient of a batch's mean loss per supervised token. */
-export interface SquaredGradients {
-  /** Trainables of the methods attached before. */
+/** What to sum the gradients of; g is the gradient of a batch's mean loss per supervised token. */
+export interface GradientRequest {
+  /** The method that prepares, on the model beside those attached before it. */
+  readonly own?: Pick<Attached, 'hooks' | 'trainables'>;
+  /** Trainables of these methods. */
   readonly variables?: readonly Variable[];
   /** Frozen weights, by their name in the checkpoint. */
   readonly weights?: readonly string[];
@@ -90,6 +97,8 @@ export interface Attached {
   /** Everything that it may train in the course of a run. */
   readonly trainables: readonly Trainable[];
   readonly coverage: MethodCoverage;
+  /** The method alone, where the head of the task trains along with it. */
+  readonly alone?: Attached;
   /** The tasks that it tells apart, by the numbers that rows carry; absent: all rows are alike to it. */
   readonly tasks?: readonly string[];
   /** Tensors that a step changes without a gradient: averages, masks. Kept in checkpoints. */
@@ -229,11 +238,14 @@ export interface NamedIndices {
 
 /** What an adapter's folder holds, in the form of Hugging Face PEFT or of the `adapters` library. */
 export interface SavedAdapter {
+  readonly kind: 'adapter';
   /** Whose form it is; default: PEFT's. */
   readonly library?: 'adapters';
   readonly config: JsonObject;
   readonly tensors: readonly NamedTensor[];
   readonly indices?: readonly NamedIndices[];
+  /** The names of the classes that its head tells apart, by their number. */
+  readonly labels?: readonly string[];
 }
 
 /**
@@ -242,6 +254,6 @@ export interface SavedAdapter {
  */
 export type SavedMethod =
   | { readonly kind: 'nothing' }
-  | ({ readonly kind: 'adapter' } & SavedAdapter)
+  | SavedAdapter
   | { readonly kind: 'adapters'; readonly byTask: ReadonlyMap<string, SavedAdapter> }
-  | { readonly kind: 'model'; readonly weights: readonly NamedTensor[] };
+  | { readonly kind: 'model'; readonly weights: readonly NamedTensor[]; readonly labels?: readonly string[] };

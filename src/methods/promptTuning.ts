@@ -5,7 +5,7 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import { variable } from '../tensor/tensor.js';
-import type { AttachContext, Method, Trainable } from './method.js';
+import type { AttachContext, Method, SavedAdapter, Trainable, Values } from './method.js';
 import { loadByKey } from './parameters.js';
 import { PROMPT_KEY, inspectPrompt, promptConfigFromPeft, promptConfigToPeft } from './promptTuningConfig.js';
 
@@ -37,6 +37,9 @@ export type PromptTuningOptions = Static<typeof PromptTuningOptions>;
 /**
  * Prompt tuning (Lester, Al-Rfou & Constant 2021, section 2): the model sees [P; E(x)], and of all numbers only
  * P [num_virtual_tokens, hidden] trains. It has no form as weights of the base, so it cannot be merged.
+ *
+ * Where rows name their task each task has a P of its own, [tasks · num_virtual_tokens, hidden] in all, and a batch may
+ * mix tasks (section 1: "mixed-task inference"). Saved, each is an adapter as PEFT reads it.
  */
 export const promptTuning: Method<typeof PromptTuningOptions> = {
   info: {
@@ -56,27 +59,49 @@ export const promptTuning: Method<typeof PromptTuningOptions> = {
     options: PromptTuningOptions,
   },
   attach(options, context) {
-    const { model, instance = '' } = context;
+    const { model, instance = '', tasks = [] } = context;
     const count = options.num_virtual_tokens;
     checkRoom(count, model.maxPositions);
-    const prompt = variable(`${instance}${PROMPT_KEY}`, [count, model.hiddenSize]);
-    const trainables: Trainable[] = [{ variable: prompt, start: startOf(options, context), decays: true }];
-    return {
-      type: 'prompt_tuning',
-      hooks: { virtualTokens: count, virtualEmbeddings: () => prompt },
-      trainables,
-      coverage: {
-        targets: [{ entry: l10n.t`virtual tokens`, matched: count }],
-        modules: [{ path: PROMPT_KEY, shape: [count, model.hiddenSize], trainable: count * model.hiddenSize }],
-        layersCovered: 0,
-        saves: l10n.t`adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`,
-        warnings: idleText(options),
-      },
-      save: (values) => ({
+    const rows = count * Math.max(1, tasks.length);
+    const shape = [rows, model.hiddenSize];
+    const prompt = variable(`${instance}${PROMPT_KEY}`, shape);
+    const trainables: Trainable[] = [{ variable: prompt, start: startOf(options, rows, context), decays: true }];
+    /** The numbers of a task's own P. */
+    const saved = (values: Values, task: number): SavedAdapter => {
+      const size = count * model.hiddenSize;
+      const data = values.get(prompt.name)!.subarray(task * size, (task + 1) * size);
+      return {
         kind: 'adapter',
         config: promptConfigToPeft(options, context),
-        tensors: [{ name: PROMPT_KEY, shape: [count, model.hiddenSize], data: values.get(prompt.name)! }],
-      }),
+        tensors: [{ name: PROMPT_KEY, shape: [count, model.hiddenSize], data }],
+      };
+    };
+    return {
+      type: 'prompt_tuning',
+      hooks: {
+        virtualTokens: count,
+        ...(tasks.length > 1 ? { virtualTasks: tasks.length } : {}),
+        virtualEmbeddings: () => prompt,
+      },
+      trainables,
+      ...(tasks.length > 0 ? { tasks } : {}),
+      coverage: {
+        targets:
+          tasks.length === 0
+            ? [{ entry: l10n.t`virtual tokens`, matched: count }]
+            : tasks.map((task) => ({ entry: l10n.t`virtual tokens of the task ${task}`, matched: count })),
+        modules: [{ path: PROMPT_KEY, shape, trainable: rows * model.hiddenSize }],
+        layersCovered: 0,
+        saves:
+          tasks.length === 0
+            ? l10n.t`adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`
+            : l10n.t`a folder for each of the tasks ${tasks.join(', ')}: adapter_model.safetensors with one tensor ${PROMPT_KEY} of ${count} × ${model.hiddenSize} numbers, and adapter_config.json`,
+        warnings: idleText(options),
+      },
+      save: (values) =>
+        tasks.length === 0
+          ? saved(values, 0)
+          : { kind: 'adapters', byTask: new Map(tasks.map((task, at) => [task, saved(values, at)])) },
       load: (tensors, source) => loadByKey(trainables, (name) => name.slice(instance.length), tensors, source),
     };
   },
@@ -107,10 +132,12 @@ function idleText(options: PromptTuningOptions): Problem[] {
   ];
 }
 
-/** Where P starts: as HF PEFT's `PromptEmbedding` has it. What the options lack is said at once. */
-function startOf(options: PromptTuningOptions, context: AttachContext): Trainable['start'] {
+/**
+ * Where P starts: as HF PEFT's `PromptEmbedding` has it. What the options lack is said at once.
+ * @param count rows of all tasks
+ */
+function startOf(options: PromptTuningOptions, count: number, context: AttachContext): Trainable['start'] {
   const { model } = context;
-  const count = options.num_virtual_tokens;
   const draws = context.random(PROMPT_KEY);
   switch (options.prompt_tuning_init) {
     case 'RANDOM':
@@ -121,9 +148,10 @@ function startOf(options: PromptTuningOptions, context: AttachContext): Trainabl
     }
     case 'TEXT': {
       const ids = textIds(options, context);
+      const own = options.num_virtual_tokens;
       return () =>
         embeddingsOf(
-          Array.from({ length: count }, (_, at) => ids[at % ids.length]!),
+          Array.from({ length: count }, (_, at) => ids[(at % own) % ids.length]!),
           context,
         );
     }

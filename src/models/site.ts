@@ -98,8 +98,11 @@ export interface Hooks {
    * such method follow). Data and prompts carry these ids; the model never looks them up.
    */
   readonly virtualTokens?: number;
+  /** Of how many tasks it has virtual tokens of their own; default 1: all rows have the same. */
+  readonly virtualTasks?: number;
   /**
-   * The rows of its virtual tokens: [virtualTokens, hidden]. Goes with {@link virtualTokens}.
+   * The rows of its virtual tokens, task after task: [virtualTasks · virtualTokens, hidden]. Goes with
+   * {@link virtualTokens}.
    */
   readonly virtualEmbeddings?: (phase: Phase) => Tensor;
 }

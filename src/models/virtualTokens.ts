@@ -10,9 +10,19 @@ export function virtualTokenCount(hooks: readonly Hooks[]): number {
   return hooks.reduce((sum, hook) => sum + (hook.virtualTokens ?? 0), 0);
 }
 
-/** The ids of the virtual tokens, in their order: they follow those of the vocabulary. */
-export function virtualTokenIds(hooks: readonly Hooks[], vocabSize: number): number[] {
-  return Array.from({ length: virtualTokenCount(hooks) }, (_, at) => vocabSize + at);
+/**
+ * The ids of the virtual tokens before a text, in their order. They follow those of the vocabulary, method after method
+ * and within a method task after task, so that a row's ids say of which task it is.
+ *
+ * @param task the row's; methods that do not tell tasks apart have the same ids for all
+ */
+export function virtualTokenIds(hooks: readonly Hooks[], vocabSize: number, task = 0): number[] {
+  let next = vocabSize;
+  return hooks.flatMap(({ virtualTokens = 0, virtualTasks = 1 }) => {
+    const first = next + (virtualTasks > 1 ? task * virtualTokens : 0);
+    next += virtualTasks * virtualTokens;
+    return Array.from({ length: virtualTokens }, (_, at) => first + at);
+  });
 }
 
 /**

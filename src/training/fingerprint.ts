@@ -31,8 +31,10 @@ export function fingerprintOf(
   return hash.digest('hex');
 }
 
-function addRow(hash: ReturnType<typeof createHash>, { ids, supervised }: Example): void {
+function addRow(hash: ReturnType<typeof createHash>, { ids, supervised, source, task }: Example): void {
+  if (source !== undefined) hash.update(Int32Array.of(source.length, ...source));
   hash.update(Int32Array.of(ids.length));
   hash.update(Int32Array.from(ids));
   hash.update(Uint8Array.from(supervised));
+  if (task !== undefined) hash.update(Int32Array.of(task));
 }

@@ -1,11 +1,12 @@
 import type { Problem } from '../common/problem.js';
 import type { TrainingOptions } from '../config/schema.js';
+import { rowLength } from '../data/batches.js';
 import type { Example } from '../data/example.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
+import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { Answer, RunEvent } from './events.js';
@@ -60,18 +61,18 @@ type Rows = Pick<TrainingJob, 'model' | 'methods' | 'train' | 'validation' | 'ma
 /** The methods' virtual tokens stand before every row, unsupervised: labels and masks are extended here, once. */
 export function withVirtualTokens<Job extends Rows>(job: Job): Job {
   const hooks = job.methods.map((method) => method.hooks);
-  const prefix = virtualTokenIds(hooks, job.model.vocabSize);
+  const prefixOf = (task: number): number[] => virtualTokenIds(hooks, job.model.vocabSize, task);
   return {
     ...job,
-    train: withPrefix(job.train, prefix),
-    validation: withPrefix(job.validation, prefix),
-    maxLength: job.maxLength + prefix.length,
+    train: withPrefix(job.train, prefixOf),
+    validation: withPrefix(job.validation, prefixOf),
+    maxLength: job.maxLength + virtualTokenCount(hooks),
   };
 }
 
 /** Tokens of the longest example. */
 export function longest(examples: readonly Example[]): number {
-  return examples.reduce((most, example) => Math.max(most, example.ids.length), 1);
+  return examples.reduce((most, example) => Math.max(most, rowLength(example)), 1);
 }
 
 /** Tokens of the longest row that a job makes: what position tables have to hold. A packed row has up to `maxLength`. */

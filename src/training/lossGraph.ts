@@ -35,9 +35,20 @@ export function lossGraph(
   const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
   const tokens = [batch, sequence];
   const targets = input('targets', 'int32', [predicted]);
-  const phase: Phase = { dropoutSeed: options.training ? input('dropout_seed', 'int32', []) : undefined };
+  const sources = [batch, dim('source')];
+  const phase: Phase = {
+    dropoutSeed: options.training ? input('dropout_seed', 'int32', []) : undefined,
+    tasks: input('tasks', 'int32', tokens),
+    sourceTasks: input('source_tasks', 'int32', sources),
+  };
   const scope = createScope(model.sites, hooks, phase);
+  const source = model.encoder?.encode(scope, {
+    inputIds: input('source_ids', 'int32', sources),
+    segments: input('source_segments', 'int32', sources),
+    positionLimit: options.positionLimit,
+  });
   const { hidden } = model.decode(scope, {
+    ...(source === undefined ? {} : { source }),
     inputIds: input('input_ids', 'int32', tokens),
     positions: input('positions', 'int32', tokens),
     segments: input('segments', 'int32', tokens),
@@ -57,10 +68,20 @@ export function lossGraph(
 export function batchFeeds(batch: Batch): Record<string, Value> {
   const tokens = [batch.rows, batch.length];
   const predicted = [batch.predictors.length];
+  const { source } = batch;
+  const sources = [batch.rows, source?.length ?? 0];
   return {
+    ...(source === undefined
+      ? {}
+      : {
+          source_ids: { dtype: 'int32', shape: sources, data: source.ids },
+          source_segments: { dtype: 'int32', shape: sources, data: source.segments },
+          source_tasks: { dtype: 'int32', shape: sources, data: source.tasks },
+        }),
     input_ids: { dtype: 'int32', shape: tokens, data: batch.inputIds },
     positions: { dtype: 'int32', shape: tokens, data: batch.positions },
     segments: { dtype: 'int32', shape: tokens, data: batch.segments },
+    tasks: { dtype: 'int32', shape: tokens, data: batch.tasks },
     predictors: { dtype: 'int32', shape: predicted, data: batch.predictors },
     targets: { dtype: 'int32', shape: predicted, data: batch.targets },
   };

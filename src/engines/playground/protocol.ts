@@ -15,7 +15,7 @@ export const BASE_COLUMN = 'base';
 export type PlaygroundPrompt = string | readonly ChatMessage[];
 
 /** Options that a person may set; which ids end an answer is the tokenizer's to say. */
-export type PlaygroundOptions = Omit<GenerateOptions, 'eos_token_id'>;
+export type PlaygroundOptions = Omit<GenerateOptions, 'eos_token_id' | 'tasks'>;
 
 /** What the parent of a playground process sends. All but `stop` are taken one after the other. */
 export type PlaygroundRequest =

@@ -109,6 +109,8 @@ test('the layout of a packed batch, by hand', () => {
     inputIds: Int32Array.of(11, 12, 13, 21, 22, 31, 32, 33, 34, 0),
     positions: Int32Array.of(0, 1, 2, 0, 1, 0, 1, 2, 3, 0),
     segments: Int32Array.of(1, 1, 1, 2, 2, 1, 1, 1, 1, 0),
+    types: new Int32Array(10),
+    tasks: new Int32Array(10),
     predictors: Int32Array.of(1, 3, 5, 7),
     targets: Int32Array.of(13, 22, 32, 34),
     examples: 3,

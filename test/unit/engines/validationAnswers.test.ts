@@ -10,11 +10,11 @@ const row = (supervised: (0 | 1)[]): Parameters<typeof questionOf>[0] => ({
 });
 
 test('a row is cut where its answer begins', () => {
-  assert.deepEqual(questionOf(row([0, 0, 1, 1])), { line: 7, prompt: [10, 11], reference: [12, 13] });
+  assert.deepEqual(questionOf(row([0, 0, 1, 1])), { line: 7, prompt: [10, 11], reference: [12, 13], task: 0 });
 });
 
 test('of a conversation only the first turn is asked', () => {
-  assert.deepEqual(questionOf(row([0, 1, 1, 0, 0, 1])), { line: 7, prompt: [10], reference: [11, 12] });
+  assert.deepEqual(questionOf(row([0, 1, 1, 0, 0, 1])), { line: 7, prompt: [10], reference: [11, 12], task: 0 });
 });
 
 test('long texts lose their middle, and say how much', () => {

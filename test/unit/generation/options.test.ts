@@ -11,6 +11,7 @@ test('defaults are greedy, 128 tokens, no end', () => {
     max_new_tokens: 128,
     eos_token_id: [],
     seed: 0,
+    tasks: [],
   });
   assert.equal(generateSettings({ top_p: undefined }).top_p, 1);
 });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { allLogits } from '../../../src/adapters/logits.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
+import { adapterOfTask, taskFolder } from '../../../src/adapters/taskFolders.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';
 import { makeBatch } from '../../../src/data/batches.js';
@@ -127,7 +129,7 @@ test('padded and packed rows with virtual tokens have the loss and the gradient 
   const { method, values } = await fromText(llama);
   const [prompt] = method.trainables.map(({ variable }) => variable);
   const rows = UNEVEN.slice(0, 5);
-  const prefixed = withPrefix(rows, virtualTokenIds([method.hooks], llama.model.vocabSize));
+  const prefixed = withPrefix(rows, () => virtualTokenIds([method.hooks], llama.model.vocabSize));
   const { lossSum } = lossGraph(llama.model, [method.hooks], { training: false, positionLimit: 64 });
   const [gradient] = gradients(lossSum, [prompt!]);
   const program = await llama.runtime.compile({ loss: lossSum, gradient: gradient! }, llama.weights);
@@ -159,7 +161,10 @@ test('padded and packed rows with virtual tokens have the loss and the gradient 
 
   // The labels are those of the rows: the loss is that of text + x with the text unsupervised.
   const evaluator = await createEvaluator({ ...llama, methods: [], positionLimit: 64, batchSize: 2 });
-  const text = await evaluator.evaluate(withPrefix(rows, TEXT), new Map());
+  const text = await evaluator.evaluate(
+    withPrefix(rows, () => TEXT),
+    new Map(),
+  );
   await evaluator.dispose();
   assert.ok(Math.abs(text.loss * text.supervisedTokens - loss) <= 1e-4 * loss);
 });
@@ -302,4 +307,121 @@ test("configs that change PEFT's arithmetic, or say too little, are refused", ()
   for (const more of refused) {
     assert.throws(() => promptConfigFromPeft({ ...config, ...more }, 'x'), problem('adapter.config'));
   }
+});
+
+test('each row of a mixed batch gets the prompt of its task', async () => {
+  const tasks = ['sql', 'chat', 'poems'];
+  const mixed = promptTuning.attach(optionsOf({ num_virtual_tokens: 3 }), { ...llama.context, tasks });
+  const values = await startValues(mixed.trainables);
+  const all = values.get('prompt_embeddings')!;
+  assert.equal(all.length, 3 * 3 * 32);
+  assert.deepEqual(mixed.tasks, tasks);
+  const alone = attach(llama, { num_virtual_tokens: 3 });
+  const ownValues = (task: number): Values =>
+    new Map([['prompt_embeddings', all.slice(task * 96, (task + 1) * 96)]]);
+  const rows = [
+    [5, 6, 70],
+    [5, 6, 70],
+    [81, 3, 3],
+    [9, 44, 2],
+  ];
+  const of = [2, 0, 0, 1];
+  const together = await allLogits({ ...llama, rows, methods: [mixed], values, tasks: of });
+  const size = together.length / rows.length;
+  for (const [at, row] of rows.entries()) {
+    const expected = await logitsOf(llama, [row], { method: alone, values: ownValues(of[at]!) });
+    const found = together.subarray(at * size, (at + 1) * size);
+    assert.ok(largestDifference(found, expected) <= 1e-4, String(at));
+  }
+  assert.ok(largestDifference(together.subarray(0, size), together.subarray(size, 2 * size)) > 1e-2);
+
+  // Packed rows: the loss of all is the sum of each with its own prompt.
+  const examples = UNEVEN.slice(0, 5).map((each, at) => ({ ...each, task: at % 3 }));
+  const lossOf = async (method: Attached, plan: BatchPlan, numbers: Values): Promise<number> => {
+    const { lossSum } = lossGraph(llama.model, [method.hooks], { training: false, positionLimit: 90 });
+    const program = await llama.runtime.compile({ loss: lossSum }, llama.weights);
+    const prefixed = withPrefix(examples, (task) => virtualTokenIds([method.hooks], llama.model.vocabSize, task));
+    const feeds = { ...batchFeeds(makeBatch(prefixed, plan)), ...trainedFeeds([method], numbers, program.reads) };
+    const loss = Number((await program.run(feeds))['loss']!.data[0]);
+    await program.dispose();
+    return loss;
+  };
+  let sum = 0;
+  for (const at of examples.keys()) sum += await lossOf(alone, [[at]], ownValues(at % 3));
+  const packed = await lossOf(
+    mixed,
+    [
+      [0, 1, 2],
+      [3, 4],
+    ],
+    values,
+  );
+  assert.ok(Math.abs(packed - sum) <= 1e-4 * sum, `${packed} and ${sum}`);
+
+  // Generation: rows of different tasks in one batch are those of each alone.
+  const generate = async (
+    method: Attached,
+    numbers: Values,
+    at: readonly number[],
+    taskOf?: readonly number[],
+  ) => {
+    const generator = await createGenerator({ ...llama, methods: [method], values: numbers, positionLimit: 24 });
+    const prompts = at.map((row) => rows[row]!.slice(0, 2 + (row % 2)));
+    const found = await generator.generate(prompts, {
+      max_new_tokens: 6,
+      ...(taskOf === undefined ? {} : { tasks: taskOf }),
+    });
+    await generator.dispose();
+    return found;
+  };
+  const found = await generate(mixed, values, [0, 1, 2, 3], of);
+  for (const at of rows.keys()) assert.deepEqual(found[at], (await generate(alone, ownValues(of[at]!), [at]))[0]);
+});
+
+test('prompts of tasks are saved as one adapter each, which is a plain one', async () => {
+  const tasks = ['sql', 'a/b'];
+  const mixed = promptTuning.attach(optionsOf({ num_virtual_tokens: 2 }), { ...llama.context, tasks });
+  const values = await startValues(mixed.trainables);
+  const saved = mixed.save(values);
+  assert.ok(saved.kind === 'adapters');
+  assert.deepEqual([...saved.byTask.keys()], tasks);
+  for (const [at, [task, adapter]] of [...saved.byTask].entries()) {
+    const own = taskFolder(folder, task);
+    await writeAdapter(own, adapter, { tokenizer, card: '' });
+    assert.deepEqual(await adapterOfTask(folder, task), { folder: own, task: undefined });
+    const again = await attachAdapter(llama, own);
+    assert.equal(again.method.tasks, undefined);
+    assert.deepEqual(
+      again.values.get('prompt_embeddings'),
+      values.get('prompt_embeddings')!.slice(at * 64, (at + 1) * 64),
+    );
+  }
+  assert.deepEqual(await adapterOfTask(folder, 'other'), { folder, task: 'other' });
+  assert.deepEqual(await adapterOfTask(folder, undefined), { folder, task: undefined });
+  const names = ['a/b', 'a%2fb', '..', 'x.', 'x', 'x:y', 'x?y'].map((task) => taskFolder('f', task));
+  assert.equal(new Set(names).size, names.length);
+  assert.ok(names.every((name) => /^f[\\/][^\\/:?*]+$/.test(name) && !/\.\.?$/.test(name)));
+});
+
+test('a run on rows of several tasks trains a prompt for each', async () => {
+  const method = promptTuning.attach(optionsOf({ num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' }), {
+    ...llama.context,
+    tasks: ['even', 'odd', 'none'],
+  });
+  const start = await startValues(method.trainables);
+  const { values } = await run(llama, {
+    methods: [method],
+    train: UNEVEN.map((each, at) => ({ ...each, task: at % 2 })),
+    packing: true,
+    options: { per_device_train_batch_size: 4, learning_rate: 0.1, max_steps: 3 },
+  });
+  const moved = (task: number): boolean => {
+    const part = (all: Values): string =>
+      all
+        .get('prompt_embeddings')!
+        .slice(task * 96, (task + 1) * 96)
+        .join();
+    return part(values) !== part(start);
+  };
+  assert.deepEqual([0, 1, 2].map(moved), [true, true, false]);
 });

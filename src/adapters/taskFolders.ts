@@ -1,0 +1,31 @@
+import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import { ADAPTER_CONFIG } from './adapterFiles.js';
+
+/** What no system allows in a name, dots that stand for folders, and what Windows takes off the end. */
+const NOT_IN_NAMES = /[\\/:*?"<>|%\p{Cc}]|^\.+$|[. ]$/gu;
+
+/** The folder of one task's adapter among those of all tasks. Different tasks have different folders. */
+export function taskFolder(folder: string, task: string): string {
+  const name = task.replace(NOT_IN_NAMES, (part) =>
+    [...part].map((each) => `%${each.charCodeAt(0).toString(16).padStart(2, '0')}`).join(''),
+  );
+  return path.join(folder, name);
+}
+
+/**
+ * The adapter of a task: the task's own folder within the given one, or the given one itself, which may hold several
+ * tasks.
+ *
+ * @param task undefined: none is asked for
+ * @returns the task where it is still to be found within the adapter
+ */
+export async function adapterOfTask(
+  folder: string,
+  task: string | undefined,
+): Promise<{ readonly folder: string; readonly task: string | undefined }> {
+  if (task === undefined) return { folder, task };
+  const own = taskFolder(folder, task);
+  const isOwn = (await pathKind(path.join(own, ADAPTER_CONFIG))) === 'file';
+  return isOwn ? { folder: own, task: undefined } : { folder, task };
+}
