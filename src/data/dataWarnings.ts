@@ -37,7 +37,9 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
   if (truncated > WARN_SHARE * rows) {
     warn(
       'data.many-truncated',
-      l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their answers`,
+      tokenizer.decoderStartId === undefined
+        ? l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their answers`
+        : l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their prompts or answers`,
       l10n.t`Raise "max_length", or shorten the rows.`,
     );
   }

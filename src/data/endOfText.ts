@@ -27,6 +27,16 @@ export function endText(tokenizer: Tokenizer): string | undefined {
   return id === undefined ? undefined : tokenizer.decode([id], { skipSpecialTokens: false });
 }
 
+/** Ids of what an encoder reads: a prompt with all special tokens that the tokenizer adds, in T5's case its end. */
+export function encodeSource(text: string, tokenizer: Tokenizer): number[] {
+  return tokenizer.encode(text, { addSpecialTokens: true });
+}
+
+/** Ids of a prompt as training reads it: an encoder's source, or the first segment of a row. */
+export function promptIds(text: string, tokenizer: Tokenizer): number[] {
+  return tokenizer.decoderStartId === undefined ? encodeStart(text, tokenizer) : encodeSource(text, tokenizer);
+}
+
 /**
  * Ids of the first segment of a row: special tokens in front as the tokenizer adds them, none behind (a BERT or
  * T5 tokenizer would end the row there), and no second beginning-of-text where the text already writes one.

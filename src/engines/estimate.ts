@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { MethodConfig, RunConfig, TrainingOptions } from '../config/schema.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPart, MemoryPlan } from '../memory/plan.js';
@@ -53,6 +54,8 @@ export interface BatchShape {
   readonly length: number;
   /** Supervised tokens of the whole batch. */
   readonly supervised: number;
+  /** Encoder-decoders: tokens of each source; `length` is that of an answer. */
+  readonly source?: number;
 }
 
 /**
@@ -72,18 +75,19 @@ export function estimateRun(
   const attached = attachedOf(header, methods);
   const virtual = virtualTokenCount(attached.map(({ hooks }) => hooks));
   const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
-  const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual);
+  const isSeq2Seq = header.model.encoder !== undefined;
+  const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual, isSeq2Seq);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
   const found = rememberedMemory(header, methods, attached, training, {
     positionLimit: positionBucket(
-      Math.max(shape.length, heldOut?.length ?? 0, longest),
+      Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0, longest),
       header.model.maxPositions,
     ),
     evaluates,
   });
   const evaluated = heldOut ?? {
+    ...shape,
     rows: training.per_device_eval_batch_size,
-    length: shape.length,
     supervised: Math.ceil((shape.supervised / shape.rows) * training.per_device_eval_batch_size),
   };
   const sizes = (variables: readonly Variable[]): number =>
@@ -99,7 +103,9 @@ export function estimateRun(
     assumptions: [
       ...(batch === undefined
         ? [
-            `Every row has ${shape.length} tokens${virtual > 0 ? ` (${virtual} of them virtual)` : ''}, all of them supervised.`,
+            virtual > 0
+              ? l10n.t`Every row has ${shape.length} tokens (${virtual} of them virtual), all of them supervised.`
+              : l10n.t`Every row has ${shape.length} tokens, all of them supervised.`,
           ]
         : []),
       ...found.assumptions,
@@ -113,16 +119,15 @@ export function estimateRun(
     plan,
     converted: isMapped ? 0 : header.parameters * BYTES,
     results,
-    notes: [...NOTES, ...(evaluates && training.eval_generations > 0 ? [ANSWERS_NOTE] : [])],
+    notes: [rowsNote(), ...(evaluates && training.eval_generations > 0 ? [answersNote()] : [])],
   };
 }
 
-const NOTES = [
-  'Rows kept as tokens take memory by their number (about 9 bytes per token), which the header of a model does not tell.',
-];
+const rowsNote = (): string =>
+  l10n.t`Rows kept as tokens take memory by their number (about 9 bytes per token), which the header of a model does not tell.`;
 
-const ANSWERS_NOTE =
-  'Answers to validation rows (training.eval_generations) come on top: a graph of their own, its keys and values.';
+const answersNote = (): string =>
+  l10n.t`Answers to validation rows (training.eval_generations) come on top: a graph of their own, its keys and values.`;
 
 /** An estimate as `estimate --json` prints it, in bytes and counts. */
 export interface EstimateDocument {
@@ -170,9 +175,11 @@ export function contractOf({ plan, converted, results, notes }: Estimate): Estim
   };
 }
 
-/** All supervised: each token but the first of a text is predicted. */
-function batchOf(rows: number, length: number, virtual: number): BatchShape {
-  return { rows, length, supervised: rows * Math.max(1, length - Math.max(1, virtual)) };
+/** All supervised: each token but the first of a text is predicted. A source is as long as its answer. */
+function batchOf(rows: number, length: number, virtual: number, isSeq2Seq: boolean): BatchShape {
+  const supervised = (before: number): number => rows * Math.max(1, length - Math.max(1, before));
+  if (!isSeq2Seq) return { rows, length, supervised: supervised(virtual) };
+  return { rows, length: length - virtual, supervised: supervised(virtual + 1), source: length };
 }
 
 /**
@@ -270,8 +277,8 @@ function buildMemory(
         ? []
         : [
             options.max_steps === undefined
-              ? `${phased.map(({ type }) => type).join(', ')} trains a part at a time; all parts have had their turn.`
-              : `${phased.map(({ type }) => type).join(', ')} trains a part at a time; as after ${totalSteps} steps.`,
+              ? l10n.t`${phased.map(({ type }) => type).join(', ')} trains a part at a time; all parts have had their turn.`
+              : l10n.t`${phased.map(({ type }) => type).join(', ')} trains a part at a time; as after ${totalSteps} steps.`,
           ],
   };
 }

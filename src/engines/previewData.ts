@@ -1,4 +1,6 @@
+import * as l10n from '@vscode/l10n';
 import type { LoadedRun } from '../config/loadRunFile.js';
+import { rowLength } from '../data/batches.js';
 import type { Example } from '../data/example.js';
 import { loadSplits, reportOf } from '../data/loadDataset.js';
 import type { Loaded } from '../data/loadFiles.js';
@@ -71,21 +73,23 @@ export function splitPreview(
       file,
       line,
       reason: truncated
-        ? 'no supervised token is left before the cut'
-        : 'no token is supervised: there is no answer in it',
+        ? l10n.t`no supervised token is left before the cut`
+        : l10n.t`no token is supervised: there is no answer in it`,
     })),
-    lengths: lengthCounts(loaded.rows.map(({ example }) => example.ids.length)),
+    lengths: lengthCounts(loaded.rows.map(({ example }) => rowLength(example))),
     samples,
   };
 }
 
 function sampleOf(
   number: number,
-  { ids, supervised, file, line }: Example,
+  { ids: own, supervised: mask, source = [], file, line }: Example,
   truncated: boolean,
   tokenizer: Tokenizer,
   isSpecial: (id: number) => boolean,
 ): PreviewSample {
+  const ids = [...source, ...own];
+  const supervised = [...source.map(() => 0), ...mask];
   const shown = ids.slice(0, MAX_TOKENS);
   const texts = tokenTexts(shown, tokenizer);
   return {

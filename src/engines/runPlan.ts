@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { limitProblem, machineMemory } from '../common/machineMemory.js';
 import { messageOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -46,7 +47,7 @@ export async function planOfRun(run: RunToPlan): Promise<RunPlan> {
       warnings: [limitProblem(), warning].filter((each) => each !== undefined),
     };
   } catch (error) {
-    const message = `the memory of the run could not be predicted: ${messageOf(error)}`;
+    const message = l10n.t`the memory of the run could not be predicted: ${messageOf(error)}`;
     return { warnings: [{ code: 'memory.not-predicted', severity: 'warning', message }] };
   }
 }
@@ -63,7 +64,7 @@ export async function withSavings(problem: Problem, run: RunToPlan | undefined):
   const named = savings.map(({ title }) => title).join('. ');
   return {
     ...problem,
-    mend: `${problem.mend ?? ''} What would make a new run smaller: ${named}.`.trim(),
+    mend: l10n.t`${problem.mend ?? ''} What would make a new run smaller: ${named}.`.trim(),
     changes: savings.map(({ title, changes }) => ({ title, set: changes })),
   };
 }
@@ -78,7 +79,7 @@ function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
 
 function planWith({ config, opened, methods, batch, heldOut }: RunToPlan): MemoryPlan {
   const { checkpoint, model } = opened;
-  const header = { checkpoint, model, parameters: parameterCount(model, checkpoint) };
+  const header = { checkpoint, model, parameters: parameterCount(model) };
   const estimated = config.method.map((each, at) => ({ config: each, attached: methods[at] }));
   return estimateRun(header, estimated, config, batch, heldOut).plan;
 }
@@ -93,9 +94,15 @@ function changedRun(run: RunToPlan, config: RunConfig): RunToPlan {
   ): LargestBatch => {
     const after = config.training[size];
     const rows = after === run.config.training[size] ? batch.rows : Math.min(batch.rows, after);
-    const length = isCut ? Math.min(batch.length, cutOf(config)) : batch.length;
+    const cut = (tokens: number): number => (isCut ? Math.min(tokens, cutOf(config)) : tokens);
+    const length = cut(batch.length);
     const share = (rows * length) / (batch.rows * batch.length);
-    return { rows, length, supervised: Math.ceil(batch.supervised * share) };
+    return {
+      rows,
+      length,
+      supervised: Math.ceil(batch.supervised * share),
+      ...(batch.source === undefined ? {} : { source: cut(batch.source) }),
+    };
   };
   const isSameMethod = JSON.stringify(config.method) === JSON.stringify(run.config.method);
   return {

@@ -1,4 +1,4 @@
-import { encodeStart } from '../data/endOfText.js';
+import { promptIds } from '../data/endOfText.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { GeneratedRow, Generator } from './generate.js';
 import type { GenerateOptions } from './options.js';
@@ -12,8 +12,8 @@ export interface GeneratedText extends GeneratedRow {
 /**
  * Continues texts.
  *
- * @param prompts texts are encoded as they are in training: special tokens in front as the tokenizer adds them,
- *   none behind; token ids (of a chat template, which writes its special tokens itself) are taken as they are
+ * @param prompts texts are encoded as they are in training: special tokens in front as the tokenizer adds them, none
+ *   behind, unless an encoder reads them; token ids (of a chat template, which writes its special tokens itself) are taken as they are
  * @param options ids that end a row default to the tokenizer's that end a generation
  * @param onText called after each token with the text it made certain, whole characters only and often ''; false
  *   ends the row
@@ -26,7 +26,7 @@ export async function generateText(
   options: GenerateOptions,
   onText?: (row: number, piece: string) => boolean | void,
 ): Promise<GeneratedText[]> {
-  const encoded = prompts.map((prompt) => (typeof prompt === 'string' ? encodeStart(prompt, tokenizer) : prompt));
+  const encoded = prompts.map((prompt) => (typeof prompt === 'string' ? promptIds(prompt, tokenizer) : prompt));
   const streams = encoded.map((ids) => createTextStream(tokenizer, ids));
   const ends = options.eos_token_id ?? tokenizer.eosTokenIds;
   const rows = await generator.generate(encoded, { ...options, eos_token_id: ends }, (row, id) => {

@@ -7,7 +7,7 @@ import type { SamplingOptions } from './options.js';
  * Chooses a row's next token. In Transformers' order: repetition penalty, temperature, top-k, top-p.
  *
  * @param logits [vocabulary]; left as it is
- * @param seen ids of prompt and answer so far
+ * @param seen ids of prompt and answer so far, behind an encoder of the answer alone
  * @throws ProblemError `generation.non-finite`
  */
 export function chooseToken(

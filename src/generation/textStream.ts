@@ -25,7 +25,8 @@ const INCOMPLETE_END = /\uFFFD+$/;
  * back what it wrote (byte tokens that never become a character): then the stream ends before that place.
  */
 export function createTextStream(tokenizer: Tokenizer, prompt: readonly number[]): TextStream {
-  const context = prompt.slice(-CONTEXT);
+  // An encoder-decoder's answer is a text of its own.
+  const context = tokenizer.decoderStartId === undefined ? prompt.slice(-CONTEXT) : [];
   const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
   const start = decode(context).length;
   const ids: number[] = [];

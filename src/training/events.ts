@@ -173,6 +173,8 @@ export interface LargestBatch {
   readonly length: number;
   /** Positions that reach the output layer: the most that a batch of the data has. */
   readonly supervised: number;
+  /** Encoder-decoders: tokens of the longest source; `length` is that of the longest answer. */
+  readonly source?: number;
 }
 
 /** Memory of the worker's process, in bytes: measured between steps, and before the first one (step 0). */

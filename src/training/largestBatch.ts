@@ -47,19 +47,34 @@ function sizesOf(batch: BatchPlan, examples: readonly Example[]): LargestBatch {
     examples[at]!.supervised.slice(1).filter((counts) => counts === 1).length;
   return {
     rows: batch.length,
-    length: Math.max(...batch.map((row) => row.reduce((sum, at) => sum + examples[at]!.ids.length, 0))),
+    length: lengthOf(batch, ({ ids }) => ids.length),
     supervised: batch.flat().reduce((sum, at) => sum + supervised(at), 0),
+    ...sourceOf(lengthOf(batch, ({ source }) => source?.length ?? 0)),
   };
+
+  function lengthOf(rows: BatchPlan, tokens: (example: Example) => number): number {
+    return Math.max(...rows.map((row) => row.reduce((sum, at) => sum + tokens(examples[at]!), 0)));
+  }
+}
+
+function sourceOf(length: number | undefined): Pick<LargestBatch, 'source'> {
+  return length === undefined || length === 0 ? {} : { source: length };
 }
 
 /** The same of batches that are made. */
 export function largestOf(batches: readonly Batch[]): LargestBatch {
   return batches
-    .map(({ rows, length, targets }): LargestBatch => ({ rows, length, supervised: targets.length }))
+    .map(({ rows, length, targets, source }): LargestBatch => ({
+      rows,
+      length,
+      supervised: targets.length,
+      ...sourceOf(source?.length),
+    }))
     .reduce(larger, { rows: 0, length: 0, supervised: 0 });
 }
 
 function larger(one: LargestBatch, other: LargestBatch): LargestBatch {
-  const { rows, length } = other.rows * other.length > one.rows * one.length ? other : one;
-  return { rows, length, supervised: Math.max(one.supervised, other.supervised) };
+  const tokens = ({ rows, length, source = 0 }: LargestBatch): number => rows * (length + source);
+  const most = tokens(other) > tokens(one) ? other : one;
+  return { ...most, supervised: Math.max(one.supervised, other.supervised) };
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount } from '../common/format.js';
 import type { MemoryPart, MemoryPlan, Moment, MomentName } from '../memory/plan.js';
 import { runSession } from './stepMemory.js';
@@ -86,49 +87,52 @@ function momentOf(
 ): Moment {
   const uses = sessions.map((session) => runSession(session, batches));
   const total = (bytes: (use: SessionUse) => number): number => uses.reduce((sum, use) => sum + bytes(use), 0);
-  const { rows, length, supervised } = name === 'evaluation' ? evaluated : batch;
+  const { rows, length, supervised, source = 0 } = name === 'evaluation' ? evaluated : batch;
   const [main] = [...uses].sort((a, b) => b.touched - a.touched);
   const { activations, logits, gradients, workspace } = main!.inUse;
   const touched = total((use) => use.touched);
   const weights = sessions.reduce((sum, session) => sum + session.weights, 0);
-  const tokens = `${rows} × ${length} tokens`;
+  const tokens = l10n.t`${rows} × ${length + source} tokens`;
   const parts: MemoryPart[] = [
     {
       name: 'weights',
       bytes: weights,
-      formula: `frozen weights as float32, 4 bytes each; mapped from the file, so that the system can take them back`,
+      formula: l10n.t`frozen weights as float32, 4 bytes each; mapped from the file, so that the system can take them back`,
       fileBacked: true,
     },
     {
       name: 'adapter',
       bytes: state.trainables,
-      formula: `${formatCount(trainable)} trained numbers × 4 bytes; twice where a step reads one buffer and writes the other, once for matrices from 262,144 numbers on`,
+      formula: l10n.t`${formatCount(trainable)} trained numbers × 4 bytes; twice where a step reads one buffer and writes the other, once for matrices from 262,144 numbers on`,
     },
     {
       name: 'gradients',
       bytes: state.gradients + gradients,
-      formula: `gradients that are there at the peak${state.gradients > 0 ? `, and ${formatBytes(state.gradients)} of sums over the batches of a step` : ''}`,
+      formula:
+        state.gradients > 0
+          ? l10n.t`gradients that are there at the peak, and ${formatBytes(state.gradients)} of sums over the batches of a step`
+          : l10n.t`gradients that are there at the peak`,
     },
     {
       name: 'optimizer',
       bytes: state.optimizer,
-      formula: 'the optimizer’s slots × 4 bytes; twice where a step reads one buffer and writes the other',
+      formula: l10n.t`the optimizer’s slots × 4 bytes; twice where a step reads one buffer and writes the other`,
     },
-    { name: 'state', bytes: state.state, formula: 'averages (two buffers) and masks of the methods' },
+    { name: 'state', bytes: state.state, formula: l10n.t`averages (two buffers) and masks of the methods` },
     {
       name: 'activations',
       bytes: activations,
-      formula: `results of the forward pass over ${tokens} that are there at the peak, counted on the graph`,
+      formula: l10n.t`results of the forward pass over ${tokens} that are there at the peak, counted on the graph`,
     },
     {
       name: 'logits',
       bytes: logits,
-      formula: `${formatCount(supervised)} supervised tokens × vocabulary × 4 bytes, as many tensors of it as are there at the peak`,
+      formula: l10n.t`${formatCount(supervised)} supervised tokens × vocabulary × 4 bytes, as many tensors of it as are there at the peak`,
     },
     {
       name: 'workspace',
       bytes: touched - activations - logits - gradients,
-      formula: `gradients on their way and other intermediate results (${formatBytes(workspace)}), and what the runtime’s arena keeps between pieces and programs`,
+      formula: l10n.t`gradients on their way and other intermediate results (${formatBytes(workspace)}), and what the runtime’s arena keeps between pieces and programs`,
     },
     copiesPart(sessions, steps ?? Infinity),
     ...runtimeParts(sessions, vocabulary),
@@ -140,33 +144,32 @@ function momentOf(
 function preparing(
   { rows, sums, trainables, session }: PreparationMemory,
   { vocabulary }: StepMemory,
-  { rows: batchRows, length, supervised }: BatchLengths,
+  { rows: batchRows, supervised, ...lengths }: BatchLengths,
 ): Moment {
-  const batch = { rows, length, supervised: Math.ceil((supervised / batchRows) * rows) };
+  const batch = { ...lengths, rows, supervised: Math.ceil((supervised / batchRows) * rows) };
   const { inUse, touched } = runSession(session, { preparation: batch });
   return moment('preparing', [
     {
       name: 'weights',
       bytes: session.weights,
-      formula:
-        'frozen weights as float32, 4 bytes each; mapped from the file, so that the system can take them back',
+      formula: l10n.t`frozen weights as float32, 4 bytes each; mapped from the file, so that the system can take them back`,
       fileBacked: true,
     },
-    { name: 'adapter', bytes: trainables, formula: 'numbers of the methods before × 4 bytes' },
+    { name: 'adapter', bytes: trainables, formula: l10n.t`numbers of the methods before × 4 bytes` },
     {
       name: 'state',
       bytes: sums,
-      formula: `a sum of squared gradients for each of ${formatCount(sums / 4)} numbers, 4 bytes`,
+      formula: l10n.t`a sum of squared gradients for each of ${formatCount(sums / 4)} numbers, 4 bytes`,
     },
     {
       name: 'logits',
       bytes: inUse.logits,
-      formula: `${formatCount(batch.supervised)} supervised tokens × vocabulary × 4 bytes`,
+      formula: l10n.t`${formatCount(batch.supervised)} supervised tokens × vocabulary × 4 bytes`,
     },
     {
       name: 'workspace',
       bytes: touched - inUse.logits,
-      formula: `results and gradients of a pass over ${rows} × ${length} tokens, and what the runtime’s arena keeps`,
+      formula: l10n.t`results and gradients of a pass over ${rows} × ${lengths.length + (lengths.source ?? 0)} tokens, and what the runtime’s arena keeps`,
     },
     copiesPart([session], Infinity),
     ...runtimeParts([session], vocabulary),
@@ -186,7 +189,7 @@ export function copiesPart(sessions: readonly Session[], times: number): MemoryP
   return {
     name: 'runtime',
     bytes: newest + older,
-    formula: `copies of what a step gives back, which the runtime’s Node binding makes: ${formatBytes(newest)}, and up to ${formatBytes(older)} of older ones that Node has not freed yet`,
+    formula: l10n.t`copies of what a step gives back, which the runtime’s Node binding makes: ${formatBytes(newest)}, and up to ${formatBytes(older)} of older ones that Node has not freed yet`,
   };
 }
 
@@ -200,12 +203,12 @@ function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryP
     {
       name: 'runtime',
       bytes: base + tokenizer + graph + constants,
-      formula: `Node and ONNX Runtime ${formatBytes(base)}; tokenizer ${formatCount(vocabulary)} × ${RUNTIME.token} B = ${formatBytes(tokenizer)}; graph ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)} = ${formatBytes(graph)}: measured; constants ${formatBytes(constants)}`,
+      formula: l10n.t`Node and ONNX Runtime ${formatBytes(base)}; tokenizer ${formatCount(vocabulary)} × ${RUNTIME.token} B = ${formatBytes(tokenizer)}; graph ${formatCount(nodes)} nodes × ${formatBytes(RUNTIME.node)} = ${formatBytes(graph)}: measured; constants ${formatBytes(constants)}`,
     },
     {
       name: 'runtime',
       bytes: RUNTIME.files,
-      formula: 'pages of the files of Node and ONNX Runtime, measured',
+      formula: l10n.t`pages of the files of Node and ONNX Runtime, measured`,
       fileBacked: true,
     },
   ];

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { fail, messageOf } from '../common/problem.js';
 import { random } from '../common/random.js';
@@ -43,7 +44,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   const totalSteps = plannedSteps(job);
   const fingerprint = fingerprintOf(job);
   const from = job.checkpoints?.from;
-  if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(OTHER_JOB);
+  if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(otherJob());
   let step = from?.progress.step ?? 0;
   const ledger = openLedger(job.options, from?.progress.memory);
   const meter = createMemoryMeter([...job.weights.tensors.values()].map(({ file }) => file));
@@ -59,7 +60,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       fail(outOfMemory(error, { ...at, plan: job.plan, measured, checkpoint: saved, notKept }), error);
     }
   };
-  const graphs = await remembering({ when: 'compiling the training step', moment: 'preparing' }, () =>
+  const graphs = await remembering({ when: l10n.t`compiling the training step`, moment: 'preparing' }, () =>
     openGraphs(job, { step: step + 1, totalSteps }, meter),
   );
   const { emit } = job;
@@ -71,7 +72,8 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   /** A problem when the loss on held-out rows is not finite; `done` when it is time for an early end. */
   const evaluate = async (): Promise<Problem | 'done' | undefined> => {
     const heldOut = await graphs.heldOut();
-    const when = step === 0 ? 'the evaluation before the first step' : `the evaluation after step ${step}`;
+    const when =
+      step === 0 ? l10n.t`the evaluation before the first step` : l10n.t`the evaluation after step ${step}`;
     const metrics = await remembering(
       { when, moment: 'evaluation', batch: largestOf(evaluationBatches(job)) },
       async () => heldOut?.evaluate(step, graphs.stepper().values()),
@@ -80,7 +82,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     if (metrics === undefined) return undefined;
     if (!Number.isFinite(metrics.loss)) {
       const state = { batches: evaluationBatches(job), values: graphs.stepper().values(), dropoutSeed: 0 };
-      return nonFinite(job, `the evaluation after step ${step}`, `loss ${metrics.loss}`, state);
+      return nonFinite(job, l10n.t`the evaluation after step ${step}`, l10n.t`loss ${metrics.loss}`, state);
     }
     const { improved, stop } = ledger.evaluated(step, metrics);
     if (improved && job.options.load_best_model_at_end) await save();
@@ -91,7 +93,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   const save = async (): Promise<void> => {
     if (job.checkpoints === undefined) return;
     const { runFolder } = job.checkpoints;
-    emit({ type: 'progress', activity: 'Writing a checkpoint', done: 0, total: 0 });
+    emit({ type: 'progress', activity: l10n.t`Writing a checkpoint`, done: 0, total: 0 });
     const progress = { step, totalSteps, fingerprint, memory: ledger.toJson() };
     const folder = await writeCheckpoint(runFolder, { snapshot: graphs.stepper().snapshot(), progress });
     await pruneCheckpoints(runFolder, job.options.save_total_limit, bestStep(job, ledger));
@@ -100,7 +102,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   };
   /** A checkpoint of the last step after memory ran out; returns why there is none. */
   const rescue = async (moment: 'step' | 'evaluation'): Promise<string | undefined> => {
-    if (moment === 'step' && !graphs.stepper().isReversible) return 'the step had begun to write into it';
+    if (moment === 'step' && !graphs.stepper().isReversible) return l10n.t`the step had begun to write into it`;
     const problem = overflow(graphs.stepper().values(), step);
     if (problem !== undefined) return problem.message;
     return save().then(() => undefined, messageOf);
@@ -109,7 +111,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   const checkpointNow = async (): Promise<void> => {
     const problem = overflow(graphs.stepper().values(), step);
     if (problem === undefined) await save();
-    else emit({ type: 'log', level: 'error', message: `No checkpoint is written: ${problem.message}.` });
+    else emit({ type: 'log', level: 'error', message: l10n.t`No checkpoint is written: ${problem.message}.` });
   };
   const result = (): Omit<TrainingResult, 'reason'> => ({
     values: graphs.stepper().values(),
@@ -130,13 +132,13 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       const rate = learningRate(job.options, place.step, totalSteps);
       const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
       const taken = await remembering(
-        { when: `step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
+        { when: l10n.t`step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
         () => graphs.stepper().step(next.micro, place, rate, dropoutSeed),
       );
       if (!Number.isFinite(taken.loss) || !Number.isFinite(taken.gradientNorm)) {
-        const numbers = `loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
+        const numbers = l10n.t`loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
         const state = { batches: next.micro, values: graphs.stepper().values(), dropoutSeed };
-        return failed(await nonFinite(job, `step ${place.step}`, numbers, state));
+        return failed(await nonFinite(job, l10n.t`step ${place.step}`, numbers, state));
       }
       step++;
       ledger.stepped(taken.loss);
@@ -166,17 +168,20 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     }
     if (typeof ended === 'object') return failed(ended);
     if (step < totalSteps && ended === undefined) return { ...result(), reason: 'stopped' };
-    return { ...(await bestOf(job, ledger, result())), reason: step < totalSteps ? 'early-stopped' : 'completed' };
+    return {
+      ...(await bestOf(job, ledger, result())),
+      reason: step < totalSteps ? 'early-stopped' : 'completed',
+    };
   } finally {
     await graphs.dispose();
   }
 }
 
-const OTHER_JOB: Problem = {
+const otherJob = (): Problem => ({
   code: 'resume.other-job',
-  message: 'the data or the options are no longer those of the run that wrote the checkpoint',
-  mend: 'Put back what was changed (rows, model, tokenizer), or start a new run: going on would mix two trainings.',
-};
+  message: l10n.t`the data or the options are no longer those of the run that wrote the checkpoint`,
+  mend: l10n.t`Put back what was changed (rows, model, tokenizer), or start a new run: going on would mix two trainings.`,
+});
 
 /** The compiled graphs of a run, which are built anew when a method asks for it. */
 interface Graphs {
@@ -192,7 +197,7 @@ async function openGraphs(job: TrainingJob, place: StepPlace, meter: MemoryMeter
   /** Every method is asked, whatever the one before it says. */
   const needsRebuild = (next: StepPlace): boolean =>
     job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild');
-  job.emit({ type: 'progress', activity: 'Compiling the training step', done: 0, total: 0 });
+  job.emit({ type: 'progress', activity: l10n.t`Compiling the training step`, done: 0, total: 0 });
   needsRebuild(place);
   const positionLimit = longestRow(job);
   // Training and evaluation share one mapping of the weights, and memory. A graph that is built anew is on its own.
@@ -242,7 +247,11 @@ async function bestOf(
   const step = bestStep(job, ledger);
   if (step === undefined || step === result.steps || job.checkpoints === undefined) return result;
   const { snapshot } = await readCheckpoint(checkpointFolder(job.checkpoints.runFolder, step));
-  job.emit({ type: 'log', level: 'info', message: `The result is that of step ${step}, the best evaluation.` });
+  job.emit({
+    type: 'log',
+    level: 'info',
+    message: l10n.t`The result is that of step ${step}, the best evaluation.`,
+  });
   return {
     ...result,
     values: new Map([...snapshot.values, ...snapshot.state]),
@@ -260,8 +269,13 @@ function countsOf({ micro, epoch }: StepBatches): {
   const sum = (count: (batch: Batch) => number): number => micro.reduce((total, batch) => total + count(batch), 0);
   return {
     epoch,
-    tokens: sum((batch) => batch.segments.reduce((tokens, segment) => tokens + (segment > 0 ? 1 : 0), 0)),
+    tokens: sum((batch) => tokensOf(batch.segments) + tokensOf(batch.source?.segments ?? new Int32Array())),
     supervisedTokens: sum((batch) => batch.targets.length),
     rows: sum((batch) => batch.examples),
   };
+}
+
+/** Without padding. */
+function tokensOf(segments: Int32Array): number {
+  return segments.reduce((tokens, segment) => tokens + (segment > 0 ? 1 : 0), 0);
 }
