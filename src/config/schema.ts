@@ -12,6 +12,29 @@ const Engine = Type.Union([Type.Literal('embedded')], {
   description: "What runs the file. `embedded`: PEFT Studio's own engine on ONNX Runtime; nothing to install.",
 });
 
+/** What the model learns to do, under Hugging Face PEFT's names. */
+const TaskTypeOption = Type.Optional(
+  Type.Union(
+    [
+      Type.Literal('CAUSAL_LM', { description: 'Continue a text: decoders (Llama, Qwen, Gemma, GPT-2).' }),
+      Type.Literal('SEQ_2_SEQ_LM', { description: 'Answer a text that an encoder reads: encoder-decoders (T5).' }),
+      Type.Literal('SEQ_CLS', {
+        description:
+          'Tell the class of a text, or of two: encoders (BERT, RoBERTa). Rows have columns `text` and `label`; the ' +
+          'classifier trains along with the method.',
+      }),
+      Type.Literal('MASKED_LM', {
+        description:
+          'Guess masked tokens of a text: encoders with a head for it. Adapts a model to texts of a field. Hugging ' +
+          'Face PEFT has no name for it: it is saved there as null.',
+      }),
+    ],
+    {
+      description: 'What the model learns to do. Default: what its architecture is made for; encoders: `SEQ_CLS`.',
+    },
+  ),
+);
+
 /** One method's options; `type` tells which. */
 const MethodOptions = Type.Union(METHODS.map((method) => method.options));
 
@@ -112,6 +135,25 @@ const RuntimeOptions = Type.Object(
   { additionalProperties: false, default: {}, description: 'What the engine computes on.' },
 );
 
+const ProxyTuningOptions = Type.Object(
+  {
+    model: Type.String({
+      minLength: 1,
+      description:
+        'The larger base model: a folder, a `.gguf` file or a model of the hub, as `model` is named. Its tokenizer has to be that of `model`.',
+    }),
+    alpha: Type.Number({
+      default: 1,
+      description: 'Factor on what tuning changed in the small model; 0 is the larger base alone.',
+    }),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'Proxy-tuning: the small `model` is trained, and what it learns steers a larger base while that decodes. Validation rows are answered by the larger base, and its held-out loss is measured at the end.',
+  },
+);
+
 /**
  * The one schema of a run file (`*.peft.yaml`, `*.peft.json`): static types, JSON Schema, defaults, hover texts,
  * scaffold and checks all come from it.
@@ -126,10 +168,12 @@ export const RunFile = Type.Object(
         "downloaded once, into the cache that Python's huggingface_hub uses, too. A path that exists is never taken for an id.",
     }),
     engine: Engine,
+    task_type: TaskTypeOption,
     data: DataOptions,
     method: Type.Union([MethodOptions, Type.Array(MethodOptions, { minItems: 1 })], {
       description: 'The fine-tuning method and its options, or a list of methods attached together.',
     }),
+    proxy_tuning: Type.Optional(ProxyTuningOptions),
     training: TrainingOptions,
     output: OutputOptions,
     runtime: RuntimeOptions,
