@@ -1,13 +1,15 @@
 import tseslint from 'typescript-eslint';
 import { roomOrder } from './tools/roomOrder.mjs';
+import { translatedTexts } from './tools/translatedTexts.mjs';
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'runs/', 'examples/**/runs/', '.vscode-test/'] },
   ...tseslint.configs.recommended,
   {
-    plugins: { studio: { rules: { 'room-order': roomOrder } } },
+    plugins: { studio: { rules: { 'room-order': roomOrder, 'translated-texts': translatedTexts } } },
     rules: {
       'studio/room-order': 'error',
+      'studio/translated-texts': 'error',
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/explicit-module-boundary-types': 'error',

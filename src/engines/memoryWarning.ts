@@ -32,12 +32,14 @@ export function memoryWarning(
     code: verdict === 'slow' ? SLOW : TOO_LARGE,
     severity: 'warning',
     message: messageOf(verdict, need, machine),
-    ...(best === undefined ? {} : { mend: `${best.title}${suffices(best) ? '; then it fits' : ''}.` }),
+    ...(best === undefined
+      ? {}
+      : { mend: suffices(best) ? l10n.t`${best.title}; then it fits.` : `${best.title}.` }),
     ...(offered.length === 0
       ? {}
       : {
           changes: offered.map((saving) => ({
-            title: `${saving.title}${suffices(saving) ? ' (then it fits)' : ''}`,
+            title: suffices(saving) ? l10n.t`${saving.title} (then it fits)` : saving.title,
             set: saving.changes,
           })),
         }),

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { watch } from 'node:fs';
 import * as vscode from 'vscode';
 import { findRun } from '../engines/findRuns.js';
@@ -77,7 +78,7 @@ export function createRuns(options: RunsOptions): Runs {
       },
       print(line) {
         if (disposed) return;
-        const event: RunEvent = { type: 'log', level: 'info', message: `worker: ${line}` };
+        const event: RunEvent = { type: 'log', level: 'info', message: l10n.t`worker: ${line}` };
         const change = present?.take({ type: 'event', event });
         if (change) emitter.fire(change);
       },

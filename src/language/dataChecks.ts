@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { nearestName } from '../common/nearest.js';
 import { problemOf } from '../common/problem.js';
@@ -108,10 +109,10 @@ function missingColumns(columns: ColumnOptions, found: readonly string[], text: 
         code: 'data.no-column',
         message:
           found.length === 0
-            ? `\`${text}\` is plain text, without columns: there is no "${name}"`
-            : `\`${text}\` has no column "${name}"; columns found: ${listNames(found)}`,
-        expected: found.length === 0 ? 'no names of columns' : `one of ${listNames(found)}`,
-        mend: near === undefined ? 'Name one of these columns.' : `Did you mean \`${near}\`?`,
+            ? l10n.t`\`${text}\` is plain text, without columns: there is no "${name}"`
+            : l10n.t`\`${text}\` has no column "${name}"; columns found: ${listNames(found)}`,
+        expected: found.length === 0 ? l10n.t`no names of columns` : l10n.t`one of ${listNames(found)}`,
+        mend: near === undefined ? l10n.t`Name one of these columns.` : l10n.t`Did you mean \`${near}\`?`,
         ...(near === undefined ? {} : { replacement: near }),
       };
       return { problem, path: ['data', 'columns', role] };
@@ -132,12 +133,12 @@ function brokenRows(broken: readonly BrokenRow[], { rows, broken: unread }: Firs
   return {
     code: all ? 'data.all-rows-broken' : 'data.broken-rows',
     severity: all ? 'error' : 'warning',
-    message:
-      `${all ? 'none' : `${broken.length}`} of the first ${looked} rows of \`${text}\` ` +
-      `${all ? 'can' : 'cannot'} be used; line ${line}: ${reason}`,
+    message: all
+      ? l10n.t`none of the first ${looked} rows of \`${text}\` can be used; line ${line}: ${reason}`
+      : l10n.t`${broken.length} of the first ${looked} rows of \`${text}\` cannot be used; line ${line}: ${reason}`,
     mend: all
-      ? 'Check that the file is what its extension says, and the format and column names.'
-      : 'Mend these rows, or leave them: they are left out and counted.',
+      ? l10n.t`Check that the file is what its extension says, and the format and column names.`
+      : l10n.t`Mend these rows, or leave them: they are left out and counted.`,
   };
 }
 
@@ -163,7 +164,7 @@ async function templateFindings(
         });
       } catch (error) {
         const problem = problemOf(error);
-        const message = `line ${line} of \`${text}\`: ${problem.message}`;
+        const message = l10n.t`line ${line} of \`${text}\`: ${problem.message}`;
         // Rows that a template refuses are left out and counted; one that fails does not know any row.
         const severity = problem.code === 'template.raised' ? 'warning' : 'error';
         return [{ problem: { ...problem, message, severity }, path: at }];
@@ -179,9 +180,9 @@ async function templateFindings(
 function noTemplate(text: string): Problem {
   return {
     code: 'data.no-chat-template',
-    message: `the rows of \`${text}\` are conversations, but the model has no chat template`,
-    expected: 'a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it',
-    mend: 'Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.',
+    message: l10n.t`the rows of \`${text}\` are conversations, but the model has no chat template`,
+    expected: l10n.t`a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it`,
+    mend: l10n.t`Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.`,
   };
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { problemOf } from '../common/problem.js';
@@ -63,9 +64,9 @@ async function readFirst(file: string, bytes: number): Promise<FirstRows> {
       broken: [],
       problem: {
         code: 'data.unknown-extension',
-        message: `the extension "${path.extname(file)}" is not known`,
-        expected: `one of ${DATA_EXTENSIONS.join(', ')}`,
-        mend: 'Convert or rename the file.',
+        message: l10n.t`the extension "${path.extname(file)}" is not known`,
+        expected: l10n.t`one of ${DATA_EXTENSIONS.join(', ')}`,
+        mend: l10n.t`Convert or rename the file.`,
       },
     };
   }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail, isError } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunConfig } from '../config/schema.js';
@@ -21,9 +22,9 @@ export async function estimateFile({ config, file, folder }: LoadedRun): Promise
   if (place === undefined) {
     return fail({
       code: 'hub.not-cached',
-      message: `the model ${config.model} is not on this machine yet, and an estimate downloads nothing`,
+      message: l10n.t`the model ${config.model} is not on this machine yet, and an estimate downloads nothing`,
       where: { file },
-      mend: 'Preview the data or train once: both download it.',
+      mend: l10n.t`Preview the data or train once: both download it.`,
     });
   }
   const { facts } = await factsWithoutWeights(place);

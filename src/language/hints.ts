@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { ADVICE, HINT } from '../config/advice.js';
 import type { Advice } from '../config/advice.js';
@@ -36,9 +37,9 @@ function sectionHints(section: MapNode, name: string): readonly Problem[] {
       {
         code: `${HINT}${key}`,
         severity: 'warning',
-        message: `\`${key}\` is ${value.value}, which is far from what is usual (${usual})`,
+        message: l10n.t`\`${key}\` is ${value.value}, which is far from what is usual (${usual})`,
         where: value.at,
-        mend: `${advice.text} (${advice.source})`,
+        mend: `${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
       },
     ];
   });
@@ -62,9 +63,9 @@ function scaleHints(method: MapNode): readonly Problem[] {
     {
       code: `${HINT}lora_alpha`,
       severity: 'warning',
-      message: `\`lora_alpha\` / \`r\` is ${scale} / ${rank}, which is far from what is usual (${usual})`,
+      message: l10n.t`\`lora_alpha\` / \`r\` is ${scale} / ${rank}, which is far from what is usual (${usual})`,
       where: place,
-      mend: `${advice.text} (${advice.source})`,
+      mend: `${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
     },
   ];
 }
@@ -78,7 +79,7 @@ function numberOf(node: ConfigNode | undefined, option: string): number | undefi
 
 /** What is usual, when a value is outside of it. */
 function outside(value: number, { minimum, maximum }: NonNullable<Advice['usual']>): string | undefined {
-  if (minimum !== undefined && value < minimum) return `${minimum} and more`;
-  if (maximum !== undefined && value > maximum) return `up to ${maximum}`;
+  if (minimum !== undefined && value < minimum) return l10n.t`${minimum} and more`;
+  if (maximum !== undefined && value > maximum) return l10n.t`up to ${maximum}`;
   return undefined;
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { MachineMemory } from '../common/machineMemory.js';
@@ -179,7 +180,7 @@ function withPlace(warning: Problem, { parsed }: RunDocument, { data }: RunConfi
   const isWritten = parsed.tree !== undefined && nodeAt(parsed.tree, batch) !== undefined;
   return {
     ...warning,
-    message: `with rows of ${data.max_length ?? DEFAULT_MAX_LENGTH} tokens (\`data.max_length\`) ${warning.message}`,
+    message: l10n.t`with rows of ${data.max_length ?? DEFAULT_MAX_LENGTH} tokens (\`data.max_length\`) ${warning.message}`,
     where: parsed.placeOf(isWritten ? batch : ['model']),
   };
 }

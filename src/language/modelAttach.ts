@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isError, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
@@ -118,7 +119,9 @@ function findingOf(problem: Problem, index: number, config: MethodConfig): Findi
   const isKey = option[0] === 'rank_pattern' || option[0] === 'alpha_pattern';
   const fault = problem.code === 'internal' && isError(problem);
   return {
-    problem: fault ? { ...problem, message: `this method could not be checked: ${problem.message}` } : problem,
+    problem: fault
+      ? { ...problem, message: l10n.t`this method could not be checked: ${problem.message}` }
+      : problem,
     path: ['method', index, ...option],
     part: isKey ? 'key' : 'value',
   };

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import type { MethodConfig } from '../config/schema.js';
 import { listWords } from '../config/shape.js';
@@ -60,9 +61,9 @@ function modelFindings({ task, model }: ModelFacts): Finding[] {
   const problem: Problem = {
     code: 'model.task',
     severity: 'warning',
-    message: `the model was made as ${task}, which does not continue texts: it is trained as a causal language model here, and a head of its own is not used`,
-    expected: 'a model of a class that ends in ForCausalLM',
-    mend: 'Choose the language model that it was made from.',
+    message: l10n.t`the model was made as ${task}, which does not continue texts: it is trained as a causal language model here, and a head of its own is not used`,
+    expected: l10n.t`a model of a class that ends in ForCausalLM`,
+    mend: l10n.t`Choose the language model that it was made from.`,
   };
   return [...warnings, { problem, path: ['model'] }];
 }
@@ -81,9 +82,9 @@ export function engineFindings(
     if (info === undefined || info.engines.some((each) => each === engine)) return [];
     const problem: Problem = {
       code: 'engine.method',
-      message: `the engine \`${engine}\` does not have ${info.title}`,
-      expected: `a method that \`${engine}\` has: ${listWords(methods.filter(({ engines }) => engines.some((each) => each === engine)).map((each) => each.type))}`,
-      mend: `Set \`engine\` to ${info.engines.join(' or ')}, or choose another method.`,
+      message: l10n.t`the engine \`${engine}\` does not have ${l10n.t(info.title)}`,
+      expected: l10n.t`a method that \`${engine}\` has: ${listWords(methods.filter(({ engines }) => engines.some((each) => each === engine)).map((each) => each.type))}`,
+      mend: l10n.t`Set \`engine\` to ${info.engines.join(l10n.t` or `)}, or choose another method.`,
     };
     return [{ problem, path: ['method', index, 'type'] }];
   });
@@ -106,9 +107,12 @@ function lengthFindings(
   const problem: Problem = {
     code: 'model.positions',
     severity: 'warning',
-    message: `\`data.max_length\` is ${length}${virtual > 0 ? `, with ${virtual} virtual tokens before each row` : ''}: the model was made for ${model.maxPositions} positions`,
-    expected: `at most ${most}`,
-    mend: `Set it to ${most}, unless all rows are shorter anyway.`,
+    message:
+      virtual > 0
+        ? l10n.t`\`data.max_length\` is ${length}, with ${virtual} virtual tokens before each row: the model was made for ${model.maxPositions} positions`
+        : l10n.t`\`data.max_length\` is ${length}: the model was made for ${model.maxPositions} positions`,
+    expected: l10n.t`at most ${most}`,
+    mend: l10n.t`Set it to ${most}, unless all rows are shorter anyway.`,
     replacement: String(most),
   };
   return [{ problem, path: ['data', 'max_length'] }];
