@@ -2,6 +2,10 @@ import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
+
+/** The names of classes, which PEFT's files have no place for. */
+export const ADAPTER_LABELS = 'labels.json';
+
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
 /** The name of the weights, by whose adapter it is. */
@@ -24,7 +28,7 @@ export function weightsMissing(folder: string, names: readonly string[], wanted 
       message: l10n.t`the adapter's weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
       where: { file: folder },
       expected: wanted,
-      mend: l10n.t`Convert an adapter that you trust once, with Python: from safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, "${wanted}", metadata={"format": "pt"}).`,
+      mend: l10n.t`Convert an adapter that you trust once, with Python: ${conversion(pickled, wanted)}.`,
     };
   }
   return {
@@ -33,4 +37,10 @@ export function weightsMissing(folder: string, names: readonly string[], wanted 
     where: { file: folder },
     mend: l10n.t`Complete the download, or name the folder that holds the weights.`,
   };
+}
+
+/** Python that writes a pickle's tensors as safetensors. */
+function conversion(pickled: string, wanted: string): string {
+  // eslint-disable-next-line studio/translated-texts -- not English
+  return `from safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in torch.load("${pickled}", map_location="cpu", weights_only=True).items()}, "${wanted}", metadata={"format": "pt"})`;
 }

@@ -129,7 +129,7 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
         message: l10n.t`\`${String(type)}\` trains nothing of its own: it guides the methods listed before it`,
         where,
         expected: l10n.t`a method before it in the list`,
-        mend: l10n.t`List it after another method: \`method: [{ type: lora }, { type: ${String(type)} }]\`.`,
+        mend: l10n.t`List it after another method: \`method: [{ type: lora }, ${`{ type: ${String(type)} }`}]\`.`,
       },
     ];
   }

@@ -45,4 +45,9 @@ describe('l10n/bundle.l10n.json', () => {
     assert.deepEqual(Object.keys(readTexts(TEXTS)).sort(), Object.keys(texts).sort(), 'npm run generate');
     assert.equal(readFileSync(TEXTS, 'utf8'), textsFile(texts), 'npm run generate');
   });
+
+  it('has no brace that the library would take for the beginning of a placeholder', () => {
+    const swallowed = Object.keys(allTexts()).filter((text) => /\{(?!\d+\})[^}]*\{\d/.test(text));
+    assert.deepEqual(swallowed, [], 'put the code with the brace in as a value');
+  });
 });
