@@ -71,13 +71,14 @@ export interface MergeReport {
  * in memory at a time; the merged float32 weights are run against base + adapter on fixed token rows before
  * anything becomes final, and only then rounded to `dtype`, whose effect is measured apart.
  *
- * @throws ProblemError `merge.not-mergeable`, `merge.non-finite`, `merge.not-equal`, `merge.overflow`, `folder.*`
+ * @throws ProblemError `merge.not-mergeable`, `merge.untied-scale`, `merge.non-finite`, `merge.not-equal`, `merge.overflow`, `folder.*`
  */
 export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   const { checkpoint, runtime } = job;
   const out = path.resolve(job.out);
   const dtype = job.dtype ?? mainDtype(checkpoint);
   const merged = await mergedTensors(job);
+  if (merged.tied === 'untied' && job.model.encoder !== undefined) refuseUntied(checkpoint.source);
   const exactTensors = merged.tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
   const exactBytes = modelBytes(exactTensors);
   const bytes = modelBytes(merged.tensors.map((tensor) => ({ ...tensor, dtype })));
@@ -165,6 +166,17 @@ function mainDtype({ tensors }: Checkpoint): FloatType {
 /** A tied model says so: Transformers would start a missing output layer at random otherwise. */
 function withTie(config: JsonObject, tied: Tied): JsonObject {
   return tied === 'not tied' ? config : { ...config, tie_word_embeddings: tied === 'kept' };
+}
+
+/** Whether T5 scales what its head reads is told by the tie alone, before Transformers 5. */
+function refuseUntied(file: string): never {
+  return fail({
+    code: 'merge.untied-scale',
+    message: l10n.t`merged, the output layer and the embedding would no longer be one matrix, and what reads them would scale the logits of an encoder-decoder otherwise`,
+    where: { file },
+    expected: l10n.t`an adapter that leaves the shared matrix alone, or a model whose output layer is its own`,
+    mend: l10n.t`Keep it as an adapter beside the base model.`,
+  });
 }
 
 function withinRange(values: Float32Array, dtype: FloatType, name: string, file: string): Float32Array {

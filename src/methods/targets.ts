@@ -115,6 +115,7 @@ export function matchTargets<S extends Matchable>(
   const warnings = idle.map((each) =>
     idlePattern(each, none && idlePatterns === 'warning' ? 'error' : idlePatterns),
   );
+  refuseCountedOn(options, sites);
   const inLayers = layerFilter(options, sites);
   // As in PEFT, a module that is listed by its whole path stays, whatever its layer.
   const stays = (site: S): boolean =>
@@ -238,6 +239,26 @@ const pathOrEnding = (pattern: string): string => `^(?:.*\\.)?(?:${pattern})$`;
 
 function isSuffix(entry: string, path: string): boolean {
   return path === entry || path.endsWith(`.${entry}`);
+}
+
+/**
+ * Where two stacks have layers of the same numbers, PEFT and we would not choose the same ones.
+ * @throws ProblemError `targets.two-stacks`
+ */
+function refuseCountedOn(
+  { layers_to_transform, layers_pattern }: TargetOptions,
+  sites: readonly Matchable[],
+): void {
+  const other = sites.find(({ layer, path }) => layer !== undefined && !path.includes(`.${layer}.`));
+  if (layers_to_transform === undefined || layers_pattern !== undefined || other === undefined) return;
+  const problem: OptionProblem = {
+    code: 'targets.two-stacks',
+    message: l10n.t`layers_to_transform does not say of which stack the layers are: the model has an encoder and a decoder`,
+    expected: l10n.t`layers_pattern beside it, such as block, which takes these layers of both`,
+    mend: l10n.t`Add layers_pattern, or name the modules by a regular expression in target_modules.`,
+    option: ['layers_to_transform'],
+  };
+  fail(problem);
 }
 
 /** The first number behind the name of a list of layers counts (PEFT's `layers_pattern`). */

@@ -2,6 +2,11 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { allLogits } from '../../src/adapters/logits.js';
+import { mergeAdapter } from '../../src/adapters/merge.js';
+import { attachMethod } from '../../src/methods/registry.js';
+import { LoraOptions } from '../../src/methods/lora.js';
+import { Value } from '@sinclair/typebox/value';
+import { problem, temporaryFolder, tokenizer } from '../support/adapters.js';
 import { fixture, largestDifference, readTensors } from '../support/fixtures.js';
 import { attachAdapter, openModel } from '../support/model.js';
 import type { Opened } from '../support/model.js';
@@ -11,6 +16,7 @@ interface Row {
   readonly answer: number[];
 }
 
+const folder = temporaryFolder();
 const NAMES = ['tiny-t5', 'tiny-t5-gated', 'tiny-mt5'] as const;
 
 async function readJson<T>(...parts: string[]): Promise<T> {
@@ -48,4 +54,18 @@ test("an adapter that PEFT saved gives PEFT's logits", async () => {
     const difference = largestDifference(await logitsOf(opened, row, adapter), expected.get(`logits.${at}`)!.data);
     assert.ok(difference <= 1e-4, `row ${at}: ${difference}`);
   }
+});
+
+test('a matrix that the embedding and the head share is not merged into one of them', async () => {
+  const opened = await openModel(fixture('t5/tiny-t5'));
+  const options = Value.Parse(LoraOptions, { type: 'lora', target_modules: ['shared'], init_lora_weights: true });
+  const method = attachMethod(options, opened.context);
+  const values = new Map(
+    method.trainables.map(({ variable: { name, shape } }) => [
+      name,
+      new Float32Array(shape.reduce<number>((product, length) => product * Number(length), 1)).fill(0.1),
+    ]),
+  );
+  const out = `${folder}/merged`;
+  await assert.rejects(mergeAdapter({ ...opened, method, values, tokenizer, out }), problem('merge.untied-scale'));
 });

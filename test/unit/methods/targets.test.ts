@@ -112,6 +112,22 @@ test('★4 layers_to_transform keeps a whole path, as PEFT does, and says which 
   );
 });
 
+test('layer numbers that two stacks have say nothing without layers_pattern', () => {
+  const site = (path: string, layer: number): Matchable => ({ kind: 'linear', path, layer, isOutput: false });
+  const stacks = [
+    site('encoder.block.0.layer.0.SelfAttention.q', 0),
+    site('encoder.block.1.layer.0.SelfAttention.q', 1),
+    site('decoder.block.0.layer.0.SelfAttention.q', 2),
+    site('decoder.block.1.layer.0.SelfAttention.q', 3),
+  ];
+  assert.equal(match(['q'], {}, stacks).sites.length, 4);
+  assert.throws(() => match(['q'], { layers_to_transform: [1] }, stacks), problem('targets.two-stacks', 'block'));
+  assert.deepEqual(paths(match(['q'], { layers_to_transform: [1], layers_pattern: 'block' }, stacks)), [
+    stacks[1]!.path,
+    stacks[3]!.path,
+  ]);
+});
+
 test('layers_to_transform: one number, numbers that no layer has, none left', () => {
   assert.deepEqual(paths(match(['q_proj'], { layers_to_transform: 0 })), layersOf('q_proj', 0));
   const found = match(['q_proj'], { layers_to_transform: [1, 99] });
