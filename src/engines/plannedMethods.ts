@@ -6,6 +6,7 @@ import { countTrained } from '../memory/trained.js';
 import type { Trained } from '../memory/trained.js';
 import { bottleneckForm, bottleneckSize, factorOf } from '../methods/adapterOptions.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
+import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { takesPair } from '../methods/lowRankPair.js';
 import type { MethodConfig } from '../methods/registry.js';
@@ -144,6 +145,7 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
     case 'full':
     case 'child_tuning':
     case 'prompt_tuning':
+    case 'prefix_tuning':
       return [];
   }
 }
@@ -180,6 +182,14 @@ function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained
       return [{ kind: 'mask' }];
     case 'prompt_tuning':
       return [{ kind: 'virtual-tokens', count: config.num_virtual_tokens }];
+    case 'prefix_tuning':
+      return [
+        {
+          kind: 'prefix',
+          count: config.num_virtual_tokens,
+          ...(config.prefix_projection ? { projection: config.encoder_hidden_size ?? 'width' } : {}),
+        },
+      ];
     case 'adapter':
       return adaptersOf(config, shape);
     default:
@@ -192,7 +202,7 @@ function adaptersOf(
   config: Extract<MethodConfig, { type: 'adapter' }>,
   { hidden, blocks }: ModelShape,
 ): readonly Trained[] {
-  const form = bottleneckForm(config.placement, config, hidden);
+  const form = enlarged(bottleneckForm(config.placement, config, hidden), config);
   const scales = form.scaling === 'learned' ? 1 : form.scaling === 'channel' ? hidden : 0;
   const layers = blocks.flatMap((block) => Array.from({ length: block.layers }, () => block));
   const counts = new Map<number, number>();
@@ -204,7 +214,13 @@ function adaptersOf(
     const size = bottleneckSize(hidden, factor);
     counts.set(size, (counts.get(size) ?? 0) + here);
   }
-  return [...counts].map(([size, count]) => ({ kind: 'adapters', size, perLayer: count / layers.length, scales }));
+  const adapters = [...counts].map(([size, count]): Trained => ({
+    kind: 'adapters',
+    size,
+    perLayer: count / layers.length,
+    scales,
+  }));
+  return config.sparsity > 0 ? [...adapters, { kind: 'mask' }] : adapters;
 }
 
 /** Puts layers at whose modules the same choices act into one block. */

@@ -1,7 +1,10 @@
+import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
-import type { Attached, Prepared, SquaredGradients } from '../methods/method.js';
+import type { AttachContext, Attached, GradientRequest, Prepared } from '../methods/method.js';
+import { denseAdapter } from '../methods/bottleneckAdapter.js';
 import { attachMethod } from '../methods/registry.js';
 import { matchTargets } from '../methods/targets.js';
+import { withoutHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Site } from '../models/site.js';
 import { where } from '../tensor/ops/elementwise.js';
@@ -35,6 +38,8 @@ export function standInFor(
       });
     case 'child_tuning':
       return maskedParents(before);
+    case 'adapter':
+      return config.sparsity > 0 ? prunedAdapter(config, model, before) : undefined;
     default:
       return undefined;
   }
@@ -45,16 +50,25 @@ export function passesOf(
   config: MethodConfig,
   model: LanguageModel,
   before: readonly Attached[],
-): SquaredGradients | undefined {
+): GradientRequest | undefined {
   switch (config.type) {
     case 'fish_mask':
       return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
     case 'child_tuning':
       return {
-        variables: before.flatMap((each) => each.trainables.map(({ variable }) => variable)),
+        variables: before.flatMap((each) => (each.alone ?? each).trainables.map(({ variable }) => variable)),
         batchSize: config.batch_size,
         maxGradNorm: config.max_grad_norm,
       };
+    case 'adapter': {
+      if (config.sparsity === 0 || config.pruning !== 'snip') return undefined;
+      const own = denseAdapter(config, planContext(model, before));
+      return {
+        own,
+        variables: own.trainables.map(({ variable }) => variable),
+        batchSize: config.pruning_batch_size,
+      };
+    }
     default:
       return undefined;
   }
@@ -64,7 +78,7 @@ type FishMask = Extract<MethodConfig, { type: 'fish_mask' }>;
 
 /** FISH Mask's weights by name, each with a site that it belongs to. */
 function targetedWeights(config: FishMask, model: LanguageModel): ReadonlyMap<string, Site> {
-  const { sites } = matchTargets(config, model.sites, ({ weight }) => weight !== undefined);
+  const { sites } = matchTargets(config, withoutHead(model).sites, ({ weight }) => weight !== undefined);
   return new Map([...sites].reverse().map((site) => [site.weight!, site]));
 }
 
@@ -90,9 +104,31 @@ function spreadMask(config: FishMask, model: LanguageModel): Prepared {
   return prepared;
 }
 
+type Adapter = Extract<MethodConfig, { type: 'adapter' }>;
+
+/** A pruned adapter whose masks are empty: only their sizes matter. */
+function prunedAdapter(config: Adapter, model: LanguageModel, before: readonly Attached[]): Attached {
+  const context = planContext(model, before);
+  const { trainables } = denseAdapter(config, context);
+  const prepared = new Map(
+    trainables.map(({ variable: { name, shape } }) => [name, new Int32Array(Math.ceil(fixedSize(shape) / 32))]),
+  );
+  return attachMethod(config, { ...context, prepared });
+}
+
+function planContext(model: LanguageModel, before: readonly Attached[]): AttachContext {
+  return {
+    model,
+    modelName: '',
+    read: () => Promise.reject(new Error('a plan reads no weights')),
+    random: (...stream) => random(0, ...stream),
+    before,
+  };
+}
+
 /** The graph and the inputs of Child-Tuning's masks, without their bits. */
 function maskedParents(before: readonly Attached[]): Attached {
-  const variables = before.flatMap((each) => each.trainables.map(({ variable }) => variable));
+  const variables = before.flatMap((each) => (each.alone ?? each).trainables.map(({ variable }) => variable));
   const masks = new Map(variables.map((each) => [each, input(`child_tuning/${each.name}`, 'bool', each.shape)]));
   return {
     type: 'child_tuning',

@@ -1,6 +1,9 @@
 import { isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { sparseCount } from '../methods/bottleneckAdapter.js';
+import type { AttachContext } from '../methods/method.js';
 import { matchTargets } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { attachToHeader } from './modelAttach.js';
@@ -41,12 +44,23 @@ export async function trainableOf(
   return { trainable, total: facts.parameters };
 }
 
-/** FISH Mask chooses its numbers when the run starts; how many follows from its options. */
-export function maskedNumbers(config: MethodConfig, { sites }: LanguageModel): number {
+/** FISH Mask and SparseAdapter choose their numbers when the run starts; how many follows from their options. */
+export function maskedNumbers(config: MethodConfig, model: LanguageModel): number {
+  if (config.type === 'adapter') return config.sparsity > 0 ? sparseCount(config, unread(model)) : 0;
   if (config.type !== 'fish_mask') return 0;
+  const { sites } = model;
   const match = matchTargets(config, sites, ({ weight }) => weight !== undefined);
   const sizes = new Map(
     match.sites.map(({ weight, shape }) => [weight, shape.reduce((product, length) => product * length, 1)]),
   );
   return Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
+}
+
+function unread(model: LanguageModel): AttachContext {
+  return {
+    model,
+    modelName: '',
+    read: () => Promise.reject(new Error('nothing is read to be counted')),
+    random: (...stream) => random(0, ...stream),
+  };
 }

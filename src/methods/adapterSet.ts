@@ -1,7 +1,11 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { SublayerPlace } from '../models/site.js';
+import type { Phase, SublayerPlace } from '../models/site.js';
+import { equal, where } from '../tensor/ops/elementwise.js';
+import { reshape } from '../tensor/ops/shape.js';
+import { scalar } from '../tensor/tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { factorOf, bottleneckSize } from './adapterOptions.js';
 import type { BottleneckForm } from './adapterOptions.js';
 import { bottleneckAt, bottleneckTrainables } from './bottleneck.js';
@@ -18,11 +22,14 @@ export interface AdapterSet {
   readonly trainables: readonly Trainable[];
 }
 
+/** What an adapter needs of a method's context. */
+type SetContext = Pick<AttachContext, 'model' | 'instance' | 'random'>;
+
 /**
  * The bottlenecks of an adapter on a model.
  * @throws ProblemError `adapter.nowhere`, `adapter.reduction-factor`
  */
-export function adapterSet(form: BottleneckForm, name: string, context: AttachContext): AdapterSet {
+export function adapterSet(form: BottleneckForm, name: string, context: SetContext): AdapterSet {
   const { model, instance = '', random } = context;
   const at = new Map(
     placesOf(form, context).map((place) => {
@@ -38,7 +45,7 @@ export function adapterSet(form: BottleneckForm, name: string, context: AttachCo
   return { name, form, at, trainables };
 }
 
-function placesOf(form: BottleneckForm, { model }: AttachContext): readonly SublayerPlace[] {
+function placesOf(form: BottleneckForm, { model }: SetContext): readonly SublayerPlace[] {
   const isChosen = ({ kind, layer }: SublayerPlace): boolean => {
     const wanted = {
       attention: form.mh_adapter,
@@ -69,6 +76,31 @@ function failFactor({ layer }: SublayerPlace): never {
     option: ['reduction_factor'],
   };
   return fail(problem);
+}
+
+/**
+ * What tokens get of the results of several tasks' adapters at a place: that of their row's task.
+ * @param results [batch, sequence, width] each
+ */
+export function ofTask(results: readonly Tensor[], { path }: SublayerPlace, phase: Phase): Tensor {
+  const [first, ...others] = results as [Tensor, ...Tensor[]];
+  // The encoder of an encoder-decoder reads rows of its own.
+  const tasks = path.startsWith('encoder.') ? phase.sourceTasks : phase.tasks;
+  if (others.length === 0 || tasks === undefined) return first;
+  const own = reshape(tasks, [...tasks.shape, 1]);
+  return others.reduce((sofar, each, at) => where(equal(own, scalar(at + 1, 'int32')), each, sofar), first);
+}
+
+/** The tasks as names that the `adapters` library takes, which holds them as attributes of modules. */
+export function adapterNames(tasks: readonly string[]): readonly string[] {
+  const names = new Set<string>();
+  for (const task of tasks) {
+    const name = task.replace(/[.,\s/\\]+/g, '_') || '_';
+    let free = name;
+    for (let again = 2; names.has(free); again++) free = `${name}_${again}`;
+    names.add(free);
+  }
+  return [...names];
 }
 
 /** Says which numbers of `leave_out` and `reduction_factor` are no layers. */

@@ -73,7 +73,7 @@ export function bottleneckVariables({ down, downBias, up, upBias, scaling }: Bot
 /** Dropout of a phase, drawn under a name of its own. */
 export interface Dropped {
   readonly seed: Tensor | undefined;
-  readonly random: Random;
+  readonly random: () => Random;
 }
 
 /**
@@ -91,7 +91,7 @@ export function bottleneckResult(
   const factor = scaling ?? (typeof form.scaling === 'number' ? form.scaling : 1);
   const scaled = factor === 1 ? lifted : mul(lifted, factor);
   if (dropped?.seed === undefined || form.dropout === 0) return scaled;
-  return dropout(scaled, form.dropout, dropped.seed, dropped.random.integer(2 ** 32));
+  return dropout(scaled, form.dropout, dropped.seed, dropped.random().integer(2 ** 32));
 }
 
 /** What an adapter reads at a place, and what its result is added to. */

@@ -3,11 +3,11 @@ import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { Value } from '../runtime/runtime.js';
-import { fixedShape, fixedSize } from '../tensor/dims.js';
+import { fixedShape } from '../tensor/dims.js';
 import { where } from '../tensor/ops/elementwise.js';
-import { input, scalar } from '../tensor/tensor.js';
-import type { Input, Variable } from '../tensor/tensor.js';
+import { scalar } from '../tensor/tensor.js';
+import type { Variable } from '../tensor/tensor.js';
+import { densityOf, maskFeeds, maskOf, packedBits } from './bitMask.js';
 import { checkedFisher } from './fisher.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, Attached, Method, Prepared, Values } from './method.js';
@@ -96,15 +96,15 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
     const { prepared, instance = '' } = context;
     const masks = new Map(
       variables.map((each) => {
-        const bits = prepared?.get(each.name);
-        if (!(bits instanceof Int32Array) || bits.length !== Math.ceil(fixedSize(each.shape) / 32)) {
+        const mask = maskOf(each, prepared?.get(each.name), `${instance}child_tuning/${each.name}`);
+        if (mask === undefined) {
           return fail({
             code: 'method.not-prepared',
             message: l10n.t`Child-Tuning has no mask for ${each.name}`,
             mend: l10n.t`Start the run anew: what it found out about the training data is not that of these methods.`,
           });
         }
-        return [each, maskOf(each, bits, instance)] as const;
+        return [each, mask] as const;
       }),
     );
     const total = [...masks.values()].reduce((sum, { data }) => sum + data.length, 0);
@@ -119,17 +119,11 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
       // Weight decay needs no gradient.
       update: (view) =>
         new Map([...masks].map(([each, mask]) => [each, where(mask.input, view.updated(each), each)])),
-      stepInputs: () =>
-        Object.fromEntries(
-          [...masks.values()].map(({ input: { name, shape }, data }): [string, Value] => [
-            name,
-            { dtype: 'bool', shape: fixedShape(shape), data },
-          ]),
-        ),
+      stepInputs: () => maskFeeds(masks.values()),
       report: () =>
-        [...masks].map(([{ name, shape }, { data }]) => ({
+        [...masks].map(([{ name, shape }, mask]) => ({
           path: name,
-          density: data.reduce((sum, bit) => sum + bit, 0) / data.length,
+          density: densityOf(mask),
           shape: fixedShape(shape),
         })),
       coverage: {
@@ -145,19 +139,6 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
   },
 };
 
-interface Mask {
-  readonly input: Input;
-  /** 1 where the number trains. */
-  readonly data: Uint8Array;
-}
-
-function maskOf({ name, shape }: Variable, bits: Int32Array, instance: string): Mask {
-  return {
-    input: input(`${instance}child_tuning/${name}`, 'bool', shape),
-    data: Uint8Array.from({ length: fixedSize(shape) }, (_, at) => (bits[at >> 5]! >>> (at & 31)) & 1),
-  };
-}
-
 /** The mask that keeps exactly round(p·N) of the N numbers, 32 to an integer. */
 function chosen(p: number, variables: readonly Variable[], squares: Values): Prepared {
   const { parts, total, zeros } = checkedFisher(
@@ -166,9 +147,7 @@ function chosen(p: number, variables: readonly Variable[], squares: Values): Pre
   );
   const prepared = new Map<string, Int32Array>([[ZEROS, Int32Array.of(zeros)]]);
   markLargest(parts, Math.round(p * total)).forEach((marks, at) => {
-    const bits = new Int32Array(Math.ceil(marks.length / 32));
-    marks.forEach((mark, index) => (bits[index >> 5]! |= mark << (index & 31)));
-    prepared.set(variables[at]!.name, bits);
+    prepared.set(variables[at]!.name, packedBits(marks));
   });
   return prepared;
 }

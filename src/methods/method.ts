@@ -19,7 +19,7 @@ export interface Method<Options extends TObject> {
    * What has to be computed before a new run can attach: passes over the data, decompositions of weights. A run
    * that is resumed gets what it found then.
    */
-  prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared>;
+  prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared | undefined>;
   /** For a method that prepares: throws what `attach` would refuse whatever `prepare` finds. Reads nothing but headers. */
   check?(options: Static<Options>, context: AttachContext): void;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */

@@ -18,6 +18,8 @@ import { lisa } from './lisa.js';
 import type { LisaOptions } from './lisa.js';
 import { lora } from './lora.js';
 import type { LoraOptions } from './lora.js';
+import { prefixTuning } from './prefixTuning.js';
+import type { PrefixTuningOptions } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
 import type { PromptTuningOptions } from './promptTuning.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
@@ -31,6 +33,7 @@ export const METHODS = [
   full.info,
   childTuning.info,
   promptTuning.info,
+  prefixTuning.info,
   ia3.info,
   bottleneckAdapter.info,
 ] as const;
@@ -46,6 +49,7 @@ export type MethodConfig =
   | FullOptions
   | ChildTuningOptions
   | PromptTuningOptions
+  | PrefixTuningOptions
   | Ia3Options
   | AdapterOptions;
 
@@ -83,6 +87,8 @@ function attachOwn(config: MethodConfig, context: AttachContext): Attached {
       return childTuning.attach(config, context);
     case 'prompt_tuning':
       return promptTuning.attach(config, context);
+    case 'prefix_tuning':
+      return prefixTuning.attach(config, context);
     case 'ia3':
       return ia3.attach(config, context);
     case 'adapter':
@@ -100,6 +106,9 @@ export function checkPrepared(config: MethodConfig, whole: AttachContext): boole
     case 'fish_mask':
       fishMask.check?.(config, context);
       return true;
+    case 'adapter':
+      bottleneckAdapter.check?.(config, context);
+      return config.sparsity > 0;
     default:
       return false;
   }
@@ -123,6 +132,8 @@ export async function prepareMethod(config: MethodConfig, whole: PrepareContext)
       return childTuning.prepare?.(config, context);
     case 'prompt_tuning':
       return promptTuning.prepare?.(config, context);
+    case 'prefix_tuning':
+      return prefixTuning.prepare?.(config, context);
     case 'ia3':
       return ia3.prepare?.(config, context);
     case 'adapter':

@@ -1,5 +1,5 @@
 import type { TrainingOptions } from '../config/schema.js';
-import type { Attached, SquaredGradients } from '../methods/method.js';
+import type { Attached, GradientRequest } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createArena } from '../runtime/arena.js';
 import type { ListedValue } from '../runtime/nodeList.js';
@@ -9,10 +9,10 @@ import type { Outputs } from '../runtime/runtime.js';
 import { fixedSize } from '../tensor/dims.js';
 import { topologicalOrder } from '../tensor/order.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
-import { lossGraph } from './lossGraph.js';
+import { evaluationOutputs, lossGraph } from './lossGraph.js';
 import { isLarge } from './packs.js';
 import type { Pack } from './packs.js';
-import { squaresGraph } from './squaredGradients.js';
+import { sumsGraph } from './gradientPasses.js';
 import { stepGraph } from './stepGraph.js';
 import type { StepGraph } from './stepGraph.js';
 import { stepPrograms } from './stepPrograms.js';
@@ -43,6 +43,8 @@ export interface BatchLengths {
   readonly length: number;
   /** Positions that predict a supervised token. */
   readonly supervised: number;
+  /** Encoder-decoders: tokens of each source, padding and virtual tokens included. */
+  readonly source?: number;
 }
 
 /** What a program is for. An update is of no batch. */
@@ -110,17 +112,18 @@ export interface PreparationMemory {
   readonly session: Session;
 }
 
-/** Plans the passes of squaredGradients.ts. */
+/** Plans the passes of gradientPasses.ts. */
 export function preparationMemory(
   model: LanguageModel,
   before: readonly Attached[],
-  request: SquaredGradients,
+  request: GradientRequest,
   positionLimit: number,
 ): PreparationMemory {
-  const hooks = before.map((method) => method.hooks);
-  const { sums, outputs } = squaresGraph(model, hooks, request, positionLimit);
+  const methods = [...before, ...(request.own === undefined ? [] : [request.own])];
+  const hooks = methods.map((method) => method.hooks);
+  const { sums, outputs } = sumsGraph(model, hooks, request, positionLimit);
   const program = planProgram(outputs, groups(model, new Set(), new Set()), isHanded);
-  const trained = before.flatMap(({ trainables }) => trainables.map(({ variable }) => variable));
+  const trained = methods.flatMap(({ trainables }) => trainables.map(({ variable }) => variable));
   return {
     rows: request.batchSize,
     sums: FLOAT * sum(sums.map(({ shape }) => fixedSize(shape))),
@@ -140,10 +143,10 @@ function evaluationProgram(
   positionLimit: number,
 ): Session['programs'][number] {
   const hooks = methods.map((method) => method.hooks);
-  const { lossSum, correct } = lossGraph(model, hooks, { training: false, positionLimit });
-  const forward = new Set(topologicalOrder([lossSum, correct]));
+  const outputs = evaluationOutputs(lossGraph(model, hooks, { training: false, positionLimit }), model);
+  const forward = new Set(topologicalOrder(Object.values(outputs)));
   const groupOf = groups(model, forward, new Set());
-  return { kind: 'evaluation', program: planProgram({ loss: lossSum, correct }, groupOf, isHanded) };
+  return { kind: 'evaluation', program: planProgram(outputs, groupOf, isHanded) };
 }
 
 /** Which of {@link GROUPS} a value with a buffer belongs to. */
@@ -220,8 +223,8 @@ export function runSession(
   };
 }
 
-function lengthsOf({ rows, length, supervised }: BatchLengths): Lengths {
-  return { batch: rows, sequence: length, predictors: supervised };
+function lengthsOf({ rows, length, supervised, source = 0 }: BatchLengths): Lengths {
+  return { batch: rows, sequence: length, predictors: supervised, source };
 }
 
 /** What stepper.ts keeps in its state. */

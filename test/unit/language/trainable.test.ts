@@ -26,6 +26,8 @@ test('the numbers that each method trains', async () => {
     '{ type: fish_mask, keep_ratio: 0.5, target_modules: [q_proj] }': (12 * q) / 2,
     '{ type: full }': TOTAL,
     '{ type: prompt_tuning, num_virtual_tokens: 4 }': 4 * 8,
+    '{ type: adapter, bottleneck_size: 2 }': 12 * (2 * 2 * 8 + 8 + 2),
+    '{ type: adapter, bottleneck_size: 2, sparsity: 0.25 }': 12 * (0.75 * 2 * 2 * 8 + 8 + 2),
   };
   for (const [method, trainable] of Object.entries(counts)) {
     assert.deepEqual(await counted(method), { trainable, total: TOTAL }, method);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import { allLogits } from '../../../src/adapters/logits.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';
@@ -348,4 +349,44 @@ test('virtual variables of two adapters of a run do not share names, and their f
   assert.ok(tensors.kind === 'adapter');
   const loaded = method.load(new Map(tensors.tensors.map((each) => [each.name, each])), 'file');
   assert.deepEqual(loaded.values, values);
+});
+
+test('rows that name tasks: each task has an adapter of its own, in one batch as alone, and a folder of its own', async () => {
+  const tasks = ['de.en', 'de,en', 'fr'];
+  const context = { ...opened.llama.context, tasks };
+  const method = bottleneckAdapter.attach(optionsOf({ bottleneck_size: 3 }), context);
+  assert.deepEqual(method.tasks, tasks);
+  assert.equal(trainable(method), 3 * 2 * (2 * 3 * 32 + 32 + 3));
+  const values = new Map([...randomValues(method)].map(([name, data]) => [name, data.map((each) => 0.4 * each)]));
+  const rows = [ROWS[0]!, ROWS[1]!, ROWS[0]!, ROWS[1]!];
+  const rowTasks = [2, 0, 1, 1];
+  const mixed = await allLogits({ ...opened.llama, methods: [method], values, rows, tasks: rowTasks });
+  const saved = method.save(values);
+  assert.ok(saved.kind === 'adapters');
+  assert.deepEqual([...saved.byTask.keys()], tasks);
+  const each = mixed.length / rows.length;
+  for (const [at, task] of rowTasks.entries()) {
+    const out = `${folder}/task-${task}`;
+    await writeAdapter(out, saved.byTask.get(tasks[task]!)!, { tokenizer, card: '', existing: 'replace' });
+    const alone = await logitsOf(opened.llama, [rows[at]!], await attachAdapter(opened.llama, out));
+    assert.ok(largestDifference(mixed.subarray(at * each, (at + 1) * each), alone) <= 1e-5, `row ${at}`);
+  }
+  assert.ok(largestDifference(mixed.subarray(0, each), mixed.subarray(2 * each, 3 * each)) > 1e-2, 'they differ');
+  const names = [...saved.byTask.values()].map(({ config }) => config['name']);
+  assert.deepEqual(names, ['de_en', 'de_en_2', 'fr']);
+});
+
+test("a batch of mixed tasks moves only the adapters of its rows' tasks", async () => {
+  const tasks = ['a', 'b', 'c'];
+  const method = bottleneckAdapter.attach(optionsOf({ bottleneck_size: 3 }), { ...opened.llama.context, tasks });
+  const start = await startValues(method.trainables);
+  const { values } = await run(opened.llama, {
+    methods: [method],
+    train: UNEVEN.map((example, at) => ({ ...example, task: at % 2 === 0 ? 0 : 2 })),
+    options: { per_device_train_batch_size: 4, weight_decay: 0, max_steps: 2, learning_rate: 1e-2 },
+  });
+  for (const [name, data] of values) {
+    const moved = data.some((value, at) => value !== start.get(name)![at]);
+    assert.equal(moved, !name.includes('.adapters.b.'), name);
+  }
 });

@@ -7,7 +7,7 @@ import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
-import { squaredGradients } from '../../../src/training/squaredGradients.js';
+import { gradientPasses } from '../../../src/training/gradientPasses.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
@@ -19,7 +19,7 @@ const CONFIGS = [loraMethod({ r: 4 }), options];
 
 function prepare(configs = CONFIGS): Promise<(Prepared | undefined)[]> {
   return prepareMethods(configs, opened.context, (before: readonly Attached[]) =>
-    squaredGradients({
+    gradientPasses({
       ...jobOn(opened),
       methods: before,
       stopRequested: () => false,
@@ -142,13 +142,13 @@ test("squared gradients are the sum over rows of the squares of plain SGD's step
   const [lora] = attachMethods([loraMethod({ r: 4 })], opened.context);
   const variables = lora!.trainables.map(({ variable }) => variable).filter(({ name }) => name.includes('lora_B'));
   const rows = UNEVEN.slice(0, 2);
-  const { squares: sums } = await squaredGradients({
+  const { squares: sums } = await gradientPasses({
     ...jobOn(opened),
     train: rows,
     methods: [lora!],
     stopRequested: () => false,
     stopped: { code: 'stopped', message: 'stopped' },
-  })({ variables, batchSize: 1 });
+  }).squaredGradients({ variables, batchSize: 1 });
   const rate = 1;
   const expected = new Map(variables.map(({ name }) => [name, new Float32Array(sums.get(name)!.length)]));
   for (const row of rows) {

@@ -15,7 +15,7 @@ import { FishMaskOptions } from '../../../src/methods/fishMask.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { startSnapshot } from '../../../src/training/snapshot.js';
-import { squaredGradients } from '../../../src/training/squaredGradients.js';
+import { gradientPasses } from '../../../src/training/gradientPasses.js';
 import { createStepper } from '../../../src/training/stepper.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
@@ -53,7 +53,7 @@ function prepare(
   model = opened,
 ): Promise<(Prepared | undefined)[]> {
   return prepareMethods([config], model.context, (before: readonly Attached[]) =>
-    squaredGradients({
+    gradientPasses({
       ...jobOn(model),
       train,
       methods: before,

@@ -8,6 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
+import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
@@ -85,6 +86,15 @@ const cases: Record<string, JobParts> = {
   },
   'prompt tuning': {
     method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
+    options: SMALL,
+  },
+  'bottleneck adapter': {
+    method: Value.Parse(AdapterOptions, {
+      type: 'adapter',
+      placement: 'houlsby',
+      bottleneck_size: 4,
+      dropout: 0.2,
+    }),
     options: SMALL,
   },
   LISA: {

@@ -3,7 +3,7 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import { withPrefix } from '../data/virtualTokens.js';
-import type { Attached, PrepareContext, SquaredGradients } from '../methods/method.js';
+import type { Attached, GradientPasses, GradientRequest, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks } from '../models/site.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
@@ -17,30 +17,49 @@ import { clipFactor, normOf } from './gradientNorm.js';
 import { breathe, longest } from './job.js';
 import type { TrainingJob } from './job.js';
 import { batchFeeds, floatFeed, lossGraph } from './lossGraph.js';
+import { stepMasks } from './steps.js';
+
+/** What passes run over. */
+type PassSetup = Pick<
+  TrainingJob,
+  'model' | 'methods' | 'weights' | 'runtime' | 'train' | 'options' | 'packing' | 'masking' | 'maxLength' | 'emit'
+> & { readonly stopRequested: () => boolean; readonly stopped: Problem };
+
+/** What is summed: gradients as they are, or their squares. */
+type Power = 1 | 2;
 
 /**
- * Passes over the training data for methods that prepare: Σ g² of each number, g the gradient of a batch's mean loss
- * per supervised token with dropout off. The sums are the only thing kept beside one batch's gradients: one buffer
+ * Passes over the training data for methods that prepare: Σ g or Σ g² of each number, g the gradient of a batch's mean
+ * loss per supervised token with dropout off. The sums are the only thing kept beside one batch's gradients: one buffer
  * each, which is read and written by its own addition.
  *
  * @param setup.methods attached before the one that asks
  * @param setup.stopped thrown when the run is asked to end
  */
-export function squaredGradients(
-  setup: Pick<
-    TrainingJob,
-    'model' | 'methods' | 'weights' | 'runtime' | 'train' | 'options' | 'packing' | 'maxLength' | 'emit'
-  > & { readonly stopRequested: () => boolean; readonly stopped: Problem },
-): PrepareContext['squaredGradients'] {
-  return async (request) => {
-    const hooks = setup.methods.map((method) => method.hooks);
-    const examples = withPrefix(setup.train, virtualTokenIds(hooks, setup.model.vocabSize));
-    const { asked, sums, outputs } = squaresGraph(setup.model, hooks, request, longest(examples));
+export function gradientPasses(setup: PassSetup): GradientPasses {
+  const pass = sumsOver(setup);
+  return {
+    async squaredGradients(request) {
+      const { sums, batches } = await pass(request, 2);
+      return { squares: sums, batches };
+    },
+    summedGradients: async (request) => (await pass(request, 1)).sums,
+  };
+}
+
+function sumsOver(
+  setup: PassSetup,
+): (request: GradientRequest, power: Power) => Promise<{ readonly sums: Values; readonly batches: number }> {
+  return async (request, power) => {
+    const methods = [...setup.methods, ...(request.own === undefined ? [] : [request.own])];
+    const hooks = methods.map((method) => method.hooks);
+    const examples = withPrefix(setup.train, (task) => virtualTokenIds(hooks, setup.model.vocabSize, task));
+    const { asked, sums, outputs } = sumsGraph(setup.model, hooks, request, longest(examples), power);
     const program = await setup.runtime.compile(outputs, setup.weights);
     const buffers = new Map(sums.map((sum): [string, Value] => [sum.name, zeros(sum)]));
     let batches = 0;
     try {
-      const known = await startFeeds(setup.methods, program.reads);
+      const known = await startFeeds(methods, program.reads);
       const into = Object.fromEntries([...buffers].map(([name, value]) => [`new ${name}`, value]));
       const plan = planBatches(examples, {
         ...setup,
@@ -52,7 +71,7 @@ export function squaredGradients(
       for (const [done, rows] of plan.slice(0, batches).entries()) {
         if (setup.stopRequested()) fail(setup.stopped);
         setup.emit({ type: 'progress', activity: l10n.t`Measuring gradients`, done, total: batches });
-        const batch = makeBatch(examples, rows);
+        const batch = makeBatch(examples, rows, stepMasks(setup, 0, done));
         await program.run(
           {
             ...known,
@@ -67,22 +86,23 @@ export function squaredGradients(
     } finally {
       await program.dispose();
     }
-    const squares = asked.map(
+    const summed = asked.map(
       (each, at) => [each.name, buffers.get(sums[at]!.name)!.data as Float32Array] as const,
     );
-    return { squares: new Map(squares), batches };
+    return { sums: new Map(summed), batches };
   };
 }
 
 /**
- * The graph of one batch, which adds its squared gradients to sums.
+ * The graph of one batch, which adds its gradients, or their squares, to sums.
  * @param positionLimit no example is longer than this
  */
-export function squaresGraph(
+export function sumsGraph(
   model: LanguageModel,
   methods: readonly Hooks[],
-  request: SquaredGradients,
+  request: GradientRequest,
   positionLimit: number,
+  power: Power = 2,
 ): {
   /** What is differentiated by. */
   readonly asked: readonly (Variable | Weight)[];
@@ -95,9 +115,12 @@ export function squaresGraph(
   const mean = mul(lossSum, input('per_token', 'float32', []));
   const asked = [...(request.variables ?? []), ...frozen.found()];
   const clipped = clip(gradients(mean, asked), request.maxGradNorm ?? 0);
-  const sums = asked.map((each) => variable(`${each.name}/squares`, each.shape));
+  const sums = asked.map((each) => variable(`${each.name}/sum`, each.shape));
   const outputs = Object.fromEntries(
-    sums.map((sum, at) => [`new ${sum.name}`, add(sum, mul(clipped[at]!, clipped[at]!))]),
+    sums.map((sum, at) => {
+      const gradient = clipped[at]!;
+      return [`new ${sum.name}`, add(sum, power === 1 ? gradient : mul(gradient, gradient))];
+    }),
   );
   return { asked, sums, outputs };
 }
@@ -117,7 +140,7 @@ function frozenWeights(names: readonly string[]): { readonly hooks: Hooks; found
 }
 
 async function startFeeds(
-  methods: readonly Attached[],
+  methods: readonly Pick<Attached, 'trainables'>[],
   reads: ReadonlySet<string>,
 ): Promise<Record<string, Value>> {
   const feeds: Record<string, Value> = {};
