@@ -6,7 +6,8 @@ export function sentences({ message, expected, mend }: Problem): string {
   return [message, expected === undefined ? undefined : l10n.t`Expected: ${expected}`, mend]
     .filter((part) => part !== undefined)
     .map(ended)
-    .join(' ');
+    .join(' ')
+    .replace(/(?<=[。！？]) /g, '');
 }
 
 /** With a full stop, unless it has its own end. */
