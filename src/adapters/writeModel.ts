@@ -60,7 +60,7 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
   const fileOf = (at: number): string =>
     shards.length === 1
       ? 'model.safetensors'
-      : l10n.t`model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
+      : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
   let before = 0;
   for (const [at, shard] of shards.entries()) {
     await writeSafetensors(

@@ -46,5 +46,5 @@ async function readAll(file: string): Promise<Prepared> {
 }
 
 function fileOf(folder: string, index: number): string {
-  return path.join(folder, l10n.t`prepared-${index}.safetensors`);
+  return path.join(folder, `prepared-${index}.safetensors`);
 }

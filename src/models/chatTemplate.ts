@@ -64,7 +64,7 @@ const TRIMMED = { lstrip_blocks: true, trim_blocks: true };
 /** `{% generation %}` only marks the assistant's part for transformers' token masks: the text is unchanged. */
 function plainTags(source: string): string {
   return source
-    .replace(/(\{%[-+]?\s*)generation(\s*[-+]?%\})/g, l10n.t`$1if true$2`)
+    .replace(/(\{%[-+]?\s*)generation(\s*[-+]?%\})/g, '$1if true$2')
     .replace(/(\{%[-+]?\s*)endgeneration(\s*[-+]?%\})/g, '$1endif$2');
 }
 

@@ -152,7 +152,7 @@ async function buildConfig(
   };
   checkShapes(header, architecture, names, sizes);
   const ropeScaling = await readRopeScaling(header, field);
-  const id = (name: string): number | undefined => general.optionalNumber(l10n.t`tokenizer.ggml.${name}_token_id`);
+  const id = (name: string): number | undefined => general.optionalNumber(`tokenizer.ggml.${name}_token_id`);
   const [bosId, eosId, padId] = [id('bos'), id('eos'), id('padding')];
   return {
     architectures: [architecture.className],

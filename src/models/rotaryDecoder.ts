@@ -127,7 +127,7 @@ export function rotaryDecoder(
 
   const attentions = form.layers.map((_, layer): AttentionPlace => ({
     kind: 'self',
-    path: l10n.t`model.layers.${layer}.self_attn`,
+    path: `model.layers.${layer}.self_attn`,
     layer,
     keyHeads,
     headSize,
@@ -139,7 +139,8 @@ export function rotaryDecoder(
     const prepared = prepareLayers(form.layers, inputs, scope.keysInFront);
     const keys: Tensor[] = [];
     const values: Tensor[] = [];
-    let x = scope.embedding('model.embed_tokens', inputs.inputIds, form.embeddingScale);
+    const embedded = scope.embedding('model.embed_tokens', inputs.inputIds, form.embeddingScale);
+    let x = scope.stackInput('decoder', embedded);
     for (const [layer, { mask, cos, sin }] of prepared.entries()) {
       const at = `model.layers.${layer}`;
       const linear = (name: string, y: Tensor): Tensor => scope.linear(`${at}.${name}`, y);
@@ -207,8 +208,8 @@ export function rotaryDecoder(
 
 function decoderSublayers(layer: number): [SublayerPlace, SublayerPlace] {
   return [
-    { kind: 'attention', path: l10n.t`model.layers.${layer}.self_attn`, layer },
-    { kind: 'feed-forward', path: l10n.t`model.layers.${layer}.mlp`, layer },
+    { kind: 'attention', path: `model.layers.${layer}.self_attn`, layer },
+    { kind: 'feed-forward', path: `model.layers.${layer}.mlp`, layer },
   ];
 }
 

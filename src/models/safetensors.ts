@@ -218,10 +218,10 @@ function parseEntry(file: string, name: string, value: Json, dataStart: number):
   const refuse = (message: string, expected: string, part: string): never =>
     fail({ code: `safetensors.${part}`, message: l10n.t`tensor ${name} ${message}`, where: { file }, expected });
   if (!isJsonObject(value))
-    return refuse(l10n.t`is described by no object`, l10n.t`{ dtype, shape, data_offsets }`, 'entry');
+    return refuse(l10n.t`is described by no object`, '{ dtype, shape, data_offsets }', 'entry');
   const extra = Object.keys(value).find((key) => !['dtype', 'shape', 'data_offsets'].includes(key));
   if (extra !== undefined)
-    refuse(l10n.t`has an unknown key "${extra}"`, l10n.t`dtype, shape, data_offsets`, 'entry');
+    refuse(l10n.t`has an unknown key "${extra}"`, 'dtype, shape, data_offsets', 'entry');
   const dtype = value['dtype'];
   const shape = value['shape'];
   const offsets = value['data_offsets'];

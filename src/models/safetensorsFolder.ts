@@ -131,7 +131,7 @@ async function noWeights(folder: string): Promise<never> {
       code: 'checkpoint.pickle',
       message: l10n.t`the weights are in ${pickled}, a pickle: loading one can run any code, so it is refused`,
       where: { file: folder },
-      expected: l10n.t`model.safetensors`,
+      expected: 'model.safetensors',
       mend: l10n.t`Convert a model that you trust once, with Python: AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)}).save_pretrained("converted").`,
     });
   }

@@ -48,7 +48,7 @@ function side(config: ConfigReader, which: 'encoder' | 'decoder', layers: number
       linear(`${at}.k`, hidden, inner, memory),
       linear(`${at}.v`, hidden, inner, memory),
       linear(`${at}.o`, inner, hidden, layer === 0 ? 'attention-output' : 'cross-attention-output'),
-      norm(l10n.t`layer.${layer}.layer_norm`, hidden),
+      norm(`layer.${layer}.layer_norm`, hidden),
     ];
   };
   const last = which === 'encoder' ? 1 : 2;
@@ -61,9 +61,9 @@ function side(config: ConfigReader, which: 'encoder' | 'decoder', layers: number
     modules: [
       ...attention(0, 'SelfAttention'),
       ...(which === 'decoder' ? attention(1, 'EncDecAttention') : []),
-      ...inputs.map((name) => linear(l10n.t`layer.${last}.DenseReluDense.${name}`, hidden, width, 'feed-forward')),
-      linear(l10n.t`layer.${last}.DenseReluDense.wo`, width, hidden, 'feed-forward-output'),
-      norm(l10n.t`layer.${last}.layer_norm`, hidden),
+      ...inputs.map((name) => linear(`layer.${last}.DenseReluDense.${name}`, hidden, width, 'feed-forward')),
+      linear(`layer.${last}.DenseReluDense.wo`, width, hidden, 'feed-forward-output'),
+      norm(`layer.${last}.layer_norm`, hidden),
     ],
     norm: 't5',
     attention: { heads, keyValueHeads: heads, headDim },
