@@ -64,7 +64,7 @@ function wordsOf(node) {
 
 /** Whether a text has a word of English, quoted ones aside. */
 function isEnglish(text) {
-  return /(?:^|[\s(])[A-Za-z][a-z]+(?=[\s,.;:)?!]|$)/.test(text.replace(/"[^"]*"/g, ' '));
+  return /(?:^|[\s(])[A-Za-z][a-z]+(?=[,.;:)?!]*(?:\s|$))/.test(text.replace(/"[^"]*"/g, ' '));
 }
 
 /** One value of several: `reason: 'stopped'`. */

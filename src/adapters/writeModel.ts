@@ -1,4 +1,3 @@
-import * as l10n from '@vscode/l10n';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
@@ -79,8 +78,8 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
   });
 }
 
-/** Gemma 2's caps: Transformers refuses a whole number, which is what JavaScript makes of 30.0. */
-const FLOAT_KEYS = /^(\s*"(?:attn|final)_logit_softcapping": \d+)(,?)$/gm;
+/** Gemma 2's caps, T5's factor: Transformers refuses a whole number, which is what JavaScript makes of 30.0. */
+const FLOAT_KEYS = /^(\s*"(?:attn_logit_softcapping|final_logit_softcapping|initializer_factor)": \d+)(,?)$/gm;
 
 function configText(config: JsonObject): string {
   return `${JSON.stringify(config, undefined, 2).replace(FLOAT_KEYS, '$1.0$2')}\n`;

@@ -1,4 +1,3 @@
-import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import type { Prepared } from '../methods/method.js';

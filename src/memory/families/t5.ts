@@ -1,4 +1,3 @@
-import * as l10n from '@vscode/l10n';
 import type { ConfigReader } from '../../models/configReader.js';
 import { embedding, linear, norm, outputLayer } from '../modelShape.js';
 import type { Block, ModelShape, ShapeModule } from '../modelShape.js';

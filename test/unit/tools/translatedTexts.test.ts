@@ -20,6 +20,7 @@ tester.run('translated-texts', translatedTexts, {
     },
     { filename: models, code: "const ended = { reason: 'stopped', message: error.message };" },
     { filename: models, code: "throw new Error('no such op here');" },
+    { filename: models, code: "const f = () => ({ expected: 'model.safetensors' });" },
     { filename: models, code: 'const shape = () => ({ expected: `[${rows}, ${columns}]` });' },
     {
       filename: models,
