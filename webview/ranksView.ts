@@ -7,7 +7,7 @@ import { make, setShown, tile } from './dom.js';
 import { createSiteMap } from './heatMapView.js';
 import type { MapQuantity } from './heatMapView.js';
 import type { Ask } from './requests.js';
-import { framesWith, totalOf } from './siteHistory.js';
+import { framesWith, toldQuantities, totalOf } from './siteHistory.js';
 import type { SiteFrame } from './siteHistory.js';
 import type { View } from './view.js';
 
@@ -21,7 +21,7 @@ const quantities = (): readonly MapQuantity[] => [
   {
     key: 'norm',
     title: l10n.t`Norm of ΔW`,
-    about: l10n.t`Frobenius norm ‖ΔW‖ of what each matrix has learned, told at evaluations.`,
+    about: l10n.t`Frobenius norm ‖ΔW‖ of what each module has learned, told at evaluations; of vectors that scale, of l − 1.`,
     format: formatLoss,
     formatShort: (value) => String(Number(value.toPrecision(3))),
   },
@@ -72,7 +72,9 @@ export function createRanksView(ask: Ask): View {
   return {
     element: make('div', { class: 'tab' }, waiting, body),
     draw({ ranks, started }, state) {
-      const frames = framesWith(ranks, 'rank');
+      // A method that learns no matrix of low rank tells norms alone.
+      const [first] = toldQuantities(ranks);
+      const frames = first === undefined ? [] : framesWith(ranks, first);
       setShown(waiting, frames.length === 0);
       setShown(body, frames.length > 0);
       if (frames.length === 0) return;

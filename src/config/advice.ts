@@ -66,6 +66,15 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
     text: '`pfeiffer` trains half as much as `houlsby` at about the same quality; `parallel` was best on hard tasks.',
     source: 'Pfeiffer et al. 2021, appendix A; He et al. 2022, section 4',
   },
+  'prefix_tuning.num_virtual_tokens': {
+    text: '5 to 10 for tables to text, 200 for summaries: longer answers to more varied texts want more.',
+    source: 'Li & Liang 2021, section 7.2 and appendix A',
+    usual: { maximum: 200 },
+  },
+  'prefix_tuning.prefix_projection': {
+    text: 'On, training is steadier and less sensitive to the learning rate; off, some thousand numbers train instead of millions.',
+    source: 'Li & Liang 2021, section 4.3',
+  },
   'fish_mask.keep_ratio': {
     text: 'Half a percent came close to training everything.',
     source: 'Sung, Nair & Raffel 2021, section 4',

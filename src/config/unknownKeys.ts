@@ -87,6 +87,12 @@ const PROMPT_TUNING: Readonly<Record<string, ForeignEntry>> = {
   num_attention_heads: FROM_MODEL,
 };
 
+/** `PrefixTuningConfig` of HF PEFT, less what we have. */
+const PREFIX_TUNING: Readonly<Record<string, ForeignEntry>> = {
+  ...PROMPT_TUNING,
+  peft_type: needless(['PREFIX_TUNING'], () => l10n.t`\`type\` says it`),
+};
+
 /** `IA3Config` of HF PEFT, less what we have. */
 const IA3: Readonly<Record<string, ForeignEntry>> = {
   peft_type: needless(['IA3'], () => l10n.t`\`type\` says it`),
@@ -161,6 +167,7 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> 
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.prompt_tuning': PROMPT_TUNING,
+  'method.prefix_tuning': PREFIX_TUNING,
   'method.ia3': IA3,
   'method.adapter': ADAPTER,
   training: TRAINING,
@@ -194,6 +201,13 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     prompt_length: 'num_virtual_tokens',
     init: 'prompt_tuning_init',
     init_text: 'prompt_tuning_init_text',
+  },
+  'method.prefix_tuning': {
+    num_tokens: 'num_virtual_tokens',
+    prefix_length: 'num_virtual_tokens',
+    bottleneck_size: 'encoder_hidden_size',
+    projection: 'prefix_projection',
+    flat: 'prefix_projection',
   },
   'method.ia3': {
     targets: 'target_modules',

@@ -142,6 +142,7 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       if (trained.length === 0) return [];
       return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
     }
+    case 'ciat':
     case 'full':
     case 'child_tuning':
     case 'prompt_tuning':
@@ -192,9 +193,27 @@ function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained
       ];
     case 'adapter':
       return adaptersOf(config, shape);
+    case 'ciat':
+      return ciatOf(config, shape);
     default:
       return [];
   }
+}
+
+/** Two adapters in each layer, and one with a norm of its own on what each stack reads. */
+function ciatOf(
+  config: Extract<MethodConfig, { type: 'ciat' }>,
+  { hidden, blocks }: ModelShape,
+): readonly Trained[] {
+  const size = config.bottleneck_size ?? Math.max(1, Math.floor(hidden / 2));
+  const layers = blocks.reduce((sum, block) => sum + block.layers, 0);
+  const stacks = blocks.some((block) => block.crossAttention) ? 2 : 1;
+  return [
+    ...(config.layer_adapters ? [{ kind: 'adapters' as const, size, perLayer: 2 }] : []),
+    ...(config.embedding_adapters
+      ? [{ kind: 'adapters' as const, size, perLayer: stacks / layers, scales: 2 * hidden }]
+      : []),
+  ];
 }
 
 /** Bottlenecks by their size, where layers have different ones. */
@@ -264,6 +283,8 @@ function notesOf(config: MethodConfig): readonly string[] {
       ];
     case 'adapter':
       return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];
+    case 'ciat':
+      return [l10n.t`Hugging Face PEFT has no CIAT: planned as so many bottleneck adapters.`];
     case 'child_tuning':
       return [
         l10n.t`Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.`,

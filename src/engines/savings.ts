@@ -345,9 +345,22 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       return [];
     case 'adapter':
       return [smallerAdapter(method, smaller)];
+    case 'ciat': {
+      const { bottleneck_size: size } = method;
+      if (size === undefined) return [];
+      return [
+        smaller(
+          'bottleneck_size',
+          halvings(size, LEAST_RANK),
+          l10n.t`Bottleneck`,
+          l10n.t`adapters that can say less`,
+        ),
+      ];
+    }
     case 'fish_mask':
       return [smaller('keep_ratio', halvings(method.keep_ratio, 0), 'Share', l10n.t`fewer numbers train`)];
     case 'prompt_tuning':
+    case 'prefix_tuning':
       return [
         smaller(
           'num_virtual_tokens',

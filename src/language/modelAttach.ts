@@ -108,6 +108,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'prompt-tuning.text': 'prompt_tuning_init',
   'prompt-tuning.text-unused': 'prompt_tuning_init_text',
   'ia3.modules': 'target_modules',
+  'prefix-tuning.positions': 'num_virtual_tokens',
+  'prefix-tuning.width-unused': 'encoder_hidden_size',
   'fish-mask.shared': 'target_modules',
   'fish-mask.nothing': 'keep_ratio',
 };

@@ -99,7 +99,7 @@ function lengthFindings(
   const length = data?.max_length;
   if (length === undefined || tree === undefined || nodeAt(tree, ['data', 'max_length']) === undefined) return [];
   const virtual = method.reduce(
-    (sum, each) => sum + (each.type === 'prompt_tuning' ? each.num_virtual_tokens : 0),
+    (sum, each) => sum + ('num_virtual_tokens' in each ? each.num_virtual_tokens : 0),
     0,
   );
   const most = model.maxPositions - virtual;

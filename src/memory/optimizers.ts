@@ -5,7 +5,7 @@ import { placedModules, usedCount } from './modelShape.js';
 import type { ModelShape, ShapeModule } from './modelShape.js';
 import { DTYPE_BYTES } from './storage.js';
 import type { Dtype } from './storage.js';
-import { targetsOf, trainedParts, trainsWeight } from './trained.js';
+import { prefixParts, targetsOf, trainedParts, trainsWeight } from './trained.js';
 import type { Trained } from './trained.js';
 
 export interface OptimizerPlan {
@@ -133,11 +133,7 @@ function factoredAdded(shape: ModelShape, method: Trained): number {
     case 'virtual-tokens':
       return method.count === 0 ? 0 : method.count + hidden;
     case 'prefix':
-      return blocks.reduce(
-        (total, { layers, attention }) =>
-          total + method.count + layers * 2 * attention.keyValueHeads * attention.headDim,
-        0,
-      );
+      return prefixParts(shape, method).reduce((total, { sides }) => total + sides, 0);
     case 'adapters':
       return (
         Math.round(method.perLayer * blocks.reduce((total, { layers }) => total + layers, 0)) *

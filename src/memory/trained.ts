@@ -4,7 +4,7 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { biasCount, placedModules, sum, usedCount, weightCount } from './modelShape.js';
-import type { ModelShape, PlacedModule } from './modelShape.js';
+import type { AttentionShape, ModelShape, PlacedModule } from './modelShape.js';
 import { isQuantized } from './storage.js';
 import type { Quantization } from './storage.js';
 
@@ -41,8 +41,11 @@ export type Trained =
   | { readonly kind: 'scales'; readonly targets: Targets; readonly side: 'in' | 'out' }
   /** Prompt tuning (Lester et al. 2021): embeddings before the (encoder's) text. */
   | { readonly kind: 'virtual-tokens'; readonly count: number }
-  /** Keys and values before those of every layer: prefix tuning (Li & Liang 2021), without projection. */
-  | { readonly kind: 'prefix'; readonly count: number }
+  /**
+   * Keys and values before those of every layer: prefix tuning (Li & Liang 2021); with `projection` made by a network of
+   * that inner width, or of the width of keys.
+   */
+  | { readonly kind: 'prefix'; readonly count: number; readonly projection?: number | 'width' }
   /**
    * Bottleneck adapters (Houlsby et al. 2019): down d·r + r, up r·d + d; so many in a layer, on average; with `scales`
    * more values each, where their scaling trains.
@@ -152,16 +155,31 @@ function addedCount(shape: ModelShape, method: Trained): number {
     case 'virtual-tokens':
       return method.count * shape.hidden;
     case 'prefix':
-      return sum(
-        shape.blocks,
-        ({ layers, attention }) => method.count * layers * 2 * attention.keyValueHeads * attention.headDim,
-      );
+      return prefixParts(shape, method).reduce((total, { values }) => total + values, 0);
     case 'adapters':
       return (
         Math.round(method.perLayer * sum(shape.blocks, ({ layers }) => layers)) *
         (adapterCount(shape.hidden, method.size) + (method.scales ?? 0))
       );
   }
+}
+
+/**
+ * The tensors of a prefix of a model whose layers are alike, by their values and by rows + columns: the prefix itself
+ * [count, 2·layers·width], or an embedding [count, width] and the two layers behind it.
+ */
+export function prefixParts(
+  shape: ModelShape,
+  { count, projection }: Extract<Trained, { kind: 'prefix' }>,
+): readonly { readonly values: number; readonly sides: number }[] {
+  const matrix = (rows: number, columns: number) => ({ values: rows * columns, sides: rows + columns });
+  const vector = (size: number) => ({ values: size, sides: size });
+  const widthOf = ({ keyValueHeads, headDim }: AttentionShape): number => keyValueHeads * headDim;
+  const out = 2 * sum(shape.blocks, ({ layers, attention }) => layers * widthOf(attention));
+  if (projection === undefined) return [matrix(count, out)];
+  const width = widthOf(shape.blocks[0]!.attention);
+  const inner = projection === 'width' ? width : projection;
+  return [matrix(count, width), matrix(inner, width), vector(inner), matrix(out, inner), vector(out)];
 }
 
 /** Parameters of one bottleneck adapter, biases included: 2dr + d + r (Houlsby et al. 2019, section 2.1). */

@@ -140,7 +140,7 @@ export const ia3: Method<typeof Ia3Options> = {
       report: (values) =>
         [...scaled.values()].map(({ site, vector }) => ({
           path: site.path,
-          scale: meanDistance(values.get(vector.name)!),
+          norm: distance(values.get(vector.name)!),
         })),
       merge(site, kind, base, values) {
         const whole = byParameter.get(`${site.path}.${kind}`);
@@ -235,9 +235,9 @@ function vectorTrainable({ site, vector }: Scaled, options: Ia3Options, context:
   };
 }
 
-/** Mean of |l − 1|: how far a module is from the base's. */
-function meanDistance(vector: Float32Array): number {
-  return vector.reduce((sum, each) => sum + Math.abs(each - 1), 0) / vector.length;
+/** ‖l − 1‖: how far a module is from the base's. */
+function distance(vector: Float32Array): number {
+  return Math.sqrt(vector.reduce((sum, each) => sum + (each - 1) ** 2, 0));
 }
 
 /** diag(l)·W and l ⊙ b, or W·diag(l) with the bias as it was. */

@@ -101,6 +101,8 @@ export interface Evaluation {
   readonly tokenAccuracy: number;
   /** Share of rows whose supervised tokens are all predicted right. */
   readonly rowAccuracy: number;
+  /** Where classes are told: their F1 scores, in the mean; both accuracies are that of the classes. */
+  readonly macroF1?: number;
   readonly rows: number;
   readonly supervisedTokens: number;
   readonly seconds: number;
@@ -134,8 +136,9 @@ export interface Ranks {
   readonly step: number;
   readonly sites: readonly {
     readonly path: string;
-    readonly rank: number;
-    readonly scale?: number;
+    /** Absent for a method that learns no matrix of low rank. */
+    readonly rank?: number | undefined;
+    readonly scale?: number | undefined;
     /** Frobenius norm of ΔW. */
     readonly norm?: number;
   }[];

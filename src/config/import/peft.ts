@@ -8,6 +8,7 @@ const TYPES: Readonly<Record<string, string>> = {
   LORA: 'lora',
   ADALORA: 'adalora',
   PROMPT_TUNING: 'prompt_tuning',
+  PREFIX_TUNING: 'prefix_tuning',
   IA3: 'ia3',
 };
 

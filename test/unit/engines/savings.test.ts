@@ -34,9 +34,11 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'fish_mask':
         return sum + each.keep_ratio * WEIGHTS;
       case 'prompt_tuning':
+      case 'prefix_tuning':
         return sum + each.num_virtual_tokens * 64;
       case 'ia3':
         return sum + 500;
+      case 'ciat':
       case 'adapter':
         return sum + 64 * (each.bottleneck_size ?? 64);
       case 'child_tuning':

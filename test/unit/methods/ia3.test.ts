@@ -110,7 +110,7 @@ test('it starts as the base, exactly, with L·(d_k + d_v + d_ff) numbers', async
   );
   assert.ok(method.trainables.every(({ decays }) => !decays));
   assert.deepEqual(
-    method.report!(values).map(({ path, scale }) => [path, scale]),
+    method.report!(values).map(({ path, norm }) => [path, norm]),
     [0, 1].flatMap((layer) =>
       ['self_attn.k_proj', 'self_attn.v_proj', 'mlp.down_proj'].map((name) => [
         `model.layers.${layer}.${name}`,
@@ -123,17 +123,17 @@ test('it starts as the base, exactly, with L·(d_k + d_v + d_ff) numbers', async
   assert.ok(new Set(drawn).size > 100);
 });
 
-test('the report is the mean of |l − 1|', () => {
+test('the report is ‖l − 1‖', () => {
   const method = attach({ target_modules: ['k_proj'], feedforward_modules: [] });
   const [first] = method.trainables;
   const values = new Map(method.trainables.map(({ variable }) => [variable.name, new Float32Array(16).fill(1)]));
   values.set(
     first!.variable.name,
-    Float32Array.from({ length: 16 }, (_, at) => (at === 0 ? 3 : at === 1 ? 0.5 : 1)),
+    Float32Array.from({ length: 16 }, (_, at) => (at === 0 ? 4 : at === 1 ? -3 : 1)),
   );
   assert.deepEqual(
-    method.report!(values).map(({ scale }) => scale),
-    [2.5 / 16, 0],
+    method.report!(values).map(({ norm }) => norm),
+    [5, 0],
   );
 });
 
@@ -144,6 +144,8 @@ test('a run lowers the loss', async () => {
     options: { per_device_train_batch_size: 4, learning_rate: 0.05, max_steps: 20, eval_steps: 20 },
   });
   assert.equal(reason, 'completed');
+  const told = eventsOf(events, 'ranks').at(-1)!.sites;
+  assert.ok(told.length === 6 && told.every(({ rank, norm }) => rank === undefined && norm! > 0));
   const losses = eventsOf(events, 'evaluation').map(({ loss }) => loss);
   assert.ok(losses.at(-1)! < losses[0]!, losses.join());
 });

@@ -9,6 +9,8 @@ import { ProblemError } from '../../../src/common/problem.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
+import { Ia3Options } from '../../../src/methods/ia3.js';
+import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
@@ -86,6 +88,18 @@ const cases: Record<string, JobParts> = {
   },
   'prompt tuning': {
     method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
+    options: SMALL,
+  },
+  'prefix tuning with a projection': {
+    method: Value.Parse(PrefixTuningOptions, {
+      type: 'prefix_tuning',
+      num_virtual_tokens: 3,
+      prefix_projection: true,
+    }),
+    options: SMALL,
+  },
+  '(IA)³ with a whole module': {
+    method: Value.Parse(Ia3Options, { type: 'ia3', modules_to_save: ['lm_head'], init_ia3_weights: false }),
     options: SMALL,
   },
   'bottleneck adapter': {

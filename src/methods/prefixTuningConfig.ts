@@ -1,0 +1,124 @@
+import * as l10n from '@vscode/l10n';
+import type { JsonObject } from '../common/json.js';
+import { fail, problemOf } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
+import type { AttentionPlace } from '../models/site.js';
+import { peftTaskType } from '../models/task.js';
+import type { AttachContext } from './method.js';
+import { optionsFromPeft } from './peftConfig.js';
+import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
+import { PREFIX_KEY } from './prefixEncoder.js';
+import { PrefixTuningOptions } from './prefixTuning.js';
+
+/** `adapter_config.json` as HF PEFT writes it for prefix tuning, keys sorted. */
+export function prefixConfigToPeft(
+  options: PrefixTuningOptions,
+  places: readonly AttentionPlace[],
+  context: AttachContext,
+): JsonObject {
+  const { keyHeads, headSize } = places[0]!;
+  const width = keyHeads * headSize;
+  return {
+    auto_mapping: null,
+    base_model_name_or_path: context.modelName,
+    encoder_hidden_size: options.encoder_hidden_size ?? width,
+    inference_mode: true,
+    init_weights: options.init_weights ?? null,
+    modules_to_save: null,
+    // As PEFT has them: of keys and values, where their heads are fewer than those of queries.
+    num_attention_heads: keyHeads,
+    num_layers: places.length,
+    num_transformer_submodules: 1,
+    num_virtual_tokens: options.num_virtual_tokens,
+    peft_type: 'PREFIX_TUNING',
+    prefix_projection: options.prefix_projection,
+    revision: context.modelRevision ?? null,
+    task_type: peftTaskType(context.model.task),
+    token_dim: width,
+  };
+}
+
+/** Further keys of PEFT's PrefixTuningConfig that say nothing about the arithmetic of a finished adapter. */
+const SILENT: ReadonlySet<string> = new Set([
+  // Keys and values are saved, whatever made them.
+  'prefix_projection',
+  'encoder_hidden_size',
+  'init_weights',
+  // The tensor's shape is checked against the base model.
+  'token_dim',
+  'num_attention_heads',
+  'num_layers',
+]);
+
+/**
+ * Prefix tuning's options out of an `adapter_config.json` (see {@link optionsFromPeft}): of a finished adapter, whose
+ * keys and values are at hand, whether a network made them or not.
+ * @throws ProblemError `adapter.config`
+ */
+export function prefixConfigFromPeft(
+  { num_transformer_submodules: submodules, ...config }: JsonObject,
+  source: string,
+): { readonly options: PrefixTuningOptions; readonly warnings: readonly Problem[] } {
+  // PEFT has no default here: a file that does not say how many there are is broken.
+  if (typeof config['num_virtual_tokens'] !== 'number') {
+    const { num_virtual_tokens: count = 'missing' } = config;
+    return fail({
+      code: 'adapter.config',
+      message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prefix tuning takes`,
+      where: { file: source },
+      expected: String(PrefixTuningOptions.properties.num_virtual_tokens.description),
+    });
+  }
+  // 2 is for encoder and decoder.
+  const single = submodules === undefined || submodules === null || submodules === 1;
+  return optionsFromPeft(single ? config : { ...config, num_transformer_submodules: submodules }, source, {
+    schema: PrefixTuningOptions,
+    type: 'prefix_tuning',
+    title: l10n.t`prefix tuning`,
+    silent: SILENT,
+    knownOff: new Set(['modules_to_save']),
+    optional: new Set(),
+    mend: l10n.t`Train it without this option, on a decoder-only model.`,
+  });
+}
+
+/** What a prefix-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */
+export function inspectPrefix(adapter: AdapterTensors): Promise<InspectedTensors> {
+  const problems: Problem[] = [];
+  const keys = [...adapter.tensors.keys()];
+  const shape = adapter.tensors.get(PREFIX_KEY)?.shape;
+  const count = countIn(adapter, problems);
+  const { token_dim: width, num_layers: layers } = adapter.config;
+  const out = typeof width === 'number' && typeof layers === 'number' ? 2 * layers * width : undefined;
+  const fits =
+    shape?.length === 2 && (count === undefined || shape[0] === count) && (out === undefined || shape[1] === out);
+  if (!fits) {
+    const expected = `[${count ?? 'num_virtual_tokens'}, ${out ?? '2 · num_layers · token_dim'}]`;
+    problems.push({
+      code: 'adapter.shape',
+      severity: 'error',
+      message:
+        shape === undefined ? l10n.t`${PREFIX_KEY} is missing` : l10n.t`${PREFIX_KEY} is [${shape.join(', ')}]`,
+      where: { file: adapter.weightsFile },
+      expected: l10n.t`${expected} by the config`,
+      mend: l10n.t`Config and weights belong to different adapters, or the file is incomplete: export the adapter again.`,
+    });
+  }
+  return Promise.resolve({
+    r: undefined,
+    alpha: undefined,
+    modules: [],
+    whole: keys.filter((key) => key === PREFIX_KEY),
+    unknown: keys.filter((key) => key !== PREFIX_KEY),
+    problems,
+  });
+}
+
+function countIn(adapter: AdapterTensors, problems: Problem[]): number | undefined {
+  try {
+    return prefixConfigFromPeft(adapter.config, adapter.configFile).options.num_virtual_tokens;
+  } catch (error) {
+    problems.push(problemOf(error));
+    return undefined;
+  }
+}
