@@ -147,6 +147,7 @@ const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [
   fishMask,
   full,
   promptTuning,
+  prefixTuning,
   ia3,
   bottleneckAdapter,
 ].flatMap(({ peft }) => peft ?? []);

@@ -55,6 +55,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   adalora: 'mergeable',
   fish_mask: 'mergeable',
   prompt_tuning: 'applied',
+  prefix_tuning: 'applied',
   ia3: 'mergeable',
   bottleneck: 'applied',
 };
