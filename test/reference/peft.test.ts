@@ -96,6 +96,8 @@ const TINY = fixture('lora-reference/tiny-llama');
 const TIED = fixture('lora-reference/tiny-llama-tied');
 const GPT2 = fixture('gpt2/tiny-gpt2');
 const GPT2_BARE = fixture('gpt2/tiny-gpt2-bare');
+const T5 = fixture('t5/tiny-t5');
+const T5_GATED = fixture('t5/tiny-t5-gated');
 const cases: [name: string, base: string, options: Partial<LoraOptions>][] = [
   [
     'rank_pattern and alpha_pattern',
@@ -117,6 +119,13 @@ const cases: [name: string, base: string, options: Partial<LoraOptions>][] = [
   ["GPT-2's c_attn", GPT2, { target_modules: ['c_attn'] }],
   ['every Conv1D and bias of GPT-2 without the prefix', GPT2_BARE, { bias: 'all' }],
   ['a whole Conv1D and learned positions', GPT2, { target_modules: ['c_attn'], modules_to_save: ['c_fc', 'wpe'] }],
+  ['queries and values of both stacks of T5', T5, { target_modules: ['q', 'v'] }],
+  ['every linear of T5 1.1 and whole norms', T5_GATED, { modules_to_save: ['final_layer_norm'] }],
+  [
+    'a layer of either stack of T5',
+    T5,
+    { target_modules: ['q', 'wo'], layers_to_transform: [1], layers_pattern: 'block' },
+  ],
   ['embeddings of GPT-2 without the prefix', GPT2_BARE, { target_modules: ['wte', 'wpe', 'c_attn'] }],
 ];
 

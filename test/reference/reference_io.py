@@ -5,12 +5,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
 
 def load_base(folder: str) -> PreTrainedModel:
-    """A causal language model in float32, read from a local folder only."""
-    model = AutoModelForCausalLM.from_pretrained(
+    """A language model in float32, read from a local folder only."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation='eager', local_files_only=True
     )
     return model.eval()
@@ -25,9 +27,15 @@ def read_rows(path: str) -> list[list[int]]:
 
 
 def logits_of(model: torch.nn.Module, rows: list[list[int]]) -> list[torch.Tensor]:
-    """Logits [length, vocabulary] of each row by itself: no padding, nothing to mask."""
+    """
+    Logits [length, vocabulary] of each row by itself: no padding, nothing to mask. An encoder-decoder reads it on
+    both sides.
+    """
+    is_pair = model.config.is_encoder_decoder
     with torch.no_grad():
-        return [model(input_ids=torch.tensor([row])).logits[0].float() for row in rows]
+        tokens = [torch.tensor([row]) for row in rows]
+        inputs = [{'input_ids': ids} | ({'decoder_input_ids': ids} if is_pair else {}) for ids in tokens]
+        return [model(**each).logits[0].float() for each in inputs]
 
 
 def write_result(path: str, logits: dict[str, list[torch.Tensor]], notes: dict[str, object]) -> None:

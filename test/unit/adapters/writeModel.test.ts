@@ -33,12 +33,17 @@ test('a small model is one file', async () => {
 
 test("Gemma 2's caps stay floating-point numbers, which Transformers asks for", async () => {
   const out = path.join(folder, 'caps');
-  const config = { attn_logit_softcapping: 50, final_logit_softcapping: 30, hidden_size: 64 };
+  const config = {
+    attn_logit_softcapping: 50,
+    final_logit_softcapping: 30,
+    hidden_size: 64,
+    initializer_factor: 1,
+  };
   await writeModel(out, { config, tensors, tokenizerFiles });
   const text = await readFile(`${out}/config.json`, 'utf8');
   assert.match(
     text,
-    /"attn_logit_softcapping": 50\.0,\n {2}"final_logit_softcapping": 30\.0,\n {2}"hidden_size": 64,/,
+    /"attn_logit_softcapping": 50\.0,\n {2}"final_logit_softcapping": 30\.0,\n {2}"hidden_size": 64,\n {2}"initializer_factor": 1\.0,/,
   );
 });
 
