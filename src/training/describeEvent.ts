@@ -23,13 +23,18 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
         info(
           l10n.t`Trainable: ${formatCount(event.trainable)} of ${formatCount(event.total)} (${formatPercent(event.trainable / event.total)}), ${event.layersCovered} of ${event.layers} layers. ${event.saves}`,
         ),
+        ...(event.classes === undefined
+          ? []
+          : [info(l10n.t`Classes: ${event.classes.map((name, at) => `${at} ${name}`).join(', ')}`)]),
         ...event.warnings.map((problem) => ({ level: 'warning' as const, text: describeProblem(problem) })),
       ];
     case 'data': {
       const { report, split } = event;
       return [
         info(
-          l10n.t`${split}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.supervisedTokens)} supervised of ${formatCount(report.tokens)} tokens; ${report.truncated} truncated, ${report.unsupervised} without label dropped`,
+          report.classes === undefined
+            ? l10n.t`${splitName(split)}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.supervisedTokens)} supervised of ${formatCount(report.tokens)} tokens; ${report.truncated} truncated, ${report.unsupervised} without label dropped`
+            : l10n.t`${splitName(split)}: ${report.kept} of ${report.rows} rows (${report.format}), ${formatCount(report.tokens)} tokens; ${report.truncated} truncated; by class: ${report.classes.map(({ name, rows }) => `${name} ${rows}`).join(', ')}`,
         ),
         ...report.broken.map(({ file, line, reason }) => ({
           level: 'warning' as const,
@@ -46,7 +51,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       return [
         {
           level: 'debug',
-          text: l10n.t`${event.split} line ${event.line}: ${event.spans.map(({ text, supervised }) => (supervised ? `⟦${text}⟧` : text)).join('')}`,
+          text: l10n.t`${splitName(event.split)} line ${event.line}: ${event.spans.map(({ text, supervised }) => (supervised ? `⟦${text}⟧` : text)).join('')}`,
         },
       ];
     case 'step':
@@ -59,7 +64,9 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
     case 'evaluation':
       return [
         info(
-          l10n.t`step ${event.step}, ${event.split}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
+          event.macroF1 === undefined
+            ? l10n.t`step ${event.step}, ${splitName(event.split)}: loss ${formatLoss(event.loss)}, tokens right ${formatPercent(event.tokenAccuracy)}, rows right ${formatPercent(event.rowAccuracy)} (${event.rows} rows, ${formatDuration(event.seconds)})`
+            : l10n.t`step ${event.step}, ${splitName(event.split)}: loss ${formatLoss(event.loss)}, accuracy ${formatPercent(event.rowAccuracy)}, macro F1 ${formatPercent(event.macroF1)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
         ),
       ];
     case 'generations': {
@@ -116,6 +123,10 @@ function endingText(reason: Finished['reason']): string {
     case 'stopped':
       return l10n.t`Stopped on request`;
   }
+}
+
+function splitName(split: 'train' | 'validation'): string {
+  return split === 'train' ? l10n.t`train` : l10n.t`validation`;
 }
 
 /** `Memory: 1.4 GiB predicted at the peak (step, 4 × 180 tokens): …`. */

@@ -1,0 +1,26 @@
+/** A page of `webview/` in a document without a screen. */
+export interface WebPage {
+  /** Gives the page a message of the editor, and time to draw. */
+  tell(message: unknown): Promise<void>;
+  /** What the page has said to the editor. */
+  readonly sent: readonly unknown[];
+  click(selector: string): Promise<void>;
+  press(key: string): Promise<void>;
+  /** Opens each `<details>`. */
+  open(selector: string): Promise<void>;
+  /** Tells an element that it has the focus. */
+  focus(selector: string): Promise<void>;
+  /** All that a person sees or hears of it, behind tabs too: texts, and attributes that are read out or shown. */
+  texts(): readonly string[];
+  /** Ends its timers, which would keep the process alive. */
+  close(): void;
+}
+
+/** Opens a page: one per process, for its modules run once. `texts`: the translations. */
+export function openWebPage(
+  name: 'panel' | 'preview' | 'compare' | 'playground',
+  texts: Readonly<Record<string, string>>,
+): Promise<WebPage>;
+
+/** The translations as they are shipped. */
+export function chineseTexts(): Readonly<Record<string, string>>;
