@@ -110,7 +110,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
 
 async function tell(title: string, problem: Problem, others: number): Promise<void> {
   const more = others > 0 ? ` ${l10n.t`(And ${others} more: see the log.)`}` : '';
-  const showLog = l10n.t`Show Log`;
-  const chosen = await vscode.window.showErrorMessage(`${title}: ${sentences(problem)}${more}`, showLog);
+  const [said, showLog] = [`${sentences(problem)}${more}`, l10n.t`Show Log`];
+  const chosen = await vscode.window.showErrorMessage(l10n.t`${title}: ${said}`, showLog);
   if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
 }

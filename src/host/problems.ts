@@ -97,7 +97,7 @@ async function tellFailed(
 }
 
 async function tellStoppedEarly({ file, problem }: Extract<RunState, { kind: 'failed' }>): Promise<void> {
-  await vscode.window.showInformationMessage(`${runName(file)}: ${sentences(problem)}`);
+  await vscode.window.showInformationMessage(l10n.t`${runName(file)}: ${sentences(problem)}`);
 }
 
 async function tellFinished({ file, result, note }: Extract<RunState, { kind: 'finished' }>): Promise<void> {

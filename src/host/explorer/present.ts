@@ -213,7 +213,7 @@ function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
     ),
     icon: runIcon(item),
     details: {
-      title: `${item.name}: ${words}`,
+      title: l10n.t`${item.name}: ${words}`,
       rows: rowsOf([
         [l10n.t`Method`, method],
         [l10n.t`Base model`, item.base ?? l10n.t`not named`],

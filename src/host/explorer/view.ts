@@ -196,7 +196,7 @@ function icon({ icon: { name, color } }: Look): vscode.ThemeIcon {
 
 /** Names and messages come out of files. */
 function tooltip({ title, rows, notes }: Details): vscode.MarkdownString {
-  const lines = rows.map(([name, value]) => `${plain(name)}: ${plain(value)}`);
+  const lines = rows.map(([name, value]) => l10n.t`${plain(name)}: ${plain(value)}`);
   return new vscode.MarkdownString(
     [`**${plain(title)}**`, lines.join('  \n'), ...notes.map((note) => `---\n${plain(note)}`)].join('\n\n'),
   );
