@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { LanguageModel } from '../models/architecture.js';
 import type { Phase, SublayerPlace } from '../models/site.js';
 import { equal, where } from '../tensor/ops/elementwise.js';
 import { reshape } from '../tensor/ops/shape.js';
@@ -79,16 +80,21 @@ function failFactor({ layer }: SublayerPlace): never {
 }
 
 /**
- * What tokens get of the results of several tasks' adapters at a place: that of their row's task.
+ * What tokens get of the results of several tasks' adapters: that of their row's task.
  * @param results [batch, sequence, width] each
+ * @param ofSource tokens are those that the encoder of an encoder-decoder reads
  */
-export function ofTask(results: readonly Tensor[], { path }: SublayerPlace, phase: Phase): Tensor {
+export function ofTask(results: readonly Tensor[], phase: Phase, ofSource: boolean): Tensor {
   const [first, ...others] = results as [Tensor, ...Tensor[]];
-  // The encoder of an encoder-decoder reads rows of its own.
-  const tasks = path.startsWith('encoder.') ? phase.sourceTasks : phase.tasks;
+  const tasks = ofSource ? phase.sourceTasks : phase.tasks;
   if (others.length === 0 || tasks === undefined) return first;
   const own = reshape(tasks, [...tasks.shape, 1]);
   return others.reduce((sofar, each, at) => where(equal(own, scalar(at + 1, 'int32')), each, sofar), first);
+}
+
+/** Whether a place is in the encoder of an encoder-decoder, whose rows are not those of the decoder. */
+export function readsSource({ path }: SublayerPlace, { kind }: LanguageModel): boolean {
+  return kind === 'encoder-decoder' && path.startsWith('encoder.');
 }
 
 /** The tasks as names that the `adapters` library takes, which holds them as attributes of modules. */

@@ -7,7 +7,7 @@ import { add, where } from '../tensor/ops/elementwise.js';
 import { scalar } from '../tensor/tensor.js';
 import type { Variable } from '../tensor/tensor.js';
 import { BottleneckOptions, bottleneckForm } from './adapterOptions.js';
-import { adapterNames, adapterSet, layerWarnings, ofTask } from './adapterSet.js';
+import { adapterNames, adapterSet, layerWarnings, ofTask, readsSource } from './adapterSet.js';
 import type { AdapterSet } from './adapterSet.js';
 import { adapterConfigFromLibrary, adapterConfigToLibrary, inspectBottleneck } from './adaptersConfig.js';
 import { baseParameters } from './baseParameters.js';
@@ -154,7 +154,7 @@ function attached(options: AdapterOptions, context: AttachContext, sparse: boole
           const random = (): Random => context.random('dropout', set.name, place.path);
           return bottleneckResult(set.at.get(place.path)!, form, x, { seed: phase.dropoutSeed, random });
         });
-        return add(residual, ofTask(results, place, phase));
+        return add(residual, ofTask(results, phase, readsSource(place, model)));
       },
     },
     trainables,

@@ -6,6 +6,8 @@ import { adalora } from './adalora.js';
 import type { AdaLoraOptions } from './adalora.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
 import type { AdapterOptions } from './bottleneckAdapter.js';
+import { ciat } from './ciat.js';
+import type { CiatOptions } from './ciat.js';
 import { childTuning } from './childTuning.js';
 import type { ChildTuningOptions } from './childTuning.js';
 import { fishMask } from './fishMask.js';
@@ -36,6 +38,7 @@ export const METHODS = [
   prefixTuning.info,
   ia3.info,
   bottleneckAdapter.info,
+  ciat.info,
 ] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
@@ -51,7 +54,8 @@ export type MethodConfig =
   | PromptTuningOptions
   | PrefixTuningOptions
   | Ia3Options
-  | AdapterOptions;
+  | AdapterOptions
+  | CiatOptions;
 
 /**
  * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
@@ -93,6 +97,8 @@ function attachOwn(config: MethodConfig, context: AttachContext): Attached {
       return ia3.attach(config, context);
     case 'adapter':
       return bottleneckAdapter.attach(config, context);
+    case 'ciat':
+      return ciat.attach(config, context);
   }
 }
 
@@ -138,6 +144,8 @@ export async function prepareMethod(config: MethodConfig, whole: PrepareContext)
       return ia3.prepare?.(config, context);
     case 'adapter':
       return bottleneckAdapter.prepare?.(config, context);
+    case 'ciat':
+      return ciat.prepare?.(config, context);
   }
 }
 
@@ -150,6 +158,7 @@ const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [
   prefixTuning,
   ia3,
   bottleneckAdapter,
+  ciat,
 ].flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */

@@ -95,7 +95,11 @@ export const gpt2: Architecture = {
       const mask = causalMask(inputs, undefined, scope.keysInFront);
       const keys: Tensor[] = [];
       const values: Tensor[] = [];
-      let x = add(scope.embedding(EMBEDDING, inputs.inputIds), scope.embedding(POSITIONS, inputs.positions));
+      const embedded = add(
+        scope.embedding(EMBEDDING, inputs.inputIds),
+        scope.embedding(POSITIONS, inputs.positions),
+      );
+      let x = scope.stackInput('decoder', embedded);
       for (let layer = 0; layer < layers; layer++) {
         const at = block(layer);
         const [attention, feedForward] = sublayers[layer]!;

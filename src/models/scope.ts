@@ -13,6 +13,7 @@ import type {
   ParameterKind,
   Phase,
   Site,
+  Stack,
   SublayerPlace,
   SublayerTensors,
 } from './site.js';
@@ -43,6 +44,8 @@ export interface Scope {
   attention(place: AttentionPlace, keys: Tensor, values: Tensor): KeyValues;
   /** What a sublayer adds to the residual stream, once methods have had their say: [..., hidden]. */
   sublayer(place: SublayerPlace, tensors: SublayerTensors): Tensor;
+  /** What the first layer of a stack reads, once methods have had their say: [..., hidden]. */
+  stackInput(stack: Stack, x: Tensor): Tensor;
   /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
   readonly results: readonly { readonly path: string; readonly result: Tensor }[];
 }
@@ -120,6 +123,7 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
       if (output !== tensors.output) results.push({ path: place.path, result: output });
       return output;
     },
+    stackInput: (stack, x) => hooks.reduce((sofar, hook) => hook.stackInput?.(stack, sofar, phase) ?? sofar, x),
     results,
   };
 }

@@ -65,6 +65,9 @@ export interface SublayerTensors {
   readonly norm?: (x: Tensor) => Tensor;
 }
 
+/** The layers of a model that stand one behind the other; an encoder-decoder has both. */
+export type Stack = 'encoder' | 'decoder';
+
 /** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
 export interface Hooks {
   /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
@@ -86,6 +89,11 @@ export interface Hooks {
    * @returns [..., hidden]
    */
   readonly sublayer?: (place: SublayerPlace, tensors: SublayerTensors, phase: Phase) => Tensor;
+  /**
+   * What the first layer of a stack reads: embeddings with all that belongs to them.
+   * @param x [..., hidden]
+   */
+  readonly stackInput?: (stack: Stack, x: Tensor, phase: Phase) => Tensor;
   /** Keys and values that every token sees before those of its text. */
   readonly keysInFront?: {
     /** How many at a place: the positions of a text's tokens start behind them. */

@@ -134,7 +134,7 @@ export const t5: Architecture = {
       const bias = relativeBias(scope, encoder.bias, { ...form.buckets, bidirectional: true });
       const length = inputs.segments.shape[1]!;
       const mask = biased(segmentMask(inputs), bias(keyDistances(length, 0)));
-      let x = scope.embedding(SHARED, inputs.inputIds);
+      let x = scope.stackInput('encoder', scope.embedding(SHARED, inputs.inputIds));
       for (const [attention, fed] of encoderSublayers as [SublayerPlace, SublayerPlace][]) {
         const at = attention.path;
         x = residual(scope, attention, x, (y) => {
@@ -161,7 +161,7 @@ export const t5: Architecture = {
       const sourceMask = crossMask(inputs, encoded.segments);
       const keys: Tensor[] = [];
       const values: Tensor[] = [];
-      let x = scope.embedding(SHARED, inputs.inputIds);
+      let x = scope.stackInput('decoder', scope.embedding(SHARED, inputs.inputIds));
       for (const [index, [attention, cross, fed]] of (
         decoderSublayers as [SublayerPlace, SublayerPlace, SublayerPlace][]
       ).entries()) {

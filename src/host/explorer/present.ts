@@ -58,6 +58,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   prefix_tuning: 'applied',
   ia3: 'mergeable',
   bottleneck: 'applied',
+  ciat: 'applied',
 };
 
 const RED = 'list.errorForeground';
@@ -224,7 +225,9 @@ function lookOfRun(item: FoundRun, own: Entry | undefined): Look {
           l10n.t`Last evaluation`,
           evaluation === undefined
             ? undefined
-            : l10n.t`loss ${formatLoss(evaluation.loss)}, tokens right ${formatPercent(evaluation.tokenAccuracy)} at step ${evaluation.step}`,
+            : evaluation.macroF1 !== undefined
+              ? l10n.t`loss ${formatLoss(evaluation.loss)}, accuracy ${formatPercent(evaluation.rowAccuracy)} at step ${evaluation.step}`
+              : l10n.t`loss ${formatLoss(evaluation.loss)}, tokens right ${formatPercent(evaluation.tokenAccuracy)} at step ${evaluation.step}`,
         ],
         ...Object.entries(item.metrics).map(([name, value]) => [name, formatLoss(value)] as const),
         [l10n.t`Took`, state.kind === 'finished' ? formatDuration(state.seconds) : undefined],

@@ -186,7 +186,7 @@ for (const optim of ['adamw', 'sgd', 'adafactor'] as const) {
     const masks = eventsOf(events, 'masks').at(-1)!;
     assert.equal(masks.sites.length, 4);
     assert.equal(
-      masks.sites.reduce((sum, { density, shape }) => sum + density * shape[0]! * shape[1]!, 0),
+      masks.sites.reduce((sum, { density, shape }) => sum + density * shape![0]! * shape![1]!, 0),
       TOTAL / 2,
     );
 

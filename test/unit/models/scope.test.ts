@@ -77,3 +77,19 @@ test('methods change what a sublayer adds, each on what the one before made of i
   assert.equal(plain.sublayer(place, { input: x, output, residual: x }), output);
   assert.deepEqual(plain.results, []);
 });
+
+test('methods change what a stack reads, each on what the one before made of it', () => {
+  const seen: unknown[] = [];
+  const hooks: Hooks = {
+    stackInput: (stack, tensor) => {
+      seen.push([stack, tensor]);
+      return add(tensor, 1);
+    },
+  };
+  const scope = createScope([], [hooks, {}, hooks], { dropoutSeed: undefined });
+  const result = scope.stackInput('encoder', x);
+  assert.deepEqual(seen[0], ['encoder', x]);
+  assert.equal(seen.length, 2);
+  assert.notEqual(result, x);
+  assert.equal(createScope([], [{}], { dropoutSeed: undefined }).stackInput('decoder', x), x);
+});

@@ -11,6 +11,7 @@ import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
 import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
+import { CiatOptions } from '../../../src/methods/ciat.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
@@ -109,6 +110,10 @@ const cases: Record<string, JobParts> = {
       bottleneck_size: 4,
       dropout: 0.2,
     }),
+    options: SMALL,
+  },
+  CIAT: {
+    method: Value.Parse(CiatOptions, { type: 'ciat', bottleneck_size: 4, dropout: 0.2 }),
     options: SMALL,
   },
   LISA: {
