@@ -1,6 +1,6 @@
 // Makes the pictures of every view, in a dark, a light and a high-contrast theme, for README, docs and walkthrough:
-// `node test/e2e/pictures.mjs [--theme dark]`, after `node build.mjs`; CS_DIR as for the shim. Writes media/views/ and
-// media/walkthrough/.
+// `node test/e2e/pictures.mjs [--theme dark] [--language zh-cn]`, after `node build.mjs`; CS_DIR as for the shim. Writes
+// media/views/ and media/walkthrough/; in another language media/views/STOP-THEME-LANGUAGE.png alone.
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -29,7 +29,14 @@ const WALKTHROUGH = {
   completion: 'own',
 };
 
-const { values } = parseArgs({ options: { theme: { type: 'string', multiple: true } } });
+const { values } = parseArgs({
+  options: { theme: { type: 'string', multiple: true }, language: { type: 'string' } },
+});
+const { language } = values;
+const texts =
+  language === undefined
+    ? {}
+    : JSON.parse(readFileSync(path.join(root, `l10n/bundle.l10n.${language}.json`), 'utf8'));
 const work = mkdtempSync(path.join(tmpdir(), 'peft-pictures-'));
 process.env.PEFT_STUDIO_RUNTIME_DIR = path.join(work, 'live');
 
@@ -50,7 +57,7 @@ for (const [theme, title] of Object.entries(THEMES)) {
   if (values.theme !== undefined && !values.theme.includes(theme)) continue;
   const pictures = path.join(work, theme);
   const settings = { 'workbench.colorTheme': title, 'window.zoomLevel': 0 };
-  await walkThrough({ pictures, settings, fill }, walk);
+  await walkThrough({ pictures, settings, fill, language }, walk);
   keep(pictures, theme);
 }
 rmSync(work, { recursive: true, force: true });
@@ -72,11 +79,18 @@ function keep(pictures, theme) {
   for (const file of readdirSync(pictures).filter((name) => name.endsWith('.png'))) {
     const stop = /^\d+-(.*)\.png$/.exec(file)[1];
     const shown = WALKTHROUGH[stop];
-    if (theme === 'dark' && shown !== undefined) {
+    if (language === undefined && theme === 'dark' && shown !== undefined) {
       cpSync(path.join(pictures, file), path.join(walkthrough, `${shown}.png`));
     }
-    renameSync(path.join(pictures, file), path.join(views, `${stop}-${theme}.png`));
+    const name = [stop, theme, language].filter((part) => part !== undefined).join('-');
+    renameSync(path.join(pictures, file), path.join(views, `${name}.png`));
   }
+}
+
+/** What the editor says for an English text; of one with something put in, its longest part. */
+function said(english) {
+  const parts = (texts[english] ?? english).split(/\{\d+\}/);
+  return parts.sort((one, other) => other.length - one.length)[0].trim();
 }
 
 async function walk(window) {
@@ -91,7 +105,9 @@ async function walk(window) {
   };
   await page.setViewportSize({ width: 1280, height: 800 });
   await openFile('quickstart.peft.yaml');
-  await page.locator('.codelens-decoration', { hasText: 'parameters train' }).waitFor({ timeout: 30_000 });
+  await page
+    .locator('.codelens-decoration', { hasText: said('{0} of {1} parameters train ({2})') })
+    .waitFor({ timeout: 30_000 });
   await settled();
   await shoot('run-file');
   await command('PEFT Studio: Open Example');
@@ -112,18 +128,18 @@ async function walk(window) {
     await window.panel().locator('h1', { hasText: run }).waitFor({ timeout: 60_000 });
     await settled();
   };
-  const tab = async (name) => {
-    const head = window.panel().locator('vscode-panel-tab', { hasText: name });
+  const tab = async (id) => {
+    const head = window.panel().locator(`#tab-${id}`);
     await head.click();
     await head.evaluate((element) => element.scrollIntoView({ block: 'start' }));
     await settled();
-    await shoot(name.toLowerCase());
+    await shoot(id);
   };
   await open('adalora');
-  for (const name of ['Curves', 'Ranks', 'Memory', 'Coverage', 'Data']) await tab(name);
+  for (const name of ['curves', 'ranks', 'memory', 'coverage', 'data']) await tab(name);
   await command('View: Close Editor');
   await open('fish-mask');
-  await tab('Masks');
+  await tab('masks');
   await window.panel().locator('[role=gridcell]').nth(8).click();
   await page.waitForTimeout(2500);
   await shoot('mask');
@@ -136,7 +152,10 @@ async function walk(window) {
   await command('PEFT Studio: Compare Runs');
   for (const name of ['adalora', 'quickstart']) await pick(name);
   await page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
-  await window.panel().locator('h2', { hasText: 'Settings that differ' }).waitFor({ timeout: 60_000 });
+  await window
+    .panel()
+    .locator('h2', { hasText: said('Settings that differ') })
+    .waitFor({ timeout: 60_000 });
   await settled();
   await shoot('compare');
   await command('View: Close Editor');
@@ -149,13 +168,14 @@ async function walk(window) {
 async function playground({ page, shoot, panel }, pick) {
   await pick('peft-studio-tiny');
   const frame = panel();
-  await frame.locator('vscode-button', { hasText: 'Add Adapter' }).waitFor({ timeout: 60_000 });
-  await frame.locator('vscode-button', { hasText: 'Add Adapter' }).click();
+  const add = frame.locator('vscode-button', { hasText: said('Add Adapter…') });
+  await add.waitFor({ timeout: 60_000 });
+  await add.click();
   await pick('quickstart');
   await frame
-    .locator('textarea[aria-label="Prompt"]')
+    .locator(`textarea[aria-label="${said('Prompt')}"]`)
     .fill('table stocks(company, sector, price)\nquestion: how many stocks have price above 286?\nsql:');
-  await frame.locator('vscode-button', { hasText: /^Run/ }).click();
+  await frame.locator('vscode-button', { hasText: new RegExp(`^${said('Run')}`) }).click();
   await page.waitForTimeout(6000);
   await shoot('playground');
 }
