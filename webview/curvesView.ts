@@ -41,6 +41,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   let cursor: number | undefined;
   let tableShown = false;
   let tableDrawn = 0;
+  let tableLater: number | undefined;
   let last: { readonly step?: Step; readonly steps: number; readonly evaluations: number } = {
     steps: 0,
     evaluations: 0,
@@ -197,9 +198,14 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
         })),
     );
     setShown(table.element, tableShown);
-    if (tableShown && shownSpan && performance.now() - tableDrawn > TABLE_MS) {
+    const wait = tableDrawn + TABLE_MS - performance.now();
+    if (tableShown && shownSpan && wait <= 0) {
       tableDrawn = performance.now();
       table.draw(picture, visible(picture), axis(), shownSpan);
+    } else if (tableShown) {
+      // What came last is drawn too, also when nothing comes after it.
+      clearTimeout(tableLater);
+      tableLater = window.setTimeout(later, wait);
     }
     tellCursor();
   }

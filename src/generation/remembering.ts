@@ -4,6 +4,7 @@ import { rowTokens } from './tokens.js';
 /** A text as far as it was read. */
 interface Read {
   readonly reading: Reading;
+  readonly task: number;
   readonly ids: number[];
 }
 
@@ -18,20 +19,21 @@ export function remembering(decoder: Decoder): Decoder {
   let last: Read | undefined;
 
   /** The last text, shortened to what it has in common with this one, or a new one. */
-  function begin(ids: readonly number[], predictors: number): Read {
-    const same = last?.reading.keepFirst === undefined ? 0 : commonLength(last.ids, ids, ids.length - predictors);
-    if (last === undefined || same === 0) return { reading: decoder.read(1), ids: [] };
+  function begin(ids: readonly number[], task: number, predictors: number): Read {
+    const known = last?.task === task && last.reading.keepFirst !== undefined ? last : undefined;
+    const same = known === undefined ? 0 : commonLength(known.ids, ids, ids.length - predictors);
+    if (last === undefined || same === 0) return { reading: decoder.read(1, [task]), task, ids: [] };
     last.reading.keepFirst?.(same);
-    return { reading: last.reading, ids: last.ids.slice(0, same) };
+    return { reading: last.reading, task, ids: last.ids.slice(0, same) };
   }
 
-  function readOne(): Reading {
+  function readOne(task: number): Reading {
     let own: Read | undefined;
     return {
       async run(tokens, predictors = 1) {
         if (own !== undefined && own !== last) throw new Error('another text was begun before this one was read');
         const ids = [...tokens.ids];
-        const here = own ?? begin(ids, predictors);
+        const here = own ?? begin(ids, task, predictors);
         const rest = own === undefined ? rowTokens(ids.slice(here.ids.length), here.ids.length) : tokens;
         // Of a run that fails nothing is known.
         last = undefined;
@@ -47,10 +49,7 @@ export function remembering(decoder: Decoder): Decoder {
 
   return {
     ...decoder,
-    read(rows, tasks) {
-      const isPlain = rows === 1 && (tasks?.[0] ?? 0) === 0;
-      return isPlain ? readOne() : decoder.read(rows, tasks);
-    },
+    read: (rows, tasks) => (rows === 1 ? readOne(tasks?.[0] ?? 0) : decoder.read(rows, tasks)),
     use(values) {
       last = undefined;
       decoder.use(values);

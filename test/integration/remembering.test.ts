@@ -6,6 +6,7 @@ import type { Decoder } from '../../src/generation/decoder.js';
 import { generatorOf } from '../../src/generation/generate.js';
 import { remembering } from '../../src/generation/remembering.js';
 import { createScorer } from '../../src/generation/scoring.js';
+import { rowTokens } from '../../src/generation/tokens.js';
 import { readModel } from '../../src/models/readModel.js';
 import { fixture } from '../support/fixtures.js';
 import { attachAdapter, openModel } from '../support/model.js';
@@ -35,8 +36,8 @@ function counted(decoder: Decoder): { readonly decoder: Decoder; read: number } 
     read: 0,
     decoder: {
       ...decoder,
-      read(rows: number) {
-        const reading = decoder.read(rows);
+      read(rows: number, tasks?: readonly number[]) {
+        const reading = decoder.read(rows, tasks);
         return {
           ...reading,
           run(...[tokens, predictors]: Parameters<typeof reading.run>) {
@@ -155,4 +156,35 @@ test('a text that is begun takes the place of one that is being read', async () 
   await createScorer(mind, [1, 2, 9]).score([4]);
   await assert.rejects(begun.score([5]), /another text was begun/);
   await decoder.dispose();
+});
+
+test('a text of another task, and one that cannot be taken back, are read whole', async () => {
+  const runs: string[] = [];
+  const decoderWith = (keepFirst?: (length: number) => void): Decoder => ({
+    vocabSize: 8,
+    positionLimit: 16,
+    read: (rows, tasks) => ({
+      run(tokens) {
+        runs.push(`${rows} ${tasks?.join()}: ${tokens.ids.join()}`);
+        return Promise.resolve(new Float32Array(8));
+      },
+      keepRows: () => undefined,
+      ...(keepFirst === undefined ? {} : { keepFirst }),
+    }),
+    use: () => undefined,
+    dispose: () => Promise.resolve(),
+  });
+  const read = async (mind: Decoder, ids: readonly number[], task: number) => {
+    await mind.read(1, [task]).run(rowTokens(ids, 0));
+    return runs.at(-1);
+  };
+  const kept: number[] = [];
+  const mind = remembering(decoderWith((length) => kept.push(length)));
+  assert.equal(await read(mind, [1, 2, 3], 1), '1 1: 1,2,3');
+  assert.equal(await read(mind, [1, 2, 3, 4], 1), '1 1: 4');
+  assert.equal(await read(mind, [1, 2, 3, 4, 5], 2), '1 2: 1,2,3,4,5');
+  assert.deepEqual(kept, [3]);
+  const fleeting = remembering(decoderWith());
+  await read(fleeting, [1, 2, 3], 0);
+  assert.equal(await read(fleeting, [1, 2, 3, 4], 0), '1 0: 1,2,3,4');
 });
