@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { BASE_COLUMN } from '../../src/engines/playground/protocol.js';
+import type { PlaygroundEvent } from '../../src/engines/playground/protocol.js';
+import { openPlayground } from '../../src/engines/playground/session.js';
 import { createDecoder } from '../../src/generation/decoder.js';
 import type { Decoder } from '../../src/generation/decoder.js';
 import { generatorOf } from '../../src/generation/generate.js';
 import { createScorer, logProbability } from '../../src/generation/scoring.js';
 import { fixture } from '../support/fixtures.js';
 import { openModel } from '../support/model.js';
+import { document, run } from '../unit/cli/support.js';
 
 const END = 1;
 
@@ -63,4 +67,35 @@ test('a repetition penalty counts the answer, not the source', async () => {
   assert.equal(penalized!.ids[0], prompts[at]![0]);
   assert.equal(new Set(penalized!.ids).size, 3);
   await decoder.dispose();
+});
+
+const PROMPT = 'translate English to German: The house is small.';
+
+test('generate and the playground answer with T5, and the base reads along', async () => {
+  const model = fixture('t5/tiny-t5');
+  const adapter = fixture('t5/peft-adapter');
+  // Greedy, these random weights repeat themselves.
+  const asked = ['--prompt', PROMPT, '--max-new-tokens', '9', '--temperature', '1', '--seed', '3', '--json'];
+  const [base, adapted] = [
+    document(await run(['generate', model, ...asked])),
+    document(await run(['generate', model, '--adapter', adapter, ...asked])),
+  ];
+  assert.equal(base['tokens'], 9);
+  assert.notEqual(base['text'], adapted['text']);
+
+  const events: PlaygroundEvent[] = [];
+  const session = await openPlayground(model, (event) => events.push(event), { runtime: { threads: 1 } });
+  assert.equal(session.base.chat, false);
+  await session.attach('A', adapter);
+  const columns = [BASE_COLUMN, 'A'].map((column) => ({ column, prompt: PROMPT }));
+  await session.generate(
+    { type: 'generate', request: 1, columns, options: { max_new_tokens: 9, temperature: 1, seed: 3 } },
+    () => false,
+  );
+  await session.close();
+  const texts = events.flatMap((event) => (event.type === 'answered' ? [[event.column, event.answer.text]] : []));
+  assert.deepEqual(Object.fromEntries(texts), { [BASE_COLUMN]: base['text'], A: adapted['text'] });
+  const scored = events.flatMap((event) => (event.type === 'scored' ? event.base : []));
+  assert.equal(scored.length, 9);
+  assert.ok(scored.every((score) => score < 0 && Number.isFinite(score)));
 });

@@ -3,7 +3,7 @@ import { attachAdapter } from '../../adapters/attachAdapter.js';
 import { readAdapter } from '../../adapters/readAdapter.js';
 import { fail, problemOf } from '../../common/problem.js';
 import type { Problem } from '../../common/problem.js';
-import { encodeStart } from '../../data/endOfText.js';
+import { promptIds } from '../../data/endOfText.js';
 import { createDecoder } from '../../generation/decoder.js';
 import type { Decoder } from '../../generation/decoder.js';
 import { generateSettings } from '../../generation/options.js';
@@ -165,7 +165,7 @@ function unknownColumn(column: string): never {
 
 /** A prompt as training would encode it: the chat template writes its special tokens itself. */
 function encodePrompt(prompt: PlaygroundPrompt, tokenizer: Tokenizer): number[] {
-  if (typeof prompt === 'string') return encodeStart(prompt, tokenizer);
+  if (typeof prompt === 'string') return promptIds(prompt, tokenizer);
   const text = tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true });
   return tokenizer.encode(text, { addSpecialTokens: false });
 }
