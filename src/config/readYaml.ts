@@ -128,10 +128,33 @@ function here(parser: Parser, placeOf: PlaceOf): Place {
 function syntaxProblem(error: YAMLError, placeOf: PlaceOf): Problem {
   return {
     code: 'config.yaml-syntax',
-    message: l10n.t`not valid YAML: ${error.message.replace(/\.$/, '')}`,
+    message: l10n.t`not valid YAML: ${syntaxWords(error)}`,
     where: placeOf(...error.pos),
     mend: SYNTAX_MENDS[error.code]?.(),
   };
+}
+
+/** What is wrong, in words that can be translated; what is rare in the library's own. */
+function syntaxWords({ code, message }: YAMLError): string {
+  if (/ end with a [}\]]/.test(message)) return l10n.t`a brace or bracket is not closed`;
+  switch (code) {
+    case 'TAB_AS_INDENT':
+      return l10n.t`a tab stands where spaces indent`;
+    case 'BAD_INDENT':
+      return l10n.t`the line is indented otherwise than its neighbours`;
+    case 'MULTILINE_IMPLICIT_KEY':
+      return l10n.t`a key goes over several lines, or its colon is missing`;
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return l10n.t`a second key stands in the line of the first`;
+    case 'BAD_DQ_ESCAPE':
+      return l10n.t`a backslash in double quotes starts no escape that there is`;
+    case 'BAD_SCALAR_START':
+      return l10n.t`a value begins with a character that is reserved`;
+    case 'MISSING_CHAR':
+      if (/^Missing closing .quote$/.test(message)) return l10n.t`a quote is not closed`;
+      if (/ followed by map values$/.test(message)) return l10n.t`a key has no colon`;
+  }
+  return message.replace(/\.$/, '');
 }
 
 /** Turns the library's nodes into ours, writing aliases out under a budget. */

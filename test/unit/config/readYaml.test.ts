@@ -38,6 +38,23 @@ describe('what a run file may not hold', () => {
     assert.equal(problemsOf(`---\n${runText()}...\n`).length, 0);
   });
 
+  it('says in words of its own what is no YAML', () => {
+    const words: [string, string][] = [
+      ['a:\n\tb: 1\n', 'a tab stands where spaces indent'],
+      ['a:\n  b: 1\n c: 2\n', 'the line is indented otherwise than its neighbours'],
+      ['a:\n  use\n  c: 2\n', 'a key goes over several lines, or its colon is missing'],
+      ['a: b: c\n', 'a second key stands in the line of the first'],
+      ['a: "\\m"\n', 'a backslash in double quotes starts no escape that there is'],
+      ['a: @x\n', 'a value begins with a character that is reserved'],
+      ["a: 'x\n", 'a quote is not closed'],
+      ['a: [1, 2\n', 'a brace or bracket is not closed'],
+      ['a: 1\nuse\n', 'a key has no colon'],
+    ];
+    for (const [text, what] of words) {
+      assert.equal(readYaml(text, FILE).problems[0]?.message, `not valid YAML: ${what}`, text);
+    }
+  });
+
   it('says how to mend syntax', () => {
     assert.match(onlyProblem('model: "C:\\models"\n').mend ?? '', /single quotes/);
     assert.equal(onlyProblem('a:\n\tb: 1\n').mend, 'Indent with spaces.');
