@@ -319,12 +319,12 @@ function sectionKeys(schema: TSchema): ReadonlySet<string> {
 }
 
 function missingKey(key: string, schema: TSchema, at: Checking): Problem {
-  const description = typeof schema.description === 'string' ? ` ${schema.description}` : '';
+  const mend = l10n.t`Add the key \`${key}\`.`;
   return {
     code: 'config.missing-key',
     message: l10n.t`\`${pathText([...at.path, key])}\` is missing`,
     where: at.holder,
     expected: describeSchema(schema),
-    mend: l10n.t`Add the key \`${key}\`.${description}`,
+    mend: schema.description === undefined ? mend : `${mend} ${l10n.t(schema.description)}`,
   };
 }

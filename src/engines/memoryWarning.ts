@@ -34,7 +34,7 @@ export function memoryWarning(
     message: messageOf(verdict, need, machine),
     ...(best === undefined
       ? {}
-      : { mend: suffices(best) ? l10n.t`${best.title}; then it fits.` : `${best.title}.` }),
+      : { mend: suffices(best) ? l10n.t`${best.title}; then it fits.` : l10n.t`${best.title}.` }),
     ...(offered.length === 0
       ? {}
       : {

@@ -66,7 +66,7 @@ export function prefixConfigFromPeft(
       code: 'adapter.config',
       message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prefix tuning takes`,
       where: { file: source },
-      expected: String(PrefixTuningOptions.properties.num_virtual_tokens.description),
+      expected: l10n.t(String(PrefixTuningOptions.properties.num_virtual_tokens.description)),
     });
   }
   // 2 is for encoder and decoder.

@@ -63,7 +63,7 @@ export function promptConfigFromPeft(
       code: 'adapter.config',
       message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prompt tuning takes`,
       where: { file: source },
-      expected: String(PromptTuningOptions.properties.num_virtual_tokens.description),
+      expected: l10n.t(String(PromptTuningOptions.properties.num_virtual_tokens.description)),
     });
   }
   // 2 is for encoder and decoder, each with virtual tokens of its own.
