@@ -49,7 +49,9 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
       box.checked = chosen.has(run.folder);
       box.addEventListener('change', () => void choose(run, box));
     }
-    const details = [run.method, new Date(run.modified).toLocaleString(document.documentElement.lang)].filter((text) => text !== undefined);
+    const details = [run.method, new Date(run.modified).toLocaleString(document.documentElement.lang)].filter(
+      (text) => text !== undefined,
+    );
     return make(
       'label',
       { class: 'compare-choice', title: run.folder },

@@ -103,7 +103,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   const about = make('span', { class: 'muted' });
   const readout = make('div', { class: 'readout' });
   const hint = make('span', { class: 'muted' }, l10n.t`Drag or Ctrl+wheel zooms, a double click shows all.`);
-  const spoken = make('div', { class: 'spoken', role: 'status' });
+  const spoken = make('div', { class: 'for-ears', role: 'status' });
   const done = make('span', { class: 'muted', role: 'status' });
   const body = make(
     'div',
@@ -142,7 +142,7 @@ export function createCurvesView({ kept: { curves: choice }, keep, ask }: Page):
   hint.after(
     make(
       'p',
-      { class: 'spoken', id: 'curve-keys' },
+      { class: 'for-ears', id: 'curve-keys' },
       l10n.t`Arrow keys move from step to step, page keys further; plus and minus zoom, 0 shows all.`,
     ),
   );

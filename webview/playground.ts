@@ -57,7 +57,7 @@ const views = new Map<ShownAnswer, AnswerView>();
 
 const title = make('h1', {}, l10n.t`Playground`);
 const activity = make('p', { class: 'activity', role: 'status' });
-const announcement = make('p', { class: 'unseen', role: 'status' });
+const announcement = make('p', { class: 'for-ears', role: 'status' });
 const addAdapter = button(l10n.t`Add Adapter…`, 'secondary', () => send({ type: 'addAdapter' }));
 const chooseBase = button(l10n.t`Choose Model…`, 'secondary', () => send({ type: 'chooseBase' }));
 const system = textArea(
@@ -71,7 +71,7 @@ const promptName = make('span', {}, l10n.t`Prompt`);
 const modes = make(
   'fieldset',
   { class: 'modes' },
-  make('legend', { class: 'unseen' }, l10n.t`Way of asking`),
+  make('legend', { class: 'for-ears' }, l10n.t`Way of asking`),
   ...(['prompt', 'chat'] as const).map(modeChoice),
 );
 const noChat = make('p', { class: 'muted' }, l10n.t`This model has no chat template: it can be prompted only.`);

@@ -3,6 +3,7 @@ import { make, setShown, setText } from './dom.js';
 import { problemText } from './playgroundText.js';
 import { differenceOf, levelOf, pieceText, probability, signed, speedText, tokenText } from './playgroundModel.js';
 import type { ShownAnswer, ShownToken } from './playgroundModel.js';
+import { followTokens } from './tokenKeys.js';
 
 /** One answer, each token an element that is coloured once it was compared. */
 export interface AnswerView {
@@ -42,39 +43,16 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
   const details = make('details', {}, make('summary', {}, l10n.t`Tokens as a table`), scroller);
   const element = make('div', { class: 'answer' }, text, failure, status, details);
   const spans: HTMLElement[] = [];
-  let pointed = 0;
   let compared = 0;
   let tabled = 0;
 
-  function point(at: number, focus: boolean): void {
-    const token = shown.tokens[at];
-    if (token === undefined) return;
-    spans[pointed]?.setAttribute('tabindex', '-1');
-    pointed = at;
-    spans[at]?.setAttribute('tabindex', '0');
-    if (focus) spans[at]?.focus();
-    onPoint(tokenText(token, at));
-  }
-
-  function indexOf(target: EventTarget | null): number {
-    return target instanceof HTMLElement ? Number(target.dataset['at'] ?? -1) : -1;
-  }
-
-  for (const kind of ['mouseover', 'focusin'] as const) {
-    text.addEventListener(kind, ({ target }) => point(indexOf(target), false));
-  }
-  text.addEventListener('keydown', (event) => {
-    const last = shown.tokens.length - 1;
-    const steps: Readonly<Record<string, number>> = {
-      ArrowLeft: pointed - 1,
-      ArrowRight: pointed + 1,
-      Home: 0,
-      End: last,
-    };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    point(Math.max(0, Math.min(to, last)), true);
+  followTokens(text, {
+    at: (index) => spans[index],
+    count: () => spans.length,
+    onPoint: (index) => {
+      const token = shown.tokens[index];
+      if (token !== undefined) onPoint(tokenText(token, index));
+    },
   });
   details.addEventListener('toggle', () => drawTable());
 

@@ -4,6 +4,7 @@ import { formatCount } from '../src/common/format.js';
 import type { PreviewSample } from '../src/engines/dataPreview.js';
 import { make, setText } from './dom.js';
 import { describeToken, drawnText } from './previewModel.js';
+import { followTokens } from './tokenKeys.js';
 
 /** One sample, each token an element; what the mouse or the arrow keys point at is told below. */
 export function createSampleView(): { readonly element: HTMLElement; draw(sample?: PreviewSample): void } {
@@ -12,49 +13,17 @@ export function createSampleView(): { readonly element: HTMLElement; draw(sample
   const readout = make('p', { class: 'readout', role: 'status' });
   const element = make('figure', {}, caption, text, readout);
   let shown: PreviewSample | undefined;
-  let pointed = 0;
 
-  function point(at: number, focus: boolean): void {
-    const token = shown?.tokens[at];
-    if (token === undefined) return;
-    tokenAt(pointed)?.setAttribute('tabindex', '-1');
-    pointed = at;
-    const now = tokenAt(at);
-    now?.setAttribute('tabindex', '0');
-    if (focus) now?.focus();
-    setText(readout, describeToken(token, at));
-  }
-
-  function tokenAt(at: number): HTMLElement | undefined {
-    const child = text.children[at];
-    return child instanceof HTMLElement ? child : undefined;
-  }
-
-  function indexOf(target: EventTarget | null): number | undefined {
-    const at = target instanceof HTMLElement ? target.dataset['at'] : undefined;
-    return at === undefined ? undefined : Number(at);
-  }
-
-  text.addEventListener('mouseover', ({ target }) => {
-    const at = indexOf(target);
-    if (at !== undefined) point(at, false);
-  });
-  text.addEventListener('focusin', ({ target }) => {
-    const at = indexOf(target);
-    if (at !== undefined) point(at, false);
-  });
-  text.addEventListener('keydown', (event) => {
-    const last = (shown?.tokens.length ?? 0) - 1;
-    const steps: Readonly<Record<string, number>> = {
-      ArrowLeft: pointed - 1,
-      ArrowRight: pointed + 1,
-      Home: 0,
-      End: last,
-    };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    point(Math.max(0, Math.min(to, last)), true);
+  const keys = followTokens(text, {
+    at: (index) => {
+      const child = shown?.tokens[index] === undefined ? undefined : text.children[index];
+      return child instanceof HTMLElement ? child : undefined;
+    },
+    count: () => shown?.tokens.length ?? 0,
+    onPoint: (index) => {
+      const token = shown?.tokens[index];
+      if (token !== undefined) setText(readout, describeToken(token, index));
+    },
   });
 
   return {
@@ -63,7 +32,7 @@ export function createSampleView(): { readonly element: HTMLElement; draw(sample
       element.hidden = sample === undefined;
       if (sample === shown || sample === undefined) return;
       shown = sample;
-      pointed = 0;
+      keys.restart();
       const { number, file, line, length, supervised, truncated, tokens } = sample;
       const [row, all, counted] = [formatCount(number), formatCount(length), formatCount(supervised)];
       setText(
