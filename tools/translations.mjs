@@ -1,6 +1,7 @@
 // Texts in two languages. A text's key is its English; `l10n/bundle.l10n.json` lists them all (`npm run generate`).
 // `node tools/translations.mjs missing [--room ROOM] [--count]` prints those without a Chinese text, as JSON;
-// `node tools/translations.mjs add FILE.json` takes translations (English → Chinese) into the bundle, sorted.
+// `node tools/translations.mjs add FILE.json` takes translations (English → Chinese) into the bundle, sorted;
+// `node tools/translations.mjs prune` takes out those whose text is gone.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -129,17 +130,18 @@ async function add(file) {
   for (const { english, fault } of faults) console.error(`${JSON.stringify(english)} ${fault}`);
   const wrong = new Set(faults.map(({ english }) => english));
   const right = Object.entries(given).filter(([english]) => !wrong.has(english));
-  await locked(() => {
-    const next = `${CHINESE}.next`;
-    writeFileSync(next, textsFile({ ...readTexts(CHINESE), ...Object.fromEntries(right) }));
-    renameSync(next, CHINESE);
-  });
+  await changed((texts) => ({ ...texts, ...Object.fromEntries(right) }));
   console.log(`${right.length} added, ${faults.length} refused.`);
   if (faults.length > 0) process.exitCode = 1;
 }
 
-/** One at a time: many may add. */
-async function locked(work) {
+async function prune() {
+  const known = readTexts(TEXTS);
+  await changed((texts) => Object.fromEntries(Object.entries(texts).filter(([text]) => text in known)));
+}
+
+/** Changes the translations, one at a time: many may add. */
+async function changed(change) {
   const lock = path.join(ROOT, 'l10n', '.lock');
   for (let waited = 0; ; waited += 50) {
     try {
@@ -152,7 +154,9 @@ async function locked(work) {
     }
   }
   try {
-    work();
+    const next = `${CHINESE}.next`;
+    writeFileSync(next, textsFile(change(readTexts(CHINESE))));
+    renameSync(next, CHINESE);
   } finally {
     rmdirSync(lock);
   }
@@ -178,8 +182,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     }
   } else if (command === 'add' && file !== undefined) {
     await add(file);
+  } else if (command === 'prune') {
+    await prune();
   } else {
-    console.error('translations: say `missing [--room ROOM] [--count]` or `add FILE.json`.');
+    console.error('translations: say `missing [--room ROOM] [--count]`, `add FILE.json` or `prune`.');
     process.exitCode = 2;
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { allTexts } from '../../../tools/writeTexts.js';
-import { faultOf, readTexts, TEXTS, textsFile, textsIn } from '../../../tools/translations.mjs';
+import { CHINESE, faultOf, readTexts, TEXTS, textsFile, textsIn } from '../../../tools/translations.mjs';
 
 describe('texts of a source', () => {
   const found = (code: string): string[] => textsIn(`import * as l10n from '@vscode/l10n';\n${code}`);
@@ -49,5 +49,33 @@ describe('l10n/bundle.l10n.json', () => {
   it('has no brace that the library would take for the beginning of a placeholder', () => {
     const swallowed = Object.keys(allTexts()).filter((text) => /\{(?!\d+\})[^}]*\{\d/.test(text));
     assert.deepEqual(swallowed, [], 'put the code with the brace in as a value');
+  });
+});
+
+describe('l10n/bundle.l10n.zh-cn.json', () => {
+  const chinese = readTexts(CHINESE);
+  const texts = Object.keys(readTexts(TEXTS));
+
+  it('translates every text', () => {
+    const missing = texts.filter((text) => !(text in chinese));
+    assert.deepEqual(missing, [], 'node tools/translations.mjs missing, then add');
+  });
+
+  it('has Chinese letters, the placeholders and the code of the English', () => {
+    const faults = texts.flatMap((text) => {
+      const fault = text in chinese ? faultOf(text, chinese[text]) : undefined;
+      return fault === undefined ? [] : [`${text}: ${fault}`];
+    });
+    assert.deepEqual(faults, []);
+  });
+
+  it('has no translation of a text that is gone', () => {
+    const known = new Set(texts);
+    const stale = Object.keys(chinese).filter((text) => !known.has(text));
+    assert.deepEqual(stale, [], 'node tools/translations.mjs prune');
+  });
+
+  it('is sorted, so that additions of many meet seldom', () => {
+    assert.equal(readFileSync(CHINESE, 'utf8'), textsFile(chinese));
   });
 });
