@@ -127,12 +127,13 @@ function checkRoom(count: number, maxPositions: number): void {
 
 /** Where tokens see the prefix: one place per layer, all of one shape. */
 function prefixedPlaces({ model }: AttachContext): readonly AttentionPlace[] {
+  // PEFT repeats the prefix there and deals it out so that layers share parts of it, while others are never read.
   if (model.encoder !== undefined) {
     fail({
       code: 'prefix-tuning.encoder-decoder',
-      message: l10n.t`prefix tuning of encoder-decoders is not supported; the model is of type '${model.modelType}'`,
+      message: l10n.t`prefix tuning is not there for encoder-decoders, and the model is of type '${model.modelType}'`,
       expected: l10n.t`a model with one stack of layers`,
-      mend: l10n.t`Choose another method, such as prompt_tuning, or a decoder-only model.`,
+      mend: l10n.t`Choose another method, such as prompt_tuning.`,
     });
   }
   return model.attentions;

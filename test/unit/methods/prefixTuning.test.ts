@@ -312,6 +312,8 @@ test('options that cannot be; merging is refused', async () => {
     () => attach({ num_virtual_tokens: most + 1 }),
     problem('prefix-tuning.positions', `at most ${most}`),
   );
+  const t5 = await openModel(fixture('t5', 'tiny-t5'));
+  assert.throws(() => attach({}, t5.context), problem('prefix-tuning.encoder-decoder', "type 't5'"));
   const [warning] = attach({ encoder_hidden_size: 4 }).coverage.warnings;
   assert.equal(warning!.code, 'prefix-tuning.width-unused');
   const adapter = await attachAdapter(llama, fixture('prefix-tuning', 'llama'));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { allLogits } from '../../../src/adapters/logits.js';
@@ -272,6 +273,28 @@ for (const [name, base] of [
     assert.deepEqual(await again.loadTensors(), await (await readAdapter(source)).loadTensors());
   });
 }
+
+test("an encoder-decoder: PEFT's prompt before the encoder's text gives PEFT's logits", async () => {
+  const source = fixture('prompt-tuning', 't5');
+  const opened = await openModel(fixture('t5', 'tiny-t5'));
+  const { method, values, warnings } = await attachAdapter(opened, source);
+  assert.deepEqual(warnings, []);
+  const { sources, rows } = JSON.parse(await readFile(`${source}/rows.json`, 'utf8')) as Record<
+    string,
+    number[][]
+  >;
+  const found = await allLogits({ ...opened, methods: [method], values, rows: rows!, sources: sources! });
+  const expected = (await readTensors(`${source}/logits.safetensors`)).get('logits')!.data;
+  assert.ok(largestDifference(found, expected) <= 1e-4, String(largestDifference(found, expected)));
+  const saved = method.save(values);
+  assert.ok(saved.kind === 'adapter');
+  const config = await readJson(`${source}/adapter_config.json`);
+  const { num_attention_heads, num_layers, peft_version } = config;
+  assert.deepEqual(
+    { ...saved.config, num_attention_heads, num_layers, peft_version },
+    { ...config, prompt_tuning_init: 'RANDOM' },
+  );
+});
 
 test('inspecting', async () => {
   const found = await inspectAdapter(fixture('prompt-tuning', 'llama'));
