@@ -6,7 +6,7 @@ import type { FromCompare, ToCompare } from './compareProtocol.js';
 import type { Jobs } from './job.js';
 import { openPage } from './page.js';
 import type { Page } from './page.js';
-import { placedSentences } from './sentences.js';
+import { createReader } from './reader.js';
 import type { Settle } from './settle.js';
 
 /** The page that lays runs side by side: one per window. */
@@ -26,30 +26,19 @@ export function createComparePage(parts: {
   readonly openPanel: (folder: string) => Promise<void>;
 }): ComparePage {
   const { extensionUri, jobs, output, settle } = parts;
+  const reader = createReader(jobs);
   let page: Page<ToCompare> | undefined;
   let folders: readonly string[] = [];
-  let reading: AbortController | undefined;
 
-  async function read(): Promise<void> {
-    reading?.abort();
-    const own = new AbortController();
-    reading = own;
-    const tell = (message: ToCompare): void => {
-      if (reading === own) page?.show(message);
-    };
-    tell({ type: 'reading' });
-    let told = false;
-    const document = await jobs.run({
+  function read(): Promise<void> {
+    page?.show({ type: 'reading' });
+    return reader.read({
       title: l10n.t`Comparing ${folders.length} runs`,
       args: ['compare', ...folders],
-      signal: own.signal,
-      onFailure: (problem) => {
-        told = true;
-        tell({ type: 'failed', message: placedSentences(problem) });
-      },
+      isDocument: isComparison,
+      found: (comparison) => page?.show({ type: 'comparison', comparison }),
+      failed: (message) => page?.show({ type: 'failed', message }),
     });
-    if (isComparison(document)) tell({ type: 'comparison', comparison: document });
-    else if (!told) tell({ type: 'failed', message: l10n.t`Cancelled.` });
   }
 
   function take(message: FromCompare): void {
@@ -77,8 +66,7 @@ export function createComparePage(parts: {
         settle,
         take,
         closed: () => {
-          reading?.abort();
-          reading = undefined;
+          reader.cancel();
           page = undefined;
         },
       });

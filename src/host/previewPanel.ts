@@ -8,7 +8,7 @@ import { openPage } from './page.js';
 import type { Page } from './page.js';
 import { showPlace } from './places.js';
 import type { FromPreview, ToPreview } from './previewProtocol.js';
-import { placedSentences } from './sentences.js';
+import { createReader } from './reader.js';
 import type { Settle } from './settle.js';
 
 /** The page that shows the data of a run file: one per window. */
@@ -25,36 +25,23 @@ export function createPreviewPanel(
   output: vscode.LogOutputChannel,
   settle: Settle,
 ): PreviewPanel {
+  const reader = createReader(jobs);
   let page: Page<ToPreview> | undefined;
   let file = '';
-  let isReading = false;
-  let reading: AbortController | undefined;
   let dataFiles: readonly string[] = [];
 
-  function tell(message: ToPreview): void {
-    isReading = message.type === 'reading';
-    page?.show(message);
-  }
-
-  async function read(): Promise<void> {
-    reading?.abort();
-    const own = new AbortController();
-    reading = own;
-    tell({ type: 'reading', file });
-    const name = runName(file);
-    const document = await jobs.run({
-      title: l10n.t`Reading the data of ${name}`,
+  function read(): Promise<void> {
+    page?.show({ type: 'reading', file });
+    return reader.read({
+      title: l10n.t`Reading the data of ${runName(file)}`,
       args: ['preview', file],
-      signal: own.signal,
-      onFailure: (problem) => {
-        if (reading === own) tell({ type: 'failed', message: placedSentences(problem) });
+      isDocument: isDataPreview,
+      found: (preview) => {
+        dataFiles = preview.splits.flatMap(({ report }) => report.files);
+        page?.show({ type: 'preview', preview });
       },
+      failed: (message) => page?.show({ type: 'failed', message }),
     });
-    if (reading !== own) return;
-    if (isDataPreview(document)) {
-      dataFiles = document.splits.flatMap(({ report }) => report.files);
-      tell({ type: 'preview', preview: document });
-    } else if (isReading) tell({ type: 'failed', message: l10n.t`Cancelled.` });
   }
 
   function take(message: FromPreview): void {
@@ -80,8 +67,7 @@ export function createPreviewPanel(
       settle,
       take,
       closed: () => {
-        reading?.abort();
-        reading = undefined;
+        reader.cancel();
         page = undefined;
       },
     });
