@@ -115,11 +115,14 @@ export function lineOf(run: RunColumns, name: Measure | `term:${string}`, axis: 
 export function evaluationLine(
   run: RunColumns,
   split: Evaluation['split'],
-  of: 'loss' | 'tokenAccuracy' | 'rowAccuracy',
+  of: 'loss' | 'tokenAccuracy' | 'rowAccuracy' | 'macroF1',
   axis: XAxis,
 ): Line {
   const found = run.evaluations.filter((evaluation) => evaluation.split === split);
-  return { x: found.map(({ step }) => placeOf(run, step, axis)), y: found.map((evaluation) => evaluation[of]) };
+  return {
+    x: found.map(({ step }) => placeOf(run, step, axis)),
+    y: found.map((evaluation) => evaluation[of] ?? NaN),
+  };
 }
 
 /** Where a step lies on an axis; what was before the first step lies at 0. */

@@ -172,22 +172,27 @@ function measurePicture(runs: readonly ShownRun[], of: keyof typeof MEASURES, ch
 }
 
 function accuracyPicture(runs: readonly ShownRun[], { axis }: PictureChoice): Picture {
-  const kinds = [
+  const ofClasses = [
+    ['validation', 'rowAccuracy', l10n.t`accuracy, validation`, 'accuracy', 'curve-validation'],
+    ['validation', 'macroF1', l10n.t`macro F1, validation`, 'macro_f1', 'curve-total'],
+  ] as const;
+  const ofTokens = [
     ['validation', 'tokenAccuracy', l10n.t`tokens, validation`, 'token_accuracy', 'curve-validation'],
     ['validation', 'rowAccuracy', l10n.t`whole rows, validation`, 'row_accuracy', 'curve-total'],
     ['train', 'tokenAccuracy', l10n.t`tokens, training rows`, 'token_accuracy', 'curve-training'],
     ['train', 'rowAccuracy', l10n.t`whole rows, training rows`, 'row_accuracy', 'curve-second'],
   ] as const;
   const curves = runs.flatMap((run, at) =>
-    kinds.map(([split, of, name, column, color]) =>
-      curve(run, at, {
-        key: `${split}-${of}`,
-        name,
-        column: `${split}_${column}`,
-        color,
-        look: 'dots',
-        line: evaluationLine(run.columns, split, of, axis),
-      }),
+    (run.columns.evaluations.some(({ macroF1 }) => macroF1 !== undefined) ? ofClasses : ofTokens).map(
+      ([split, of, name, column, color]) =>
+        curve(run, at, {
+          key: `${split}-${of}`,
+          name,
+          column: `${split}_${column}`,
+          color,
+          look: 'dots',
+          line: evaluationLine(run.columns, split, of, axis),
+        }),
     ),
   );
   return {
@@ -217,7 +222,7 @@ function stepCurves(
   const smooth = {
     key: `${of}-smoothed`,
     // The panel's own curve says how.
-    name: at === 0 ? `${name} (${smoothedName(memory)})` : l10n.t`${name} (smoothed)`,
+    name: at === 0 ? l10n.t`${name} (${smoothedName(memory)})` : l10n.t`${name} (smoothed)`,
     column: `${column}${smoothedColumn(memory)}`,
     color,
     look: 'line' as const,

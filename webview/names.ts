@@ -9,6 +9,10 @@ export function metricName(name: string): string {
       return l10n.t`eval token accuracy`;
     case 'eval_row_accuracy':
       return l10n.t`eval row accuracy`;
+    case 'eval_accuracy':
+      return l10n.t`eval accuracy`;
+    case 'eval_macro_f1':
+      return l10n.t`eval macro F1`;
     default:
       // With spaces it breaks at words.
       return name.replaceAll('_', ' ');

@@ -10,8 +10,17 @@ export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
 /** The name of the weights, by whose adapter it is. */
 export function weightsName(library: 'adapters' | undefined): string {
-  return library === 'adapters' ? 'adapter.safetensors' : ADAPTER_WEIGHTS;
+  return library === 'adapters' ? LIBRARY_FILES.adapter.weights : ADAPTER_WEIGHTS;
 }
+
+/** How adapters of the `adapters` library belong together. */
+export const ADAPTER_SETUP = 'adapter_setup.json';
+
+/** The files of a folder of the `adapters` library, by what it holds. */
+export const LIBRARY_FILES = {
+  adapter: { config: ADAPTER_CONFIG, weights: 'adapter.safetensors' },
+  fusion: { config: 'adapter_fusion_config.json', weights: 'model_adapter_fusion.safetensors' },
+} as const;
 
 /** Type of the tensors that say where the numbers of others belong. */
 export const INDEX_DTYPE = 'I32' as const;

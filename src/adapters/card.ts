@@ -1,22 +1,32 @@
 import { stringify } from 'yaml';
 import type { Attached } from '../methods/method.js';
+import type { TaskType } from '../models/task.js';
 
 /** What a model card tells of an adapter. */
 export interface CardFacts {
   /** A hub id, or the absolute path of a folder or file. */
   readonly baseModel: string;
   readonly method: Attached;
+  readonly task: TaskType;
   /** Measured on held-out rows, by name. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Optimizer steps taken. */
   readonly steps: number;
 }
 
+/** What the hub calls the tasks. */
+const PIPELINES: Readonly<Record<TaskType, string>> = {
+  CAUSAL_LM: 'text-generation',
+  SEQ_2_SEQ_LM: 'text2text-generation',
+  SEQ_CLS: 'text-classification',
+  MASKED_LM: 'fill-mask',
+};
+
 /**
  * The README.md of an adapter: front matter as Hugging Face's hub reads it, then what was trained and how well it
  * does. A base model that is a path here is named by its last part only: the rest says nothing to others.
  */
-export function modelCard({ baseModel, method, metrics, steps }: CardFacts): string {
+export function modelCard({ baseModel, method, task, metrics, steps }: CardFacts): string {
   const id = hubId(baseModel);
   const name = id ?? baseModel.split(/[\\/]/).filter(Boolean).at(-1) ?? baseModel;
   const { modules, layersCovered } = method.coverage;
@@ -24,7 +34,7 @@ export function modelCard({ baseModel, method, metrics, steps }: CardFacts): str
   const front = {
     ...(id === undefined ? {} : { base_model: id }),
     library_name: method.type === 'adapter' ? 'adapter-transformers' : 'peft',
-    pipeline_tag: 'text-generation',
+    pipeline_tag: PIPELINES[task],
     tags: [...(id === undefined ? [] : [`base_model:adapter:${id}`]), method.type, 'peft-studio'],
   };
   const measured = Object.entries(metrics).map(

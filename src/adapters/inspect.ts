@@ -5,7 +5,9 @@ import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
+import { headKeys } from './adapterTask.js';
 import { readAdapter } from './readAdapter.js';
+import type { AdapterOnDisk } from './readAdapter.js';
 
 export interface Inspection {
   readonly folder: string;
@@ -33,8 +35,9 @@ export interface Inspection {
  */
 export async function inspectAdapter(folder: string): Promise<Inspection> {
   const adapter = await readAdapter(folder);
+  const head = headKeys(adapter);
   const { modules, unknown, ...found } = await adapter.format
-    .inspect(adapter)
+    .inspect(withoutKeys(adapter, head))
     .catch((error: unknown) => failIn(adapter.configFile, error));
   const problems = [...found.problems];
   const report = (code: string, problem: Pick<Problem, 'message' | 'mend'>): void => {
@@ -66,7 +69,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
       mend: l10n.t`The adapter was made by another method or another version: load it where it was made.`,
     });
   }
-  const whole = found.whole.map((key) => {
+  const whole = [...found.whole, ...head].map((key) => {
     const { shape } = adapter.tensors.get(key)!;
     return { key, shape, trainable: elementCount(shape) ?? 0 };
   });
@@ -81,5 +84,18 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     trainable: [...modules, ...whole].reduce((sum, each) => sum + each.trainable, 0),
     tensors: adapter.tensors.size,
     problems: problems.map(boundedProblem),
+  };
+}
+
+/** An adapter as a method made it: without the head of the task, which the method does not know. */
+function withoutKeys(adapter: AdapterOnDisk, keys: readonly string[]): AdapterOnDisk {
+  if (keys.length === 0) return adapter;
+  const left = [...adapter.tensors].filter(([key]) => !keys.includes(key));
+  const { modules_to_save: saved, ...config } = adapter.config;
+  const rest = Array.isArray(saved) ? saved.filter((name) => name !== 'classifier' && name !== 'score') : [];
+  return {
+    ...adapter,
+    config: rest.length === 0 ? config : { ...config, modules_to_save: rest },
+    tensors: new Map(left),
   };
 }

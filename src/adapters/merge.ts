@@ -14,6 +14,7 @@ import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { allLogits } from './logits.js';
 import { checkMerged, largestDifference, probeRows } from './mergeCheck.js';
+import { withClasses } from './classConfig.js';
 import { writeMergeRecord } from './mergeRecord.js';
 import type { Tied } from './mergedTensors.js';
 import { mergedTensors } from './mergedTensors.js';
@@ -83,7 +84,7 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   const exactBytes = modelBytes(exactTensors);
   const bytes = modelBytes(merged.tensors.map((tensor) => ({ ...tensor, dtype })));
   const described = {
-    config: withTie(checkpoint.config, merged.tied),
+    config: withTie(withClasses(checkpoint.config, job.model.classes), merged.tied),
     generationConfig: await readGenerationConfig(checkpoint.source),
     tokenizerFiles: await job.tokenizer.files(),
     maxShardBytes: job.maxShardBytes,
@@ -94,7 +95,8 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   const logitsIn = async (folder: string): Promise<Float32Array> => {
     const written = await openCheckpoint(folder);
     const weights = await written.mapped();
-    return allLogits({ model: readModel(written), methods: [], values: new Map(), weights, runtime, rows });
+    const model = readModel(written, { type: job.model.task });
+    return allLogits({ model, methods: [], values: new Map(), weights, runtime, rows });
   };
 
   return writeFolderWhole(out, dtype === 'F32' ? bytes : exactBytes + bytes, async (content, scratch) => {

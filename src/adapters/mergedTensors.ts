@@ -5,7 +5,9 @@ import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { FLOAT_DTYPES } from '../models/safetensors.js';
+import { parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
+import { fixedSize } from '../tensor/dims.js';
 
 /** What happened to an output layer that shares its matrix with the embedding. */
 export type Tied = 'kept' | 'untied' | 'not tied';
@@ -73,12 +75,13 @@ export async function mergedTensors(parts: {
       .map(ownName)
       .filter((name) => !uses.has(name)),
   );
+  const fresh = model.classes?.fresh ?? new Set<string>();
   const tensors: MergedTensor[] = [];
   let tied: Tied = model.tiedHead ? 'kept' : 'not tied';
   for (const [name, { shape, dtype }] of checkpoint.tensors) {
     const users = uses.get(name);
     const read = (): Promise<Float32Array> => checkpoint.read(name);
-    if (model.buffers?.has(name) === true) continue;
+    if (model.buffers?.has(name) === true || fresh.has(name)) continue;
     if (users === undefined) {
       const isFloat = checkpoint.format === 'gguf' || FLOAT_DTYPES.includes(dtype);
       if (isFloat && !unread.has(name)) tensors.push({ name, shape, data: read });
@@ -92,6 +95,12 @@ export async function mergedTensors(parts: {
     for (const use of stays ? [] : others) {
       tensors.push({ name: ownName(use), shape, data: async () => merge(use, await read()) });
     }
+  }
+  // A head that started anew is the adapter's alone.
+  for (const use of [...uses].flatMap(([name, users]) => (fresh.has(name) ? users : []))) {
+    const shape = parameterShape(use.site, use.kind);
+    const data = (): Promise<Float32Array> => Promise.resolve(merge(use, new Float32Array(fixedSize(shape))));
+    tensors.push({ name: ownName(use), shape, data });
   }
   return { tensors, tied, changed, warnings };
 }

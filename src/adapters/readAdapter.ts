@@ -4,20 +4,25 @@ import path from 'node:path';
 import { readJsonObject } from '../models/boundedJson.js';
 import type { TensorInfo } from '../models/checkpoint.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
+import type { SafetensorsHeader } from '../models/safetensors.js';
 import type { NamedTensor } from '../methods/method.js';
 import type { AdapterTensors, PeftFormat } from '../methods/peftFormat.js';
 import type { MethodConfig } from '../methods/registry.js';
 import { PEFT_TYPES, adapterFormat } from '../methods/registry.js';
 import { pathKind } from '../common/files.js';
+import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import {
   ADAPTER_CONFIG,
+  ADAPTER_SETUP,
+  ADAPTER_LABELS,
   ADAPTER_WEIGHTS,
   INDEX_DTYPE,
   MAX_CONFIG_BYTES,
   weightsMissing,
   weightsName,
 } from './adapterFiles.js';
+import { readSetup } from './readSetup.js';
 
 /** An adapter's folder (PEFT's, or the `adapters` library's) whose config and header are read, but not its numbers. */
 export interface AdapterOnDisk extends AdapterTensors {
@@ -29,6 +34,8 @@ export interface AdapterOnDisk extends AdapterTensors {
   /** `base_model_name_or_path`; the `adapters` library's `model_name` */
   readonly baseModel: string | undefined;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The names of the classes that its head tells apart, by their number, where a file beside it holds them. */
+  readonly labels?: readonly string[];
   /** The numbers of all tensors but indices, as float32. */
   loadTensors(): Promise<Map<string, NamedTensor>>;
 }
@@ -41,9 +48,11 @@ export interface AdapterOnDisk extends AdapterTensors {
  */
 export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   const location = path.resolve(folder);
-  await checkFolder(location);
-  const configFile = path.join(location, ADAPTER_CONFIG);
-  const config = await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES });
+  const setup = await readSetup(location);
+  if (setup === undefined) await checkFolder(location);
+  const configFile = path.join(location, setup === undefined ? ADAPTER_CONFIG : ADAPTER_SETUP);
+  const config =
+    setup?.config ?? (await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES }));
   const format = adapterFormat(config);
   if (format === undefined) {
     const peftType = config['peft_type'];
@@ -59,11 +68,17 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     });
   }
   const wanted = weightsName(format.library);
-  const weights = path.join(location, wanted);
+  const own = path.join(location, wanted);
+  // What trained beside a fusion lies next to its parts.
+  const [weights = own, ...others] =
+    setup === undefined ? [] : [...setup.weights, ...((await pathKind(own)) === 'file' ? [own] : [])];
   if ((await pathKind(weights)) !== 'file') return fail(weightsMissing(location, await readdir(location), wanted));
-  const header = await readSafetensorsHeader(weights);
+  const headers = await Promise.all([weights, ...others].map(readSafetensorsHeader));
+  const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+  const headerOf = (name: string): SafetensorsHeader => headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
   const baseModel = config[format.library === 'adapters' ? 'model_name' : 'base_model_name_or_path'];
-  const read = (name: string): Promise<Float32Array> => readSafetensor(header, name);
+  const labels = await readLabels(location);
+  const read = (name: string): Promise<Float32Array> => readSafetensor(headerOf(name), name);
   return {
     folder: location,
     config,
@@ -72,17 +87,38 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     peftType: format.type,
     format,
     baseModel: typeof baseModel === 'string' ? baseModel : undefined,
-    tensors: header.tensors,
+    tensors,
+    ...(labels === undefined ? {} : { labels }),
     read,
-    readIndices: (name) => readSafetensorInt32(header, name),
+    readIndices: (name) => readSafetensorInt32(headerOf(name), name),
     async loadTensors() {
-      const tensors = new Map<string, NamedTensor>();
-      for (const [name, { shape, dtype }] of header.tensors) {
-        if (dtype !== INDEX_DTYPE) tensors.set(name, { name, shape, data: await read(name) });
+      const loaded = new Map<string, NamedTensor>();
+      for (const [name, { shape, dtype }] of tensors) {
+        if (dtype !== INDEX_DTYPE) loaded.set(name, { name, shape, data: await read(name) });
       }
-      return tensors;
+      return loaded;
     },
   };
+}
+
+/** @throws ProblemError `adapter.labels` */
+async function readLabels(folder: string): Promise<readonly string[] | undefined> {
+  const file = path.join(folder, ADAPTER_LABELS);
+  if ((await pathKind(file)) !== 'file') return undefined;
+  const labels: readonly Json[] | undefined = listIn(
+    await readJsonObject(file, { code: 'adapter.labels', maxBytes: MAX_CONFIG_BYTES }),
+  );
+  if (labels?.every((label) => typeof label === 'string') === true) return labels;
+  return fail({
+    code: 'adapter.labels',
+    message: l10n.t`the file holds no names of classes`,
+    where: { file },
+    expected: l10n.t`{ "labels": [a name for each class, in their order] }`,
+  });
+}
+
+function listIn({ labels }: JsonObject): readonly Json[] | undefined {
+  return Array.isArray(labels) ? labels : undefined;
 }
 
 async function checkFolder(folder: string): Promise<void> {

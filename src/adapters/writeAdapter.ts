@@ -1,10 +1,18 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { SavedAdapter } from '../methods/method.js';
+import type { JsonObject } from '../common/json.js';
+import type { SavedAdapter, SavedPart } from '../methods/method.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { Tokenizer } from '../models/tokenizer.js';
-import { ADAPTER_CONFIG, ADAPTER_LABELS, INDEX_DTYPE, weightsName } from './adapterFiles.js';
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_LABELS,
+  ADAPTER_SETUP,
+  INDEX_DTYPE,
+  LIBRARY_FILES,
+  weightsName,
+} from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /**
@@ -29,28 +37,46 @@ export async function writeAdapter(
     ...(await extra.tokenizer.files()),
     ['README.md', extra.card],
     [ADAPTER_CONFIG, configText(saved)],
+    ...(saved.setup === undefined ? [] : [[ADAPTER_SETUP, jsonText(saved.setup)] as const]),
     ...(saved.labels === undefined ? [] : [[ADAPTER_LABELS, labelsText(saved.labels)] as const]),
   ]);
-  const { tensors, indices = [] } = saved;
+  const { tensors, indices = [], parts = [] } = saved;
   const bytes =
-    tensors.reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0) +
+    [tensors, ...parts.map((part) => part.tensors)].flat().reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0) +
     indices.reduce((sum, { data }) => sum + data.byteLength, 0);
   const write = async (content: string): Promise<void> => {
-    await writeSafetensors(
-      path.join(content, weightsName(saved.library)),
-      [
-        ...tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
-        ...indices.map((each) => ({ ...each, shape: [each.data.length], dtype: INDEX_DTYPE })),
-      ],
-      { format: 'pt' },
-    );
+    for (const part of parts) await writePart(content, part);
+    if (parts.length === 0 || tensors.length > 0) {
+      await writeSafetensors(
+        path.join(content, weightsName(saved.library)),
+        [
+          ...tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+          ...indices.map((each) => ({ ...each, shape: [each.data.length], dtype: INDEX_DTYPE })),
+        ],
+        { format: 'pt' },
+      );
+    }
     for (const [name, text] of companions) await writeFile(path.join(content, name), text);
   };
   await writeFolderWhole(folder, bytes, write, extra.existing);
 }
 
+/** One folder of the `adapters` library. */
+async function writePart(content: string, { folder, name, config, tensors }: SavedPart): Promise<void> {
+  const own = path.join(content, folder);
+  const files = LIBRARY_FILES[name];
+  await mkdir(own);
+  await writeFile(path.join(own, files.config), configText({ config, library: 'adapters' }));
+  const typed = tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
+  await writeSafetensors(path.join(own, files.weights), typed, { format: 'pt' });
+}
+
 function labelsText(labels: readonly string[]): string {
-  return `${JSON.stringify({ labels }, undefined, 2)}\n`;
+  return jsonText({ labels: [...labels] });
+}
+
+function jsonText(value: JsonObject): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */

@@ -3,7 +3,7 @@ import { formatLoss, formatPercent } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import { evaluateDecoder } from '../engines/evaluateDecoder.js';
-import { checkTokenIds } from '../engines/session.js';
+import { checkTokenIds, maskingOf } from '../engines/session.js';
 import { virtualTokenIds } from '../models/virtualTokens.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { createEvaluator } from '../training/evaluate.js';
@@ -16,6 +16,7 @@ import { planEvaluation, readHeldOut } from './heldOut.js';
 import type { EvaluationPlan } from './heldOut.js';
 import type { Io } from './io.js';
 import { mapWeights, openAdapted, tasksOf } from './openAdapted.js';
+import type { Adapted } from './openAdapted.js';
 import { PROXY_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { table } from './table.js';
 
@@ -31,7 +32,7 @@ export const evaluate: Command = {
     adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
     ...PROXY_OPTIONS,
   },
-  json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "rows", "supervisedTokens", "seconds" }',
+  json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "macroF1", "rows", "supervisedTokens", "seconds" }',
   jsonForm: 'document',
   examples: [
     'sql.peft.yaml --adapter runs/sql/2025-01-31T12-00-00/adapter',
@@ -45,8 +46,12 @@ export const evaluate: Command = {
       showMetrics(proxied, args, io);
       return DONE;
     }
-    const adapted = await openAdapted(plan.model, adapter, io, plan.folder);
-    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io, tasksOf(adapted.methods));
+    const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task });
+    checkHead(adapted);
+    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io, {
+      tasks: tasksOf(adapted.methods),
+      model: adapted.model,
+    });
     checkTokenIds(rows, adapted);
     const hooks = adapted.methods.map((method) => method.hooks);
     const examples = withPrefix(rows, (task) => virtualTokenIds(hooks, adapted.model.vocabSize, task));
@@ -59,6 +64,7 @@ export const evaluate: Command = {
       weights,
       positionLimit: longest(examples),
       batchSize: plan.batchSize,
+      ...maskingOf(adapted),
     });
     const metrics = await evaluator.evaluate(examples, adapted.values, async (done, total) => {
       io.interrupt.check();
@@ -123,12 +129,32 @@ async function evaluateProxied(plan: EvaluationPlan, args: Arguments, io: Io): P
   };
 }
 
+/** Scores of a head that starts anew would be those of chance, and the checkpoint holds none of its numbers. */
+function checkHead({ model, methods, checkpoint }: Adapted): void {
+  if (methods.length > 0 || model.classes === undefined || model.classes.fresh.size === 0) return;
+  fail({
+    code: 'model.no-head',
+    message: 'the checkpoint has no head that tells classes apart',
+    where: { file: checkpoint.source },
+    expected: `a checkpoint of ${model.classes.transformersClass}, or an adapter with such a head`,
+    mend: 'Name an adapter with --adapter DIR.',
+  });
+}
+
 function showMetrics({ model, adapter, proxy, data, metrics, seconds }: Evaluated, args: Arguments, io: Io): void {
   if (args.flag('json')) io.json({ model, adapter, proxy, data, ...metrics, seconds });
   else io.line(metricsText(metrics));
 }
 
 function metricsText(metrics: Metrics): string {
+  if (metrics.macroF1 !== undefined) {
+    return table([
+      ['Loss', `${formatLoss(metrics.loss)} nats per row`],
+      ['Accuracy', formatPercent(metrics.rowAccuracy)],
+      ['Macro F1', formatPercent(metrics.macroF1)],
+      ['Rows', String(metrics.rows)],
+    ]);
+  }
   return table([
     ['Loss', `${formatLoss(metrics.loss)} nats per supervised token`],
     ['Token accuracy', formatPercent(metrics.tokenAccuracy)],

@@ -4,6 +4,9 @@ import type { LoadedRun } from '../config/loadRunFile.js';
 import type { Example } from '../data/example.js';
 import { loadDataset } from '../data/loadDataset.js';
 import type { DataOptions } from '../data/options.js';
+import { knownClasses } from '../engines/session.js';
+import type { LanguageModel } from '../models/architecture.js';
+import type { TaskType } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { describeEvent } from '../training/describeEvent.js';
 import { dataIdAt } from '../models/hub/ids.js';
@@ -18,6 +21,8 @@ const BATCH_SIZE = 8;
 export interface EvaluationPlan {
   readonly model: string;
   readonly data: DataOptions;
+  /** What the run file says that the model is to do. */
+  readonly task?: TaskType | undefined;
   /** Which part of that data set is evaluated on. */
   readonly part: 'train' | 'validation';
   readonly batchSize: number;
@@ -47,6 +52,7 @@ export async function planEvaluation(name: string, file: string | undefined, io:
   const { validation, validation_split: split, ...options } = config.data;
   const plan = {
     model: config.model,
+    task: config.task_type,
     batchSize: config.training.per_device_eval_batch_size,
     folder,
     seed: config.training.seed,
@@ -66,17 +72,19 @@ export async function planEvaluation(name: string, file: string | undefined, io:
 
 /**
  * Reads the rows of a plan; what became of them is printed.
- * @param tasks those that rows may be of, where an adapter holds some
+ * @param of.tasks those that rows may be of, where an adapter holds some
+ * @param of.model what rows are read for
  * @throws ProblemError `data.*`
  */
 export async function readHeldOut(
   plan: EvaluationPlan,
   tokenizer: Tokenizer,
   io: Io,
-  tasks?: readonly string[],
+  { tasks, model }: { readonly tasks?: readonly string[] | undefined; readonly model?: LanguageModel } = {},
 ): Promise<{ readonly examples: readonly Example[]; readonly files: readonly string[] }> {
   const dataset = await loadDataset(plan.data, tokenizer, {
     ...plan,
+    ...(model === undefined ? {} : { taskType: model.task, classes: knownClasses(model, true) }),
     hub: hubOf(io),
     ...(tasks === undefined ? {} : { tasks }),
   });

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { adapterTask } from '../adapters/adapterTask.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
@@ -38,7 +39,7 @@ export const merge: Command = {
     const dtype = floatType(args.text('dtype'));
     const adapter = await readAdapter(args.positional(0));
     const base = args.text('model') ?? (await baseOf(adapter));
-    const opened = await openModel(base, 0, hubOf(io));
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(adapter));
     const { method, values, warnings } = await attachAdapter(adapter, opened.context);
     const report = await mergeAdapter({
       ...opened,

@@ -1,11 +1,14 @@
+import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
+import { adapterTask } from '../adapters/adapterTask.js';
 import { readAdapter } from '../adapters/readAdapter.js';
 import { openModel, vocabularyWarnings } from '../engines/session.js';
 import type { OpenedModel } from '../engines/session.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { Checkpoint, MappedWeights } from '../models/checkpoint.js';
+import type { WantedTask } from '../models/task.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 
@@ -18,6 +21,7 @@ export interface Adapted extends OpenedModel {
 /**
  * Opens a model and attaches an adapter; warnings are printed.
  * @param folder where a relative path of the model starts
+ * @param task what the model is to do, where no adapter says it
  * @throws ProblemError of the model or the adapter
  */
 export async function openAdapted(
@@ -25,12 +29,15 @@ export async function openAdapted(
   adapter: string | undefined,
   io: Io,
   folder = '.',
+  task: WantedTask = {},
 ): Promise<Adapted> {
   // An adapter brings its own numbers: the seed of its start does not matter.
-  const opened = await openModel(model, 0, { ...hubOf(io), folder });
+  const onDisk = adapter === undefined ? undefined : await readAdapter(adapter);
+  const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk) };
+  const opened = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
-  if (adapter === undefined) return { ...opened, methods: [], values: new Map() };
-  const { method, values, warnings } = await attachAdapter(await readAdapter(adapter), opened.context);
+  if (onDisk === undefined) return { ...opened, methods: [], values: new Map() };
+  const { method, values, warnings } = await attachAdapter(onDisk, opened.context);
   for (const warning of warnings) io.problem(warning);
   return { ...opened, methods: [method], values };
 }
@@ -53,13 +60,13 @@ export function taskIndex(name: string | undefined, tasks: readonly string[] | u
     code: 'adapter.task',
     message:
       tasks === undefined
-        ? `there is no adapter of the task "${name}" here`
-        : `the adapter does not hold the task "${name}"`,
-    ...(tasks === undefined ? {} : { expected: `one of ${tasks.map((task) => `"${task}"`).join(', ')}` }),
+        ? l10n.t`there is no adapter of the task "${name}" here`
+        : l10n.t`the adapter does not hold the task "${name}"`,
+    ...(tasks === undefined ? {} : { expected: l10n.t`one of ${tasks.map((task) => `"${task}"`).join(', ')}` }),
     mend:
       near === undefined
-        ? 'Name the folder of an adapter that was trained with data.task_column.'
-        : `Did you mean "${near}"?`,
+        ? l10n.t`Name the folder of an adapter that was trained with data.task_column.`
+        : l10n.t`Did you mean "${near}"?`,
   });
 }
 
@@ -70,7 +77,7 @@ export function taskIndex(name: string | undefined, tasks: readonly string[] | u
 export async function mapWeights(checkpoint: Checkpoint, io: Io): Promise<MappedWeights> {
   const weights = await checkpoint.mapped((done, total) => {
     io.interrupt.check();
-    io.progress.update({ activity: 'Converting the weights to float32', done, total });
+    io.progress.update({ activity: l10n.t`Converting the weights to float32`, done, total });
   });
   io.progress.end();
   return weights;

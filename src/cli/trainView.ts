@@ -99,8 +99,11 @@ function finishedLines(
     ...(metrics['initial_eval_loss'] === undefined
       ? []
       : [
-          `Held-out rows: loss ${changed('loss', formatLoss)}, tokens right ${changed('token_accuracy', formatPercent)}, ` +
-            `rows right ${changed('row_accuracy', formatPercent)}`,
+          metrics['initial_eval_macro_f1'] === undefined
+            ? `Held-out rows: loss ${changed('loss', formatLoss)}, tokens right ${changed('token_accuracy', formatPercent)}, ` +
+              `rows right ${changed('row_accuracy', formatPercent)}`
+            : `Held-out rows: loss ${changed('loss', formatLoss)}, accuracy ${changed('accuracy', formatPercent)}, ` +
+              `macro F1 ${changed('macro_f1', formatPercent)}`,
         ]),
     `Adapter: ${adapter}`,
   ];

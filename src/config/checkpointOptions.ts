@@ -43,11 +43,13 @@ export const CHECKPOINT_OPTIONS = {
       Type.Literal('eval_loss', { description: 'Mean loss per supervised token; the lowest is the best.' }),
       Type.Literal('eval_token_accuracy', { description: 'Share of supervised tokens predicted right.' }),
       Type.Literal('eval_row_accuracy', { description: 'Share of rows predicted right in full.' }),
+      Type.Literal('eval_accuracy', { description: 'Share of rows whose class is told right (`SEQ_CLS`).' }),
+      Type.Literal('eval_macro_f1', { description: "The classes' F1 scores, in the mean (`SEQ_CLS`)." }),
     ],
     {
       default: 'eval_loss',
       description:
-        'What tells the best evaluation on the held-out rows: the lowest loss, or the highest accuracy.',
+        'What tells the best evaluation on the held-out rows: the lowest loss, or the highest accuracy or F1 score.',
     },
   ),
   early_stopping_patience: Type.Optional(

@@ -3,6 +3,8 @@ import { fail } from '../common/problem.js';
 import { random, shuffle } from '../common/random.js';
 import type { Batch, Example, SourceBatch } from './example.js';
 import { firstFit } from './firstFit.js';
+import { maskTokens, maskedCount } from './masking.js';
+import type { Masked, Masking } from './masking.js';
 
 export interface BatchOptions {
   /** Rows per batch. */
@@ -60,6 +62,13 @@ export function rowLength({ ids, source }: Example): number {
   return Math.max(ids.length, source?.length ?? 0);
 }
 
+/** How many predictions an example teaches. The first token of a row is never predicted from those before it. */
+export function predictionCount(example: Example, masking?: Masking): number {
+  if (example.label !== undefined) return 1;
+  if (masking !== undefined) return maskedCount(example);
+  return example.supervised.slice(1).filter((counts) => counts === 1).length;
+}
+
 function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
@@ -68,9 +77,11 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
  * The tensors of a batch, [rows, length] with the longest row's length. In each row the examples are segments
  * 1, 2, …, with positions from 0; the rest is padding (segment 0, id 0). The predictor of token t is position
  * t − 1 of the same segment, so the first token of a segment is never a target. The predictor of a class is the first
- * token.
+ * token, that of a masked token its own place.
+ *
+ * @param masked absent: nothing is masked
  */
-export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch {
+export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?: Masked): Batch {
   const rows = plan.map((row) => row.map((index) => examples[index]!));
   const length = Math.max(0, ...rows.map((row) => row.reduce((sum, example) => sum + example.ids.length, 0)));
   const inputIds = new Int32Array(rows.length * length);
@@ -83,11 +94,16 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan): Batch 
   for (const [r, row] of rows.entries()) {
     let start = r * length;
     for (const [s, example] of row.entries()) {
-      for (const [t, id] of example.ids.entries()) {
+      const hidden = masked === undefined ? undefined : maskTokens(example, masked);
+      for (const place of hidden?.places ?? []) {
+        predictors.push(start + place);
+        targets.push(example.ids[place]!);
+      }
+      for (const [t, id] of (hidden?.ids ?? example.ids).entries()) {
         inputIds[start + t] = id;
         positions[start + t] = t;
         segments[start + t] = s + 1;
-        if (t > 0 && example.supervised[t] === 1) {
+        if (hidden === undefined && t > 0 && example.supervised[t] === 1) {
           predictors.push(start + t - 1);
           targets.push(id);
         }

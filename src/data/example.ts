@@ -71,5 +71,8 @@ export interface DataReport {
   /** Rows dropped because nothing supervised was left after the cut. */
   readonly unsupervised: number;
   readonly tokens: number;
+  /** Rows with a class have one prediction each. */
   readonly supervisedTokens: number;
+  /** Where rows have classes, how many of each. */
+  readonly classes?: readonly { readonly name: string; readonly rows: number }[];
 }

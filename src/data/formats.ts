@@ -4,7 +4,8 @@ import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
 import { alpacaPrompt } from './alpaca.js';
 import { chatMessages } from './chatMessages.js';
-import { DATA_FORMATS, FORMAT_ROLES, columnNames } from './columns.js';
+import type { TaskType } from '../models/task.js';
+import { DATA_FORMATS, FORMAT_ROLES, TASK_FORMATS, columnNames } from './columns.js';
 import type { ColumnRole, DataFormat } from './columns.js';
 import type { Content } from './content.js';
 import { jsonKind } from './jsonText.js';
@@ -12,18 +13,21 @@ import type { ColumnOptions, FormatOption } from './options.js';
 import { listNames } from './row.js';
 
 /**
- * The format of a file: the chosen one, or with `auto` the one that most of its first rows fit. Throws
- * `data.unknown-format` (no format of that name), `data.format-mismatch` (none of the rows fits) and
- * `data.column-unused` (a column is named that the format does not read); each says which columns were found.
+ * The format of a file: the chosen one, or with `auto` the one that most of its first rows fit, of those that the task can
+ * learn from. Throws `data.unknown-format` (no format of that name), `data.format-task` (one for another task),
+ * `data.format-mismatch` (none of the rows fits) and `data.column-unused` (a column is named that the format does not read); each says which columns were found.
  */
 export function settleFormat(
   values: readonly (JsonObject | string)[],
   wanted: FormatOption,
   columns: ColumnOptions,
   file: string,
+  task: TaskType = 'CAUSAL_LM',
 ): DataFormat {
   if (wanted !== 'auto' && !DATA_FORMATS.includes(wanted)) unknownFormat(wanted);
-  const candidates = wanted === 'auto' ? DATA_FORMATS : [wanted];
+  const formats = TASK_FORMATS[task];
+  if (wanted !== 'auto' && !formats.includes(wanted)) otherTask(wanted, task, file);
+  const candidates = wanted === 'auto' ? formats : [wanted];
   const counts = candidates.map(
     (format) => values.filter((value) => missingRole(format, value, columns) === undefined).length,
   );
@@ -70,10 +74,15 @@ export function rowContent(
     const result = chatMessages(cell(value, 'messages', columns)!.value);
     return 'reason' in result ? result : { kind: 'chat', messages: result.messages };
   }
+  const label = format === 'classification' ? cell(value, 'label', columns) : undefined;
+  const className = label === undefined ? undefined : classNameOf(label.value);
+  if (label !== undefined && className === undefined) {
+    return { reason: l10n.t`"${label.name}" is ${jsonKind(label.value)}, not a class: a name or a whole number` };
+  }
   const texts = new Map<ColumnRole, string>();
   const { required, optional } = FORMAT_ROLES[format];
   for (const role of [...required, ...optional]) {
-    const found = cell(value, role, columns);
+    const found = role === 'label' ? undefined : cell(value, role, columns);
     if (found === undefined || (found.value === null && optional.includes(role))) continue;
     const { name, value: text } = found;
     if (typeof text !== 'string') return { reason: l10n.t`"${name}" is ${jsonKind(text)}, not text` };
@@ -91,7 +100,18 @@ export function rowContent(
       return text('text').trim() === ''
         ? { reason: l10n.t`the text is empty` }
         : { kind: 'text', text: text('text') };
+    case 'classification':
+      return text('text').trim() === '' && !texts.has('text_pair')
+        ? { reason: l10n.t`the text is empty` }
+        : { kind: 'classification', text: text('text'), pair: texts.get('text_pair'), label: className ?? '' };
   }
+}
+
+/** The name of a class, out of a row's cell; undefined where it holds none. */
+function classNameOf(value: Json): string | undefined {
+  if (typeof value === 'string') return value.trim() === '' ? undefined : value;
+  if (typeof value === 'boolean' || Number.isSafeInteger(value)) return String(value);
+  return undefined;
 }
 
 /** The first required part whose column the row lacks. Plain text has the part `text`, and no other. */
@@ -124,6 +144,8 @@ function roleKeys(columns: ColumnOptions): ColumnRole[] {
     'output',
     'messages',
     'text',
+    'text_pair',
+    'label',
   ];
   return roles.filter((role) => columns[role] !== undefined);
 }
@@ -156,6 +178,16 @@ function unknownFormat(wanted: string): never {
     message: l10n.t`there is no data format "${wanted}"`,
     expected: l10n.t`one of auto, ${DATA_FORMATS.join(', ')}`,
     mend: near === undefined ? l10n.t`Choose one of these.` : l10n.t`Did you mean "${near}"?`,
+  });
+}
+
+function otherTask(wanted: DataFormat, task: TaskType, file: string): never {
+  fail({
+    code: 'data.format-task',
+    message: l10n.t`"format" is "${wanted}", and the task is ${task}`,
+    where: { file },
+    expected: l10n.t`one of auto, ${TASK_FORMATS[task].join(', ')}`,
+    mend: l10n.t`Change "format", or task_type.`,
   });
 }
 

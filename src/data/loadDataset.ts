@@ -134,6 +134,16 @@ function checkOptions(options: DataOptions): void {
   }
 }
 
+/** How many rows each class has, in the order of their names. */
+function classesOf({ rows }: Loaded): Pick<DataReport, 'classes'> {
+  const counts = new Map<string, number>();
+  for (const { label } of rows) if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
+  if (counts.size === 0) return {};
+  return {
+    classes: [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => ({ name, rows: count })),
+  };
+}
+
 /** What became of the rows, counted. */
 export function reportOf(loaded: Loaded): DataReport {
   const sum = (count: (example: Example) => number): number =>
@@ -148,6 +158,9 @@ export function reportOf(loaded: Loaded): DataReport {
     truncated: loaded.rows.filter((row) => row.truncated).length + loaded.unsupervisedTruncated,
     unsupervised: loaded.unsupervised,
     tokens: sum(({ ids, source }) => ids.length + (source?.length ?? 0)),
-    supervisedTokens: sum((example) => example.supervised.reduce<number>((total, bit) => total + bit, 0)),
+    supervisedTokens: sum(({ label, supervised }) =>
+      label === undefined ? supervised.reduce<number>((total, bit) => total + bit, 0) : 1,
+    ),
+    ...classesOf(loaded),
   };
 }

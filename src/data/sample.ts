@@ -3,9 +3,13 @@ import type { Example } from './example.js';
 
 /**
  * An example as a person can check it: consecutive tokens with the same mask, decoded together, special tokens
- * shown. What is marked supervised is what the loss counts. In an encoder-decoder the source comes first.
+ * shown. What is marked supervised is what the loss counts, of a row with a class its name. In an encoder-decoder the source comes first.
  */
-export function sampleSpans(example: Example, tokenizer: Tokenizer): { text: string; supervised: boolean }[] {
+export function sampleSpans(
+  example: Example,
+  tokenizer: Tokenizer,
+  labels: readonly string[] = [],
+): { text: string; supervised: boolean }[] {
   const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: false });
   const spans: { text: string; supervised: boolean }[] = [];
   if (example.source !== undefined) spans.push({ text: decode(example.source), supervised: false });
@@ -14,5 +18,6 @@ export function sampleSpans(example: Example, tokenizer: Tokenizer): { text: str
     while (end < example.ids.length && example.supervised[end] === mask) end++;
     spans.push({ text: decode(example.ids.slice(start, end)), supervised: mask === 1 });
   }
-  return spans;
+  const label = example.label === undefined ? undefined : labels[example.label];
+  return label === undefined ? spans : [...spans, { text: ` → ${label}`, supervised: true }];
 }

@@ -1,13 +1,19 @@
+import * as l10n from '@vscode/l10n';
 import type { Tokenizer } from '../models/tokenizer.js';
+import type { TaskType } from '../models/task.js';
 import type { Content } from './content.js';
+import { tokenizeForEncoder } from './encoderRow.js';
 import { encodeStart, endText, stripEnd, stripOwnEnd } from './endOfText.js';
 import { tokenizeChat } from './tokenizeChat.js';
 import type { Masked } from './tokenizeChat.js';
+import { tokenizePair } from './tokenizePair.js';
 
 export interface TokenizeOptions {
   /** Most tokens kept; the rest is cut off at the end. */
   readonly maxLength: number;
   readonly trainOnPrompt: boolean;
+  /** Default: CAUSAL_LM. */
+  readonly task?: TaskType;
 }
 
 /** What became of a row. */
@@ -18,6 +24,10 @@ export type Tokenized =
       readonly ids: readonly number[];
       /** [length] */
       readonly supervised: readonly (0 | 1)[];
+      /** What the encoder of an encoder-decoder reads. */
+      readonly source?: readonly number[];
+      /** Which of two texts a token is of; absent where there is one. */
+      readonly types?: readonly number[];
       readonly truncated: boolean;
       /** An end marker of another model that was replaced by the tokenizer's. */
       readonly foreignEnd?: string;
@@ -36,9 +46,17 @@ export type Tokenized =
  * Prompt and completion are tokenized apart and their ids joined: the boundary is exact and the prompt's ids
  * are those that generation will see. Where the prompt ends inside a word or a space, the joined text may
  * have tokenized otherwise. The completion ends in the end-of-text token, once, supervised. Plain text is
- * supervised whole. The first token of a row is never supervised, since nothing predicts it.
+ * supervised whole. The first token of a row is never supervised, since nothing predicts it. For an encoder-decoder see
+ * {@link tokenizePair}, for an encoder {@link tokenizeForEncoder}.
  */
 export function tokenizeRow(content: Content, tokenizer: Tokenizer, options: TokenizeOptions): Tokenized {
+  if (options.task === 'SEQ_CLS' || options.task === 'MASKED_LM') {
+    return tokenizeForEncoder(content, tokenizer, options.maxLength);
+  }
+  if (content.kind === 'classification')
+    return { status: 'broken', reason: l10n.t`the row has a class, no answer` };
+  const start = tokenizer.decoderStartId;
+  if (start !== undefined) return tokenizePair(content, tokenizer, options.maxLength, start);
   const end = endText(tokenizer);
   let foreign: string | undefined;
   let emptyAnswer = false;

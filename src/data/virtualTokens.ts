@@ -16,6 +16,7 @@ export function withPrefix(
     const prefix = prefixOf(example.task ?? 0);
     return {
       ...example,
+      ...(example.types === undefined ? {} : { types: [...masked, ...example.types] }),
       ...(example.source === undefined
         ? { ids: [...prefix, ...example.ids], supervised: [...masked, ...example.supervised] }
         : { source: [...prefix, ...example.source] }),

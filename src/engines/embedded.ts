@@ -31,15 +31,19 @@ import { saveResult } from './saveResult.js';
 import {
   attachMethods,
   checkHeldOut,
+  checkMetric,
   checkMethods,
   checkSchedules,
   checkTokenIds,
+  knownClasses,
+  maskingOf,
   openModel,
   parameterCount,
   positionWarnings,
   taskWarnings,
   prepareMethods,
   vocabularyWarnings,
+  withLabels,
 } from './session.js';
 import type { OpenedModel } from './session.js';
 import { openSteeredBase } from './steeredBase.js';
@@ -61,19 +65,29 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     warn: (warning) => hubWarnings.push(warning),
   };
   const source = (resume && (await pinnedModel(resume.folder))) ?? config.model;
-  const opened = await openModel(source, config.training.seed, { ...hub, folder: run.folder });
-  const dataset = await loadDataset(config.data, opened.tokenizer, {
+  const base = await openModel(
+    source,
+    config.training.seed,
+    { ...hub, folder: run.folder },
+    { type: config.task_type },
+  );
+  const dataset = await loadDataset(config.data, base.tokenizer, {
+    taskType: base.model.task,
+    classes: knownClasses(base.model),
     folder: run.folder,
     seed: config.training.seed,
     hub,
   });
+  const opened = withLabels(base, dataset.labels);
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
   const context = { ...opened.context, tasks: dataset.tasks };
   checkHeldOut(config.training, dataset.validation.length, run.file);
+  checkMetric(config.training, opened.model, run.file);
   const plan = {
     train: dataset.train,
     options: config.training,
     packing: config.data.packing ?? false,
+    ...maskingOf(opened),
     maxLength: config.data.max_length ?? DEFAULT_MAX_LENGTH,
   };
   const totalSteps = plannedSteps(plan);
@@ -218,8 +232,19 @@ function describeData(dataset: Dataset, tokenizer: Tokenizer, emit: (event: RunE
     emit({ type: 'data', split: 'validation', report: dataset.reports.validation });
   }
   for (const example of dataset.train.slice(0, SAMPLES)) {
-    emit({ type: 'sample', split: 'train', line: example.line, spans: sampleSpans(example, tokenizer) });
+    emit({
+      type: 'sample',
+      split: 'train',
+      line: example.line,
+      spans: sampleSpans(example, tokenizer, dataset.labels),
+    });
   }
+}
+
+/** The classes that a head tells apart; it trains along with the first method. */
+function classesOf(parts: readonly Attached['coverage'][]): Pick<Coverage, 'classes'> {
+  const classes = parts.find((part) => part.classes !== undefined)?.classes;
+  return classes === undefined ? {} : { classes };
 }
 
 function coverageOf(
@@ -243,6 +268,7 @@ function coverageOf(
     modules,
     layersCovered: Math.max(...parts.map((part) => part.layersCovered)),
     layers: opened.model.layers,
+    ...classesOf(parts),
     trainable,
     total: parameterCount(opened.model),
     saves: parts.map((part) => part.saves).join('; '),

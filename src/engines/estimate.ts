@@ -1,10 +1,12 @@
 import * as l10n from '@vscode/l10n';
 import type { MethodConfig, RunConfig, TrainingOptions } from '../config/schema.js';
+import { chosenCount } from '../data/masking.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPart, MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import { keysInFrontCount, positionsInFront } from '../models/keysInFront.js';
 import { virtualTokenCount } from '../models/virtualTokens.js';
 import { fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
@@ -74,14 +76,16 @@ export function estimateRun(
   const { training, data } = config;
   const attached = attachedOf(header, methods);
   const virtual = virtualTokenCount(attached.map(({ hooks }) => hooks));
-  const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
-  const isSeq2Seq = header.model.encoder !== undefined;
-  const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual, isSeq2Seq);
+  // Rows of the usual length are no longer than the model allows.
+  const hooks = attached.map((method) => method.hooks);
+  const usual = Math.min(DEFAULT_MAX_LENGTH, header.model.maxPositions - positionsInFront(hooks));
+  const longest = (data.max_length ?? usual) + virtual;
+  const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual, header.model);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
   const found = rememberedMemory(header, methods, attached, training, {
     positionLimit: positionBucket(
       Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0, longest),
-      header.model.maxPositions,
+      header.model.maxPositions - keysInFrontCount(hooks),
     ),
     evaluates,
   });
@@ -103,9 +107,11 @@ export function estimateRun(
     assumptions: [
       ...(batch === undefined
         ? [
-            virtual > 0
-              ? l10n.t`Every row has ${shape.length} tokens (${virtual} of them virtual), all of them supervised.`
-              : l10n.t`Every row has ${shape.length} tokens, all of them supervised.`,
+            header.model.kind === 'encoder'
+              ? l10n.t`Every row has ${shape.length} tokens.`
+              : virtual > 0
+                ? l10n.t`Every row has ${shape.length} tokens (${virtual} of them virtual), all of them supervised.`
+                : l10n.t`Every row has ${shape.length} tokens, all of them supervised.`,
           ]
         : []),
       ...found.assumptions,
@@ -175,10 +181,15 @@ export function contractOf({ plan, converted, results, notes }: Estimate): Estim
   };
 }
 
-/** All supervised: each token but the first of a text is predicted. A source is as long as its answer. */
-function batchOf(rows: number, length: number, virtual: number, isSeq2Seq: boolean): BatchShape {
+/**
+ * All supervised: each token but the first of a text is predicted. A source is as long as its answer. An encoder predicts
+ * the class of a row, or the share of its tokens that are masked.
+ */
+function batchOf(rows: number, length: number, virtual: number, { task, encoder }: LanguageModel): BatchShape {
+  if (task === 'SEQ_CLS') return { rows, length, supervised: rows };
+  if (task === 'MASKED_LM') return { rows, length, supervised: rows * chosenCount(length - virtual) };
   const supervised = (before: number): number => rows * Math.max(1, length - Math.max(1, before));
-  if (!isSeq2Seq) return { rows, length, supervised: supervised(virtual) };
+  if (encoder === undefined) return { rows, length, supervised: supervised(virtual) };
   return { rows, length: length - virtual, supervised: supervised(virtual + 1), source: length };
 }
 

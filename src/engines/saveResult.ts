@@ -1,9 +1,12 @@
 import path from 'node:path';
 import { modelCard } from '../adapters/card.js';
+import { withClasses } from '../adapters/classConfig.js';
 import { taskFolder } from '../adapters/taskFolders.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
+import type { JsonObject } from '../common/json.js';
 import type { Attached, SavedAdapter, SavedMethod } from '../methods/method.js';
+import type { LanguageModel } from '../models/architecture.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
 import type { TrainingResult } from '../training/job.js';
@@ -35,6 +38,7 @@ export async function saveResult(
       const card = modelCard({
         baseModel: checkpoint.source,
         method,
+        task: opened.model.task,
         metrics: Object.fromEntries(held),
         steps: result.steps,
       });
@@ -43,14 +47,14 @@ export async function saveResult(
         await writeAdapter(own, adapter, { tokenizer, card, existing: 'replace' });
       }
     } else {
+      const nameOf = writtenName(opened.model);
       await writeModel(target, {
-        // A checkpoint without an output layer is tied whatever its config says; Transformers goes by the config.
-        config: { ...checkpoint.config, tie_word_embeddings: opened.model.tiedHead },
+        config: modelConfig(opened),
         generationConfig: await readGenerationConfig(checkpoint.source),
         tensors: [
           ...saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
           ...untouched(saved, opened),
-        ],
+        ].map((tensor) => ({ ...tensor, name: nameOf(tensor.name) })),
         existing: 'replace',
         tokenizerFiles: await tokenizer.files(),
       });
@@ -58,6 +62,28 @@ export async function saveResult(
     written.push(target);
   }
   return written[0]!;
+}
+
+/**
+ * The config of a model that trained. A checkpoint without an output layer is tied whatever its config says; Transformers
+ * goes by the config. A head for classes is tied to nothing.
+ */
+function modelConfig({ checkpoint: { config }, model: { classes, tiedHead } }: OpenedModel): JsonObject {
+  return classes === undefined ? { ...config, tie_word_embeddings: tiedHead } : withClasses(config, classes);
+}
+
+/**
+ * A tensor's name in a model that is written: its own, or its module's where a head was put on a bare backbone, since
+ * Transformers takes names either all with the backbone's in front or all without.
+ */
+function writtenName({ classes, sites }: LanguageModel): (name: string) => string {
+  if (classes === undefined) return (name) => name;
+  const names = sites.flatMap(({ path, weight, bias }) => [
+    [weight, `${path}.weight`] as const,
+    [bias, `${path}.bias`] as const,
+  ]);
+  const byTensor = new Map(names);
+  return (name) => byTensor.get(name) ?? name;
 }
 
 /** Where the adapter of each task is written. */

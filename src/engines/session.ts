@@ -5,6 +5,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig, TrainingOptions } from '../config/schema.js';
 import type { KnownClasses } from '../data/classes.js';
 import type { Example } from '../data/example.js';
+import type { Masking } from '../data/masking.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
 import type { AttachContext, Attached, GradientPasses, Prepared } from '../methods/method.js';
 import { checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
@@ -203,6 +204,44 @@ export function checkHeldOut(
     expected: l10n.t`at least one held-out row`,
     mend: l10n.t`Raise data.validation_split, or give data.validation.`,
   });
+}
+
+/**
+ * Accuracy and F1 go by classes.
+ * @throws ProblemError `training.metric-task`
+ */
+export function checkMetric(
+  { metric_for_best_model: metric }: Pick<TrainingOptions, 'metric_for_best_model'>,
+  { task }: LanguageModel,
+  file: string,
+): void {
+  if (task === 'SEQ_CLS' || (metric !== 'eval_accuracy' && metric !== 'eval_macro_f1')) return;
+  fail({
+    code: 'training.metric-task',
+    message: l10n.t`metric_for_best_model is ${metric}, which goes by classes, and the task is ${task}`,
+    where: { file },
+    expected: 'eval_loss, eval_token_accuracy, eval_row_accuracy',
+    mend: l10n.t`Choose one of these.`,
+  });
+}
+
+/**
+ * What tokens are masked with, where that is the task.
+ * @throws ProblemError `tokenizer.no-mask`
+ */
+export function maskingOf({ model, tokenizer, checkpoint }: OpenedModel): { readonly masking?: Masking } {
+  if (model.task !== 'MASKED_LM') return {};
+  const { maskTokenId } = tokenizer;
+  if (maskTokenId === undefined) {
+    return fail({
+      code: 'tokenizer.no-mask',
+      message: l10n.t`the tokenizer has no token that stands for a masked one`,
+      where: { file: checkpoint.source },
+      expected: l10n.t`mask_token in tokenizer_config.json`,
+      mend: l10n.t`Use the tokenizer that the model was pretrained with.`,
+    });
+  }
+  return { masking: { maskTokenId, vocabSize: Math.min(model.vocabSize, tokenizer.vocabSize) } };
 }
 
 /** What a vocabulary that does not fit the model would lead to: ids without an embedding. */

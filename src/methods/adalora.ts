@@ -9,6 +9,7 @@ import { dropWithoutScale } from '../tensor/ops/random.js';
 import { reshape } from '../tensor/ops/shape.js';
 import { input, variable } from '../tensor/tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { peftTaskType } from '../models/task.js';
 import { allocation } from './adaloraBudget.js';
 import type { Allocation } from './adaloraBudget.js';
 import { adaLoraConfigFromPeft, inspectAdaLora } from './adaloraConfig.js';
@@ -400,7 +401,7 @@ function peftConfig(
     target_modules:
       options.target_modules === 'all-linear' ? moduleNames(sites, context.model.sites) : options.target_modules,
     target_r: options.target_r,
-    task_type: 'CAUSAL_LM',
+    task_type: peftTaskType(context.model.task),
     tfinal: options.tfinal,
     tinit: options.tinit,
     total_step: totalSteps,

@@ -10,6 +10,8 @@ export interface MethodCoverage {
     readonly trainable: number;
   }[];
   readonly layersCovered: number;
+  /** The classes that a head which trains along tells apart, by their number. */
+  readonly classes?: readonly string[];
   /** The files that will be written and what they hold, in one sentence. */
   readonly saves: string;
   readonly warnings: readonly Problem[];

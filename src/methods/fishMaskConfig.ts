@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { peftTaskType } from '../models/task.js';
 import { FishMaskOptions } from './fishMask.js';
 import type { AttachContext, Prepared } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
@@ -23,7 +24,7 @@ export function fishConfigToPeft(options: FishMaskOptions, context: AttachContex
     peft_type: 'FISH_MASK',
     revision: context.modelRevision ?? null,
     target_modules: options.target_modules,
-    task_type: 'CAUSAL_LM',
+    task_type: peftTaskType(context.model.task),
   };
 }
 

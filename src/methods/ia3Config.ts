@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { peftTaskType } from '../models/task.js';
 import { Ia3Options } from './ia3.js';
 import type { Scaled } from './ia3.js';
 import { moduleNames } from './loraConfig.js';
@@ -33,7 +34,7 @@ export function ia3ConfigToPeft(options: Ia3Options, found: Ia3Targets, context:
     peft_type: 'IA3',
     revision: context.modelRevision ?? null,
     target_modules: typeof targets === 'string' ? targets : [...targets],
-    task_type: 'CAUSAL_LM',
+    task_type: peftTaskType(context.model.task),
   };
 }
 

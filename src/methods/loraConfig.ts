@@ -3,6 +3,7 @@ import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
+import { peftTaskType } from '../models/task.js';
 import type { AttachContext } from './method.js';
 import { LoraOptions } from './lora.js';
 import { takesPair } from './lowRankPair.js';
@@ -36,7 +37,7 @@ export function loraConfigToPeft(
     revision: context.modelRevision ?? null,
     target_modules:
       options.target_modules === 'all-linear' ? moduleNames(adapted, context.model.sites) : options.target_modules,
-    task_type: 'CAUSAL_LM',
+    task_type: peftTaskType(context.model.task),
     use_dora: false,
     use_rslora: options.use_rslora,
   };

@@ -32,10 +32,12 @@ interface ParameterChoice {
 
 /**
  * Whether a module trains whole. PEFT takes a name for the ending of a path wherever it begins: `norm` is
- * `input_layernorm` too, unlike in `target_modules`.
+ * `input_layernorm` too, unlike in `target_modules`. A module that holds others trains with all of them: `pooler`.
  */
 export function trainsWhole(modulesToSave: readonly string[], path: string): boolean {
-  return modulesToSave.some((entry) => path.endsWith(entry));
+  const parts = path.split('.');
+  const around = parts.map((_, at) => parts.slice(0, at + 1).join('.'));
+  return modulesToSave.some((entry) => around.some((module) => module.endsWith(entry)));
 }
 
 /** What PEFT puts in front of every module path. */

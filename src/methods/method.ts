@@ -49,12 +49,23 @@ export interface AttachContext {
   readonly tasks?: readonly string[];
   /** The methods of the run that were attached before this one. */
   readonly before?: readonly Attached[];
+  /** Reads an adapter's folder, by a path as the run file has it; absent where none are read. */
+  readonly readAdapter?: (folder: string) => Promise<TrainedAdapter>;
   /** What the method's `prepare` found, in this run or in the one that is resumed. */
   readonly prepared?: Prepared;
 }
 
 /** What `prepare` is handed. */
 export interface PrepareContext extends AttachContext, GradientPasses {}
+
+/** An adapter that was trained before. */
+export interface TrainedAdapter {
+  /** Its `adapter_config.json`. */
+  readonly config: JsonObject;
+  readonly tensors: ReadonlyMap<string, NamedTensor>;
+  /** Its folder, for messages. */
+  readonly source: string;
+}
 
 /** Passes over the training data. They stop with a ProblemError when the run is asked to end. */
 export interface GradientPasses {
@@ -129,6 +140,11 @@ export interface Attached {
    * optimizer slots are as old as that. Default: 0.
    */
   startedAfter?(trainable: Variable): number;
+  /**
+   * What an evaluation saw, out of the sums of tensors that hooks gave to `Phase.observe`, over all its batches.
+   * @param sums by their names
+   */
+  observed?(sums: Values): AttentionShares;
   /** Whether `report` has news after this step beside those at evaluations. */
   reportsAfter?(at: StepPlace): boolean;
   /**
@@ -201,6 +217,8 @@ export interface Trainable {
   readonly start: () => Float32Array | Promise<Float32Array>;
   /** Weight decay acts on it. */
   readonly decays: boolean;
+  /** The model reads it though it rests from the start: it is kept as it starts. */
+  readonly readAtRest?: boolean;
   /** Trainables of one group are updated as one vector; a method that changes some after the update puts them apart. */
   readonly group?: string;
 }
@@ -215,6 +233,15 @@ export interface SiteReport {
   readonly density?: number;
   /** Of the tensor that the density is of, as it lies on disk: what the places of a mask refer to. */
   readonly shape?: readonly number[];
+}
+
+/** How much of each adapter's result a fusion takes, in the mean over tokens. */
+export interface AttentionShares {
+  readonly adapters: readonly string[];
+  /** Where rows name none, one without a name. */
+  readonly tasks: readonly string[];
+  /** Of each place by task the adapters' shares, which sum to 1; empty for a task without rows. */
+  readonly sites: readonly { readonly path: string; readonly shares: readonly (readonly number[])[] }[];
 }
 
 /** A sum of ranks over all sites that a schedule allows. */
@@ -246,6 +273,17 @@ export interface SavedAdapter {
   readonly indices?: readonly NamedIndices[];
   /** The names of the classes that its head tells apart, by their number. */
   readonly labels?: readonly string[];
+  /** Folders of the `adapters` library within it, which hold its tensors; and what says how they belong together. */
+  readonly parts?: readonly SavedPart[];
+  readonly setup?: JsonObject;
+}
+
+/** A folder of the `adapters` library with the files of an adapter, or of a fusion of adapters. */
+export interface SavedPart {
+  readonly folder: string;
+  readonly name: 'adapter' | 'fusion';
+  readonly config: JsonObject;
+  readonly tensors: readonly NamedTensor[];
 }
 
 /**

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { peftTaskType } from '../models/task.js';
 import type { AttachContext } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
@@ -24,10 +25,11 @@ export function promptConfigToPeft(options: PromptTuningOptions, context: Attach
     num_transformer_submodules: 1,
     num_virtual_tokens: options.num_virtual_tokens,
     peft_type: 'PROMPT_TUNING',
-    prompt_tuning_init: options.prompt_tuning_init,
+    // PEFT knows no class labels; how it started matters no more.
+    prompt_tuning_init: options.prompt_tuning_init === 'CLASS_LABELS' ? 'RANDOM' : options.prompt_tuning_init,
     prompt_tuning_init_text: isText ? options.prompt_tuning_init_text! : null,
     revision: context.modelRevision ?? null,
-    task_type: 'CAUSAL_LM',
+    task_type: peftTaskType(context.model.task),
     token_dim: context.model.hiddenSize,
     tokenizer_kwargs: null,
     // PEFT refuses TEXT without one, though it reads none for a finished adapter.

@@ -2,6 +2,8 @@ import type { AttachContext, Attached, PrepareContext, Prepared } from './method
 import type { PeftFormat } from './peftFormat.js';
 import type { JsonObject } from '../common/json.js';
 import { isBottleneckConfig } from './adaptersConfig.js';
+import { adapterFusion } from './adapterFusion.js';
+import type { AdapterFusionOptions } from './adapterFusion.js';
 import { adalora } from './adalora.js';
 import type { AdaLoraOptions } from './adalora.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
@@ -39,6 +41,7 @@ export const METHODS = [
   ia3.info,
   bottleneckAdapter.info,
   ciat.info,
+  adapterFusion.info,
 ] as const;
 
 export type MethodType = (typeof METHODS)[number]['type'];
@@ -55,7 +58,8 @@ export type MethodConfig =
   | PrefixTuningOptions
   | Ia3Options
   | AdapterOptions
-  | CiatOptions;
+  | CiatOptions
+  | AdapterFusionOptions;
 
 /**
  * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
@@ -99,6 +103,8 @@ function attachOwn(config: MethodConfig, context: AttachContext): Attached {
       return bottleneckAdapter.attach(config, context);
     case 'ciat':
       return ciat.attach(config, context);
+    case 'adapter_fusion':
+      return adapterFusion.attach(config, context);
   }
 }
 
@@ -115,6 +121,9 @@ export function checkPrepared(config: MethodConfig, whole: AttachContext): boole
     case 'adapter':
       bottleneckAdapter.check?.(config, context);
       return config.sparsity > 0;
+    case 'adapter_fusion':
+      adapterFusion.check?.(config, context);
+      return config.adapters !== undefined;
     default:
       return false;
   }
@@ -146,6 +155,8 @@ export async function prepareMethod(config: MethodConfig, whole: PrepareContext)
       return bottleneckAdapter.prepare?.(config, context);
     case 'ciat':
       return ciat.prepare?.(config, context);
+    case 'adapter_fusion':
+      return adapterFusion.prepare?.(config, context);
   }
 }
 
@@ -159,6 +170,7 @@ const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [
   ia3,
   bottleneckAdapter,
   ciat,
+  adapterFusion,
 ].flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */

@@ -61,6 +61,8 @@ export interface ClassHead {
   readonly deviation: number;
   /** What PEFT names them by in `modules_to_save`. */
   readonly modulesToSave: readonly string[];
+  /** The class of Transformers that has such a head. */
+  readonly transformersClass: string;
 }
 
 /** The half of an encoder-decoder that reads the source. */

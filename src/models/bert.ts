@@ -42,7 +42,12 @@ export const bert: Architecture = encoder({
   root: 'bert',
   usual: { vocabSize: 30522, padding: 0 },
   firstPosition: () => 0,
-  classifier: { dense: 'bert.pooler.dense', out: 'classifier', savedDense: 'pooler' },
+  classifier: {
+    dense: 'bert.pooler.dense',
+    out: 'classifier',
+    savedDense: 'pooler',
+    transformersClasses: { bert: 'BertForSequenceClassification' },
+  },
   masked: {
     dense: 'cls.predictions.transform.dense',
     norm: 'cls.predictions.transform.LayerNorm',
@@ -58,7 +63,15 @@ export const roberta: Architecture = encoder({
   root: 'roberta',
   usual: { vocabSize: 50265, padding: 1 },
   firstPosition: (padding) => padding + 1,
-  classifier: { dense: 'classifier.dense', out: 'classifier.out_proj', savedDense: undefined },
+  classifier: {
+    dense: 'classifier.dense',
+    out: 'classifier.out_proj',
+    savedDense: undefined,
+    transformersClasses: {
+      roberta: 'RobertaForSequenceClassification',
+      'xlm-roberta': 'XLMRobertaForSequenceClassification',
+    },
+  },
   masked: {
     dense: 'lm_head.dense',
     norm: 'lm_head.layer_norm',
@@ -138,7 +151,7 @@ function encoder(family: Family): Architecture {
             scope.embedding(`${embeddings}.position_embeddings`, places),
           ),
         );
-        let x = normed(`${embeddings}.LayerNorm`, embedded);
+        let x = scope.stackInput('encoder', normed(`${embeddings}.LayerNorm`, embedded));
         for (let layer = 0; layer < layers; layer++) {
           const at = block(layer);
           const [attention, feedForward] = sublayers[layer]!;

@@ -27,6 +27,8 @@ export interface ClassModules {
    * checkpoint lacks it.
    */
   readonly savedDense: string | undefined;
+  /** Transformers' classes with such a head, by the config's `model_type`. */
+  readonly transformersClasses: Readonly<Record<string, string>>;
 }
 
 /** What a head adds to a backbone. */
@@ -92,14 +94,14 @@ const USUAL_DEVIATION = 0.02;
  * @throws ProblemError `model.tensor`, `model.config` (labels)
  */
 export function classHead(
-  { dense, out, savedDense }: ClassModules,
+  { dense, out, savedDense, transformersClasses }: ClassModules,
   { stored, has, linear }: NamedSites,
   hiddenSize: number,
   read: ConfigReader,
   storedShape: readonly number[] | undefined,
   task: Task,
 ): Head {
-  const { names, startsAnew } = headLabels(read, storedShape, task.labels);
+  const { names, startsAnew } = headLabels(read, storedShape, task);
   const fresh = new Set<string>();
   const made = (path: string, outSize: number, anew: boolean): Site => {
     const [weight, bias] = [stored(`${path}.weight`), stored(`${path}.bias`)];
@@ -119,6 +121,7 @@ export function classHead(
       fresh,
       deviation: read.number('initializer_range', USUAL_DEVIATION),
       modulesToSave: ['classifier', 'score', ...densePart],
+      transformersClass: transformersClasses[read.text('model_type', '')]!,
     },
     head: (scope, hidden) => scope.linear(out, tanh(scope.linear(dense, hidden))),
   };

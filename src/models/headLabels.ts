@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
 import type { ConfigReader } from './configReader.js';
+import type { Task } from './task.js';
 
 /** The classes of a head, and whether it has to start anew for them. */
 export interface HeadLabels {
@@ -20,10 +21,11 @@ const USUAL_COUNT = 2;
 export function headLabels(
   read: ConfigReader,
   stored: readonly number[] | undefined,
-  wanted: readonly string[] | undefined,
+  wanted: Pick<Task, 'labels' | 'classCount'>,
 ): HeadLabels {
   const own = configLabels(read) ?? unnamed(stored?.[0] ?? USUAL_COUNT);
-  const names = wanted ?? own;
+  const { labels, classCount = own.length } = wanted;
+  const names = labels ?? (own.length === classCount ? own : unnamed(classCount));
   const isOwn = names.length === own.length && names.every((name, at) => name === own[at]);
   return { names, startsAnew: stored === undefined || !isOwn };
 }

@@ -9,7 +9,8 @@ import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { qwen } from './qwen.js';
 import { t5 } from './t5.js';
-import type { Task, TaskType } from './task.js';
+import { peftTaskType } from './task.js';
+import type { TaskType, WantedTask } from './task.js';
 
 const ARCHITECTURES: readonly Architecture[] = [llama, qwen, gemma, gpt2, bert, roberta, t5];
 
@@ -19,7 +20,7 @@ const ARCHITECTURES: readonly Architecture[] = [llama, qwen, gemma, gpt2, bert, 
  * @throws ProblemError `model.unsupported` naming the type found and those supported, or packed weights; `model.task-type`
  *   for a task that is not its type's; what the type's own reader throws
  */
-export function readModel(checkpoint: Checkpoint, wanted: Partial<Task> = {}): LanguageModel {
+export function readModel(checkpoint: Checkpoint, wanted: WantedTask = {}): LanguageModel {
   const modelType = checkpoint.config['model_type'];
   const architecture = ARCHITECTURES.find((each) => each.modelTypes.includes(String(modelType)));
   if (architecture === undefined) {
@@ -58,12 +59,13 @@ export function tasksOf(modelType: string): readonly TaskType[] {
 }
 
 function taskOf(
-  wanted: TaskType | undefined,
+  wanted: TaskType | null | undefined,
   tasks: Architecture['tasks'],
   modelType: string,
   source: string,
 ): TaskType {
   if (wanted === undefined) return tasks[0];
+  if (wanted === null) return tasks.find((each) => peftTaskType(each) === null) ?? tasks[0];
   if (tasks.includes(wanted)) return wanted;
   return fail({
     code: 'model.task-type',

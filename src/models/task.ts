@@ -10,4 +10,20 @@ export interface Task {
   readonly type: TaskType;
   /** SEQ_CLS: the names of the classes, by their number. */
   readonly labels?: readonly string[];
+  /** How many classes there are, where their names are not known. */
+  readonly classCount?: number;
+}
+
+/** A task as it is asked for. */
+export interface WantedTask extends Omit<Task, 'type'> {
+  /**
+   * Absent: the usual one of the model's type. null, as PEFT writes a task that it has no name for: masked language
+   * modelling, where the type can do it.
+   */
+  readonly type?: TaskType | null | undefined;
+}
+
+/** As PEFT's `task_type`. */
+export function peftTaskType(type: TaskType): string | null {
+  return type === 'MASKED_LM' ? null : type;
 }

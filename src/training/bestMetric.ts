@@ -51,4 +51,6 @@ const METRICS: Readonly<
   eval_loss: ({ loss }) => ({ value: loss, sign: -1 }),
   eval_token_accuracy: ({ tokenAccuracy }) => ({ value: tokenAccuracy, sign: 1 }),
   eval_row_accuracy: ({ rowAccuracy }) => ({ value: rowAccuracy, sign: 1 }),
+  eval_accuracy: ({ rowAccuracy }) => ({ value: rowAccuracy, sign: 1 }),
+  eval_macro_f1: ({ macroF1 = 0 }) => ({ value: macroF1, sign: 1 }),
 };

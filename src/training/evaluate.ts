@@ -1,10 +1,14 @@
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch, Example } from '../data/example.js';
+import type { Masking } from '../data/masking.js';
 import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
-import type { Runtime, WeightFiles } from '../runtime/runtime.js';
-import { batchFeeds, lossGraph } from './lossGraph.js';
+import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
+import { evaluationMasks } from './job.js';
+import { batchFeeds, evaluationOutputs, lossGraph } from './lossGraph.js';
+import { macroF1 } from './macroF1.js';
+import type { ToldClass } from './macroF1.js';
 
 export interface Metrics {
   /** Mean cross-entropy per supervised token, in nats. */
@@ -15,6 +19,8 @@ export interface Metrics {
   readonly rowAccuracy: number;
   readonly rows: number;
   readonly supervisedTokens: number;
+  /** Where classes are told: their F1 scores, in the mean. The accuracies above are that of the rows' classes then. */
+  readonly macroF1?: number;
 }
 
 export interface Evaluator {
@@ -35,13 +41,14 @@ export async function createEvaluator(setup: {
   readonly runtime: Runtime;
   readonly positionLimit: number;
   readonly batchSize: number;
+  readonly masking?: Masking | undefined;
 }): Promise<Evaluator> {
-  const { lossSum, correct } = lossGraph(
+  const graph = lossGraph(
     setup.model,
     setup.methods.map((method) => method.hooks),
     { training: false, positionLimit: setup.positionLimit },
   );
-  const program = await setup.runtime.compile({ loss: lossSum, correct }, setup.weights);
+  const program = await setup.runtime.compile(evaluationOutputs(graph, setup.model), setup.weights);
   return {
     async evaluate(examples, values, onBatch) {
       const plan = planBatches(examples, {
@@ -51,14 +58,15 @@ export async function createEvaluator(setup: {
         packing: false,
         maxLength: setup.positionLimit,
       });
+      const told: ToldClass[] = [];
       let [loss, right, tokens, rightRows, rows] = [0, 0, 0, 0, 0];
       for (const [at, indices] of plan.entries()) {
-        const batch = makeBatch(examples, indices);
+        const batch = makeBatch(examples, indices, evaluationMasks(setup.masking, at));
         const results = await program.run({
           ...batchFeeds(batch),
           ...trainedFeeds(setup.methods, values, program.reads),
         });
-        const hits = results['correct']!.data as Uint8Array;
+        const hits = hitsOf(results, batch, told);
         loss += Number(results['loss']!.data[0]);
         tokens += hits.length;
         right += hits.reduce((sum, hit) => sum + hit, 0);
@@ -72,10 +80,19 @@ export async function createEvaluator(setup: {
         rowAccuracy: rightRows / rows,
         rows,
         supervisedTokens: tokens,
+        ...(setup.model.classes === undefined ? {} : { macroF1: macroF1(told) }),
       };
     },
     dispose: () => program.dispose(),
   };
+}
+
+/** For each prediction 1 where it is right; classes are noted in `told`. */
+function hitsOf(results: Record<string, Value>, { targets }: Batch, told: ToldClass[]): Uint8Array {
+  const predicted = results['predicted']?.data as Int32Array | undefined;
+  if (predicted === undefined) return results['correct']!.data as Uint8Array;
+  targets.forEach((wanted, at) => told.push({ wanted, told: predicted[at]! }));
+  return Uint8Array.from(targets, (wanted, at) => (predicted[at] === wanted ? 1 : 0));
 }
 
 function fullyRightRows(batch: Batch, hits: Uint8Array): number {

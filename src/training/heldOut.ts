@@ -40,6 +40,13 @@ export async function createHeldOut(job: TrainingJob): Promise<HeldOut | undefin
 
 /** Metrics under Transformers' names: `eval_loss`, `eval_token_accuracy`, … */
 export function metricsOf(prefix: string, found: Metrics): Record<string, number> {
+  if (found.macroF1 !== undefined) {
+    return {
+      [`${prefix}_loss`]: found.loss,
+      [`${prefix}_accuracy`]: found.rowAccuracy,
+      [`${prefix}_macro_f1`]: found.macroF1,
+    };
+  }
   return {
     [`${prefix}_loss`]: found.loss,
     [`${prefix}_token_accuracy`]: found.tokenAccuracy,

@@ -1,7 +1,9 @@
 import type { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
 import type { TrainingOptions } from '../config/schema.js';
 import { rowLength } from '../data/batches.js';
 import type { Example } from '../data/example.js';
+import type { Masked, Masking } from '../data/masking.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached, Values } from '../methods/method.js';
@@ -22,6 +24,8 @@ export interface TrainingJob {
   readonly validation: readonly Example[];
   readonly options: TrainingOptions;
   readonly packing: boolean;
+  /** Masked language modelling: what tokens are masked with. */
+  readonly masking?: Masking;
   readonly maxLength: number;
   /** Where the trainables start, when not where their method has them start. */
   readonly start?: Values;
@@ -68,6 +72,11 @@ export function withVirtualTokens<Job extends Rows>(job: Job): Job {
     validation: withPrefix(job.validation, prefixOf),
     maxLength: job.maxLength + virtualTokenCount(hooks),
   };
+}
+
+/** The masks of an evaluation's batch: the same at each, so that evaluations can be compared. */
+export function evaluationMasks(masking: Masking | undefined, batch: number): Masked | undefined {
+  return masking && { masking, random: random(0, 'masks', batch) };
 }
 
 /** Tokens of the longest example. */

@@ -1,6 +1,7 @@
-import { planBatches } from '../data/batches.js';
+import { planBatches, predictionCount } from '../data/batches.js';
 import type { BatchPlan } from '../data/batches.js';
 import type { Batch, Example } from '../data/example.js';
+import type { Masking } from '../data/masking.js';
 import type { LargestBatch } from './events.js';
 import type { TrainingJob } from './job.js';
 import { plannedSteps } from './steps.js';
@@ -13,14 +14,16 @@ const MAX_EPOCHS = 10;
  * and the most supervised positions that any batch has.
  * @param job with its virtual tokens (`withVirtualTokens`)
  */
-export function largestBatch(job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>): LargestBatch {
+export function largestBatch(
+  job: Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength' | 'masking'>,
+): LargestBatch {
   const { per_device_train_batch_size: batchSize, gradient_accumulation_steps: accumulation, seed } = job.options;
   let largest: LargestBatch = { rows: 0, length: 0, supervised: 0 };
   let left = plannedSteps(job) * accumulation;
   for (let epoch = 0; left > 0 && epoch < MAX_EPOCHS; epoch++) {
     const batches = planBatches(job.train, { ...job, batchSize, seed, epoch });
     for (const batch of batches) {
-      largest = larger(largest, sizesOf(batch, job.train));
+      largest = larger(largest, sizesOf(batch, job.train, job.masking));
     }
     left -= Math.max(1, batches.length);
   }
@@ -32,23 +35,21 @@ export function largestEvaluation({
   validation,
   options,
   maxLength,
-}: Pick<TrainingJob, 'validation' | 'options' | 'maxLength'>): LargestBatch | undefined {
+  masking,
+}: Pick<TrainingJob, 'validation' | 'options' | 'maxLength' | 'masking'>): LargestBatch | undefined {
   if (validation.length === 0) return undefined;
   const batchSize = options.per_device_eval_batch_size;
   return planBatches(validation, { batchSize, seed: 0, epoch: 0, packing: false, maxLength })
-    .map((batch) => sizesOf(batch, validation))
+    .map((batch) => sizesOf(batch, validation, masking))
     .reduce(larger);
 }
 
 /** Rows of a batch, each with the examples that are packed into it. */
-function sizesOf(batch: BatchPlan, examples: readonly Example[]): LargestBatch {
-  // A row's first token is never predicted.
-  const supervised = (at: number): number =>
-    examples[at]!.supervised.slice(1).filter((counts) => counts === 1).length;
+function sizesOf(batch: BatchPlan, examples: readonly Example[], masking: Masking | undefined): LargestBatch {
   return {
     rows: batch.length,
     length: lengthOf(batch, ({ ids }) => ids.length),
-    supervised: batch.flat().reduce((sum, at) => sum + supervised(at), 0),
+    supervised: batch.flat().reduce((sum, at) => sum + predictionCount(examples[at]!, masking), 0),
     ...sourceOf(lengthOf(batch, ({ source }) => source?.length ?? 0)),
   };
 

@@ -13,6 +13,7 @@ const MetricsSchema = Type.Object({
   loss: Type.Number(),
   tokenAccuracy: Type.Number(),
   rowAccuracy: Type.Number(),
+  macroF1: Type.Optional(Type.Number()),
   rows: Type.Number(),
   supervisedTokens: Type.Number(),
 });

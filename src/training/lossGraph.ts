@@ -18,6 +18,8 @@ export interface LossGraph {
   readonly lossSum: Tensor;
   /** [n] bool: is the most likely token the right one. */
   readonly correct: Tensor;
+  /** [n] int32: what is most likely, a token or a class. */
+  readonly predicted: Tensor;
   readonly scope: Scope;
   readonly phase: Phase;
 }
@@ -52,16 +54,27 @@ export function lossGraph(
     inputIds: input('input_ids', 'int32', tokens),
     positions: input('positions', 'int32', tokens),
     segments: input('segments', 'int32', tokens),
+    ...(model.kind === 'encoder' ? { tokenTypes: input('token_types', 'int32', tokens) } : {}),
     positionLimit: options.positionLimit,
   });
   const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
   const logits = model.head(scope, gatherRows(flat, input('predictors', 'int32', [predicted])));
+  const likely = cast(argMax(logits), 'int32');
   return {
     lossSum: reduceSum(crossEntropy(logits, targets), [0]),
-    correct: equal(cast(argMax(logits), 'int32'), targets),
+    correct: equal(likely, targets),
+    predicted: likely,
     scope,
     phase,
   };
+}
+
+/** What an evaluation asks of the graph: of classes, which one was told, since some metrics go by class. */
+export function evaluationOutputs(
+  { lossSum, correct, predicted }: LossGraph,
+  { classes }: Pick<LanguageModel, 'classes'>,
+): Record<string, Tensor> {
+  return classes === undefined ? { loss: lossSum, correct } : { loss: lossSum, predicted };
 }
 
 /** A batch as the loss graph's inputs. */
@@ -81,6 +94,7 @@ export function batchFeeds(batch: Batch): Record<string, Value> {
     input_ids: { dtype: 'int32', shape: tokens, data: batch.inputIds },
     positions: { dtype: 'int32', shape: tokens, data: batch.positions },
     segments: { dtype: 'int32', shape: tokens, data: batch.segments },
+    token_types: { dtype: 'int32', shape: tokens, data: batch.types },
     tasks: { dtype: 'int32', shape: tokens, data: batch.tasks },
     predictors: { dtype: 'int32', shape: predicted, data: batch.predictors },
     targets: { dtype: 'int32', shape: predicted, data: batch.targets },

@@ -3,7 +3,7 @@ import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
 import type { Values } from '../methods/method.js';
-import { longestRow } from './job.js';
+import { evaluationMasks, longestRow } from './job.js';
 import type { TrainingJob } from './job.js';
 import { firstNonFinite } from './firstNonFinite.js';
 
@@ -44,5 +44,5 @@ export function evaluationBatches(job: TrainingJob): Batch[] {
     packing: false,
     maxLength: job.maxLength,
   });
-  return plan.map((rows) => makeBatch(job.validation, rows));
+  return plan.map((rows, at) => makeBatch(job.validation, rows, evaluationMasks(job.masking, at)));
 }

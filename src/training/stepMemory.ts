@@ -237,7 +237,11 @@ function stateBytes(graph: StepGraph, programs: StepPrograms, rested: ReadonlySe
   return {
     trainables:
       ofPacks(({ variable }) => sizes([variable])) +
-      sizes(graph.resting.map(({ variable }) => variable).filter((variable) => rested.has(variable))),
+      sizes(
+        graph.resting
+          .filter(({ variable, readAtRest }) => readAtRest === true || rested.has(variable))
+          .map(({ variable }) => variable),
+      ),
     optimizer: ofPacks((pack) => sizes(graph.slotsOf(pack).map(({ variable }) => variable))),
     state: 2 * sizes(graph.state.map(({ variable }) => variable)),
     gradients:

@@ -1,9 +1,11 @@
+import { random } from '../common/random.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { BatchPlan } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
+import type { Masked } from '../data/masking.js';
 import type { TrainingJob } from './job.js';
 
-type Planned = Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength'>;
+type Planned = Pick<TrainingJob, 'train' | 'options' | 'packing' | 'maxLength' | 'masking'>;
 
 /** The batches of one optimizer step. */
 export interface StepBatches {
@@ -35,10 +37,19 @@ export function* stepBatches(job: Planned, skip: number): Generator<StepBatches,
     for (let taken = first; taken <= steps; taken++) {
       const micro = plan
         .slice((taken - 1) * accumulation, taken * accumulation)
-        .map((rows) => makeBatch(job.train, rows));
+        .map((rows, at) => makeBatch(job.train, rows, stepMasks(job, epoch, (taken - 1) * accumulation + at)));
       yield { micro, epoch: epoch + taken / steps, endsEpoch: taken === steps };
     }
   }
+}
+
+/** The masks of a batch of an epoch: drawn anew in each, and the same in a resumed run. */
+export function stepMasks(
+  { masking, options }: Pick<TrainingJob, 'masking' | 'options'>,
+  epoch: number,
+  batch: number,
+): Masked | undefined {
+  return masking && { masking, random: random(options.seed, 'masks', epoch, batch) };
 }
 
 function epochPlan(job: Planned, epoch: number): BatchPlan[] {

@@ -27,6 +27,7 @@ export const tokenizer: Tokenizer = {
   padTokenId: undefined,
   chatTemplate: undefined,
   encode: () => [],
+  encodePair: () => ({ ids: [], types: [] }),
   decode: () => '',
   applyChatTemplate: () => '',
   files: () => Promise.resolve(new Map([['tokenizer.json', new TextEncoder().encode('{"version":"1.0"}')]])),

@@ -9,7 +9,7 @@ import type { LanguageModel } from '../../src/models/architecture.js';
 import type { Checkpoint, MappedWeights } from '../../src/models/checkpoint.js';
 import { openCheckpoint } from '../../src/models/openCheckpoint.js';
 import { readModel } from '../../src/models/readModel.js';
-import type { Task } from '../../src/models/task.js';
+import type { WantedTask } from '../../src/models/task.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
 
@@ -22,7 +22,7 @@ export interface Opened {
   readonly context: AttachContext;
 }
 
-export async function openModel(folder: string, task?: Partial<Task>): Promise<Opened> {
+export async function openModel(folder: string, task?: WantedTask): Promise<Opened> {
   const checkpoint = await openCheckpoint(folder);
   const model = readModel(checkpoint, task);
   return {

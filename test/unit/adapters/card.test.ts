@@ -9,7 +9,7 @@ const opened = await openModel(fixture('lora-reference/tiny-llama'));
 const { method } = await attachAdapter(opened, fixture('lora-reference/peft-adapter'));
 const front = (card: string): Record<string, unknown> => parse(card.split('---\n')[1]!) as Record<string, unknown>;
 const card = (baseModel: string): string =>
-  modelCard({ baseModel, method, metrics: { eval_loss: 1.23456789 }, steps: 20 });
+  modelCard({ baseModel, method, task: 'CAUSAL_LM', metrics: { eval_loss: 1.23456789 }, steps: 20 });
 
 test('front matter for the hub, and the numbers', () => {
   const text = card('HuggingFaceTB/SmolLM2-135M');
@@ -41,5 +41,5 @@ test("a path in the hub's cache is the model's id", () => {
 });
 
 test('without an evaluation it says so', () => {
-  assert.match(modelCard({ baseModel: 'a/b', method, metrics: {}, steps: 1 }), /not evaluated/);
+  assert.match(modelCard({ baseModel: 'a/b', method, task: 'CAUSAL_LM', metrics: {}, steps: 1 }), /not evaluated/);
 });

@@ -103,7 +103,7 @@ describe('values', () => {
       [
         'metric_for_best_model: 3',
         '`training.metric_for_best_model` is the number 3',
-        'one of `eval_loss`, `eval_token_accuracy`, `eval_row_accuracy`',
+        'one of `eval_loss`, `eval_token_accuracy`, `eval_row_accuracy`, `eval_accuracy`, `eval_macro_f1`',
       ],
     ];
     for (const [line, message, expected] of cases) {

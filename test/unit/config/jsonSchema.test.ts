@@ -72,6 +72,6 @@ describe('the JSON Schema of run files', () => {
     };
     visit(schema, '');
     for (const { type } of METHODS) visit(down(schema, 'definitions', type), type);
-    assert.equal(Object.keys(RunFile.properties).length, 7);
+    assert.equal(Object.keys(RunFile.properties).length, 9);
   });
 });

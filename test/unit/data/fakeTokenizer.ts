@@ -28,6 +28,14 @@ export function fakeTokenizer(options: FakeOptions = {}): Tokenizer {
     chatTemplate: template && 'a template',
     encode: (text, { addSpecialTokens = true } = {}) =>
       pieces(addSpecialTokens ? (bos ?? '') + text + suffix : text).map(id),
+    encodePair(text, pair) {
+      const first = pieces((bos ?? '') + text + suffix);
+      const second = pieces(pair + suffix);
+      return {
+        ids: [...first, ...second].map(id),
+        types: [...first.map(() => 0), ...second.map(() => 1)],
+      };
+    },
     decode: (ids) => ids.map((one) => SPECIALS[one] ?? String.fromCodePoint(one - SPECIALS.length)).join(''),
     applyChatTemplate: (messages, { addGenerationPrompt }) =>
       template?.(messages, addGenerationPrompt) ?? fail({ code: 'test.no-template', message: 'No template.' }),

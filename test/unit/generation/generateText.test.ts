@@ -20,6 +20,7 @@ const bytes: Tokenizer = {
   padTokenId: undefined,
   chatTemplate: undefined,
   encode: (text) => [...new TextEncoder().encode(text)],
+  encodePair: () => ({ ids: [], types: [] }),
   decode: (ids) =>
     new TextDecoder()
       .decode(Uint8Array.from(ids.filter((id) => id < EOS)))

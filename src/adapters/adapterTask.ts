@@ -1,0 +1,37 @@
+import type { WantedTask } from '../models/task.js';
+import type { AdapterOnDisk } from './readAdapter.js';
+
+/** Keys of the output layer of a head for classes, behind what PEFT and the `adapters` library put in front. */
+const OUTPUT_LAYER = /^(?:base_model\.(?:model\.)?)?(?:classifier(?:\.out_proj)?|score)\.weight$/;
+
+/** A tensor of a head: `base_model.model.classifier.dense.bias`. */
+const HEAD = /^(?:base_model\.(?:model\.)?)?(?:classifier|score)\.(?:\w+\.)?(?:weight|bias)$/;
+
+/** The task that an adapter was trained for, as its base has to be read. */
+export function adapterTask({
+  config,
+  labels,
+  tensors,
+}: Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>): WantedTask {
+  const type = config['task_type'];
+  if (labels !== undefined || type === 'SEQ_CLS') {
+    const [output] = [...tensors].filter(([key]) => OUTPUT_LAYER.test(key)).map(([, { shape }]) => shape[0]);
+    return {
+      type: 'SEQ_CLS',
+      ...(labels === undefined ? {} : { labels }),
+      ...(output === undefined ? {} : { classCount: output }),
+    };
+  }
+  if (type === null) return { type: null };
+  return type === 'CAUSAL_LM' || type === 'SEQ_2_SEQ_LM' ? { type } : {};
+}
+
+/** Keys of an adapter's tensors that are its head's. */
+export function headKeys({
+  config,
+  labels,
+  tensors,
+}: Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>): string[] {
+  if (labels === undefined && config['task_type'] !== 'SEQ_CLS') return [];
+  return [...tensors.keys()].filter((key) => HEAD.test(key));
+}
