@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
@@ -22,9 +23,9 @@ export async function baseOf(adapter: AdapterOnDisk, option = 'model'): Promise<
     code: 'adapter.base-not-found',
     message:
       baseModel === undefined
-        ? 'the adapter does not name its base model'
-        : `the adapter's base model "${baseModel}" is no folder or file on this machine, and no id of the hub`,
+        ? l10n.t`the adapter does not name its base model`
+        : l10n.t`the adapter's base model "${baseModel}" is no folder or file on this machine, and no id of the hub`,
     where: { file: path.join(adapter.folder, ADAPTER_CONFIG) },
-    mend: `Name it with --${option} BASE: a model folder, a .gguf file, or an id of the hub.`,
+    mend: l10n.t`Name it with --${option} BASE: a model folder, a .gguf file, or an id of the hub.`,
   });
 }

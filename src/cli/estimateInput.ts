@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { isError } from '../common/problem.js';
 import { fail } from '../common/problem.js';
@@ -55,8 +56,8 @@ async function placeOf(model: string, folder: string): Promise<string> {
     (await cachedModelPlace(id)) ??
     fail({
       code: 'hub.not-cached',
-      message: `the model ${model} is not on this machine yet, and an estimate downloads nothing`,
-      mend: 'Save the config.json of its page on the hub, and estimate that file; or preview or train once, which downloads the model.',
+      message: l10n.t`the model ${model} is not on this machine yet, and an estimate downloads nothing`,
+      mend: l10n.t`Save the config.json of its page on the hub, and estimate that file; or preview or train once, which downloads the model.`,
     })
   );
 }

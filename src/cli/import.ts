@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
 import { fail } from '../common/problem.js';
@@ -27,17 +28,17 @@ export const importCommand: Command = {
     if (!RUN_FILE_NAME.test(file)) {
       fail({
         code: 'cli.run-file-name',
-        message: `a run file cannot be called "${path.basename(file)}"`,
-        expected: 'NAME.peft.yaml, by which the editor too knows it',
+        message: l10n.t`a run file cannot be called "${path.basename(file)}"`,
+        expected: l10n.t`NAME.peft.yaml, by which the editor too knows it`,
       });
     }
     const { text, tool, carried, left, notes } = await importFile(source, path.dirname(file));
     if (!args.flag('force') && (await pathKind(file)) !== 'nothing') {
       fail({
         code: 'cli.file-exists',
-        message: 'the file exists already and is left as it is',
+        message: l10n.t`the file exists already and is left as it is`,
         where: { file },
-        mend: 'Name another file with --out, or overwrite it with --force.',
+        mend: l10n.t`Name another file with --out, or overwrite it with --force.`,
       });
     }
     io.interrupt.check();

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { formatCount } from '../common/format.js';
 import { fileName } from '../common/fileName.js';
@@ -35,7 +36,7 @@ export const preview: Command = {
     }
     const json = args.flag('json');
     const run = await openRunFile(args.positional(0), io);
-    io.progress.update({ activity: 'Reading the data', done: 0, total: 0 });
+    io.progress.update({ activity: l10n.t`Reading the data`, done: 0, total: 0 });
     const found = await previewData(run, hubOf(io), asked ?? (json ? DEFAULT_SAMPLES : PRINTED_SAMPLES));
     io.progress.end();
     io.interrupt.check();
