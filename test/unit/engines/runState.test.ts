@@ -9,7 +9,7 @@ import {
   wasStoppedEarly,
 } from '../../../src/engines/runState.js';
 import type { Ending, RunState } from '../../../src/engines/runState.js';
-import { STOPPED_EARLY } from '../../../src/engines/embedded.js';
+import { stoppedEarly } from '../../../src/engines/embedded.js';
 import type { Problem } from '../../../src/common/problem.js';
 import type { Finished, Memory, Started } from '../../../src/training/events.js';
 
@@ -137,7 +137,7 @@ test('states in a few words', () => {
 });
 
 test('a run that was stopped before its first step is no failure to show', () => {
-  const last = { type: 'failed', problem: STOPPED_EARLY } as const;
+  const last = { type: 'failed', problem: stoppedEarly() } as const;
   const early = advance(running, { type: 'ended', time: 9, ending: { ...ending, code: 130, last } });
   assert.ok(wasStoppedEarly(early));
   assert.equal(describeState(early), 'stopped');
