@@ -21,15 +21,19 @@ export function createMemoryView(): View {
     make('thead', {}, make('tr', {}, ...head)),
     body,
   );
-  const note = make('p', { class: 'muted' });
+  const notes = [make('p', { class: 'muted' }), make('p', { class: 'muted' })];
   let shown = '';
   return {
-    element: make('div', { class: 'tab' }, chart.element, note, table),
+    element: make('div', { class: 'tab' }, chart.element, ...notes, table),
     draw({ memory, started, plan }, state) {
       chart.draw(memory, plan?.plan, isGoing(state) ? started?.totalSteps : undefined);
       const hasParts = memory.some(({ parts }) => parts.graph !== undefined);
-      setShown(note, memory.length > 0);
-      setText(note, measuredNote(hasParts));
+      measuredNote(hasParts).forEach((text, at) => {
+        const note = notes[at];
+        if (!note) return;
+        setShown(note, memory.length > 0);
+        setText(note, text);
+      });
       const rows = memoryRows(plan?.plan, memory);
       setShown(table, rows.length > 0);
       // A table that is drawn anew would take the focus from its formulas.
@@ -44,12 +48,13 @@ export function createMemoryView(): View {
 }
 
 /** What the measured numbers are. */
-function measuredNote(hasParts: boolean): string {
-  const measured = l10n.t`Measured in the worker’s process between steps; the peak is that of any moment, also in the middle of a step. The runtime keeps what a pass took for the next one.`;
-  const parts = hasParts
-    ? l10n.t`Mapped weights and program files are pages that the system can take back under pressure; the rest it cannot.`
-    : l10n.t`On this system only the sum, and parts that are known by their size, are told.`;
-  return `${measured} ${parts}`;
+function measuredNote(hasParts: boolean): readonly string[] {
+  return [
+    l10n.t`Measured in the worker’s process between steps; the peak is that of any moment, also in the middle of a step. The runtime keeps what a pass took for the next one.`,
+    hasParts
+      ? l10n.t`Mapped weights and program files are pages that the system can take back under pressure; the rest it cannot.`
+      : l10n.t`On this system only the sum, and parts that are known by their size, are told.`,
+  ];
 }
 
 /** The formula of a prediction shows on hover and with the keyboard's focus. */

@@ -33,10 +33,10 @@ const { values } = parseArgs({
   options: { theme: { type: 'string', multiple: true }, language: { type: 'string' } },
 });
 const { language } = values;
-const texts =
-  language === undefined
-    ? {}
-    : JSON.parse(readFileSync(path.join(root, `l10n/bundle.l10n.${language}.json`), 'utf8'));
+const bundle = language === undefined ? undefined : path.join(root, `l10n/bundle.l10n.${language}.json`);
+const texts = bundle === undefined ? {} : JSON.parse(readFileSync(bundle, 'utf8'));
+// What runs say of themselves is in the language of who started them.
+const env = bundle === undefined ? process.env : { ...process.env, PEFT_STUDIO_L10N: bundle };
 const work = mkdtempSync(path.join(tmpdir(), 'peft-pictures-'));
 process.env.PEFT_STUDIO_RUNTIME_DIR = path.join(work, 'live');
 
@@ -45,7 +45,10 @@ mkdirSync(trained);
 copyExamples(trained);
 for (const name of ['quickstart', 'adalora', 'fish-mask']) {
   const file = path.join(trained, 'examples', name, `${name}.peft.yaml`);
-  execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'train', file, '--json'], { stdio: 'ignore' });
+  execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'train', file, '--json'], {
+    stdio: 'ignore',
+    env,
+  });
 }
 
 writeFileSync(
