@@ -3,6 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { allLogits } from '../../src/adapters/logits.js';
 import { mergeAdapter } from '../../src/adapters/merge.js';
+import { makeBatch } from '../../src/data/batches.js';
+import type { Example } from '../../src/data/example.js';
+import { logProbability } from '../../src/generation/scoring.js';
+import type { Hooks } from '../../src/models/site.js';
+import { constant } from '../../src/tensor/tensor.js';
+import type { Tensor } from '../../src/tensor/tensor.js';
+import { batchFeeds, lossGraph } from '../../src/training/lossGraph.js';
 import { attachMethod } from '../../src/methods/registry.js';
 import { LoraOptions } from '../../src/methods/lora.js';
 import { Value } from '@sinclair/typebox/value';
@@ -54,6 +61,41 @@ test("an adapter that PEFT saved gives PEFT's logits", async () => {
     const difference = largestDifference(await logitsOf(opened, row, adapter), expected.get(`logits.${at}`)!.data);
     assert.ok(difference <= 1e-4, `row ${at}: ${difference}`);
   }
+});
+
+test('keys in front of the decoder are as far away as those of a cache', async () => {
+  const opened = await openModel(fixture('t5/tiny-mt5'));
+  const expected = await readTensors(fixture('t5/prefix/tensors.safetensors'));
+  const tensor = (name: string): Tensor => constant(expected.get(name)!.data, expected.get(name)!.shape);
+  const layerOf = (path: string): string => /block\.(\d+)/.exec(path)![1]!;
+  const hooks: Hooks = {
+    keysInFront: {
+      length: 5,
+      at: ({ path }) => ({ keys: tensor(`keys.${layerOf(path)}`), values: tensor(`values.${layerOf(path)}`) }),
+    },
+  };
+  assert.deepEqual(
+    opened.model.attentions.map(({ path }) => path),
+    [0, 1].map((block) => `decoder.block.${block}.layer.0.SelfAttention`),
+  );
+  const examples = (await readJson<Row[]>('prefix', 'rows.json')).map(({ source, answer }): Example => {
+    const ids = [opened.model.encoder!.startTokenId, ...answer];
+    return { ids, supervised: ids.map((_, at) => (at === 0 ? 0 : 1)), source, file: '', line: 1 };
+  });
+  const { lossSum } = lossGraph(opened.model, [hooks], { training: false, positionLimit: 64 });
+  const program = await opened.runtime.compile({ lossSum }, opened.weights);
+  // In rows of their own, and packed into one.
+  for (const plan of [[[0], [1]], [[1, 0]]]) {
+    const { lossSum: found } = await program.run(batchFeeds(makeBatch(examples, plan)));
+    let wanted = 0;
+    for (const [at, { ids }] of examples.entries()) {
+      const logits = expected.get(`logits.${at}`)!.data;
+      const size = opened.model.vocabSize;
+      ids.slice(1).forEach((id, t) => (wanted -= logProbability(logits.subarray(t * size, (t + 1) * size), id)));
+    }
+    assert.ok(Math.abs(Number(found!.data[0]) - wanted) / wanted < 1e-5, `${Number(found!.data[0])}, ${wanted}`);
+  }
+  await program.dispose();
 });
 
 test('a matrix that the embedding and the head share is not merged into one of them', async () => {
