@@ -201,6 +201,7 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     prompt_length: 'num_virtual_tokens',
     init: 'prompt_tuning_init',
     init_text: 'prompt_tuning_init_text',
+    labels: 'class_labels',
   },
   'method.prefix_tuning': {
     num_tokens: 'num_virtual_tokens',

@@ -89,9 +89,16 @@ function notRead(name: string): Promise<Float32Array> {
 
 /** The method without a start from a text, which asks for the tokenizer: that takes long to load. */
 function withoutText(config: MethodConfig): MethodConfig {
-  if (config.type !== 'prompt_tuning' || config.prompt_tuning_init !== 'TEXT') return config;
-  const { prompt_tuning_init_text: text, ...rest } = config;
-  return text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' };
+  if (config.type !== 'prompt_tuning') return config;
+  const { prompt_tuning_init_text: text, class_labels: labels, ...rest } = config;
+  switch (config.prompt_tuning_init) {
+    case 'TEXT':
+      return text === undefined ? config : { ...rest, prompt_tuning_init: 'RANDOM' };
+    case 'CLASS_LABELS':
+      return labels === undefined ? config : { ...rest, prompt_tuning_init: 'SAMPLE_VOCAB' };
+    default:
+      return config;
+  }
 }
 
 /** The options that problems are about which do not say so themselves. */
@@ -106,7 +113,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'adalora.rank': 'target_r',
   'prompt-tuning.positions': 'num_virtual_tokens',
   'prompt-tuning.text': 'prompt_tuning_init',
-  'prompt-tuning.text-unused': 'prompt_tuning_init_text',
+  'prompt-tuning.labels': 'prompt_tuning_init',
   'ia3.modules': 'target_modules',
   'prefix-tuning.positions': 'num_virtual_tokens',
   'prefix-tuning.width-unused': 'encoder_hidden_size',

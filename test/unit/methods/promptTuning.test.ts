@@ -217,6 +217,58 @@ test('where P starts', async () => {
   assert.ok(Math.abs(mean) < 0.1 && Math.abs(variance - 1) < 0.15, `${mean}, ${variance}`);
 });
 
+test('class labels give a row each, the mean of their tokens; the others are drawn', async () => {
+  const table = await llama.context.read('model.embed_tokens.weight');
+  const row = (id: number): number[] => [...table.subarray(32 * id, 32 * (id + 1))];
+  const encode = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0));
+  const context = { ...llama.context, tokenizer: { ...tokenizer, encode } };
+  const start = async (options: Partial<PromptTuningOptions>, tasks?: string[]): Promise<number[][]> => {
+    const method = promptTuning.attach(optionsOf(options), { ...context, ...(tasks && { tasks }) });
+    const [values] = (await startValues(method.trainables)).values();
+    return Array.from({ length: values!.length / 32 }, (_, at) => [...values!.subarray(32 * at, 32 * (at + 1))]);
+  };
+  const labels = { prompt_tuning_init: 'CLASS_LABELS', class_labels: ['a', 'bc'] } as const;
+  const mean = row(98).map((value, at) => Math.fround((value + row(99)[at]!) / 2));
+  const found = await start({ ...labels, class_labels: ['a', 'bc'], num_virtual_tokens: 6 });
+  assert.deepEqual(found.slice(0, 2), [row(97), mean]);
+  const vocabulary = new Set(Array.from({ length: 128 }, (_, id) => row(id).join()));
+  assert.ok(found.slice(2).every((each) => vocabulary.has(each.join())));
+  assert.ok(new Set(found.slice(2).map(String)).size > 1);
+
+  const fewer = { ...labels, class_labels: ['a', 'bc'], num_virtual_tokens: 1 };
+  assert.deepEqual(await start(fewer), [row(97)]);
+  const [warning] = promptTuning.attach(optionsOf(fewer), context).coverage.warnings;
+  assert.equal(warning!.code, 'prompt-tuning.more-labels');
+  assert.match(warning!.message, /"bc"/);
+  // Each task has the labels, and draws of its own.
+  const tasks = await start({ ...labels, class_labels: ['a', 'bc'], num_virtual_tokens: 6 }, ['x', 'y']);
+  assert.deepEqual([tasks[6], tasks[7]], [row(97), mean]);
+  assert.notDeepEqual(tasks.slice(2, 6), tasks.slice(8, 12));
+
+  const saved = promptTuning
+    .attach(optionsOf(fewer), context)
+    .save(new Map([['prompt_embeddings', new Float32Array(32)]]));
+  assert.ok(saved.kind === 'adapter');
+  assert.equal(saved.config['prompt_tuning_init'], 'RANDOM');
+});
+
+test('a population is drawn from without repetition', async () => {
+  const table = await llama.context.read('model.embed_tokens.weight');
+  const first = (ids: number): string[] =>
+    Array.from({ length: ids }, (_, id) => table.subarray(32 * id, 32 * (id + 1)).join());
+  const options = { prompt_tuning_init: 'SAMPLE_VOCAB', population_size: 10, num_virtual_tokens: 10 } as const;
+  const [values] = (await startValues(attach(llama, options).trainables)).values();
+  const rows = Array.from({ length: 10 }, (_, at) => values!.subarray(32 * at, 32 * (at + 1)).join());
+  assert.deepEqual([...rows].sort(), first(10).sort());
+  assert.notDeepEqual(rows, first(10));
+  assert.throws(
+    () => attach(llama, { ...options, num_virtual_tokens: 11 }),
+    problem('prompt-tuning.population', 'at least 11'),
+  );
+  // The paper's 5000 is more than this vocabulary has.
+  assert.equal(attach(llama, { ...options, population_size: 5000 }).coverage.warnings.length, 0);
+});
+
 test('options that cannot be', () => {
   const text = { prompt_tuning_init: 'TEXT' } as const;
   const attachWith = (options: Partial<PromptTuningOptions>, more: object): (() => Attached) => {
@@ -231,6 +283,17 @@ test('options that cannot be', () => {
   assert.throws(attachWith(given, { tokenizer }), problem('prompt-tuning.text', 'holds no token'));
   const other = { ...encoder, encode: () => [128] };
   assert.throws(attachWith(given, { tokenizer: other }), problem('prompt-tuning.text', '128'));
+  const labels = { prompt_tuning_init: 'CLASS_LABELS' } as const;
+  assert.throws(attachWith(labels, { tokenizer: encoder }), problem('prompt-tuning.labels', 'no class_labels'));
+  assert.throws(
+    attachWith({ ...labels, class_labels: ['x'] }, {}),
+    problem('prompt-tuning.tokenizer', 'class_labels'),
+  );
+  const unused = attach(llama, { class_labels: ['x'], population_size: 7 }).coverage.warnings;
+  assert.deepEqual(
+    unused.map(({ code }) => code),
+    ['prompt-tuning.labels-unused', 'prompt-tuning.population-unused'],
+  );
   const most = llama.model.maxPositions - 2;
   assert.equal(attach(llama, { num_virtual_tokens: most }).hooks.virtualTokens, most);
   assert.throws(
