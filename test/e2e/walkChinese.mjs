@@ -37,6 +37,7 @@ async function walk(window) {
   await walkthrough(window);
   await settings(window);
   await gallery(window);
+  await newRunFile(window);
   await runFile(window);
   await run(window);
 }
@@ -108,6 +109,27 @@ async function gallery({ page, shoot, command }) {
   await page.keyboard.press('Escape');
 }
 
+/** To the list of methods, which shows each with its family and what it does. */
+async function newRunFile({ page, shoot, command, quickInput }) {
+  await command(texts['command.newRunFile']);
+  for (const step of ['基座模型', '训练数据']) {
+    await page.locator(`.quick-input-box input[placeholder="${step}"]`).waitFor({ timeout: 30_000 });
+    await page
+      .locator(
+        '.quick-input-list .monaco-list-row[aria-label*="peft-studio-tiny"], .quick-input-list .monaco-list-row[aria-label*="jsonl"]',
+      )
+      .first()
+      .click({ timeout: 30_000 });
+  }
+  await page.locator('.quick-input-box input[placeholder="微调方法"]').waitFor({ timeout: 30_000 });
+  const rows = page.locator('.quick-input-list .monaco-list-row');
+  await rows.first().waitFor();
+  for (const row of await rows.allTextContents()) assert.match(row, CHINESE);
+  await shoot('methods');
+  await page.keyboard.press('Escape');
+  await quickInput().waitFor({ state: 'hidden' });
+}
+
 async function runFile({ page, shoot, openFile, command }) {
   await openFile('broken.peft.yaml');
   const editor = page.locator('.editor-instance .monaco-editor[data-uri$="broken.peft.yaml"]');
@@ -158,6 +180,22 @@ async function run({ page, shoot, openFile, command }) {
   await row.waitFor({ timeout: 30_000 });
   assert.match(await row.textContent(), CHINESE);
   await shoot('explorer');
+  await row.hover();
+  await page.locator('.monaco-hover:visible', { hasText: '最后的损失' }).waitFor({ timeout: 30_000 });
+  await shoot('tooltip');
+  for (const [title, text] of [
+    ['command.estimate', '可训练'],
+    ['command.inspectAdapter', '有效秩'],
+  ]) {
+    await openFile('quickstart.peft.yaml');
+    await command(`PEFT Studio: ${texts[title]}`);
+    if (title === 'command.inspectAdapter') {
+      await page.locator('.quick-input-list .monaco-list-row').first().click({ timeout: 30_000 });
+    }
+    await page.locator('.view-line', { hasText: text }).first().waitFor({ timeout: 60_000 });
+    await page.waitForTimeout(500);
+    await shoot(title.replace('command.', ''));
+  }
   await openFile('broken.peft.yaml');
   await command(`PEFT Studio: ${texts['command.train']}`);
   const failed = page.locator('.notification-toast', { hasText: 'broken 失败' });
