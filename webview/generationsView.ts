@@ -77,7 +77,7 @@ function drawRow(row: Answer, shown: Generations, first: Generations): HTMLEleme
 
   function answerText(step: number, answer: Answer): HTMLElement[] {
     return text(
-      `${stepName(step)}: ${verdictOf(answer)}`,
+      l10n.t`${stepName(step)}: ${verdictOf(answer)}`,
       drawnAnswer(answer.answer),
       answer.matches ? 'right' : '',
     );

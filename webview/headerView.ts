@@ -5,6 +5,7 @@ import { runName } from '../src/config/runName.js';
 import { describeState, isGoing, wasStoppedEarly } from '../src/engines/runState.js';
 import type { RunState } from '../src/engines/runState.js';
 import type { RunAbout } from '../src/host/protocol.js';
+import { engineName } from '../src/training/describeEvent.js';
 import { button, make, setShown, setText } from './dom.js';
 import { elapsedSeconds, remainingSeconds, tokensPerSecond } from './runModel.js';
 import type { RunModel } from './runModel.js';
@@ -97,7 +98,7 @@ export function createHeaderView(send: Send): HeaderView {
         subject,
         started
           ? // Its whole path is in the tooltip.
-            l10n.t`${started.method} on ${fileName(started.model)} · ${started.engine} engine · seed ${started.seed}`
+            l10n.t`${started.method} on ${fileName(started.model)} · ${engineName(started.engine)} · seed ${started.seed}`
           : run.kind === 'idle'
             ? l10n.t`No run yet. Open a file that ends in .peft.yaml and run “PEFT Studio: Train”.`
             : '',

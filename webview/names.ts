@@ -1,8 +1,11 @@
 import * as l10n from '@vscode/l10n';
 
-/** A metric of a run as people read it: `eval_loss` → `eval loss`. */
+/** A metric of a run as people read it: `initial_eval_loss` → `initial eval loss`. */
 export function metricName(name: string): string {
+  if (name.startsWith('initial_')) return l10n.t`initial ${metricName(name.slice('initial_'.length))}`;
   switch (name) {
+    case 'train_loss':
+      return l10n.t`train loss`;
     case 'eval_loss':
       return l10n.t`eval loss`;
     case 'eval_token_accuracy':

@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
 import { MOMENT_NAMES } from '../memory/partNames.js';
-import type { Finished, Planned, RunEvent } from './events.js';
+import type { Finished, Planned, RunEvent, Started } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
 
@@ -12,7 +12,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
     case 'started':
       return [
         info(
-          l10n.t`${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${event.engine} engine`,
+          l10n.t`${event.method} on ${event.model}: ${event.totalSteps} steps, seed ${event.seed}, ${engineName(event.engine)}`,
         ),
         info(l10n.t`Run folder: ${event.folder}`),
         ...(event.resumedFrom === undefined ? [] : [info(l10n.t`Goes on after step ${event.resumedFrom}.`)]),
@@ -123,6 +123,11 @@ function endingText(reason: Finished['reason']): string {
     case 'stopped':
       return l10n.t`Stopped on request`;
   }
+}
+
+/** What trains, in words. */
+export function engineName(engine: Started['engine']): string {
+  return engine === 'embedded' ? l10n.t`embedded engine` : l10n.t`Hugging Face engine`;
 }
 
 function splitName(split: 'train' | 'validation'): string {

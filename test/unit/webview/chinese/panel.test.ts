@@ -158,7 +158,7 @@ const FINISHED = {
   type: 'finished',
   reason: 'completed',
   adapter: '/运行/甲/adapter',
-  metrics: { eval_loss: 1, eval_token_accuracy: 0.5, eval_row_accuracy: 0.2 },
+  metrics: { initial_eval_loss: 2, train_loss: 1, eval_loss: 1, eval_token_accuracy: 0.5, eval_row_accuracy: 0.2 },
   steps: 4,
   seconds: 100,
   peakMemory: 1000,
