@@ -77,7 +77,7 @@ export function createHeaderView(send: Send): HeaderView {
       state.className = `state state-${wasStoppedEarly(run) ? 'stopped' : run.kind}`;
       const going = isGoing(run);
       const focused = buttons.find((each) => each === document.activeElement);
-      setText(spoken, run.kind === 'idle' ? '' : `${runName(run.file)}: ${spokenState(model, run)}`);
+      setText(spoken, run.kind === 'idle' ? '' : l10n.t`${runName(run.file)}: ${spokenState(model, run)}`);
       const waits = run.kind === 'paused';
       const works = run.kind === 'running' || run.kind === 'pausing';
       setShown(goOn, canControl && waits);
