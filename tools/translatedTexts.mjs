@@ -2,7 +2,7 @@
 import path from 'node:path';
 
 /** Rooms whose words no window shows: they are the command line's, or faults of the program. */
-const UNSEEN = ['cli', 'tensor', 'linalg', 'runtime'];
+const UNSEEN = ['cli', 'tensor', 'linalg'];
 /** Rooms that show: there two words are a text already, and so are those of a table. */
 const SHOWN = ['host', 'extension', 'webview'];
 /** Modules whose sentences are written into files: cards, run files, prompts, tables, what is sent with a report. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { fail, messageOf } from '../common/problem.js';
@@ -88,8 +89,8 @@ async function explained<T>(work: 'compile' | 'run', action: () => Promise<T>): 
       fail(
         {
           code: 'runtime.out-of-memory',
-          message: `memory ran out: ${message}`,
-          mend: 'Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.',
+          message: l10n.t`memory ran out: ${message}`,
+          mend: l10n.t`Lower per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_length, or close other programs.`,
         },
         error,
       );
@@ -97,8 +98,11 @@ async function explained<T>(work: 'compile' | 'run', action: () => Promise<T>): 
     fail(
       {
         code: 'runtime.failed',
-        message: `ONNX Runtime could not ${work} the graph: ${message}`,
-        mend: 'This is a fault of PEFT Studio or of its runtime: please report it with the log.',
+        message:
+          work === 'compile'
+            ? l10n.t`ONNX Runtime could not compile the graph: ${message}`
+            : l10n.t`ONNX Runtime could not run the graph: ${message}`,
+        mend: l10n.t`This is a fault of PEFT Studio or of its runtime: please report it with the log.`,
       },
       error,
     );
@@ -158,7 +162,7 @@ async function loadOnnxRuntime(): Promise<typeof Ort> {
     fail(
       {
         code: 'runtime.not-loaded',
-        message: `ONNX Runtime's native library does not load on ${process.platform}-${process.arch}: ${message}`,
+        message: l10n.t`ONNX Runtime's native library does not load on ${process.platform}-${process.arch}: ${message}`,
         mend: loadMend(message),
       },
       error,
@@ -168,11 +172,12 @@ async function loadOnnxRuntime(): Promise<typeof Ort> {
 
 function loadMend(message: string): string {
   if (process.platform === 'win32') {
-    return 'Install the Microsoft Visual C++ Redistributable (x64, 2019 or later), then start the run again.';
+    return l10n.t`Install the Microsoft Visual C++ Redistributable (x64, 2019 or later), then start the run again.`;
   }
   if (process.platform === 'darwin' && process.arch === 'x64') {
-    return 'ONNX Runtime has no build for Intel Macs; use a Mac with Apple silicon, Linux or Windows.';
+    return l10n.t`ONNX Runtime has no build for Intel Macs; use a Mac with Apple silicon, Linux or Windows.`;
   }
-  if (message.includes('GLIBC')) return 'The system C library is too old: ONNX Runtime needs glibc 2.28 or later.';
-  return 'Reinstall the package onnxruntime-node (npm rebuild does not help: the library is not compiled here).';
+  if (message.includes('GLIBC'))
+    return l10n.t`The system C library is too old: ONNX Runtime needs glibc 2.28 or later.`;
+  return l10n.t`Reinstall the package onnxruntime-node (npm rebuild does not help: the library is not compiled here).`;
 }
