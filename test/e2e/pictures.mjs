@@ -139,6 +139,7 @@ async function walk(window) {
     await shoot(id);
   };
   await open('adalora');
+  await shoot('panel');
   for (const name of ['curves', 'ranks', 'memory', 'coverage', 'data']) await tab(name);
   await command('View: Close Editor');
   await open('fish-mask');
