@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
@@ -11,12 +11,19 @@ import { ggufGenerationConfig, readGenerationConfig } from './generationConfig.j
 import { readGgufHeader } from './gguf.js';
 import { ggufTokenizerFiles } from './ggufTokenizer.js';
 import { isGgufFile } from './openCheckpoint.js';
+import { spieceTokenizer } from './spieceTokenizer.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** The biggest vocabularies (260,000 tokens with merges) make 35 MB. */
 const MAX_TOKENIZER_BYTES = 64 * 1024 * 1024;
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
+
+/** The SentencePiece model of T5, where there is no tokenizer.json. */
+const SPIECE = 'spiece.model';
+
+/** Files of which a folder needs one. */
+export const TOKENIZERS: readonly string[] = ['tokenizer.json', SPIECE];
 
 /** What a folder needs to hold a tokenizer for Transformers; those that exist are copied. */
 export const TOKENIZER_FILES = [
@@ -28,6 +35,7 @@ export const TOKENIZER_FILES = [
   'vocab.json',
   'merges.txt',
   'tokenizer.model',
+  SPIECE,
 ];
 
 /**
@@ -58,24 +66,14 @@ export async function loadTokenizer(source: string): Promise<Tokenizer> {
 }
 
 async function loadFolder(folder: string): Promise<Tokenizer> {
-  const file = path.join(folder, 'tokenizer.json');
-  if ((await pathKind(file)) !== 'file') {
-    fail({
-      code: 'tokenizer.not-found',
-      message: l10n.t`the folder has no tokenizer.json`,
-      where: { file: folder },
-      expected: l10n.t`tokenizer.json, the "fast" tokenizer of Hugging Face`,
-      mend: l10n.t`Convert an older tokenizer once: AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.`,
-    });
-  }
   const code = 'tokenizer';
   const optional = async (name: string): Promise<JsonObject> => {
     const companion = path.join(folder, name);
     if ((await pathKind(companion)) !== 'file') return {};
     return readJsonObject(companion, { code, maxBytes: MAX_CONFIG_BYTES });
   };
-  const tokenizer = await readJsonObject(file, { code, maxBytes: MAX_TOKENIZER_BYTES });
   const config = { ...(await optional('special_tokens_map.json')), ...(await optional('tokenizer_config.json')) };
+  const { file, tokenizer } = await readTokenizer(folder, config);
   const templateFile = path.join(folder, 'chat_template.jinja');
   const ownFile = (await pathKind(templateFile)) === 'file';
   const template = ownFile
@@ -89,6 +87,32 @@ async function loadFolder(folder: string): Promise<Tokenizer> {
     templateFile: ownFile ? templateFile : path.join(folder, 'tokenizer_config.json'),
     ids: { ...(await optional('config.json')), ...(await readGenerationConfig(folder)) },
     files: () => readFiles(folder),
+  });
+}
+
+/** `tokenizer.json`, or what T5's SentencePiece model makes of one. */
+async function readTokenizer(
+  folder: string,
+  config: JsonObject,
+): Promise<{ readonly file: string; readonly tokenizer: JsonObject }> {
+  const file = path.join(folder, 'tokenizer.json');
+  if ((await pathKind(file)) === 'file') {
+    const tokenizer = await readJsonObject(file, { code: 'tokenizer', maxBytes: MAX_TOKENIZER_BYTES });
+    return { file, tokenizer };
+  }
+  const spiece = path.join(folder, SPIECE);
+  if ((await pathKind(spiece)) === 'file') {
+    const { size } = await stat(spiece);
+    if (size <= MAX_TOKENIZER_BYTES) {
+      return { file: spiece, tokenizer: spieceTokenizer(await readFile(spiece), config, spiece) };
+    }
+  }
+  return fail({
+    code: 'tokenizer.not-found',
+    message: l10n.t`the folder has no tokenizer.json`,
+    where: { file: folder },
+    expected: l10n.t`tokenizer.json, the "fast" tokenizer of Hugging Face`,
+    mend: l10n.t`Convert an older tokenizer once: AutoTokenizer.from_pretrained(…).save_pretrained(…) in Python.`,
   });
 }
 

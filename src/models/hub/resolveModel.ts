@@ -4,7 +4,7 @@ import { pathKind } from '../../common/files.js';
 import { isJsonObject } from '../../common/json.js';
 import { fail } from '../../common/problem.js';
 import { readJsonObject } from '../boundedJson.js';
-import { TOKENIZER_FILES } from '../loadTokenizer.js';
+import { TOKENIZERS, TOKENIZER_FILES } from '../loadTokenizer.js';
 import { cachedFiles, snapshotFolder } from './cache.js';
 import { named, pageOf, withHub } from './context.js';
 import type { HubContext, HubOptions } from './context.js';
@@ -79,7 +79,7 @@ async function bringModel(context: HubContext, commit: string, id: ModelId): Pro
   }
   const config = found.get(CONFIG);
   if (config === undefined || (!found.has(WEIGHTS) && !found.has(INDEX))) return unusable(context, files);
-  if (!found.has('tokenizer.json')) noTokenizer(context);
+  if (!TOKENIZERS.some((name) => found.has(name))) noTokenizer(context);
   const companions = COMPANIONS.flatMap((name) => found.get(name) ?? []);
   // As where a folder is read: a single file goes before an index beside it.
   const single = found.get(WEIGHTS);
@@ -117,7 +117,7 @@ async function shardNames(index: string): Promise<string[]> {
 async function isCached(context: HubContext, commit: string, { file }: ModelId): Promise<boolean> {
   const names = new Set(await cachedFiles(context, commit));
   if (file !== undefined) return names.has(file);
-  if (!names.has(CONFIG) || !names.has('tokenizer.json')) return false;
+  if (!names.has(CONFIG) || !TOKENIZERS.some((name) => names.has(name))) return false;
   if (names.has(WEIGHTS)) return true;
   if (!names.has(INDEX)) return false;
   const wanted = await shardNames(path.join(snapshotFolder(context, commit), INDEX));
