@@ -9,6 +9,7 @@ import type { Problem } from '../common/problem.js';
 import { readJsonObject } from '../models/boundedJson.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
+import { readSetup } from './readSetup.js';
 import { irregularities } from './findIrregular.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing, weightsName } from './adapterFiles.js';
 
@@ -85,10 +86,13 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     return { ...nothing, bytes, modified, problem: problemOf(error) };
   }
   const named = { ...nothing, ...describeConfig(config), bytes, modified };
-  const weights = [ADAPTER_WEIGHTS, weightsName('adapters')].find((name) => files.names.includes(name));
-  if (weights === undefined) return { ...named, problem: weightsMissing(folder, files.names) };
   try {
-    const { tensors } = await readSafetensorsHeader(path.join(folder, weights));
+    const own = [ADAPTER_WEIGHTS, weightsName('adapters')].filter((name) => files.names.includes(name));
+    const parts = (await readSetup(folder))?.weights ?? [];
+    const weights = [...own.slice(0, 1).map((name) => path.join(folder, name)), ...parts];
+    if (weights.length === 0) return { ...named, problem: weightsMissing(folder, files.names) };
+    const headers = await Promise.all(weights.map(readSafetensorsHeader));
+    const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
     const modules = lowRankModules(tensors);
     return {
       ...named,

@@ -75,7 +75,8 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   if ((await pathKind(weights)) !== 'file') return fail(weightsMissing(location, await readdir(location), wanted));
   const headers = await Promise.all([weights, ...others].map(readSafetensorsHeader));
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
-  const headerOf = (name: string): SafetensorsHeader => headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
+  const headerOf = (name: string): SafetensorsHeader =>
+    headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
   const baseModel = config[format.library === 'adapters' ? 'model_name' : 'base_model_name_or_path'];
   const labels = await readLabels(location);
   const read = (name: string): Promise<Float32Array> => readSafetensor(headerOf(name), name);

@@ -42,7 +42,9 @@ export async function writeAdapter(
   ]);
   const { tensors, indices = [], parts = [] } = saved;
   const bytes =
-    [tensors, ...parts.map((part) => part.tensors)].flat().reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0) +
+    [tensors, ...parts.map((part) => part.tensors)]
+      .flat()
+      .reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? Infinity), 0) +
     indices.reduce((sum, { data }) => sum + data.byteLength, 0);
   const write = async (content: string): Promise<void> => {
     for (const part of parts) await writePart(content, part);

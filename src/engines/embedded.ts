@@ -21,6 +21,7 @@ import { gradientPasses } from '../training/gradientPasses.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
+import { adapterReader } from './adapterReader.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
 import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
@@ -80,7 +81,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   });
   const opened = withLabels(base, dataset.labels);
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
-  const context = { ...opened.context, tasks: dataset.tasks };
+  const context = { ...opened.context, tasks: dataset.tasks, readAdapter: adapterReader(run.folder) };
   checkHeldOut(config.training, dataset.validation.length, run.file);
   checkMetric(config.training, opened.model, run.file);
   const plan = {

@@ -26,13 +26,20 @@ export interface History {
   events(): readonly RunEvent[];
 }
 
+type Report = Extract<RunEvent, { type: 'ranks' | 'masks' | 'attention' | 'generations' }>;
+
+function isReport(event: RunEvent): event is Report {
+  return ['ranks', 'masks', 'attention', 'generations'].includes(event.type);
+}
+
 /** Makes the empty history of a run that begins. */
 export function createHistory(): History {
   let kept: (RunEvent | undefined)[] = [];
   let progress: number | undefined;
-  const reports: Readonly<Record<'ranks' | 'masks' | 'generations', Thinned<Place>>> = {
+  const reports: Readonly<Record<'ranks' | 'masks' | 'attention' | 'generations', Thinned<Place>>> = {
     ranks: createThinned(KEPT_SITE_NUMBERS),
     masks: createThinned(KEPT_SITE_NUMBERS),
+    attention: createThinned(KEPT_SITE_NUMBERS),
     generations: createThinned(KEPT_ANSWERS),
   };
   const logLines: number[] = [];
@@ -67,7 +74,7 @@ export function createHistory(): History {
       if (event.type === 'progress') {
         drop(progress);
         progress = kept.length;
-      } else if (event.type === 'ranks' || event.type === 'masks' || event.type === 'generations') {
+      } else if (isReport(event)) {
         const size = event.type === 'generations' ? event.rows.length : event.sites.length;
         const gone = reports[event.type].add({ index: kept.length }, event.step, size);
         for (const { index } of gone) drop(index);

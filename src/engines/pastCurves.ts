@@ -30,6 +30,7 @@ function curveOf(line: string, resumedFrom: number): readonly RunEvent[] {
     case 'evaluation':
     case 'ranks':
     case 'masks':
+    case 'attention':
     case 'memory':
     case 'checkpoint':
       return event.step <= resumedFrom ? [event] : [];

@@ -5,6 +5,7 @@ import type { Block, ModelShape, ShapeModule } from '../memory/modelShape.js';
 import { countTrained } from '../memory/trained.js';
 import type { Trained } from '../memory/trained.js';
 import { bottleneckForm, bottleneckSize, factorOf } from '../methods/adapterOptions.js';
+import type { BottleneckChoice } from '../methods/adapterOptions.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
@@ -142,6 +143,7 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       if (trained.length === 0) return [];
       return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
     }
+    case 'adapter_fusion':
     case 'ciat':
     case 'full':
     case 'child_tuning':
@@ -195,9 +197,26 @@ function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained
       return adaptersOf(config, shape);
     case 'ciat':
       return ciatOf(config, shape);
+    case 'adapter_fusion':
+      return fusionOf(config, shape);
     default:
       return [];
   }
+}
+
+/** The adapters at one task each, and at each place of theirs query, key and value. */
+function fusionOf(
+  config: Extract<MethodConfig, { type: 'adapter_fusion' }>,
+  shape: ModelShape,
+): readonly Trained[] {
+  const { hidden } = shape;
+  const adapters = adaptersOf({ ...config, sparsity: 0, large_sparse: false }, shape);
+  // As a matrix [d, d] with a bias in place of the bottleneck: 2·d·1 + d + 1 are in it as an adapter of size 1.
+  const matrices = (config.value ? 3 : 2) * hidden * hidden + 2 * hidden;
+  const layers = adapters.map((each): Trained =>
+    each.kind === 'adapters' ? { ...each, size: 1, scales: matrices - (3 * hidden + 1) } : each,
+  );
+  return config.adapters === undefined ? [...adapters, ...layers] : layers;
 }
 
 /** Two adapters in each layer, and one with a norm of its own on what each stack reads. */
@@ -216,9 +235,11 @@ function ciatOf(
   ];
 }
 
+type SparseSize = Pick<Extract<MethodConfig, { type: 'adapter' }>, 'sparsity' | 'large_sparse'>;
+
 /** Bottlenecks by their size, where layers have different ones. */
 function adaptersOf(
-  config: Extract<MethodConfig, { type: 'adapter' }>,
+  config: BottleneckChoice & SparseSize & Pick<Extract<MethodConfig, { type: 'adapter' }>, 'placement'>,
   { hidden, blocks }: ModelShape,
 ): readonly Trained[] {
   const form = enlarged(bottleneckForm(config.placement, config, hidden), config);
@@ -283,6 +304,8 @@ function notesOf(config: MethodConfig): readonly string[] {
       ];
     case 'adapter':
       return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];
+    case 'adapter_fusion':
+      return [l10n.t`Hugging Face PEFT has no AdapterFusion: planned as the adapters library runs it.`];
     case 'ciat':
       return [l10n.t`Hugging Face PEFT has no CIAT: planned as so many bottleneck adapters.`];
     case 'child_tuning':

@@ -345,6 +345,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       return [];
     case 'adapter':
       return [smallerAdapter(method, smaller)];
+    case 'adapter_fusion':
+      return [];
     case 'ciat': {
       const { bottleneck_size: size } = method;
       if (size === undefined) return [];

@@ -1,6 +1,8 @@
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { FUSED, packForms } from '../methods/fusionConfig.js';
 import type { AttachContext, Attached, GradientRequest, Prepared } from '../methods/method.js';
+import { bottleneckForm } from '../methods/adapterOptions.js';
 import { denseAdapter } from '../methods/bottleneckAdapter.js';
 import { attachMethod } from '../methods/registry.js';
 import { matchTargets } from '../methods/targets.js';
@@ -40,6 +42,8 @@ export function standInFor(
       return maskedParents(before);
     case 'adapter':
       return config.sparsity > 0 ? prunedAdapter(config, model, before) : undefined;
+    case 'adapter_fusion':
+      return config.adapters === undefined ? undefined : usualFusion(config, config.adapters, model, before);
     default:
       return undefined;
   }
@@ -114,6 +118,20 @@ function prunedAdapter(config: Adapter, model: LanguageModel, before: readonly A
     trainables.map(({ variable: { name, shape } }) => [name, new Int32Array(Math.ceil(fixedSize(shape) / 32))]),
   );
   return attachMethod(config, { ...context, prepared });
+}
+
+/** A fusion of adapters that are not read for a plan: of the usual kind and size. */
+function usualFusion(
+  config: Extract<MethodConfig, { type: 'adapter_fusion' }>,
+  adapters: readonly string[],
+  model: LanguageModel,
+  before: readonly Attached[],
+): Attached {
+  const forms = adapters.map((_, at) => ({
+    name: String(at),
+    form: bottleneckForm('pfeiffer', { dropout: 0, leave_out: [] }, model.hiddenSize),
+  }));
+  return attachMethod(config, { ...planContext(model, before), prepared: new Map([[FUSED, packForms(forms)]]) });
 }
 
 function planContext(model: LanguageModel, before: readonly Attached[]): AttachContext {

@@ -30,6 +30,9 @@ export async function trainableOf(
   if (configs === undefined || reading === undefined) return undefined;
   if ('problem' in reading) return { ...reading.problem, where: document.parsed.placeOf(['model']) };
   const { facts } = reading;
+  // How many numbers a fusion of trained adapters has follows from their files.
+  if (configs.some((config) => config.type === 'adapter_fusion' && config.adapters !== undefined))
+    return undefined;
   const { methods, findings } = attachToHeader(configs, facts);
   const wrong = findings.find(({ problem }) => isError(problem));
   if (wrong !== undefined) {

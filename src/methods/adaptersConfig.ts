@@ -11,7 +11,7 @@ import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
 /** The version of the `adapters` library whose files these are; without one, names of activations mean others. */
-const VERSION = 'adapters.1.3.0';
+export const LIBRARY_VERSION = 'adapters.1.3.0';
 
 /** What is not ours in the library's `BnConfig`, as it stands in an adapter without it. */
 const WITHOUT: JsonObject = {
@@ -58,7 +58,7 @@ export function adapterConfigToLibrary(form: BottleneckForm, name: string, conte
     model_name: context.modelName,
     model_type: context.model.modelType,
     name,
-    version: VERSION,
+    version: LIBRARY_VERSION,
   };
 }
 
@@ -107,8 +107,6 @@ export function adapterConfigFromLibrary(
   });
 }
 
-const DOWN = /^(.+\.adapters\.[^.]+)\.adapter_down\.0\.weight$/;
-
 /** What a bottleneck adapter's tensors are, without the base model. */
 export async function inspectBottleneck(adapter: AdapterTensors): Promise<InspectedTensors> {
   const problems: Problem[] = [];
@@ -118,11 +116,36 @@ export async function inspectBottleneck(adapter: AdapterTensors): Promise<Inspec
   } catch (error) {
     problems.push(problemOf(error));
   }
+  const scaling = typeof options?.scaling === 'number' ? options.scaling : undefined;
+  const { modules, known } = await bottleneckModules(adapter, () => scaling, problems);
+  const others = [...adapter.tensors.keys()].filter((key) => !known.has(key));
+  const isNorm = (key: string): boolean => options?.train_layer_norms === true && /norm|ln_/i.test(key);
+  return {
+    r: undefined,
+    alpha: undefined,
+    modules,
+    whole: others.filter(isNorm),
+    unknown: others.filter((key) => !isNorm(key)),
+    problems,
+  };
+}
+
+const DOWN = /^(.+\.adapters\.([^.]+))\.adapter_down\.0\.weight$/;
+
+/**
+ * The bottlenecks among an adapter's tensors, and all names that belong to one. What does not fit is added to `problems`.
+ * @param scalingOf the scaling of an adapter by its name, where it does not train
+ */
+export async function bottleneckModules(
+  adapter: AdapterTensors,
+  scalingOf: (name: string) => number | undefined,
+  problems: Problem[],
+): Promise<{ readonly modules: readonly InspectedModule[]; readonly known: ReadonlySet<string> }> {
   const keys = [...adapter.tensors.keys()];
   const known = new Set<string>();
   const modules: InspectedModule[] = [];
   for (const key of keys) {
-    const path = DOWN.exec(key)?.[1];
+    const [, path, name] = DOWN.exec(key) ?? [];
     if (path === undefined) continue;
     const own = keys.filter((each) => each.startsWith(`${path}.`));
     own.forEach((each) => known.add(each));
@@ -145,7 +168,7 @@ export async function inspectBottleneck(adapter: AdapterTensors): Promise<Inspec
       });
       continue;
     }
-    const scale = await scaleOf(adapter, path, options);
+    const scale = (await trainedScale(adapter, path)) ?? scalingOf(name!);
     const norm = lowRankNorm(
       await adapter.read(`${path}.adapter_up.weight`),
       await adapter.read(`${path}.adapter_down.0.weight`),
@@ -161,25 +184,13 @@ export async function inspectBottleneck(adapter: AdapterTensors): Promise<Inspec
       norm: scale === undefined ? undefined : Math.abs(scale) * norm,
     });
   }
-  const others = keys.filter((key) => !known.has(key));
-  const isNorm = (key: string): boolean => options?.train_layer_norms === true && /norm|ln_/i.test(key);
-  return {
-    r: undefined,
-    alpha: undefined,
-    modules,
-    whole: others.filter(isNorm),
-    unknown: others.filter((key) => !isNorm(key)),
-    problems,
-  };
+  return { modules, known };
 }
 
-async function scaleOf(
-  adapter: AdapterTensors,
-  path: string,
-  options: AdapterOptions | undefined,
-): Promise<number | undefined> {
+/** The mean of a scaling that trained. */
+async function trainedScale(adapter: AdapterTensors, path: string): Promise<number | undefined> {
   const key = `${path}.scaling`;
-  if (!adapter.tensors.has(key)) return typeof options?.scaling === 'number' ? options.scaling : undefined;
+  if (!adapter.tensors.has(key)) return undefined;
   const values = await adapter.read(key);
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -57,7 +57,7 @@ export function bottleneckAt(
 }
 
 /** The module of a model in the `adapters` library that holds the adapters of a place. */
-function adaptersModule({ path, kind }: SublayerPlace): string {
+export function adaptersModule({ path, kind }: SublayerPlace): string {
   // BERT's output modules hold them themselves, as do T5's layers around attention and feed-forward part.
   if (path.endsWith('.output')) return path;
   const parent = path.slice(0, path.lastIndexOf('.'));

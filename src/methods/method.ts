@@ -141,10 +141,10 @@ export interface Attached {
    */
   startedAfter?(trainable: Variable): number;
   /**
-   * What an evaluation saw, out of the sums of tensors that hooks gave to `Phase.observe`, over all its batches.
+   * What an evaluation saw, out of the sums that hooks asked `Phase.measuring` for, over all its batches.
    * @param sums by their names
    */
-  observed?(sums: Values): AttentionShares;
+  observed?(sums: Values): readonly AttentionShare[];
   /** Whether `report` has news after this step beside those at evaluations. */
   reportsAfter?(at: StepPlace): boolean;
   /**
@@ -235,13 +235,15 @@ export interface SiteReport {
   readonly shape?: readonly number[];
 }
 
-/** How much of each adapter's result a fusion takes, in the mean over tokens. */
-export interface AttentionShares {
-  readonly adapters: readonly string[];
-  /** Where rows name none, one without a name. */
-  readonly tasks: readonly string[];
-  /** Of each place by task the adapters' shares, which sum to 1; empty for a task without rows. */
-  readonly sites: readonly { readonly path: string; readonly shares: readonly (readonly number[])[] }[];
+/** How much of an adapter's result a fusion takes at a place. */
+export interface AttentionShare {
+  /** The place's path. */
+  readonly path: string;
+  readonly adapter: string;
+  /** The task of the rows; empty where rows name none. */
+  readonly task: string;
+  /** In the mean over their tokens; those of a place and task sum to 1. */
+  readonly share: number;
 }
 
 /** A sum of ranks over all sites that a schedule allows. */

@@ -10,6 +10,7 @@ import { bottleneckAdapter } from './bottleneckAdapter.js';
 import type { AdapterOptions } from './bottleneckAdapter.js';
 import { ciat } from './ciat.js';
 import type { CiatOptions } from './ciat.js';
+import { refuseConflicts } from './conflicts.js';
 import { childTuning } from './childTuning.js';
 import type { ChildTuningOptions } from './childTuning.js';
 import { fishMask } from './fishMask.js';
@@ -63,11 +64,12 @@ export type MethodConfig =
 
 /**
  * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
- * model has one. Throws a ProblemError when it finds nothing to act on.
+ * model has one. Throws a ProblemError when it finds nothing to act on, or undoes what a method before it learns.
  */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
   const { classes } = context.model;
   const method = attachOwn(optionsWithoutHead(config, classes), contextWithoutHead(context));
+  refuseConflicts(method, context);
   const head = (context.before ?? []).length === 0 ? taskHead(context) : undefined;
   return head === undefined || classes === undefined ? method : withHead(method, head, classes);
 }

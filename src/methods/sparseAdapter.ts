@@ -53,7 +53,10 @@ export const SparseOptions = {
 export type SparseChoice = Static<TObject<typeof SparseOptions>>;
 
 /** The bottlenecks of Large-Sparse: m / (1 − sparsity) instead of m. */
-export function enlarged(form: BottleneckForm, { sparsity, large_sparse: large }: SparseChoice): BottleneckForm {
+export function enlarged(
+  form: BottleneckForm,
+  { sparsity, large_sparse: large }: Pick<SparseChoice, 'sparsity' | 'large_sparse'>,
+): BottleneckForm {
   if (!large) return form;
   const { reduction_factor: factor } = form;
   const smaller = (each: number): number => each * (1 - sparsity);

@@ -115,12 +115,24 @@ export interface Hooks {
   readonly virtualEmbeddings?: (phase: Phase) => Tensor;
 }
 
+/** What methods may have measured on the rows of an evaluation. */
+export interface Measuring {
+  /** int32 [batch, sequence]: 0 = padding */
+  readonly segments: Tensor;
+  /** Encoder-decoders: the same for what the encoder reads, [batch, source]. */
+  readonly sourceSegments: Tensor;
+  /** Takes a tensor whose numbers are summed over the batches, under a name. */
+  sum(name: string, tensor: Tensor): void;
+}
+
 /** What the graph is built for. */
 export interface Phase {
   /** Present while training: int32 [], another value at every micro-batch; dropout draws from it. */
   readonly dropoutSeed: Tensor | undefined;
   /** The task of each token's row, from 0: int32 [batch, sequence]; absent in a graph that has no rows. */
   readonly tasks?: Tensor;
+  /** Present where an evaluation measures. */
+  readonly measuring?: Measuring;
   /** Encoder-decoders: the same for what the encoder reads, [batch, source]. */
   readonly sourceTasks?: Tensor;
 }

@@ -97,6 +97,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
       return [info(l10n.t`Continued after step ${event.step}, having waited ${formatDuration(event.seconds)}.`)];
     case 'ranks':
     case 'masks':
+    case 'attention':
       return [{ level: 'trace', text: l10n.t`step ${event.step}: ${event.type} of ${event.sites.length} sites` }];
     case 'finished':
       return [

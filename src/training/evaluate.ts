@@ -30,6 +30,8 @@ export interface Evaluator {
     values: Values,
     onBatch?: (done: number, total: number) => Promise<boolean>,
   ): Promise<Metrics>;
+  /** What the methods had measured, summed over the batches of the last evaluation. */
+  observed(): Values;
   dispose(): Promise<void>;
 }
 
@@ -46,9 +48,13 @@ export async function createEvaluator(setup: {
   const graph = lossGraph(
     setup.model,
     setup.methods.map((method) => method.hooks),
-    { training: false, positionLimit: setup.positionLimit },
+    { training: false, positionLimit: setup.positionLimit, observing: true },
   );
-  const program = await setup.runtime.compile(evaluationOutputs(graph, setup.model), setup.weights);
+  const program = await setup.runtime.compile(
+    { ...evaluationOutputs(graph, setup.model), ...Object.fromEntries(graph.observed) },
+    setup.weights,
+  );
+  let seen = new Map<string, Float32Array>();
   return {
     async evaluate(examples, values, onBatch) {
       const plan = planBatches(examples, {
@@ -59,6 +65,7 @@ export async function createEvaluator(setup: {
         maxLength: setup.positionLimit,
       });
       const told: ToldClass[] = [];
+      seen = new Map();
       let [loss, right, tokens, rightRows, rows] = [0, 0, 0, 0, 0];
       for (const [at, indices] of plan.entries()) {
         const batch = makeBatch(examples, indices, evaluationMasks(setup.masking, at));
@@ -67,6 +74,7 @@ export async function createEvaluator(setup: {
           ...trainedFeeds(setup.methods, values, program.reads),
         });
         const hits = hitsOf(results, batch, told);
+        addTo(seen, graph.observed.keys(), results);
         loss += Number(results['loss']!.data[0]);
         tokens += hits.length;
         right += hits.reduce((sum, hit) => sum + hit, 0);
@@ -83,8 +91,19 @@ export async function createEvaluator(setup: {
         ...(setup.model.classes === undefined ? {} : { macroF1: macroF1(told) }),
       };
     },
+    observed: () => seen,
     dispose: () => program.dispose(),
   };
+}
+
+/** Adds a batch's numbers of these names to sums. */
+function addTo(sums: Map<string, Float32Array>, names: Iterable<string>, results: Record<string, Value>): void {
+  for (const name of names) {
+    const own = results[name]!.data as Float32Array;
+    const sum = sums.get(name);
+    if (sum === undefined) sums.set(name, Float32Array.from(own));
+    else own.forEach((value, at) => (sum[at]! += value));
+  }
 }
 
 /** For each prediction 1 where it is right; classes are noted in `told`. */

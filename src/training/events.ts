@@ -2,6 +2,7 @@ import type { Problem } from '../common/problem.js';
 import type { DataReport } from '../data/example.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { MethodCoverage } from '../methods/coverage.js';
+import type { AttentionShare } from '../methods/method.js';
 
 /**
  * What a run says while it goes: one JSON object per line in `events.jsonl`, on the CLI's standard output
@@ -19,6 +20,7 @@ export type RunEvent =
   | Generations
   | Ranks
   | Masks
+  | Attention
   | Memory
   | CheckpointWritten
   | Log
@@ -160,6 +162,13 @@ export interface Masks {
     /** Frobenius norm of what was learned. */
     readonly norm?: number;
   }[];
+}
+
+/** What a fusion of adapters takes from each of them, on the held-out rows. */
+export interface Attention {
+  readonly type: 'attention';
+  readonly step: number;
+  readonly sites: readonly AttentionShare[];
 }
 
 /** The memory that the run is predicted to need; comes before the first step. */

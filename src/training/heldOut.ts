@@ -31,6 +31,10 @@ export async function createHeldOut(job: TrainingJob): Promise<HeldOut | undefin
       if (found.rows < job.validation.length) return undefined;
       if (Number.isFinite(found.loss)) {
         job.emit({ type: 'evaluation', step, split: 'validation', ...found, seconds: secondsSince(since) });
+        for (const method of job.methods) {
+          const sites = method.observed?.(evaluator.observed()) ?? [];
+          if (sites.length > 0) job.emit({ type: 'attention', step, sites });
+        }
       }
       return found;
     },

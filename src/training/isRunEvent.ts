@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<RunEvent['type'], true>> = {
   generations: true,
   ranks: true,
   masks: true,
+  attention: true,
   memory: true,
   checkpoint: true,
   log: true,

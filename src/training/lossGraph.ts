@@ -22,38 +22,47 @@ export interface LossGraph {
   readonly predicted: Tensor;
   readonly scope: Scope;
   readonly phase: Phase;
+  /** What methods have measured, by name. */
+  readonly observed: ReadonlyMap<string, Tensor>;
 }
 
 /**
  * The loss of a batch. Logits are computed for the positions that predict a supervised token and for no others.
  *
- * @param positionLimit no example is longer than this
+ * @param options.positionLimit no example is longer than this
+ * @param options.observing whether methods have tensors measured
  */
 export function lossGraph(
   model: LanguageModel,
   hooks: readonly Hooks[],
-  options: { readonly training: boolean; readonly positionLimit: number },
+  options: { readonly training: boolean; readonly positionLimit: number; readonly observing?: boolean },
 ): LossGraph {
   const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
   const tokens = [batch, sequence];
   const targets = input('targets', 'int32', [predicted]);
   const sources = [batch, dim('source')];
+  const segments = input('segments', 'int32', tokens);
+  const sourceSegments = input('source_segments', 'int32', sources);
+  const observed = new Map<string, Tensor>();
   const phase: Phase = {
     dropoutSeed: options.training ? input('dropout_seed', 'int32', []) : undefined,
     tasks: input('tasks', 'int32', tokens),
     sourceTasks: input('source_tasks', 'int32', sources),
+    ...(options.observing === true
+      ? { measuring: { segments, sourceSegments, sum: (name, sum) => void observed.set(name, sum) } }
+      : {}),
   };
   const scope = createScope(model.sites, hooks, phase);
   const source = model.encoder?.encode(scope, {
     inputIds: input('source_ids', 'int32', sources),
-    segments: input('source_segments', 'int32', sources),
+    segments: sourceSegments,
     positionLimit: options.positionLimit,
   });
   const { hidden } = model.decode(scope, {
     ...(source === undefined ? {} : { source }),
     inputIds: input('input_ids', 'int32', tokens),
     positions: input('positions', 'int32', tokens),
-    segments: input('segments', 'int32', tokens),
+    segments,
     ...(model.kind === 'encoder' ? { tokenTypes: input('token_types', 'int32', tokens) } : {}),
     positionLimit: options.positionLimit,
   });
@@ -66,6 +75,7 @@ export function lossGraph(
     predicted: likely,
     scope,
     phase,
+    observed,
   };
 }
 

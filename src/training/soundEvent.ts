@@ -33,6 +33,7 @@ const NEEDS: Readonly<Record<RunEvent['type'], Needs>> = {
   generations: { lists: { rows: { texts: ['prompt', 'answer', 'reference'] } } },
   ranks: { lists: { sites: { texts: ['path'] } } },
   masks: { lists: { sites: { texts: ['path'] } } },
+  attention: { lists: { sites: { texts: ['path', 'adapter', 'task'] } } },
   memory: { objects: { parts: {} } },
   checkpoint: {},
   log: { texts: ['level', 'message'] },

@@ -195,8 +195,8 @@ async function startEntries(graph: StepGraph, start: Snapshot, weights: WeightFi
       });
     }
   }
-  for (const { variable: each } of graph.resting) {
-    const known = start.values.get(each.name);
+  for (const { variable: each, start: first, readAtRest } of graph.resting) {
+    const known = start.values.get(each.name) ?? (readAtRest === true ? await first() : undefined);
     if (known === undefined) continue;
     const part = isWeightCopy(each, weights) ? 'changedWeights' : 'trainables';
     entries.push({ variable: each, buffers: 1, part, start: known });

@@ -22,7 +22,7 @@ const BASES: Readonly<Record<string, string>> = {
   gpt2: fixture('gpt2', 'tiny-gpt2'),
 };
 
-for (const name of ['llama-pfeiffer', 'gpt2-houlsby', 'llama-parallel']) {
+for (const name of ['llama-pfeiffer', 'gpt2-houlsby', 'llama-parallel', 'llama-fusion']) {
   test(`twelve steps (${name}) are those of the adapters library`, async () => {
     const folder = fixture('adapters-library/steps', name);
     const reference = JSON.parse(await readFile(`${folder}/steps.json`, 'utf8')) as ReferenceSteps;
@@ -55,14 +55,19 @@ for (const name of ['llama-pfeiffer', 'gpt2-houlsby', 'llama-parallel']) {
     const saved = method.save(stepper.values());
     await stepper.dispose();
     assert.ok(saved.kind === 'adapter');
-    const before = await readTensors(`${folder}/initial/adapter.safetensors`);
-    const after = await readTensors(`${folder}/final/adapter.safetensors`);
-    assert.deepEqual(saved.tensors.map((tensor) => tensor.name).sort(), [...after.keys()].sort());
-    for (const { name: key, data } of saved.tensors) {
+    const trained = saved.parts?.find((part) => part.name === 'fusion') ?? { ...saved, folder: '' };
+    const file =
+      trained.folder === '' ? 'adapter.safetensors' : `${trained.folder}/model_adapter_fusion.safetensors`;
+    const before = await readTensors(`${folder}/initial/${file}`);
+    const after = await readTensors(`${folder}/final/${file}`);
+    assert.deepEqual(trained.tensors.map((tensor) => tensor.name).sort(), [...after.keys()].sort());
+    for (const { name: key, data } of trained.tensors) {
       const change = (values: Float32Array): Float32Array =>
         values.map((value, i) => value - before.get(key)!.data[i]!);
       const distance = relativeDistance(change(data), change(after.get(key)!.data));
-      assert.ok(distance <= 1e-2, `${key}: ${distance}`);
+      // It adds the same to all scores of a token: its gradient is nothing but rounding, which AdamW makes large.
+      const isRounding = key.endsWith('.key.bias');
+      assert.ok(isRounding || distance <= 1e-2, `${key}: ${distance}`);
     }
   });
 }

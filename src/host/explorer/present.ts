@@ -8,7 +8,7 @@ import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } f
 import type { Problem } from '../../common/problem.js';
 import { isResumable } from '../../engines/findRuns.js';
 import type { FoundRun } from '../../engines/findRuns.js';
-import { sentences } from '../sentences.js';
+import { sentences } from '../../common/sentences.js';
 import type { Entry } from './library.js';
 
 /** How a row looks. */
@@ -59,6 +59,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   ia3: 'mergeable',
   bottleneck: 'applied',
   ciat: 'applied',
+  adapter_fusion: 'applied',
 };
 
 const RED = 'list.errorForeground';

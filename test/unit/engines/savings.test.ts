@@ -39,6 +39,7 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'ia3':
         return sum + 500;
       case 'ciat':
+      case 'adapter_fusion':
       case 'adapter':
         return sum + 64 * (each.bottleneck_size ?? 64);
       case 'child_tuning':
