@@ -3,7 +3,7 @@ import { formatCount } from '../src/common/format.js';
 import type { XAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { placeText } from './curveTicks.js';
-import { firstAbove, firstAtLeast, nearest } from './decimate.js';
+import { extremes, firstAbove, firstAtLeast, nearest } from './decimate.js';
 import type { Span } from './decimate.js';
 import { csvText } from './siteHistory.js';
 
@@ -67,19 +67,13 @@ export function describePicture({ title, about, format }: Picture, curves: reado
   return parts.reduce((text, part) => l10n.t`${text}. ${part}`, l10n.t`${title}: ${about}`);
 }
 
-function describeCurve({ name, x, y }: Curve, format: (value: number) => string, axis: XAxis): string {
-  let lowest = -1;
-  let highest = -1;
-  let first = -1;
-  let last = -1;
-  for (let index = 0; index < y.length; index += 1) {
-    const value = y[index] ?? NaN;
-    if (!Number.isFinite(value)) continue;
-    if (first < 0) first = index;
-    last = index;
-    if (lowest < 0 || value < (y[lowest] ?? NaN)) lowest = index;
-    if (highest < 0 || value > (y[highest] ?? NaN)) highest = index;
-  }
+function describeCurve(curve: Curve, format: (value: number) => string, axis: XAxis): string {
+  const { name, x, y } = curve;
+  const { lowest, highest } = extremes(curve);
+  let first = 0;
+  while (first < y.length && !Number.isFinite(y[first])) first += 1;
+  let last = y.length - 1;
+  while (last >= 0 && !Number.isFinite(y[last])) last -= 1;
   if (last < 0) return l10n.t`${name}: no values`;
   const told = (index: number): string =>
     l10n.t`${format(y[index] ?? NaN)} at ${placeText(axis, x[index] ?? NaN)}`;

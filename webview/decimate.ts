@@ -38,6 +38,24 @@ export function followBlocks({ low, high, gap }: Blocks, y: ArrayLike<number>, l
   }
 }
 
+/** Where a line is lowest and where it is highest, at the first of such places; -1 where it has no value. */
+export function extremes({ y, blocks }: Pick<Line, 'y' | 'blocks'>): {
+  readonly lowest: number;
+  readonly highest: number;
+} {
+  let lowest = -1;
+  let highest = -1;
+  const look = (low: number, high: number): void => {
+    const [bottom, top] = [y[low] ?? NaN, y[high] ?? NaN];
+    if (Number.isFinite(bottom) && !(bottom >= (y[lowest] ?? Infinity))) lowest = low;
+    if (Number.isFinite(top) && !(top <= (y[highest] ?? -Infinity))) highest = high;
+  };
+  const whole = blocks === undefined ? 0 : Math.min(blocks.low.length, Math.floor(y.length / BLOCK));
+  for (let block = 0; block < whole; block += 1) look(blocks?.low[block] ?? -1, blocks?.high[block] ?? -1);
+  for (let index = whole * BLOCK; index < y.length; index += 1) look(index, index);
+  return { lowest, highest };
+}
+
 /** Points to draw; `null` breaks the line. */
 export interface Points {
   readonly x: readonly number[];
@@ -59,10 +77,13 @@ export function decimate({ x, y, blocks }: Line, [from, to]: Span, columns: numb
   const end = Math.min(x.length, firstAbove(x, to) + 1);
   const kept: { readonly x: number[]; readonly y: (number | null)[] } = { x: [], y: [] };
   const least = positive ? Number.MIN_VALUE : -Number.MAX_VALUE;
+  let count = 0;
+  // By index: the toolkit watches arrays by a `push` of its own, which is slow.
   const keep = (at: number, index: number): void => {
     const value = y[index] ?? NaN;
-    kept.x.push(at);
-    kept.y.push(value >= least && value <= Number.MAX_VALUE ? value : null);
+    kept.x[count] = at;
+    kept.y[count] = value >= least && value <= Number.MAX_VALUE ? value : null;
+    count += 1;
   };
   if (end - start <= 2 * columns || !(to > from)) {
     for (let index = start; index < end; index += 1) keep(x[index] ?? NaN, index);
@@ -153,21 +174,23 @@ export function align(lines: readonly Points[]): Aligned {
   const next = new Int32Array(lines.length);
   /** Where each line goes on; Infinity at its end. */
   const heads = Float64Array.from(lines, (line) => line.x[0] ?? Infinity);
-  for (;;) {
+  for (let place = 0; ; place += 1) {
     let here = Infinity;
-    for (const head of heads) if (head < here) here = head;
+    for (let at = 0; at < heads.length; at += 1) if (heads[at]! < here) here = heads[at]!;
     if (here === Infinity) return { x, ys };
-    x.push(here);
-    lines.forEach((line, at) => {
+    x[place] = here;
+    for (let at = 0; at < heads.length; at += 1) {
+      const column = ys[at]!;
       if (heads[at] !== here) {
-        ys[at]?.push(undefined);
-        return;
+        column[place] = undefined;
+        continue;
       }
-      const index = next[at] ?? 0;
-      ys[at]?.push(line.y[index]);
+      const line = lines[at]!;
+      const index = next[at]!;
+      column[place] = line.y[index];
       next[at] = index + 1;
       heads[at] = line.x[index + 1] ?? Infinity;
-    });
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import {
   align,
   decimate,
   extent,
+  extremes,
   firstAbove,
   firstAtLeast,
   followBlocks,
@@ -105,6 +106,21 @@ test('blocks change nothing but the work, as a line grows and is cut', () => {
       const plain = decimate({ x, y }, span, 150, positive);
       assert.deepEqual(decimate({ x, y, blocks }, span, 150, positive), plain);
     }
+  }
+});
+
+test('extremes are found by blocks and without, gaps left out', () => {
+  const random = numbers(17);
+  for (const length of [0, 1, 15, 16, 17, 1000, 1003]) {
+    const { y } = randomLine(random, length);
+    y.fill(NaN, 32, 48);
+    const blocks = { low: [], high: [], gap: [] };
+    followBlocks(blocks, y, length);
+    const finite = y.filter(Number.isFinite);
+    const { lowest, highest } = extremes({ y, blocks });
+    assert.deepEqual({ lowest, highest }, extremes({ y }));
+    assert.equal(lowest, finite.length === 0 ? -1 : y.indexOf(Math.min(...finite)));
+    assert.equal(highest, finite.length === 0 ? -1 : y.indexOf(Math.max(...finite)));
   }
 });
 
