@@ -7,6 +7,7 @@ import type { Example } from './example.js';
 import { rowContent, settleFormat } from './formats.js';
 import { DEFAULT_MAX_LENGTH } from './options.js';
 import type { DataOptions } from './options.js';
+import { pairsProblem } from './pairs.js';
 import { allBroken, readRows } from './readRows.js';
 import { isBroken } from './row.js';
 import { rowTask } from './rowTask.js';
@@ -184,8 +185,10 @@ function settle(
   const columns = options.columns ?? {};
   const values = first.map((row) => row.value);
   const format = settleFormat(values, options.format ?? 'auto', columns, file, taskType);
-  if (tokenizer.decoderStartId !== undefined) checkPairs(format, options, file);
-  else if (format === 'chat' && tokenizer.chatTemplate === undefined) noChatTemplate(file);
+  if (tokenizer.decoderStartId !== undefined) {
+    const problem = pairsProblem(format, options.train_on_prompt ?? false);
+    if (problem !== undefined) fail({ ...problem, where: { file } });
+  } else if (format === 'chat' && tokenizer.chatTemplate === undefined) noChatTemplate(file);
   if (!counts.formats.includes(format)) counts.formats.push(format);
   for (const name of FOLDED_ELSEWHERE) {
     if (Object.values(columns).includes(name) || counts.ignoredColumns.includes(name)) continue;
@@ -252,29 +255,5 @@ function noChatTemplate(file: string): never {
     where: { file },
     expected: l10n.t`a "chat_template" in tokenizer_config.json, or a chat_template.jinja beside it`,
     mend: l10n.t`Use an instruction-tuned model or add a template; or turn the rows into prompt and completion.`,
-  });
-}
-
-/** What an encoder-decoder cannot learn from: it answers prompts, and its encoder's text is predicted by nobody. */
-function checkPairs(format: DataFormat, options: DataOptions, file: string): void {
-  if (format === 'chat' || format === 'text') {
-    fail({
-      code: 'data.not-pairs',
-      message:
-        format === 'chat'
-          ? l10n.t`the rows are conversations, and the model is an encoder-decoder`
-          : l10n.t`the rows are plain text, and the model is an encoder-decoder`,
-      where: { file },
-      expected: l10n.t`a prompt, which the encoder reads, and an answer, which the decoder learns to write`,
-      mend: l10n.t`Turn the rows into prompt and completion.`,
-    });
-  }
-  if (options.train_on_prompt !== true) return;
-  fail({
-    code: 'data.train-on-prompt',
-    message: l10n.t`train_on_prompt is true, and the model is an encoder-decoder`,
-    where: { file },
-    expected: l10n.t`false: its encoder reads the prompts, and nothing predicts their tokens`,
-    mend: l10n.t`Take train_on_prompt out.`,
   });
 }

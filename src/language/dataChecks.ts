@@ -7,6 +7,7 @@ import type { RunConfig } from '../config/schema.js';
 import type { ConfigPath } from '../config/tree.js';
 import type { ColumnRole, DataFormat } from '../data/columns.js';
 import { rowContent, settleFormat } from '../data/formats.js';
+import { pairsProblem } from '../data/pairs.js';
 import type { ColumnOptions } from '../data/options.js';
 import { listNames } from '../data/row.js';
 import type { BrokenRow } from '../data/row.js';
@@ -95,8 +96,19 @@ async function fileFindings(
   const broken = [...first.broken, ...unusableRows(first, format, columns)].sort((a, b) => a.line - b.line);
   return [
     ...(broken.length > 0 ? [{ problem: brokenRows(broken, first, text), path: at }] : []),
-    ...(format === 'chat' ? await templateFindings(named, first, columns, model) : []),
+    ...(model?.model.kind === 'encoder-decoder'
+      ? pairFindings(named, format, data)
+      : format === 'chat'
+        ? await templateFindings(named, first, columns, model)
+        : []),
   ];
+}
+
+function pairFindings({ path: at, text }: NamedFile, format: DataFormat, data: Data): Finding[] {
+  const problem = pairsProblem(format, data.train_on_prompt ?? false);
+  if (problem === undefined) return [];
+  const isOption = problem.code === 'data.train-on-prompt';
+  return [{ problem: inFile(problem, text), path: isOption ? ['data', 'train_on_prompt'] : at }];
 }
 
 /** Columns that the run file names and no row has. */
@@ -189,5 +201,9 @@ function noTemplate(text: string): Problem {
 /** The problem of a data file, told where the run file names it. */
 function inFile(problem: Problem, text: string): Problem {
   const line = problem.where?.line;
-  return { ...problem, message: `\`${text}\`${line === undefined ? '' : `, line ${line}`}: ${problem.message}` };
+  const message =
+    line === undefined
+      ? l10n.t`\`${text}\`: ${problem.message}`
+      : l10n.t`line ${line} of \`${text}\`: ${problem.message}`;
+  return { ...problem, message };
 }

@@ -45,7 +45,8 @@ async function modelHover(document: RunDocument, signal?: AbortSignal): Promise<
     [l10n.t`Layers`, String(model.layers)],
     [l10n.t`Hidden size`, String(model.hiddenSize)],
     [l10n.t`Vocabulary`, formatCount(model.vocabSize)],
-    [l10n.t`Positions`, formatCount(model.maxPositions)],
+    // An encoder-decoder's biases go by distance, which has no end.
+    ...(model.kind === 'encoder-decoder' ? [] : [[l10n.t`Positions`, formatCount(model.maxPositions)] as const]),
     [
       l10n.t`Parameters`,
       model.tiedHead

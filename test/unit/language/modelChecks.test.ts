@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import { build } from 'esbuild';
 import { checkPaths } from '../../../src/config/paths.js';
 import { checkAgainstModelAndData, engineFindings } from '../../../src/language/modelChecks.js';
-import { ROOT } from '../../support/fixtures.js';
+import { ROOT, fixture } from '../../support/fixtures.js';
 import {
   ROWS,
   documentOf,
@@ -117,6 +117,20 @@ test('a chat template that fails on the first row, one that refuses it, one that
     const problem = await problemAt(folder, text, code);
     assert.deepEqual([problem.at, problem.severity], [at, severity]);
   }
+});
+
+test('an encoder-decoder is told what it cannot learn from', async () => {
+  const t5 = fixture('t5/tiny-t5');
+  const messages = [{ role: 'user', content: 'Hi' }];
+  await writeFile(path.join(folder, 'turns.jsonl'), `${JSON.stringify({ messages })}\n`);
+  const chat = runText('{ type: lora, target_modules: [q] }', '', 'train: turns.jsonl').replace('./base', t5);
+  assert.equal((await problemAt(folder, chat, 'data.not-pairs')).at, 'turns.jsonl');
+  const prompts = runText(
+    '{ type: lora, target_modules: [q] }',
+    '',
+    'train: rows.jsonl, train_on_prompt: true',
+  ).replace('./base', t5);
+  assert.equal((await problemAt(folder, prompts, 'data.train-on-prompt')).at, 'true');
 });
 
 test('a name of a column that the format does not read', async () => {
