@@ -1,6 +1,7 @@
 // Makes the pictures of every view, in a dark, a light and a high-contrast theme, for README, docs and walkthrough:
 // `node test/e2e/pictures.mjs [--theme dark] [--language zh-cn]`, after `node build.mjs`; CS_DIR as for the shim. Writes
-// media/views/ and media/walkthrough/; in another language media/views/STOP-THEME-LANGUAGE.png alone.
+// media/views/ and media/walkthrough/; in another language media/views/STOP-THEME-LANGUAGE.png and, for the walkthrough,
+// STEP.LANGUAGE.png.
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -82,8 +83,9 @@ function keep(pictures, theme) {
   for (const file of readdirSync(pictures).filter((name) => name.endsWith('.png'))) {
     const stop = /^\d+-(.*)\.png$/.exec(file)[1];
     const shown = WALKTHROUGH[stop];
-    if (language === undefined && theme === 'dark' && shown !== undefined) {
-      cpSync(path.join(pictures, file), path.join(walkthrough, `${shown}.png`));
+    if (theme === 'dark' && shown !== undefined) {
+      const name = language === undefined ? shown : `${shown}.${language}`;
+      cpSync(path.join(pictures, file), path.join(walkthrough, `${name}.png`));
     }
     const name = [stop, theme, language].filter((part) => part !== undefined).join('-');
     renameSync(path.join(pictures, file), path.join(views, `${name}.png`));

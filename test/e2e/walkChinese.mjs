@@ -87,6 +87,8 @@ async function walkthrough({ page, shoot, command, quickInput }) {
       .first()
       .waitFor();
   }
+  // Its picture shows a Chinese window.
+  await guide.locator('img[srcset*=".zh-cn.png"]').first().waitFor();
   await page.waitForTimeout(800);
   await shoot('walkthrough');
   await page.keyboard.press('Control+F4');
