@@ -1,5 +1,6 @@
 import './language.js';
 import * as l10n from '@vscode/l10n';
+import { placedSentences } from '../src/common/sentences.js';
 import type { PlaygroundOptions } from '../src/engines/playground/protocol.js';
 import type { PlaygroundColumn, PlaygroundSetup } from '../src/engines/playground/setup.js';
 import type { FromPlayground, KeptPlayground, ToPlayground } from '../src/host/playgroundProtocol.js';
@@ -20,7 +21,6 @@ import {
   turnsWith,
 } from './playgroundModel.js';
 import type { ShownAnswer, Turn } from './playgroundModel.js';
-import { problemText } from './playgroundText.js';
 import { registerToolkit } from './toolkit.js';
 
 declare function acquireVsCodeApi(): {
@@ -290,8 +290,8 @@ function columnElement(column: PlaygroundColumn): HTMLElement {
     { class: 'column', 'aria-label': name },
     make('div', { class: 'column-head' }, heading, ...(folder === undefined ? [] : [remove])),
     ...(states[state] === '' ? [] : [make('p', { class: 'muted' }, states[state])]),
-    ...(problem === undefined ? [] : [make('p', { class: 'problem', role: 'alert' }, problemText(problem))]),
-    ...warnings.map((warning) => make('p', { class: 'muted' }, l10n.t`Warning: ${problemText(warning)}`)),
+    ...(problem === undefined ? [] : [make('p', { class: 'problem', role: 'alert' }, placedSentences(problem))]),
+    ...warnings.map((warning) => make('p', { class: 'muted' }, l10n.t`Warning: ${placedSentences(warning)}`)),
     ...turns.flatMap((turn) => {
       const answer = turn.answers.find((each) => each.column === id);
       const said = make('div', { class: 'said' }, turn.prompt);

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
+import { placedSentences } from '../src/common/sentences.js';
 import { make, setShown, setText } from './dom.js';
-import { problemText } from './playgroundText.js';
 import { differenceOf, levelOf, pieceText, probability, signed, speedText, tokenText } from './playgroundModel.js';
 import type { ShownAnswer, ShownToken } from './playgroundModel.js';
 import { followTokens } from './tokenKeys.js';
@@ -97,7 +97,7 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
       }
       setShown(text, shown.tokens.length > 0);
       setShown(details, shown.tokens.length > 0);
-      setText(failure, problem === undefined ? '' : problemText(problem));
+      setText(failure, problem === undefined ? '' : placedSentences(problem));
       setShown(failure, problem !== undefined);
       const working = shown.tokens.length === 0 ? l10n.t`Waiting` : l10n.t`${shown.tokens.length} tokens so far`;
       // After a reload of the window, or where the workspace is not trusted.

@@ -4,7 +4,7 @@ import type { Json } from '../common/json.js';
 import { describeProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { runCommandJob } from '../engines/commandJob.js';
-import { sentences } from './sentences.js';
+import { sentences } from '../common/sentences.js';
 import { isTrusted } from './trust.js';
 
 /** Commands that read the named folder and nothing else; all others need a trusted workspace. */

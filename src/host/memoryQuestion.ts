@@ -7,7 +7,7 @@ import type { Language } from '../language/language.js';
 import type { OfferedChange } from '../language/memoryAnswer.js';
 import type { LoadLanguage } from './language/load.js';
 import { savedFile } from './savedFile.js';
-import { ended, sentences } from './sentences.js';
+import { ended, sentences } from '../common/sentences.js';
 
 /** Changes that are offered as buttons: more make a dialog of buttons. */
 const OFFERED = 2;

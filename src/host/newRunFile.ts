@@ -5,7 +5,7 @@ import { problemOf } from '../common/problem.js';
 import type { MethodChoice, NewRunFiles } from '../language/newRun.js';
 import type { LoadLanguage } from './language/load.js';
 import { activeRunFile } from './runFiles.js';
-import { sentences } from './sentences.js';
+import { sentences } from '../common/sentences.js';
 import { setting } from './settings.js';
 import type { Settle } from './settle.js';
 import { pickStep, textStep } from './steps.js';

@@ -7,7 +7,7 @@ import type { RunState } from '../engines/runState.js';
 import type { RunEvent } from '../training/events.js';
 import { rangeOf, reveal, showPlace } from './places.js';
 import type { Runs } from './runs.js';
-import { sentences } from './sentences.js';
+import { sentences } from '../common/sentences.js';
 import type { Settle } from './settle.js';
 
 /**

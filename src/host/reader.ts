@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { Jobs } from './job.js';
-import { placedSentences } from './sentences.js';
+import { placedSentences } from '../common/sentences.js';
 
 /** Reads what a page shows with a job; whoever reads again takes back what is not read yet. */
 export interface Reader {

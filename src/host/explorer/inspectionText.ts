@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { Inspection } from '../../adapters/inspect.js';
 import { formatBytes, formatCount, formatLoss } from '../../common/format.js';
 import { isError } from '../../common/problem.js';
-import { sentences } from '../sentences.js';
+import { sentences } from '../../common/sentences.js';
 import type { Entry } from './library.js';
 import { dateText } from './present.js';
 

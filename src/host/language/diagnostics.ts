@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { Problem } from '../../common/problem.js';
 import { HINT } from '../../config/advice.js';
 import { rangeOf } from '../places.js';
-import { sentences } from '../sentences.js';
+import { sentences } from '../../common/sentences.js';
 import { openText } from './documents.js';
 import { isRunDocument } from './load.js';
 import type { LoadLanguage } from './load.js';

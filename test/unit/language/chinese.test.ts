@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import * as l10n from '@vscode/l10n';
 import { ADVICE } from '../../../src/config/advice.js';
-import { sentences } from '../../../src/host/sentences.js';
+import { sentences } from '../../../src/common/sentences.js';
 import { createLanguage } from '../../../src/language/language.js';
 import { METHODS } from '../../../src/methods/registry.js';
 import { CHINESE } from '../../../tools/translations.mjs';

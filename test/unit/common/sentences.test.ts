@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sentences } from '../../../src/host/sentences.js';
+import { sentences } from '../../../src/common/sentences.js';
 
 test('each part of a problem is one sentence, ended once', () => {
   assert.equal(

@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import type { Problem } from '../common/problem.js';
+import type { Problem } from './problem.js';
 
 /** A problem as running text: what was found, what was expected, what to do. Its place is shown apart. */
 export function sentences({ message, expected, mend }: Problem): string {
