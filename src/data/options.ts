@@ -84,8 +84,8 @@ export const DataOptions = Type.Object(
         maximum: 2 ** 20,
         default: DEFAULT_MAX_LENGTH,
         description:
-          'Most tokens in a row, prompt and answer together. Longer rows are cut at the end; those left without ' +
-          'a supervised token are dropped. Both are counted.',
+          'Most tokens in a row, prompt and answer together; of an encoder-decoder, of each of them. Longer rows are ' +
+          'cut at the end; those left without a supervised token are dropped. Both are counted.',
       }),
     ),
     packing: Type.Optional(
