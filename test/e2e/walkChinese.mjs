@@ -167,7 +167,7 @@ async function runFile({ page, shoot, openFile, command }) {
   }, 5);
   await shoot('completion');
   await page.keyboard.press('Escape');
-  await command('File: Revert File');
+  await command('View: Revert and Close Editor');
   await command('View: Toggle Panel Visibility');
 }
 
@@ -186,17 +186,18 @@ async function run({ page, shoot, openFile, command }) {
   await page.locator('.monaco-hover:visible', { hasText: '最后的损失' }).waitFor({ timeout: 30_000 });
   await shoot('tooltip');
   for (const [title, text] of [
-    ['command.estimate', '可训练'],
-    ['command.inspectAdapter', '有效秩'],
+    ['estimate', '可训练'],
+    ['inspectAdapter', '有效秩'],
   ]) {
     await openFile('quickstart.peft.yaml');
-    await command(`PEFT Studio: ${texts[title]}`);
-    if (title === 'command.inspectAdapter') {
+    await command(`PEFT Studio: ${texts[`command.${title}`]}`);
+    if (title === 'inspectAdapter') {
       await page.locator('.quick-input-list .monaco-list-row').first().click({ timeout: 30_000 });
     }
     await page.locator('.view-line', { hasText: text }).first().waitFor({ timeout: 60_000 });
     await page.waitForTimeout(500);
-    await shoot(title.replace('command.', ''));
+    await shoot(title);
+    await command('View: Revert and Close Editor');
   }
   await openFile('broken.peft.yaml');
   await command(`PEFT Studio: ${texts['command.train']}`);
