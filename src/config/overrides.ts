@@ -78,7 +78,7 @@ function set(
   }
   if (node.kind === 'scalar') {
     if (node.value === null) return set(empty, path, depth, value, place);
-    return cannot(path, depth, `is ${describeNode(node)}`, l10n.t`a mapping or a list`, place);
+    return cannot(path, depth, l10n.t`is ${describeNode(node)}`, l10n.t`a mapping or a list`, place);
   }
   const index = node.entries.findIndex(({ key }) => key === step);
   const old = node.entries[index];

@@ -37,7 +37,7 @@ export function chatMessages(value: Json): { messages: ChatMessage[] } | { reaso
   const roles = shareGpt ? SHAREGPT_ROLES : OPENAI_ROLES;
   const messages: ChatMessage[] = [];
   for (const [index, item] of items.entries()) {
-    const at = `message ${index + 1}`;
+    const at = l10n.t`message ${index + 1}`;
     if (!isJsonObject(item)) return { reason: l10n.t`${at} is ${jsonKind(item)}, not an object` };
     for (const key of [roleKey, textKey]) {
       if (!Object.hasOwn(item, key))

@@ -276,7 +276,7 @@ function batchIdeas({ training, data }: RunConfig, { peak }: MemoryPlan): readon
     forms: sizes.map((size) => {
       const steps = accumulation * Math.ceil(batch / size);
       return {
-        name: `Batch ${size} × ${steps}`,
+        name: l10n.t`Batch ${size} × ${steps}`,
         cost:
           size * steps === batch * accumulation
             ? l10n.t`the same step, a little slower`
@@ -314,7 +314,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
   switch (method.type) {
     case 'lora':
       return [
-        smaller('r', halvings(method.r, LEAST_RANK), 'Rank', l10n.t`an update that can say less`),
+        smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`),
         ...addedIdeas(method, of, set),
       ];
     case 'adalora':
@@ -360,7 +360,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       ];
     }
     case 'fish_mask':
-      return [smaller('keep_ratio', halvings(method.keep_ratio, 0), 'Share', l10n.t`fewer numbers train`)];
+      return [smaller('keep_ratio', halvings(method.keep_ratio, 0), l10n.t`Share`, l10n.t`fewer numbers train`)];
     case 'prompt_tuning':
     case 'prefix_tuning':
       return [
@@ -402,7 +402,7 @@ function smallerAdapter(
 ): Idea {
   const cost = l10n.t`an adapter that can say less`;
   const { bottleneck_size: size } = method;
-  if (size !== undefined) return smaller('bottleneck_size', halvings(size, LEAST_RANK), 'Bottleneck', cost);
+  if (size !== undefined) return smaller('bottleneck_size', halvings(size, LEAST_RANK), l10n.t`Bottleneck`, cost);
   const factor = bottleneckForm(method.placement, method, 1).reduction_factor;
   const factors = typeof factor === 'number' ? [2 * factor, 4 * factor] : [];
   return smaller('reduction_factor', factors, l10n.t`Reduction factor`, cost);

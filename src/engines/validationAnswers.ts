@@ -74,7 +74,7 @@ export const ANSWER_CHARACTERS = 2000;
 export function bounded(text: string): string {
   if (text.length <= ANSWER_CHARACTERS) return text;
   const half = ANSWER_CHARACTERS / 2;
-  return `${text.slice(0, half)} … (${text.length - ANSWER_CHARACTERS} characters) … ${text.slice(-half)}`;
+  return `${text.slice(0, half)} … (${l10n.t`${text.length - ANSWER_CHARACTERS} characters`}) … ${text.slice(-half)}`;
 }
 
 /**

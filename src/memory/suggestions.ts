@@ -165,7 +165,7 @@ function smallerBatch(run: MemoryRun): readonly Idea[] {
   const accumulation = run.accumulation * Math.ceil(run.batch / batch);
   return [
     {
-      name: `Batch ${batch} × ${accumulation}`,
+      name: l10n.t`Batch ${batch} × ${accumulation}`,
       cost:
         batch * accumulation === run.batch * run.accumulation
           ? l10n.t`the same step, a little slower`
@@ -197,7 +197,7 @@ function otherMethod(run: MemoryRun): readonly Idea[] {
   if (ranks.length === 1 && highest > 1) {
     const rank = Math.floor(highest / 2);
     found.push({
-      name: `Rank ${rank}`,
+      name: l10n.t`Rank ${rank}`,
       cost: l10n.t`an update that can say less`,
       changes: [{ path: ['method', 'r'], value: rank }],
       run: {

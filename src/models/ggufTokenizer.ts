@@ -65,7 +65,7 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
     });
   const flag = (key: string, fallback: boolean): boolean => {
     const value = metadata.get(key) ?? fallback;
-    return typeof value === 'boolean' ? value : refuse(`${key} is ${shown(value)}`, l10n.t`true or false`);
+    return typeof value === 'boolean' ? value : refuse(l10n.t`${key} is ${shown(value)}`, l10n.t`true or false`);
   };
   const model = metadata.get('tokenizer.ggml.model');
   const isSentencePiece = model === 'llama' && !flag('tokenizer.ggml.add_space_prefix', true);
@@ -80,7 +80,7 @@ export function ggufTokenizerFiles({ file, metadata }: GgufHeader): { tokenizer:
   const texts = (key: string): readonly string[] => {
     const value = metadata.get(key);
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-      return refuse(`${key} is ${shown(value)}`, l10n.t`an array of texts`);
+      return refuse(l10n.t`${key} is ${shown(value)}`, l10n.t`an array of texts`);
     }
     return value;
   };

@@ -2,6 +2,7 @@
  * GGML's tensor types: how values are packed, and their float32 form. Layouts as in ggml's `ggml-common.h`;
  * checked against the `gguf` Python package (test/fixtures/gguf/make.py).
  */
+import * as l10n from '@vscode/l10n';
 import { bf16ToF32, f16ToF32, halfToNumber } from './floatFormats.js';
 
 export interface GgufType {
@@ -72,7 +73,7 @@ export function ggufType(id: number): GgufType | undefined {
 }
 
 export function ggufTypeName(id: number): string {
-  return SUPPORTED.get(id)?.name ?? OTHERS.get(id) ?? `number ${id}`;
+  return SUPPORTED.get(id)?.name ?? OTHERS.get(id) ?? l10n.t`number ${id}`;
 }
 
 export function supportedGgufTypes(): string[] {

@@ -220,8 +220,7 @@ function parseEntry(file: string, name: string, value: Json, dataStart: number):
   if (!isJsonObject(value))
     return refuse(l10n.t`is described by no object`, '{ dtype, shape, data_offsets }', 'entry');
   const extra = Object.keys(value).find((key) => !['dtype', 'shape', 'data_offsets'].includes(key));
-  if (extra !== undefined)
-    refuse(l10n.t`has an unknown key "${extra}"`, 'dtype, shape, data_offsets', 'entry');
+  if (extra !== undefined) refuse(l10n.t`has an unknown key "${extra}"`, 'dtype, shape, data_offsets', 'entry');
   const dtype = value['dtype'];
   const shape = value['shape'];
   const offsets = value['data_offsets'];
@@ -252,7 +251,7 @@ function parseEntry(file: string, name: string, value: Json, dataStart: number):
   if (count === undefined || count * width !== end - begin) {
     refuse(
       l10n.t`of shape [${shape.join(', ')}] and type ${dtype} has ${end - begin} bytes`,
-      count === undefined ? l10n.t`a shape that fits in memory` : `${count * width} bytes`,
+      count === undefined ? l10n.t`a shape that fits in memory` : l10n.t`${count * width} bytes`,
       'size',
     );
   }

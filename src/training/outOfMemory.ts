@@ -38,7 +38,7 @@ export function outOfMemory(error: unknown, at: Circumstances): Problem {
   const predicted = plan === undefined ? [] : largestPredicted(plan, moment);
   const parts = [
     l10n.t`memory ran out in ${when}`,
-    ...(batch === undefined ? [] : [` with ${batchText(batch)}`]),
+    ...(batch === undefined ? [] : [l10n.t` with ${batchText(batch)}`]),
     ...(predicted.length > 0 ? [l10n.t`; predicted to need most there: ${predicted.join(', ')}`] : []),
     ...(measured === undefined ? [] : [`; ${residentText(measured)}`]),
     l10n.t`; what could not be had: ${causeOf(error)}`,
