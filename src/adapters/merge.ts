@@ -28,7 +28,8 @@ const F16_OVERFLOW = 65520;
 export interface MergeJob {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
-  readonly method: Attached;
+  /** What is merged, in order. */
+  readonly methods: readonly Attached[];
   readonly values: Values;
   readonly tokenizer: Tokenizer;
   readonly runtime: Runtime;
@@ -41,7 +42,7 @@ export interface MergeJob {
   readonly dtype?: FloatType;
   readonly maxShardBytes?: number;
   /** What is merged into what, to be written beside the weights. */
-  readonly record?: { readonly adapter: string; readonly base: string };
+  readonly record?: { readonly adapters: readonly string[]; readonly base: string };
   /** What is being done and how many of its parts are. An error that it throws ends the merge, leaving nothing. */
   readonly onProgress?: (progress: MergeProgress) => void;
 }
@@ -106,7 +107,7 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
 
     const weights = await checkpoint.mapped(progress(job, l10n.t`Converting the base to float32`));
     progress(job, l10n.t`Comparing logits`)(0, 2);
-    const applied = await allLogits({ ...job, methods: [job.method], weights, rows });
+    const applied = await allLogits({ ...job, weights, rows });
     progress(job, l10n.t`Comparing logits`)(1, 2);
     const exact = await logitsIn(exactFolder);
     const verifiedDifference = checkMerged(applied, exact, checkpoint.source);
@@ -132,7 +133,7 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
     }
     if (job.record !== undefined) {
       await writeMergeRecord(content, {
-        merged_adapters: [job.record.adapter],
+        merged_adapters: job.record.adapters,
         base_model_name_or_path: job.record.base,
         dtype,
         verified_difference: verifiedDifference,

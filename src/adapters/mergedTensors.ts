@@ -35,7 +35,7 @@ interface Use {
 }
 
 /**
- * The tensors of a merged model, to be produced one at a time. A matrix that two sites share stays one where the
+ * The tensors of a merged model, to be produced one at a time; several methods are merged one after the other. A matrix that two sites share stays one where the
  * method leaves both equal; otherwise the second site gets a tensor of its own.
  *
  * @throws ProblemError `merge.not-mergeable`; and, when a tensor is produced, `merge.non-finite`
@@ -43,18 +43,19 @@ interface Use {
 export async function mergedTensors(parts: {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
-  readonly method: Attached;
+  readonly methods: readonly Attached[];
   readonly values: Values;
 }): Promise<MergedTensors> {
-  const { checkpoint, model, method, values } = parts;
-  if (method.merge === undefined) {
+  const { checkpoint, model, methods, values } = parts;
+  const stays = methods.find(({ merge }) => merge === undefined);
+  if (stays !== undefined) {
     return fail({
       code: 'merge.not-mergeable',
-      message: l10n.t`an adapter of type '${method.type}' cannot be merged: it has no update per weight that could be added to the base`,
+      message: l10n.t`an adapter of type '${stays.type}' cannot be merged: it has no update per weight that could be added to the base`,
       where: { file: checkpoint.source },
       expected: l10n.t`a method that changes weights by a sum, such as lora`,
       mend:
-        method.type === 'full'
+        stays.type === 'full'
           ? l10n.t`Full fine-tuning writes a whole model: use that folder as it is.`
           : l10n.t`Keep it as an adapter beside the base model.`,
     });
@@ -62,8 +63,8 @@ export async function mergedTensors(parts: {
   const changed = new Set<string>();
   const warnings: Problem[] = [];
   const merge = ({ site, kind }: Use, base: Float32Array): Float32Array => {
-    const merged = method.merge?.(site, kind, base, values);
-    if (merged === undefined || equal(merged, base)) return base;
+    const merged = methods.reduce((sofar, method) => method.merge?.(site, kind, sofar, values) ?? sofar, base);
+    if (equal(merged, base)) return base;
     changed.add(ownName({ site, kind }));
     return finite(merged, ownName({ site, kind }), checkpoint.source);
   };
@@ -89,10 +90,10 @@ export async function mergedTensors(parts: {
       continue;
     }
     const [first, ...others] = users as [Use, ...Use[]];
-    const stays = others.length === 0 || (await staysShared(users, read, merge));
-    if (!stays) tied = 'untied';
+    const isShared = others.length === 0 || (await staysShared(users, read, merge));
+    if (!isShared) tied = 'untied';
     tensors.push({ name: ownName(first), shape, data: async () => merge(first, await read()) });
-    for (const use of stays ? [] : others) {
+    for (const use of isShared ? [] : others) {
       tensors.push({ name: ownName(use), shape, data: async () => merge(use, await read()) });
     }
   }

@@ -136,6 +136,18 @@ async function checkFolder(folder: string): Promise<void> {
   }
   if ((await pathKind(path.join(folder, ADAPTER_CONFIG))) === 'file') return;
   const names = await readdir(folder);
+  const tasks: string[] = [];
+  for (const name of names) {
+    if ((await pathKind(path.join(folder, name, ADAPTER_CONFIG))) === 'file') tasks.push(name);
+  }
+  if (tasks.length > 0) {
+    fail({
+      code: 'adapter.several',
+      message: l10n.t`the folder holds several adapters: ${tasks.join(', ')}`,
+      where: { file: folder },
+      mend: l10n.t`Name the folder of one of them, or, of adapters of tasks, the task: --task NAME.`,
+    });
+  }
   fail({
     code: 'adapter.no-config',
     message: l10n.t`the folder has no ${ADAPTER_CONFIG}`,

@@ -20,18 +20,15 @@ export interface DecoderSource {
   afterwards?(): string | undefined;
 }
 
-/**
- * A model with or without an adapter.
- * @param task the one whose text is read, where the adapter tells tasks apart
- */
-export function adaptedSource(adapted: Adapted, runtime: Runtime, io: Io, task = 0): DecoderSource {
+/** A model with or without adapters. */
+export function adaptedSource(adapted: Adapted, runtime: Runtime, io: Io): DecoderSource {
   return {
     tokenizer: adapted.tokenizer,
     maxPositions: adapted.model.maxPositions,
     inFront: positionsInFront(adapted.methods.map((method) => method.hooks)),
     async compile(positionLimit) {
       const weights = await mapWeights(adapted.checkpoint, io);
-      return forTask(await createDecoder({ ...adapted, runtime, weights, positionLimit }), task);
+      return forTask(await createDecoder({ ...adapted, runtime, weights, positionLimit }), adapted.rowTask);
     },
   };
 }

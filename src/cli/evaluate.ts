@@ -29,7 +29,10 @@ export const evaluate: Command = {
       value: 'FILE',
       help: "The rows to evaluate on. Default: the run file's held-out rows; needed for a model.",
     },
-    adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    adapter: {
+      value: 'DIR',
+      help: "An adapter folder to apply to the model, or a run's: all that its methods wrote.",
+    },
     ...PROXY_OPTIONS,
   },
   json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "macroF1", "rows", "supervisedTokens", "seconds" }',

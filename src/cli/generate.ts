@@ -1,4 +1,3 @@
-import { adapterOfTask } from '../adapters/taskFolders.js';
 import { promptIds } from '../data/endOfText.js';
 import { generatorOf } from '../generation/generate.js';
 import { generateText } from '../generation/generateText.js';
@@ -13,7 +12,7 @@ import type { DecoderSource } from './decoderSource.js';
 import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
 import type { Io } from './io.js';
-import { openAdapted, taskIndex, tasksOf } from './openAdapted.js';
+import { openAdapted } from './openAdapted.js';
 import { PROXY_OPTIONS, REMOTE_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
@@ -24,7 +23,10 @@ export const generate: Command = {
   positionals: [{ name: 'MODEL|FILE', help: 'a model, or a run file (its model is used)' }],
   options: {
     prompt: { value: 'TEXT', required: true, help: 'The text to continue; - reads standard input.' },
-    adapter: { value: 'DIR', help: 'An adapter folder to apply to the model.' },
+    adapter: {
+      value: 'DIR',
+      help: "An adapter folder to apply to the model, or a run's: all that its methods wrote.",
+    },
     task: {
       value: 'NAME',
       help: 'The task of the prompt, for an adapter that was trained with data.task_column.',
@@ -106,11 +108,8 @@ async function taskSource(
   runtime: Runtime,
   io: Io,
 ): Promise<DecoderSource> {
-  const named = args.text('adapter');
-  const found = named === undefined ? undefined : await adapterOfTask(named, args.text('task'));
-  const adapted = await openAdapted(base, found?.folder, io, folder);
-  const task = found === undefined ? args.text('task') : found.task;
-  return adaptedSource(adapted, runtime, io, taskIndex(task, tasksOf(adapted.methods)));
+  const adapted = await openAdapted(base, args.text('adapter'), io, folder, {}, args.text('task'));
+  return adaptedSource(adapted, runtime, io);
 }
 
 /** The prompt as training would encode it: the chat template writes its special tokens itself. */

@@ -1,12 +1,11 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
-import { attachAdapter } from '../adapters/attachAdapter.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
-import { readAdapter } from '../adapters/readAdapter.js';
 import type { FloatType } from '../adapters/writeModel.js';
 import { formatBytes } from '../common/format.js';
 import { fail } from '../common/problem.js';
+import { attachAdapters, openAdapters } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
@@ -20,7 +19,7 @@ const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
 export const merge: Command = {
   name: 'merge',
   summary: 'Merge an adapter into its base model, verified on logits.',
-  positionals: [{ name: 'ADAPTER', help: 'an adapter folder' }],
+  positionals: [{ name: 'ADAPTER', help: "an adapter folder, or a run's: all that its methods wrote" }],
   options: {
     out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
     model: { value: 'BASE', help: "The base model. Default: the one that the adapter's config names." },
@@ -37,25 +36,26 @@ export const merge: Command = {
   ],
   async run(args, io) {
     const dtype = floatType(args.text('dtype'));
-    const adapter = await readAdapter(args.positional(0));
-    const base = args.text('model') ?? (await baseOf(adapter));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(adapter));
-    const { method, values, warnings } = await attachAdapter(adapter, opened.context);
+    const onDisk = await openAdapters(args.positional(0));
+    const [first] = onDisk.adapters;
+    const base = args.text('model') ?? (await baseOf(first));
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(first));
+    const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);
     const report = await mergeAdapter({
       ...opened,
-      method,
+      methods,
       values,
       runtime: await onnxRuntime(),
       out: args.required('out'),
       dtype,
-      record: { adapter: adapter.folder, base: opened.pinned ?? path.resolve(base) },
+      record: { adapters: onDisk.adapters.map(({ folder }) => folder), base: opened.pinned ?? path.resolve(base) },
       onProgress(progress) {
         io.interrupt.check();
         io.progress.update(progress);
       },
     });
     io.progress.end();
-    const allWarnings = [...warnings, ...report.warnings];
+    const allWarnings = [...onDisk.warnings, ...warnings, ...report.warnings];
     for (const warning of allWarnings) io.problem(warning);
     if (args.flag('json'))
       io.json({ ...report, base: opened.pinned ?? path.resolve(base), warnings: allWarnings });

@@ -1,9 +1,8 @@
 import * as l10n from '@vscode/l10n';
 import { nearestName } from '../common/nearest.js';
 import { fail } from '../common/problem.js';
-import { attachAdapter } from '../adapters/attachAdapter.js';
 import { adapterTask } from '../adapters/adapterTask.js';
-import { readAdapter } from '../adapters/readAdapter.js';
+import { attachAdapters, openAdapters } from '../engines/openAdapters.js';
 import { openModel, vocabularyWarnings } from '../engines/session.js';
 import type { OpenedModel } from '../engines/session.js';
 import type { Attached, Values } from '../methods/method.js';
@@ -16,12 +15,15 @@ import type { Io } from './io.js';
 export interface Adapted extends OpenedModel {
   readonly methods: readonly Attached[];
   readonly values: Values;
+  /** The task that was asked for, by its place among those that the methods tell apart. */
+  readonly rowTask: number;
 }
 
 /**
- * Opens a model and attaches an adapter; warnings are printed.
+ * Opens a model and attaches an adapter, or all that a run wrote; warnings are printed.
  * @param folder where a relative path of the model starts
  * @param task what the model is to do, where no adapter says it
+ * @param rowTask the task of the rows that are read, where an adapter tells tasks apart
  * @throws ProblemError of the model or the adapter
  */
 export async function openAdapted(
@@ -30,16 +32,18 @@ export async function openAdapted(
   io: Io,
   folder = '.',
   task: WantedTask = {},
+  rowTask?: string,
 ): Promise<Adapted> {
   // An adapter brings its own numbers: the seed of its start does not matter.
-  const onDisk = adapter === undefined ? undefined : await readAdapter(adapter);
-  const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk) };
+  const onDisk = adapter === undefined ? undefined : await openAdapters(adapter, rowTask);
+  const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk.adapters[0]) };
   const opened = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
-  if (onDisk === undefined) return { ...opened, methods: [], values: new Map() };
-  const { method, values, warnings } = await attachAdapter(onDisk, opened.context);
-  for (const warning of warnings) io.problem(warning);
-  return { ...opened, methods: [method], values };
+  if (onDisk === undefined)
+    return { ...opened, methods: [], values: new Map(), rowTask: taskIndex(rowTask, undefined) };
+  const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);
+  for (const warning of [...onDisk.warnings, ...warnings]) io.problem(warning);
+  return { ...opened, methods, values, rowTask: taskIndex(onDisk.task, tasksOf(methods)) };
 }
 
 /** The tasks that the methods tell apart; undefined where they tell none. */
@@ -51,7 +55,7 @@ export function tasksOf(methods: readonly Attached[]): readonly string[] | undef
  * Among these the task that is named, by its place.
  * @throws ProblemError `adapter.task` for one that the adapter does not hold
  */
-export function taskIndex(name: string | undefined, tasks: readonly string[] | undefined): number {
+function taskIndex(name: string | undefined, tasks: readonly string[] | undefined): number {
   if (name === undefined) return 0;
   const at = tasks?.indexOf(name) ?? -1;
   if (at >= 0) return at;

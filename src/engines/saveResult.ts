@@ -10,6 +10,7 @@ import type { LanguageModel } from '../models/architecture.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
 import type { TrainingResult } from '../training/job.js';
+import { resultName } from './runFiles.js';
 import { parameterNames } from './session.js';
 import type { OpenedModel } from './session.js';
 
@@ -31,8 +32,8 @@ export async function saveResult(
   for (const method of methods) {
     const saved = method.save(result.values);
     if (saved.kind === 'nothing') continue;
-    const name = saved.kind === 'model' ? 'model' : 'adapter';
-    const target = path.join(folder, `${name}${written.length === 0 ? '' : `-${method.type}`}${suffix}`);
+    const kind = saved.kind === 'model' ? 'model' : 'adapter';
+    const target = path.join(folder, `${resultName(kind, method.type, written.length === 0)}${suffix}`);
     if (saved.kind !== 'model') {
       const held = Object.entries(result.metrics).filter(([key]) => key.startsWith('eval_'));
       const card = modelCard({

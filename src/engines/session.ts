@@ -8,7 +8,7 @@ import type { Example } from '../data/example.js';
 import type { Masking } from '../data/masking.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
 import type { AttachContext, Attached, GradientPasses, Prepared } from '../methods/method.js';
-import { checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
+import { METHODS, checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
 import { taskHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
@@ -122,9 +122,16 @@ export async function prepareMethods(
 export function checkMethods(configs: readonly MethodConfig[], context: AttachContext): void {
   const methods: Attached[] = [];
   for (const [index, config] of configs.entries()) {
+    // What it guides is not there yet.
+    if (guides(config) && methods.length < index) continue;
     const own = contextOf(context, index, methods);
     if (!checkPrepared(config, own)) methods.push(attachMethod(config, own));
   }
+}
+
+/** Whether a method trains nothing of its own, but guides those before it. */
+export function guides({ type }: MethodConfig): boolean {
+  return METHODS.some((method) => method.type === type && 'guides' in method);
 }
 
 /**

@@ -120,6 +120,7 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
     },
     engines: ['embedded'],
     mergeable: false,
+    guidesItself: true,
     options: AdapterFusionOptions,
   },
   async prepare(options, context) {

@@ -33,7 +33,7 @@ interface Adapter {
 const nextOut = (): string => path.join(folder, String(++count), 'merged');
 
 function merge(opened: Opened, adapter: Adapter, options: Partial<MergeJob> = {}): Promise<MergeReport> {
-  return mergeAdapter({ ...opened, ...adapter, tokenizer, out: nextOut(), ...options });
+  return mergeAdapter({ ...opened, ...adapter, methods: [adapter.method], tokenizer, out: nextOut(), ...options });
 }
 
 /** LoRA with random A and B (or whatever trains) on a model. */
@@ -181,7 +181,7 @@ test('a model merged from a GGUF file has its end ids', async () => {
 });
 
 test('a merged model says what it was merged from, where that is asked for', async () => {
-  const record = { adapter: '/adapters/sql', base: 'org/name@abc' };
+  const record = { adapters: ['/adapters/sql'], base: 'org/name@abc' };
   const report = await merge(plain, adapterOn(plain, { target_modules: ['q_proj'] }), { record });
   const found = await findMerged(report.out);
   assert.deepEqual([found?.base, found?.problem], ['org/name@abc', undefined]);

@@ -103,7 +103,7 @@ test('PEFT loads our encoder adapters with their heads, Transformers our merges'
     ours.push({ name, logits, merged: false });
     if (method.merge === undefined) continue;
     const out = path.join(folder, `merged-${++count}`);
-    await mergeAdapter({ ...opened, method, values, tokenizer, out, dtype: 'F32' });
+    await mergeAdapter({ ...opened, methods: [method], values, tokenizer, out, dtype: 'F32' });
     jobs.push({ model: out, adapter: null, task: task.type!, labels: null, rows: ROWS });
     ours.push({ name, logits, merged: true });
   }

@@ -40,8 +40,12 @@ export async function openModel(folder: string, task?: WantedTask): Promise<Open
 }
 
 /** A PEFT adapter folder attached to an opened model, with its values. */
-export async function attachAdapter(opened: Opened, folder: string): Promise<AttachedAdapter> {
-  return attach(await readAdapter(folder), opened.context);
+export async function attachAdapter(
+  opened: Opened,
+  folder: string,
+): Promise<AttachedAdapter & { readonly methods: readonly Attached[] }> {
+  const adapter = await attach(await readAdapter(folder), opened.context);
+  return { ...adapter, methods: [adapter.method] };
 }
 
 /** Logits [rows, length, vocabulary] with methods applied. */

@@ -1,0 +1,73 @@
+import * as l10n from '@vscode/l10n';
+import { fail } from '../common/problem.js';
+import { parameterShape } from '../models/site.js';
+import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
+import { input } from '../tensor/tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { AttachContext, Attached } from './method.js';
+
+const KINDS: readonly ParameterKind[] = ['weight', 'bias'];
+const PHASE: Phase = { dropoutSeed: undefined };
+
+/**
+ * Refuses a method that would undo what one before it learns, or be undone by it: of two that act on a module, one puts a
+ * parameter of its own in the place of the model's. (Updates that are added, and factors, act on what is there and combine.)
+ *
+ * @throws ProblemError `methods.same-module`
+ */
+export function refuseConflicts(method: Attached, { model, before = [] }: AttachContext): void {
+  for (const other of before) {
+    const site = model.sites.find(
+      (each) =>
+        (replaces(method.hooks, each) && acts(other.hooks, each)) ||
+        (replaces(other.hooks, each) && acts(method.hooks, each)),
+    );
+    if (site === undefined) continue;
+    fail({
+      code: 'methods.same-module',
+      message: l10n.t`${other.type} and ${method.type} both act on ${site.path}, and one of them trains it whole: what the other learns there would be lost`,
+      expected: l10n.t`modules that one of the methods leaves alone`,
+      mend: l10n.t`Take it out of target_modules or modules_to_save of one of them.`,
+    });
+  }
+}
+
+/** Whether a method's parameter stands in the place of the site's own, and not on it. */
+function replaces({ parameter }: Hooks, site: Site): boolean {
+  return parametersOf(site).some(([kind, base]) => {
+    const result = parameter?.(site, kind, base, PHASE) ?? base;
+    return !reads(result, base);
+  });
+}
+
+/** Whether a method changes what a site computes. */
+function acts({ parameter, input: inputHook, output }: Hooks, site: Site): boolean {
+  if (parametersOf(site).some(([kind, base]) => (parameter?.(site, kind, base, PHASE) ?? base) !== base))
+    return true;
+  const [x, y] = tensorsOf(site);
+  return (inputHook?.(site, x, PHASE) ?? x) !== x || (output?.(site, x, y, PHASE) ?? y) !== y;
+}
+
+function parametersOf(site: Site): (readonly [ParameterKind, Tensor])[] {
+  return KINDS.filter((kind) => site[kind] !== undefined).map(
+    (kind) => [kind, input(`${site.path}.${kind}`, 'float32', parameterShape(site, kind))] as const,
+  );
+}
+
+/** What a site reads and gives, of one token. */
+function tensorsOf({ kind, path, shape }: Site): readonly [x: Tensor, y: Tensor] {
+  const tensor = (name: string, width: number): Tensor => input(`${path}.${name}`, 'float32', [1, 1, width]);
+  switch (kind) {
+    case 'embedding':
+      return [input(`${path}.ids`, 'int32', [1, 1]), tensor('y', shape[1]!)];
+    case 'linear':
+      return [tensor('x', shape[1]!), tensor('y', shape[0]!)];
+    case 'norm':
+      return [tensor('x', shape[0]!), tensor('y', shape[0]!)];
+  }
+}
+
+/** Whether a tensor is made of another. */
+function reads(tensor: Tensor, base: Tensor): boolean {
+  return tensor === base || (tensor.kind === 'applied' && tensor.inputs.some((each) => reads(each, base)));
+}

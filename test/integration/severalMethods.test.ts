@@ -1,0 +1,124 @@
+// Runs of several methods at once, from training to what reads their adapters.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { adapterTask } from '../../src/adapters/adapterTask.js';
+import { allLogits } from '../../src/adapters/logits.js';
+import { attachAdapters, openAdapters } from '../../src/engines/openAdapters.js';
+import { openModel } from '../../src/engines/session.js';
+import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
+import { names, temporaryFolder } from '../support/adapters.js';
+import { largestDifference } from '../support/fixtures.js';
+import { document, run as cli } from '../unit/cli/support.js';
+import { eventsOf } from '../unit/training/jobs.js';
+import { emitted, makeModel, makeRun } from './engineModel.js';
+
+const folder = temporaryFolder();
+const model = await makeModel(path.join(folder, 'base'));
+const TRAINING = { max_steps: 6, per_device_train_batch_size: 4, learning_rate: 1e-2, save_steps: 3 };
+const ROWS = [[5, 6, 70, 12, 9, 44, 3]];
+let count = 0;
+
+/** Trains; the folder of the run, and its last loss on held-out rows. */
+async function trained(method: readonly object[]): Promise<{ file: string; folder: string; loss: number }> {
+  const run = await makeRun(path.join(folder, `run-${++count}`), model, { method, training: TRAINING });
+  const { events, error } = await emitted(run);
+  assert.equal(error, undefined);
+  const losses = eventsOf(events, 'evaluation').map(({ loss }) => loss);
+  assert.ok(losses.at(-1)! < losses[0]!, losses.join());
+  const [only] = await names(path.join(run.folder, 'runs/small'));
+  return { file: run.file, folder: path.join(run.folder, 'runs/small', only!), loss: losses.at(-1)! };
+}
+
+/** Logits of a model with the adapters that a folder stands for. */
+async function logits(named: string | undefined, base = model): Promise<Float32Array> {
+  const onDisk = named === undefined ? undefined : await openAdapters(named);
+  const opened = await openModel(base, 0, {}, onDisk && adapterTask(onDisk.adapters[0]));
+  const attached =
+    onDisk === undefined ? { methods: [], values: new Map() } : await attachAdapters(onDisk, opened.context);
+  return allLogits({
+    ...opened,
+    ...attached,
+    weights: await opened.checkpoint.mapped(),
+    runtime: await onnxRuntime({ threads: 1 }),
+    rows: ROWS,
+  });
+}
+
+const MIXES: Readonly<Record<string, readonly object[]>> = {
+  // MAM adapters (He et al. 2022): a prefix in attention, parallel adapters beside the feed-forward part.
+  'prefix + parallel adapters': [
+    { type: 'prefix_tuning', num_virtual_tokens: 4, prefix_projection: true },
+    { type: 'adapter', placement: 'parallel', bottleneck_size: 8 },
+  ],
+  'LoRA + prompt': [
+    { type: 'lora', r: 2 },
+    { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
+  ],
+  'LoRA + (IA)³ + prefix': [
+    { type: 'lora', r: 2 },
+    { type: 'ia3' },
+    { type: 'prefix_tuning', num_virtual_tokens: 2 },
+  ],
+};
+
+for (const [name, method] of Object.entries(MIXES)) {
+  test(`${name}: trains, is saved as an adapter each, and the run's folder stands for all of them`, async () => {
+    const run = await trained(method);
+    const types = method.map((each) => (each as { type: string }).type);
+    const folders = (await names(run.folder)).filter((each) => each.startsWith('adapter'));
+    assert.deepEqual(folders, ['adapter', ...types.slice(1).map((type) => `adapter-${type}`)].sort());
+    const onDisk = await openAdapters(run.folder);
+    assert.deepEqual(
+      onDisk.adapters.map(({ folder: own }) => path.basename(own)),
+      ['adapter', ...types.slice(1).map((type) => `adapter-${type}`)],
+    );
+    assert.deepEqual(onDisk.warnings, []);
+    const together = await logits(run.folder);
+    const base = await logits(undefined);
+    const alone = await logits(path.join(run.folder, 'adapter'));
+    assert.ok(largestDifference(together, base) > 1e-3 && largestDifference(together, alone) > 1e-3);
+
+    // The evaluation is that of the run's end.
+    const evaluated = document(await cli(['evaluate', run.file, '--adapter', run.folder, '--json']));
+    assert.ok(
+      Math.abs(Number(evaluated['loss']) - run.loss) <= 1e-4 * run.loss,
+      `${evaluated['loss']}, ${run.loss}`,
+    );
+    const one = await cli(['evaluate', run.file, '--adapter', path.join(run.folder, 'adapter')]);
+    assert.match(one.err, /the run trained it together with adapter-/);
+    const generated = await cli([
+      'generate',
+      run.file,
+      '--adapter',
+      run.folder,
+      '--prompt',
+      'Say red: ',
+      '--max-new-tokens',
+      '4',
+      '--json',
+    ]);
+    assert.equal(generated.code, 0, generated.err);
+  });
+}
+
+test('methods that merge are merged one after the other; one that does not is named', async () => {
+  const run = await trained([
+    { type: 'ia3', target_modules: 'all-linear', feedforward_modules: ['down_proj', 'o_proj'] },
+    { type: 'lora', r: 2, target_modules: 'all-linear' },
+  ]);
+  const out = path.join(folder, 'merged');
+  const merged = await cli(['merge', run.folder, '--out', out, '--dtype', 'F32']);
+  assert.equal(merged.code, 0, merged.err);
+  const [found, expected] = [await logits(undefined, out), await logits(run.folder)];
+  assert.ok(largestDifference(found, expected) <= 1e-3 * Math.max(1, ...expected.map(Math.abs)));
+  assert.ok(largestDifference(found, await logits(path.join(run.folder, 'adapter'))) > 1e-3);
+
+  const mixed = await trained([
+    { type: 'lora', r: 2 },
+    { type: 'prompt_tuning', num_virtual_tokens: 3 },
+  ]);
+  const refused = await cli(['merge', mixed.folder, '--out', path.join(folder, 'refused')]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /type 'prompt_tuning' cannot be merged/);
+});
