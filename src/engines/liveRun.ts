@@ -8,7 +8,7 @@ import { environmentOf } from '../common/machineMemory.js';
 import { messageOf } from '../common/problem.js';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
-import { holdsWeights } from './holdsWeights.js';
+import { endingOf } from './endingOf.js';
 import {
   createEntry,
   isPid,
@@ -28,8 +28,8 @@ import type { LiveNote } from './liveServer.js';
 import { loaderOf } from './loaderOf.js';
 import { watchMemory } from './memoryWatch.js';
 import type { MemoryRecord } from './memoryWatch.js';
-import { killedSince, oomKills } from './oomKills.js';
-import type { Ending, Happening } from './runState.js';
+import { oomKills } from './oomKills.js';
+import type { Happening } from './runState.js';
 import { LAST_WORDS } from './workerRun.js';
 import type { WorkerRun } from './workerRun.js';
 import type { Wish } from './workerProtocol.js';
@@ -221,19 +221,8 @@ async function follow(
   }
 
   async function end(lastWords: readonly string[]): Promise<void> {
-    const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
-    const ending: Ending = {
-      code,
-      signal,
-      launchError,
-      last,
-      adapterFound,
-      killed,
-      lastWords,
-      checkpoint,
-      oomKilled: await killedSince(await killsBefore),
-      memory,
-    };
+    const seen = { code, signal, launchError, last, killed, lastWords, checkpoint, memory };
+    const ending = await endingOf(seen, await killsBefore);
     try {
       const isOver = pid === undefined ? child !== undefined : !isProcessThere({ pid });
       if (isOver) await removeEntry(entry.id);

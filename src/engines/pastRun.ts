@@ -10,7 +10,7 @@ import { createHistory } from './history.js';
 import { recordReader } from './recordReader.js';
 import type { Written } from './recordReader.js';
 import { RESOLVED_CONFIG } from './runFiles.js';
-import { isGoing } from './runState.js';
+import { failedRun, isGoing } from './runState.js';
 import type { RunState } from './runState.js';
 
 /** A run that is over, or that another process works on, read from its folder. */
@@ -89,17 +89,9 @@ function stateOf(about: {
     const adapter = adapterNow(about.folder, about.started, last.adapter);
     return { kind: 'finished', file, began, ended, result: { ...last, adapter } };
   }
-  const failed = (problem: Problem, others: readonly Problem[] = []): RunState => ({
-    kind: 'failed',
-    file,
-    began,
-    ended,
-    problem,
-    others,
-  });
-  if (last?.type === 'failed') return failed(last.problem, last.others);
+  if (last?.type === 'failed') return failedRun(about, last.problem, last.others);
   if (about.alive) return { kind: last?.type === 'paused' ? 'paused' : 'running', file, began };
-  return failed({
+  return failedRun(about, {
     code: 'run.interrupted',
     message: l10n.t`the run ended without a word: it was killed, or the machine went down`,
     where: { file: about.folder },

@@ -161,31 +161,32 @@ function afterEvent(state: Exclude<RunState, { kind: 'idle' }>, { type }: RunEve
   }
 }
 
+/** The state of a run that failed. */
+export function failedRun(
+  run: { readonly file: string; readonly began: number; readonly ended: number },
+  problem: Problem,
+  others: readonly Problem[] = [],
+): RunState {
+  const { file, began, ended } = run;
+  return { kind: 'failed', file, began, ended, problem, others };
+}
+
 function conclude({ file, began }: Going, ended: number, ending: Ending): RunState {
   const { last } = ending;
-  const failed = (problem: Problem, others: readonly Problem[] = []): RunState => ({
-    kind: 'failed',
-    file,
-    began,
-    ended,
-    problem,
-    others,
-  });
-  if (last?.type === 'failed') return failed(last.problem, last.others);
+  const run = { file, began, ended };
+  if (last?.type === 'failed') return failedRun(run, last.problem, last.others);
   if (last?.type === 'finished') {
-    if (!ending.adapterFound) return failed(nothingWritten(last));
+    if (!ending.adapterFound) return failedRun(run, nothingWritten(last));
     const expectedCode = last.reason === 'stopped' ? 130 : 0;
     const clean = ending.code === expectedCode || ending.code === 0;
     return {
       kind: 'finished',
-      file,
-      began,
-      ended,
+      ...run,
       result: last,
       note: clean ? undefined : l10n.t`The adapter is written, but afterwards the worker ${howItEnded(ending)}.`,
     };
   }
-  return failed(processEnded(file, ending));
+  return failedRun(run, processEnded(file, ending));
 }
 
 function nothingWritten(last: Finished): Problem {

@@ -4,11 +4,11 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Failed, Finished } from '../training/events.js';
 import { isRunEvent } from '../training/isRunEvent.js';
-import { holdsWeights } from './holdsWeights.js';
+import { endingOf } from './endingOf.js';
 import { loaderOf } from './loaderOf.js';
 import { watchMemory } from './memoryWatch.js';
 import type { MemoryRecord } from './memoryWatch.js';
-import { killedSince, oomKills } from './oomKills.js';
+import { oomKills } from './oomKills.js';
 import type { Happening } from './runState.js';
 import type { WorkerRequest } from './workerProtocol.js';
 
@@ -101,23 +101,9 @@ export function startWorker({ worker, file, overrides, resume, tell, print }: Wo
       if (over) return;
       over = true;
       clearTimeout(linger);
-      const adapterFound = last?.type === 'finished' && (await holdsWeights(last.adapter));
-      tell({
-        type: 'ended',
-        time: Date.now(),
-        ending: {
-          code,
-          signal,
-          launchError,
-          last,
-          adapterFound,
-          killed,
-          lastWords,
-          checkpoint,
-          oomKilled: await killedSince(await killsBefore),
-          memory,
-        },
-      });
+      const seen = { code, signal, launchError, last, killed, lastWords, checkpoint, memory };
+      const ending = await endingOf(seen, await killsBefore);
+      tell({ type: 'ended', time: Date.now(), ending });
       resolve();
     }
     child.on('error', (error) => {
