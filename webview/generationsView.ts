@@ -58,13 +58,17 @@ function drawRow(row: Answer, shown: Generations, first: Generations): HTMLEleme
     make(
       'dd',
       {},
-      make('pre', { tabindex: '0', 'aria-label': l10n.t`${label}, line ${row.line}`, class: kind }, value),
+      make(
+        'pre',
+        { tabindex: '0', role: 'group', 'aria-label': l10n.t`${label}, line ${row.line}`, class: kind },
+        value,
+      ),
     ),
   ];
   return make(
     'li',
     {},
-    make('h3', {}, l10n.t`Line ${row.line}: ${verdictOf(row)}`),
+    make('h2', {}, l10n.t`Line ${row.line}: ${verdictOf(row)}`),
     make(
       'dl',
       {},
