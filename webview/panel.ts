@@ -4,6 +4,7 @@ import { PANEL_VERSION } from '../src/engines/panelVersion.js';
 import { unpackEvents } from '../src/engines/packEvents.js';
 import { isGoing } from '../src/engines/runState.js';
 import type { FromPage, PageMessage, RunAbout, RunToPage, ToPage } from '../src/host/protocol.js';
+import { createAttentionView } from './attentionView.js';
 import { createCoverageView } from './coverageView.js';
 import { createCurvesView } from './curvesView.js';
 import { createDataView } from './dataView.js';
@@ -62,6 +63,12 @@ const views: readonly TabView[] = [
     title: l10n.t`Masks`,
     hasContent: ({ masks, steps }) => masks.paths.length > 0 || steps.length === 0,
     ...createMasksView(page.ask),
+  },
+  {
+    id: 'fusion',
+    title: l10n.t`Fusion`,
+    hasContent: ({ attention }) => attention.paths.length > 0,
+    ...createAttentionView(page.ask),
   },
   {
     id: 'coverage',

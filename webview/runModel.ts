@@ -1,4 +1,5 @@
 import { createThinned } from '../src/common/thinned.js';
+import type { AttentionShare } from '../src/methods/method.js';
 import type { Thinned } from '../src/common/thinned.js';
 import type { RunState } from '../src/engines/runState.js';
 import { describeEvent } from '../src/training/describeEvent.js';
@@ -46,6 +47,8 @@ export interface RunModel {
   /** What the methods told of each site over time. */
   readonly ranks: SiteHistory;
   readonly masks: SiteHistory;
+  /** What fusions take from each adapter: a site for each place, adapter and task. */
+  readonly attention: SiteHistory;
 }
 
 /** What happened, line by line; steps and what they report have views of their own. */
@@ -70,6 +73,7 @@ export function createRunModel(): RunModel {
     generations: createThinned(KEPT_ANSWERS),
     ranks: createSiteHistory(),
     masks: createSiteHistory(),
+    attention: createSiteHistory(),
   };
 }
 
@@ -149,6 +153,12 @@ export function takeEvent(model: RunModel, told: RunEvent): void {
     case 'masks':
       takeReport(model.masks, event);
       break;
+    case 'attention':
+      takeReport(model.attention, {
+        step: event.step,
+        sites: event.sites.map((site) => ({ path: attentionPath(site), share: site.share })),
+      });
+      break;
     case 'log':
     case 'finished':
     case 'failed':
@@ -157,12 +167,18 @@ export function takeEvent(model: RunModel, told: RunEvent): void {
   }
 }
 
+/** The row of the map behind the layer: `mlp: news`, of rows of a task `mlp: news ← chat`. */
+function attentionPath({ path, adapter, task }: AttentionShare): string {
+  return task === '' ? `${path}: ${adapter}` : `${path}: ${adapter} ← ${task}`;
+}
+
 function takeLines(log: RunLog, event: RunEvent): void {
   switch (event.type) {
     case 'step':
     case 'memory':
     case 'ranks':
     case 'masks':
+    case 'attention':
     case 'progress':
     case 'sample':
       return;

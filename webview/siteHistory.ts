@@ -2,7 +2,7 @@ import { createThinned } from '../src/common/thinned.js';
 import type { Thinned } from '../src/common/thinned.js';
 
 /** What is told of a site. */
-export const QUANTITIES = ['rank', 'scale', 'norm', 'density'] as const;
+export const QUANTITIES = ['rank', 'scale', 'norm', 'density', 'share'] as const;
 export type Quantity = (typeof QUANTITIES)[number];
 
 /** A report, as events carry it. */

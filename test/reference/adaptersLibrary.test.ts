@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
+import { AdapterFusionOptions } from '../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../src/methods/bottleneckAdapter.js';
 import { attachMethod } from '../../src/methods/registry.js';
 import { fixedSize } from '../../src/tensor/dims.js';
@@ -26,7 +27,10 @@ const BASES = {
   bert: { model: fixture('encoders', 'tiny-bert'), task: 'masked' },
 } as const;
 
-const CASES: readonly (readonly [base: keyof typeof BASES, options: Partial<AdapterOptions>])[] = [
+const CASES: readonly (readonly [
+  base: keyof typeof BASES,
+  options: Partial<AdapterOptions | AdapterFusionOptions>,
+])[] = [
   ['llama', {}],
   ['llama', { placement: 'houlsby', bottleneck_size: 5 }],
   ['llama', { placement: 'parallel', scaling: 2 }],
@@ -35,6 +39,8 @@ const CASES: readonly (readonly [base: keyof typeof BASES, options: Partial<Adap
   ['bert', { bottleneck_size: 7, leave_out: [0] }],
   ['bert', { placement: 'houlsby' }],
   ['bert', { mh_adapter: true, residual_before_ln: 'post_add', scaling: 'learned' }],
+  ['llama', { type: 'adapter_fusion', bottleneck_size: 4 }],
+  ['bert', { type: 'adapter_fusion', placement: 'houlsby', value: false, query_before_ln: true }],
 ];
 
 test('the adapters library loads our adapters and computes what we do', { skip }, async () => {
@@ -43,7 +49,10 @@ test('the adapters library loads our adapters and computes what we do', { skip }
   for (const [at, [base, options]] of CASES.entries()) {
     const { model, task } = BASES[base];
     const opened = await openModel(model, task === 'masked' ? { type: 'MASKED_LM' } : undefined);
-    const method = attachMethod(Value.Parse(AdapterOptions, { type: 'adapter', ...options }), opened.context);
+    const schema = options.type === 'adapter_fusion' ? AdapterFusionOptions : AdapterOptions;
+    const config = Value.Parse(schema, { type: 'adapter', ...options });
+    const method = attachMethod(config, { ...opened.context, tasks: config.type === 'adapter' ? [] : ['a', 'b'] });
+    method.beforeStep?.({ step: 2, totalSteps: 2 });
     const generator = random(3, at);
     const values = new Map(
       method.trainables.map(({ variable }) => [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import adapters
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
@@ -31,6 +32,16 @@ def load_base(folder: str, task: str) -> PreTrainedModel:
 def load_adapter(model: PreTrainedModel, folder: Path) -> dict[str, list[str]]:
     """Loads and activates; returns the keys that were missing in the file, or had no place in the model."""
     info: dict[str, list[str]] = {}
+    if (folder / 'adapter_setup.json').exists():
+        # The library does not say what a setup lacks: what the model has of it is compared with the files.
+        model.load_adapter_setup(str(folder), set_active=True, use_safetensors=True)
+        model.eval()
+        present = set()
+        for file in folder.glob('*/*.safetensors'):
+            with safe_open(file, 'pt') as opened:
+                present |= set(opened.keys())
+        wanted = {key for key in model.state_dict() if '.adapters.' in key or '.adapter_fusion_layer.' in key}
+        return {'missing_keys': sorted(wanted - present), 'unexpected_keys': sorted(present - wanted)}
     model.load_adapter(
         str(folder), use_safetensors=True, set_active=True, with_head=False, loading_info=info
     )

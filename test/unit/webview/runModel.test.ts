@@ -164,3 +164,20 @@ test('answers of a step that is repeated are the last ones', () => {
   );
   assert.equal(model.log.lines[0]?.text, 'step 0: 0 of 1 answers as expected');
 });
+
+test('what a fusion takes from its adapters: a site for each place, adapter and task', () => {
+  const model = createRunModel();
+  const path = 'model.layers.1.mlp';
+  const share = (adapter: string, task: string, value: number) => ({ path, adapter, task, share: value });
+  takeEvent(model, { type: 'attention', step: 4, sites: [share('news', '', 0.25), share('chat', '', 0.75)] });
+  takeEvent(model, { type: 'attention', step: 8, sites: [share('news', 'poems', 1)] });
+  assert.deepEqual(model.attention.paths, [`${path}: news`, `${path}: chat`, `${path}: news ← poems`]);
+  assert.deepEqual(
+    model.attention.frames.items().map(({ step, values }) => [step, [...values.share!].slice(0, 2)]),
+    [
+      [4, [0.25, 0.75]],
+      [8, [NaN, NaN]],
+    ],
+  );
+  assert.deepEqual(model.log.lines, []);
+});

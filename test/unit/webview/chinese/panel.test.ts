@@ -107,6 +107,11 @@ const EVENTS: readonly RunEvent[] = [
     },
     { type: 'masks', step, sites: SITES.map((path) => ({ path, density: 0.1, shape: [4, 4], norm: 0.1 })) },
     {
+      type: 'attention',
+      step,
+      sites: SITES.map((path) => ({ path, adapter: '甲', task: '乙', share: 0.5 })),
+    },
+    {
       type: 'memory',
       step,
       resident: 900,
