@@ -1,6 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import { attachAdapter } from '../../adapters/attachAdapter.js';
-import { readAdapter } from '../../adapters/readAdapter.js';
 import { fail, problemOf } from '../../common/problem.js';
 import type { Problem } from '../../common/problem.js';
 import { promptIds } from '../../data/endOfText.js';
@@ -11,6 +9,7 @@ import { remembering } from '../../generation/remembering.js';
 import type { Tokenizer } from '../../models/tokenizer.js';
 import { onnxRuntime } from '../../runtime/onnxruntime.js';
 import type { RuntimeOptions } from '../../runtime/runtime.js';
+import { attachAdapters, openAdapters } from '../openAdapters.js';
 import { openModel, vocabularyWarnings } from '../session.js';
 import { answerPrompt } from './answer.js';
 import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
@@ -94,10 +93,11 @@ export async function openPlayground(
     },
     async attach(column, folder) {
       checkRoom(open, column);
-      const { method, values, warnings: said } = await attachAdapter(await readAdapter(folder), opened.context);
-      const decoder = await createDecoder({ ...plain, methods: [method], values });
+      const onDisk = await openAdapters(folder);
+      const { methods, values, warnings: said } = await attachAdapters(onDisk, opened.context);
+      const decoder = await createDecoder({ ...plain, methods, values });
       open.set(column, { decoder: remembering(decoder), base: remembering(baseDecoder) });
-      return said;
+      return [...onDisk.warnings, ...said];
     },
     async detach(column) {
       const found = open.get(column);
