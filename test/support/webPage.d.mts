@@ -5,13 +5,16 @@ export interface WebPage {
   /** What the page has said to the editor. */
   readonly sent: readonly unknown[];
   click(selector: string): Promise<void>;
-  press(key: string): Promise<void>;
+  /** Presses a key within an element, or in the window. */
+  press(key: string, selector?: string): Promise<void>;
   /** Opens each `<details>`. */
   open(selector: string): Promise<void>;
   /** Tells an element that it has the focus. */
   focus(selector: string): Promise<void>;
   /** All that a person sees or hears of it, behind tabs too: texts, and attributes that are read out or shown. */
-  texts(): readonly string[];
+  texts(within?: string): readonly string[];
+  /** How many elements there are. */
+  count(selector: string): number;
   /** Ends its timers, which would keep the process alive. */
   close(): void;
 }

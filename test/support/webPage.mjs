@@ -26,8 +26,9 @@ export async function openWebPage(name, texts) {
       window.document.querySelector(selector).click();
       await sleep(DRAWN_MS);
     },
-    async press(key) {
-      window.dispatchEvent(new window.KeyboardEvent('keydown', { key }));
+    async press(key, selector) {
+      const target = selector === undefined ? window : window.document.querySelector(selector);
+      target.dispatchEvent(new window.KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
       await sleep(DRAWN_MS);
     },
     async open(selector) {
@@ -39,7 +40,8 @@ export async function openWebPage(name, texts) {
       await sleep(DRAWN_MS);
     },
     close: () => window.close(),
-    texts: () => textsOf(window, window.document.querySelector('main')),
+    texts: (selector = 'main') => textsOf(window, window.document.querySelector(selector)),
+    count: (selector) => window.document.querySelectorAll(selector).length,
   };
 }
 
