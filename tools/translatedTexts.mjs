@@ -36,14 +36,16 @@ export const translatedTexts = {
       if (!isText && !isPart) return;
       context.report({ node, messageId: isPart ? 'inside' : 'plain', data: { text: text.trim().slice(0, 40) } });
     };
+    const checkTime = (node) => {
+      if (isTranslate(node.tag ?? node.callee) && room !== 'webview' && !isDeferred(node)) {
+        context.report({ node, messageId: 'early' });
+      }
+    };
     return {
       Literal: check,
       TemplateLiteral: check,
-      TaggedTemplateExpression(node) {
-        if (isTranslate(node.tag) && room !== 'webview' && !isDeferred(node)) {
-          context.report({ node, messageId: 'early' });
-        }
-      },
+      TaggedTemplateExpression: checkTime,
+      CallExpression: checkTime,
     };
   },
 };
@@ -62,9 +64,9 @@ function wordsOf(node) {
   return typeof text === 'string' ? text.replace(/`[^`]*`|\$\([\w-]+\)|PEFT Studio/g, '…') : undefined;
 }
 
-/** Whether a text has a word of English, quoted ones aside. */
+/** Whether a text has a word of English, those in quotes and braces aside. */
 function isEnglish(text) {
-  return /(?:^|[\s(])[A-Za-z][a-z]+(?=[,.;:)?!]*(?:\s|$))/.test(text.replace(/"[^"]*"/g, ' '));
+  return /(?:^|[\s(])[A-Za-z][a-z]+(?=[,.;:)?!]*(?:\s|$))/.test(text.replace(/"[^"]*"|\{[^}]*\}/g, ' '));
 }
 
 /** One value of several: `reason: 'stopped'`. */

@@ -64,6 +64,7 @@ tester.run('translated-texts', translatedTexts, {
       errors: [{ messageId: 'inside' }],
     },
     { filename: models, code: 'const NOTE = l10n.t`read too early`;', errors: [{ messageId: 'early' }] },
+    { filename: models, code: 'const NOTE = l10n.t(description);', errors: [{ messageId: 'early' }] },
     {
       filename: host,
       code: "vscode.window.showErrorMessage('Nothing found');",
