@@ -80,6 +80,7 @@ export function createCoverageView(send: Send): View {
         tile(l10n.t`Share`, formatPercent(coverage.trainable / coverage.total)),
         tile(l10n.t`Layers`, l10n.t`${coverage.layersCovered} of ${coverage.layers}`),
         tile(l10n.t`Modules`, formatCount(coverage.modules.length)),
+        ...(coverage.classes === undefined ? [] : [tile(l10n.t`Classes`, coverage.classes.join(', '))]),
       );
       setText(saves, l10n.t`Saves: ${coverage.saves}`);
       targets.setRows(

@@ -142,7 +142,7 @@ function drawSplit(): void {
     make(
       'dl',
       { class: 'tiles' },
-      tile(l10n.t`Supervised share`, share),
+      ...(rows.classes === undefined ? [tile(l10n.t`Supervised share`, share)] : []),
       tile(l10n.t`Median length`, formatCount(lengths.median)),
       tile(l10n.t`95 % are up to`, formatCount(lengths.p95)),
       tile(l10n.t`Longest`, formatCount(lengths.longest)),

@@ -21,7 +21,12 @@ export function reportParts(split: 'train' | 'validation', report: DataReport): 
       tile(l10n.t`Truncated`, formatCount(report.truncated)),
       tile(l10n.t`Dropped, no label`, formatCount(report.unsupervised)),
       tile(l10n.t`Tokens`, formatCount(report.tokens)),
-      tile(l10n.t`Supervised`, formatCount(report.supervisedTokens)),
+      report.classes === undefined
+        ? tile(l10n.t`Supervised`, formatCount(report.supervisedTokens))
+        : tile(
+            l10n.t`Rows by class`,
+            report.classes.map(({ name, rows }) => `${name} ${formatCount(rows)}`).join(', '),
+          ),
     ),
   ];
 }

@@ -33,13 +33,15 @@ export function createSampleView(): { readonly element: HTMLElement; draw(sample
       if (sample === shown || sample === undefined) return;
       shown = sample;
       keys.restart();
-      const { number, file, line, length, supervised, truncated, tokens } = sample;
+      const { number, file, line, length, label, supervised, truncated, tokens } = sample;
       const [row, all, counted] = [formatCount(number), formatCount(length), formatCount(supervised)];
       setText(
         caption,
-        truncated
-          ? l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, cut at its end, ${counted} supervised`
-          : l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, ${counted} supervised`,
+        label !== undefined
+          ? l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, of the class ${label}`
+          : truncated
+            ? l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, cut at its end, ${counted} supervised`
+            : l10n.t`Row ${row} (${fileName(file)}, line ${line}): ${all} tokens, ${counted} supervised`,
       );
       text.replaceChildren(
         ...tokens.map((token, at) =>

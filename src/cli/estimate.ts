@@ -100,7 +100,7 @@ async function estimated(input: EstimateInput, args: Arguments, io: Io): Promise
 
 async function onEmbedded({ config, place, file }: EstimateInput, args: Arguments, io: Io): Promise<Estimated> {
   const limit = limitOf(args);
-  const { facts, weights } = await factsWithoutWeights(place);
+  const { facts, weights } = await factsWithoutWeights(place, undefined, config.task_type);
   const planRun = (changed: EstimateInput['config']): Estimate => estimateWith(changed, facts, undefined, file);
   const plain = planRun(config);
   const most = mostOf(facts.model.maxPositions);

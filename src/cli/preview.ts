@@ -26,7 +26,7 @@ export const preview: Command = {
       help: `How many samples of each split. Default: ${PRINTED_SAMPLES}; with --json ${DEFAULT_SAMPLES}, and as many cut rows.`,
     },
   },
-  json: '{ "file", "model", "maxLength", "packing", "splits": [{ "split", "report", "dropped", "lengths", "samples": [{ "number", "file", "line", "truncated", "length", "supervised", "tokens": [{ "id", "text", "supervised", "special" }] }] }], "warnings" }',
+  json: '{ "file", "model", "maxLength", "packing", "splits": [{ "split", "report", "dropped", "lengths", "samples": [{ "number", "file", "line", "truncated", "label", "length", "supervised", "tokens": [{ "id", "text", "supervised", "special" }] }] }], "warnings" }',
   jsonForm: 'document',
   examples: ['sql.peft.yaml', 'sql.peft.yaml --samples 10'],
   async run(args, io) {
@@ -59,7 +59,9 @@ function splitText({ split, report, dropped, lengths, samples }: SplitPreview, s
       ['Broken', formatCount(report.brokenCount)],
       ['No label', formatCount(report.unsupervised)],
       ['Tokens', formatCount(report.tokens)],
-      ['Supervised', `${formatCount(report.supervisedTokens)} (${share.toFixed(1)} %)`],
+      report.classes === undefined
+        ? ['Supervised', `${formatCount(report.supervisedTokens)} (${share.toFixed(1)} %)`]
+        : ['Classes', report.classes.map(({ name, rows }) => `${name} ${formatCount(rows)}`).join(', ')],
       ['Length', `median ${lengths.median}, 95 % up to ${lengths.p95}, longest ${lengths.longest}`],
     ]),
     ...[...report.broken, ...dropped].map(({ file, line, reason }) =>
@@ -78,7 +80,10 @@ function splitText({ split, report, dropped, lengths, samples }: SplitPreview, s
 }
 
 /** Supervised tokens are green, or in brackets where there is no colour. */
-function sampleText({ number, file, line, truncated, tokens, length }: PreviewSample, styles: Styles): string {
+function sampleText(
+  { number, file, line, truncated, label, tokens, length }: PreviewSample,
+  styles: Styles,
+): string {
   const parts: string[] = [];
   for (let start = 0, end = 0; start < tokens.length; start = end) {
     const { supervised } = tokens[start]!;
@@ -94,5 +99,5 @@ function sampleText({ number, file, line, truncated, tokens, length }: PreviewSa
   }
   const cut = truncated ? ', cut' : '';
   const more = length > tokens.length ? ` … and ${length - tokens.length} tokens more` : '';
-  return `${styles.bold(`Row ${number} (${fileName(file)}:${line}, ${length} tokens${cut})`)}\n${parts.join('')}${more}`;
+  return `${styles.bold(`Row ${number} (${fileName(file)}:${line}, ${length} tokens${cut})`)}\n${parts.join('')}${more}${label === undefined ? '' : ` → ${printable(label)}`}`;
 }

@@ -53,7 +53,10 @@ const LORA: Readonly<Record<string, ForeignEntry>> = {
   runtime_config: needless([{ ephemeral_gpu_offload: false }], () => l10n.t`it concerns offloading from a GPU`),
   fan_in_fan_out: needless([false], () => l10n.t`the layout of each weight is known from its module`),
   inference_mode: needless([false], () => l10n.t`a run file is for training`),
-  task_type: needless(['CAUSAL_LM'], () => l10n.t`the embedded engine trains causal language models`),
+  task_type: {
+    ...elsewhere(() => l10n.t`Write \`task_type\` at the top of the file.`),
+    off: [null, 'CAUSAL_LM'],
+  },
   peft_type: needless(['LORA'], () => l10n.t`\`type\` says it`),
   base_model_name_or_path: elsewhere(() => l10n.t`Write the base model as \`model\` at the top of the file.`),
   revision: needless([], () => l10n.t`models are read from disk`),

@@ -41,6 +41,8 @@ export interface PreviewSample {
   readonly file: string;
   readonly line: number;
   readonly truncated: boolean;
+  /** The name of its class, where the task is to tell classes apart: no token is supervised then. */
+  readonly label?: string;
   /** Of the whole row; at most some thousand are in `tokens`. */
   readonly length: number;
   readonly supervised: number;

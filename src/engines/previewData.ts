@@ -10,6 +10,7 @@ import type { HubOptions } from '../models/hub/context.js';
 import { locateModel } from '../models/hub/resolveModel.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
 import type { Tokenizer } from '../models/tokenizer.js';
+import { taskOfModel } from './taskOfModel.js';
 import type { DataPreview, SplitPreview, LengthCounts, PreviewSample } from './dataPreview.js';
 
 /** Samples of each kind (first rows, cut rows) where the caller does not say. */
@@ -35,6 +36,7 @@ export async function previewData(
   const { train, validation, warnings } = await loadSplits(config.data, tokenizer, {
     folder,
     seed: config.training.seed,
+    taskType: await taskOfModel(place, config.task_type),
     hub,
   });
   return {
@@ -60,10 +62,10 @@ export function splitPreview(
   const isSpecial = specialTokens(tokenizer);
   const samples: PreviewSample[] = [];
   let truncatedShown = 0;
-  for (const [index, { example, truncated }] of loaded.rows.entries()) {
+  for (const [index, { example, truncated, label }] of loaded.rows.entries()) {
     const isShown = index < most || (truncated && truncatedShown < most);
     if (truncated && isShown) truncatedShown++;
-    if (isShown) samples.push(sampleOf(index + 1, example, truncated, tokenizer, isSpecial));
+    if (isShown) samples.push(sampleOf(index + 1, example, { truncated, label }, tokenizer, isSpecial));
     else if (truncatedShown >= most) break;
   }
   return {
@@ -84,7 +86,7 @@ export function splitPreview(
 function sampleOf(
   number: number,
   { ids: own, supervised: mask, source = [], file, line }: Example,
-  truncated: boolean,
+  { truncated, label }: { readonly truncated: boolean; readonly label: string | undefined },
   tokenizer: Tokenizer,
   isSpecial: (id: number) => boolean,
 ): PreviewSample {
@@ -97,6 +99,7 @@ function sampleOf(
     file,
     line,
     truncated,
+    ...(label === undefined ? {} : { label }),
     length: ids.length,
     supervised: supervised.reduce<number>((sum, bit) => sum + bit, 0),
     tokens: shown.map((id, at) => ({

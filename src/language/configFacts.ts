@@ -6,6 +6,7 @@ import { headerOf } from '../memory/headerOf.js';
 import { readModelShape } from '../memory/readShape.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
+import type { TaskType } from '../models/task.js';
 import { readConfig } from '../models/safetensorsFolder.js';
 import { factsOf, modelFacts } from './modelFacts.js';
 import type { ModelFacts, ModelReading } from './modelFacts.js';
@@ -44,14 +45,16 @@ const WITHOUT_WEIGHTS: ReadonlySet<string> = new Set([
 export async function factsWithoutWeights(
   place: string,
   signal?: AbortSignal,
+  task?: TaskType,
 ): Promise<{ readonly facts: ModelFacts; readonly weights: 'there' | 'absent' }> {
-  const reading = await modelFacts(place, signal);
-  if (reading === undefined) return { facts: factsFromConfig(place, await configAt(place)), weights: 'absent' };
+  const reading = await modelFacts(place, signal, task);
+  if (reading === undefined)
+    return { facts: factsFromConfig(place, await configAt(place), task), weights: 'absent' };
   if ('facts' in reading) return { facts: reading.facts, weights: 'there' };
   if (!WITHOUT_WEIGHTS.has(reading.problem.code)) fail(reading.problem);
   const known = fromConfig.get(reading);
   if (known !== undefined) return { facts: known, weights: 'absent' };
-  const facts = factsFromConfig(place, await configAt(place));
+  const facts = factsFromConfig(place, await configAt(place), task);
   fromConfig.set(reading, facts);
   return { facts, weights: 'absent' };
 }
@@ -69,7 +72,7 @@ const HEADER_DTYPES: ReadonlyMap<string, string> = new Map([
  * @param place what names the model, for messages
  * @throws ProblemError `model.*` for one that the embedded engine does not train
  */
-export function factsFromConfig(place: string, config: JsonObject): ModelFacts {
+export function factsFromConfig(place: string, config: JsonObject, task?: TaskType): ModelFacts {
   const dtype = HEADER_DTYPES.get(dtypeOf(config) ?? '') ?? 'F32';
   const shape = readModelShape(config, place);
   const absent = (): Promise<never> => Promise.reject(new Error(`Only the config of ${place} was read.`));
@@ -81,5 +84,5 @@ export function factsFromConfig(place: string, config: JsonObject): ModelFacts {
     read: absent,
     mapped: absent,
   };
-  return factsOf(place, checkpoint, readModel(checkpoint), 0);
+  return factsOf(place, checkpoint, readModel(checkpoint, { type: task }), 0);
 }

@@ -12,6 +12,7 @@ import type { ColumnOptions } from '../data/options.js';
 import { listNames } from '../data/row.js';
 import type { BrokenRow } from '../data/row.js';
 import { dataIdAt } from '../models/hub/ids.js';
+import type { TaskType } from '../models/task.js';
 import { columnsOf, firstRows } from './dataRows.js';
 import type { FirstRows } from './dataRows.js';
 import { modelTemplate } from './dataTemplate.js';
@@ -55,12 +56,14 @@ export async function dataFindings(
   data: Data,
   folder: string,
   model: ModelFacts | undefined,
+  task: TaskType | undefined,
   signal?: AbortSignal,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const named of await namedFiles(data, folder)) {
     const first = await firstRows(named.file, signal);
-    if (first !== undefined) findings.push(...(await fileFindings(named, first, data, model)));
+    if (first !== undefined)
+      findings.push(...(await fileFindings(named, first, data, model, task ?? model?.model.task)));
   }
   // What holds for each file alike, such as a name that no file has, is said once.
   return findings.filter(
@@ -74,6 +77,7 @@ async function fileFindings(
   first: FirstRows,
   data: Data,
   model: ModelFacts | undefined,
+  task: TaskType | undefined,
 ): Promise<Finding[]> {
   const { path: at, text } = named;
   const columns: ColumnOptions = data.columns ?? {};
@@ -86,7 +90,7 @@ async function fileFindings(
   let format: DataFormat;
   try {
     const values = first.rows.map(({ value }) => value);
-    format = settleFormat(values, data.format ?? 'auto', columns, first.file);
+    format = settleFormat(values, data.format ?? 'auto', columns, first.file, task);
   } catch (error) {
     const problem = inFile(problemOf(error), text);
     if (problem.code === 'data.column-unused') return [{ problem, path: ['data', 'columns'], part: 'key' }];

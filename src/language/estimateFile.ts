@@ -27,7 +27,7 @@ export async function estimateFile({ config, file, folder }: LoadedRun): Promise
       mend: l10n.t`Preview the data or train once: both download it.`,
     });
   }
-  const { facts } = await factsWithoutWeights(place);
+  const { facts } = await factsWithoutWeights(place, undefined, config.task_type);
   return estimateWith(config, facts, undefined, file);
 }
 

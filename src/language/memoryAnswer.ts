@@ -18,7 +18,7 @@ import type { Quantity } from '../memory/largest.js';
 import { factsWithoutWeights } from './configFacts.js';
 import { estimateWith } from './estimateFile.js';
 import type { ModelFacts } from './modelFacts.js';
-import { modelPlace } from './modelSource.js';
+import { modelPlace, writtenTask } from './modelSource.js';
 import type { RunDocument } from './runDocument.js';
 
 /** A run file's text, and the memory that there is for it. */
@@ -139,7 +139,7 @@ async function factsOfModel(document: RunDocument, signal?: AbortSignal): Promis
   const place = await modelPlace(document);
   if (place === undefined) return undefined;
   try {
-    return (await factsWithoutWeights(place, signal)).facts;
+    return (await factsWithoutWeights(place, signal, writtenTask(document))).facts;
   } catch (error) {
     if (error instanceof ProblemError) return undefined;
     throw error;

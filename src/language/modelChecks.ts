@@ -14,7 +14,7 @@ import type { SoundSections } from './modelDraft.js';
 import type { ModelFacts } from './modelFacts.js';
 import { placed } from './modelFinding.js';
 import type { Finding } from './modelFinding.js';
-import { modelOf } from './modelSource.js';
+import { modelOf, writtenTask } from './modelSource.js';
 import type { RunDocument } from './runDocument.js';
 
 /**
@@ -33,7 +33,7 @@ export async function checkAgainstModelAndData(
   const facts = reading !== undefined && 'facts' in reading ? reading.facts : undefined;
   const findings: Finding[] = [
     ...(reading !== undefined && 'problem' in reading && !PATH_CODES.has(reading.problem.code)
-      ? [{ problem: reading.problem, path: ['model'] }]
+      ? [{ problem: reading.problem, path: TASK_CODES.has(reading.problem.code) ? ['task_type'] : ['model'] }]
       : []),
     ...(facts === undefined ? [] : modelFindings(facts)),
     ...engineFindings(sections, METHODS),
@@ -41,7 +41,9 @@ export async function checkAgainstModelAndData(
       ? []
       : attachToHeader(sections.method, facts).findings),
     ...(facts === undefined ? [] : lengthFindings(document, sections, facts)),
-    ...(sections.data === undefined ? [] : await dataFindings(sections.data, document.folder, facts, signal)),
+    ...(sections.data === undefined
+      ? []
+      : await dataFindings(sections.data, document.folder, facts, writtenTask(document), signal)),
     ...(await scheduleFindings(document, sections, signal)),
   ];
   signal?.throwIfAborted();
@@ -51,13 +53,16 @@ export async function checkAgainstModelAndData(
 /** What `checkPaths` says of the same path, in its own words. */
 const PATH_CODES: ReadonlySet<string> = new Set(['checkpoint.not-a-model', 'checkpoint.folder-not-found']);
 
+/** What the model has no head for, or is not made for. */
+const TASK_CODES: ReadonlySet<string> = new Set(['model.task-type', 'model.no-head']);
+
 /** Classes of Transformers that continue a text. */
 const GENERATES = /(CausalLM|LMHeadModel|ConditionalGeneration)$/;
 
 /** What the model is for, and what of its config is not done here. */
 function modelFindings({ task, model }: ModelFacts): Finding[] {
   const warnings = (model.warnings ?? []).map((problem): Finding => ({ problem, path: ['model'] }));
-  if (task === undefined || GENERATES.test(task)) return warnings;
+  if (task === undefined || GENERATES.test(task) || model.kind === 'encoder') return warnings;
   const problem: Problem = {
     code: 'model.task',
     severity: 'warning',

@@ -6,6 +6,7 @@ import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
+import type { TaskType } from '../models/task.js';
 import { keptByVersion } from './modelCache.js';
 
 /** A base model as its config and header describe it; no weight is read. */
@@ -35,17 +36,22 @@ const readings = keptByVersion<ModelReading>(KEPT);
 /**
  * Reads a model's config and header, or gives what was read when the files had the same times and sizes. Nothing on
  * disk: undefined.
+ * @param task what it is to do; default: the usual task of its type
  */
-export async function modelFacts(place: string, signal?: AbortSignal): Promise<ModelReading | undefined> {
+export async function modelFacts(
+  place: string,
+  signal?: AbortSignal,
+  task?: TaskType,
+): Promise<ModelReading | undefined> {
   const files = await weightFiles(place);
   signal?.throwIfAborted();
   if (files === undefined) return undefined;
   const version = files.map(({ name, size, time }) => `${name}:${size}:${time}`).join('|');
-  return readings(place, version, async () => {
+  return readings(`${place}|${task ?? ''}`, version, async () => {
     try {
       const checkpoint = await openCheckpoint(place);
       const bytes = files.filter(({ name }) => !name.endsWith('.json')).reduce((sum, { size }) => sum + size, 0);
-      return { facts: factsOf(place, checkpoint, readModel(checkpoint), bytes) };
+      return { facts: factsOf(place, checkpoint, readModel(checkpoint, { type: task }), bytes) };
     } catch (error) {
       return { problem: problemOf(error) };
     }

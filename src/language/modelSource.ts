@@ -2,6 +2,8 @@ import path from 'node:path';
 import { nodeAt } from '../config/tree.js';
 import type { ConfigPath } from '../config/tree.js';
 import { modelIdAt } from '../models/hub/ids.js';
+import { TASK_TYPES } from '../models/task.js';
+import type { TaskType } from '../models/task.js';
 import { modelFacts } from './modelFacts.js';
 import type { ModelReading } from './modelFacts.js';
 import { cachedModelPlace } from './modelHub.js';
@@ -27,7 +29,13 @@ export function writtenText({ parsed: { tree }, text }: RunDocument, at: ConfigP
  */
 export async function modelOf(document: RunDocument, signal?: AbortSignal): Promise<ModelReading | undefined> {
   const place = await modelPlace(document);
-  return place === undefined ? undefined : modelFacts(place, signal);
+  return place === undefined ? undefined : modelFacts(place, signal, writtenTask(document));
+}
+
+/** The task that a run file names; undefined for none, and for one that there is not: the check of values tells. */
+export function writtenTask(document: RunDocument): TaskType | undefined {
+  const written = writtenText(document, ['task_type']);
+  return TASK_TYPES.find((type) => type === written);
 }
 
 /** The folder or GGUF file of the model that a run file names, absolute; undefined for one that is not on this machine. */

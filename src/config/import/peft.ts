@@ -1,4 +1,5 @@
 import { METHODS } from '../../methods/registry.js';
+import { TASK_TYPES } from '../../models/task.js';
 import { plainValue } from '../tree.js';
 import { leave, other, result, set, to } from './rules.js';
 import type { Draft, Rule, Rules } from './rules.js';
@@ -23,7 +24,8 @@ const taskType: Rule = (entry, draft) => {
   const value = plainValue(entry.value);
   if (value === 'CAUSAL_LM') leave(draft, entry, 'other', 'a causal language model, as here');
   else if (value === null) leave(draft, entry, 'off', 'empty: a causal language model, as here');
-  else leave(draft, entry, 'result', 'only causal language models are known here');
+  else if (TASK_TYPES.some((type) => type === value)) set(draft, 'task_type', value, entry);
+  else leave(draft, entry, 'result', `only ${TASK_TYPES.join(', ')} are known here`);
 };
 
 /** Our methods name their options as PEFT does. */
