@@ -24,6 +24,7 @@ export function proxyDecoder({ base, expert, antiExpert, alpha }: ProxyParts): D
   return {
     vocabSize: base.vocabSize,
     positionLimit: Math.min(...parts.map((part) => part.positionLimit)),
+    ...(base.startTokenId === undefined ? {} : { startTokenId: base.startTokenId }),
     read(rows) {
       const readings = parts.map((part) => part.read(rows));
       return {

@@ -6,6 +6,7 @@ import { mergeAdapter } from '../../src/adapters/merge.js';
 import { previewData } from '../../src/engines/previewData.js';
 import { estimateFile } from '../../src/language/estimateFile.js';
 import { loadTokenizer } from '../../src/models/loadTokenizer.js';
+import { describeEvent } from '../../src/training/describeEvent.js';
 import type { RunEvent } from '../../src/training/events.js';
 import { problem, temporaryFolder } from '../support/adapters.js';
 import { fixture, readJson, readTensors } from '../support/fixtures.js';
@@ -47,6 +48,8 @@ test('a run on T5 says what it found, learns, answers, and goes on exactly from 
   assert.match(sample!.spans[2]!.text, /^\w+<\/s>$/);
   const [plan] = of(events, 'plan');
   assert.ok(plan!.batch.source! > plan!.batch.length, JSON.stringify(plan!.batch));
+  const tokens = `${plan!.batch.rows} × ${plan!.batch.length + plan!.batch.source!} tokens`;
+  assert.ok(describeEvent(plan!).some(({ text }) => text.includes(tokens)));
   const losses = of(events, 'step').map(({ loss }) => loss);
   assert.ok(losses.at(-1)! < 0.85 * losses[0]!, `${losses[0]} to ${losses.at(-1)}`);
   const answered = of(events, 'generations');
