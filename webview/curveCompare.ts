@@ -5,7 +5,7 @@ import { unpackEvents } from '../src/engines/packEvents.js';
 import { createColumns, followRun } from './curveColumns.js';
 import { MOST_LAID_OVER } from './curvePictures.js';
 import type { ShownRun } from './curvePictures.js';
-import { button, make, setShown, setText } from './dom.js';
+import { button, make, setExpanded, setShown, setText } from './dom.js';
 import type { Ask } from './requests.js';
 import { createRunModel, takeEvent } from './runModel.js';
 
@@ -26,10 +26,10 @@ export function createCurveCompare(ask: Ask, onChange: () => void): CurveCompare
   const list = make('section', { class: 'compare', 'aria-label': l10n.t`Runs to lay over` }, note, choices);
   const opener = button(l10n.t`Compare with…`, 'secondary', () => {
     setShown(list, list.hidden);
-    opener.setAttribute('aria-expanded', String(!list.hidden));
+    setExpanded(opener, !list.hidden);
     if (!list.hidden) void fill();
   });
-  opener.setAttribute('aria-expanded', 'false');
+  setExpanded(opener, false);
   setShown(list, false);
 
   async function fill(): Promise<void> {

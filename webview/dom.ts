@@ -42,6 +42,17 @@ export function setDisabled(element: HTMLElement, disabled: boolean): void {
   element.toggleAttribute('disabled', disabled);
 }
 
+/** Says of a button whether what it opens is open: to its inner element, since the toolkit hands it on no state. */
+export function setExpanded(element: HTMLElement, expanded: boolean): void {
+  element.dataset['expanded'] = String(expanded);
+  const say = (): void => {
+    element.shadowRoot?.querySelector('button')?.setAttribute('aria-expanded', element.dataset['expanded'] ?? '');
+  };
+  say();
+  // Of a button that was just made it is there once the button is in the page.
+  requestAnimationFrame(say);
+}
+
 /** Sets text only when it changed, so that screen readers and selections are left in peace. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -99,15 +99,8 @@ function said(english) {
 }
 
 async function walk(window) {
-  const { page, shoot, openFile, command, quickInput } = window;
+  const { page, shoot, openFile, command, pick } = window;
   const settled = () => page.waitForTimeout(1200);
-  const pick = async (text) => {
-    await quickInput().waitFor({ timeout: 30_000 });
-    await page.waitForTimeout(800);
-    await quickInput().fill(text);
-    const row = page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first();
-    await row.click({ timeout: 20_000 });
-  };
   await page.setViewportSize({ width: 1280, height: 800 });
   await openFile('quickstart.peft.yaml');
   await page
@@ -167,11 +160,11 @@ async function walk(window) {
   await command('View: Close Editor');
   await command('View: Close All Editors');
   await command('PEFT Studio: Open Playground');
-  await playground(window, pick);
+  await playground(window);
 }
 
 /** Base and adapter answer a question that neither has seen. */
-async function playground({ page, shoot, panel }, pick) {
+async function playground({ page, shoot, panel, pick }) {
   await pick('peft-studio-tiny');
   const frame = panel();
   const add = frame.locator('vscode-button', { hasText: said('Add Adapter…') });

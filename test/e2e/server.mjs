@@ -57,11 +57,12 @@ function emptyLanguagePack(data, language) {
 
 /**
  * Starts a server that keeps all it writes below `folder`. `args` are passed on; `settings` are added to settings.json;
- * `language` is the display language, as `zh-cn`. Returns its origin and how to end it.
+ * `language` is the display language, as `zh-cn`; `port` that of a server that was stopped, so that a browser takes this one
+ * for the same. Returns its origin and how to end it.
  */
 export async function startServer(
   folder,
-  { args = [], settings = {}, extensions = path.join(folder, 'extensions'), language } = {},
+  { args = [], settings = {}, extensions = path.join(folder, 'extensions'), language, port } = {},
 ) {
   const install = installFolder();
   const user = path.join(folder, 'data', 'User');
@@ -71,7 +72,7 @@ export async function startServer(
 
   if (language !== undefined) emptyLanguagePack(path.join(folder, 'data'), language);
 
-  const port = await freePort();
+  port ??= await freePort();
   const { node, env, main } = programs(install);
   const log = openSync(path.join(folder, 'server.log'), 'w');
   // Its own process group, so that the extension host goes with it.

@@ -36,7 +36,7 @@ export async function startWorkbench({ pictures, vsix, settings, fill, language 
   } else {
     await installExtension(folder, extensions, path.resolve(vsix));
   }
-  const server = await startServer(folder, { extensions, settings, language });
+  let server = await startServer(folder, { extensions, settings, language });
   const browser = await startBrowser();
   const messages = [];
 
@@ -53,11 +53,19 @@ export async function startWorkbench({ pictures, vsix, settings, fill, language 
     return refused.length === 0;
   }
 
+  /** Another display language, for which VS Code starts anew; windows are to be loaded anew then. */
+  async function restart(other) {
+    await server.stop();
+    server = await startServer(folder, { extensions, settings, language: other, port: server.port });
+  }
+
   return {
     folder,
     workspace,
     close,
-    open: (query = { folder: workspace }) => openWindow({ server, browser, query, pictures, messages }),
+    restart,
+    open: (query = { folder: workspace }) =>
+      openWindow({ origin: server.origin, browser, query, pictures, messages }),
   };
 }
 
@@ -73,7 +81,7 @@ export async function walkThrough(options, walk) {
     failed = false;
   } catch (error) {
     console.error(error);
-    await window?.shoot('stuck');
+    await window?.shoot('stuck').catch(console.error);
   }
   if (!(await workbench.close(failed)) || failed) process.exitCode = 1;
 }
@@ -94,13 +102,13 @@ export function trainBefore(runFile) {
 }
 
 /** Opens a window, on the workspace unless the query says otherwise, and waits for its workbench. */
-async function openWindow({ server, browser, query, pictures, messages }) {
+async function openWindow({ origin, browser, query, pictures, messages }) {
   const page = await (await browser.newContext({ viewport: { width: 1500, height: 950 } })).newPage();
   // A machine that trains and builds beside this is slow to load a page.
-  page.setDefaultNavigationTimeout(120_000);
+  page.setDefaultTimeout(120_000);
   page.on('console', (message) => messages.push(`[${message.type()}] ${message.text()}`));
   page.on('pageerror', (error) => messages.push(`[error] ${error.message}`));
-  await page.goto(`${server.origin}/?${new URLSearchParams(query)}`);
+  await page.goto(`${origin}/?${new URLSearchParams(query)}`);
   const there =
     query.folder === undefined ? '.activitybar .action-item' : '.explorer-folders-view .monaco-list-row';
   await page.locator(there).first().waitFor({ timeout: 60_000 });
