@@ -209,13 +209,16 @@ function fusionOf(
   config: Extract<MethodConfig, { type: 'adapter_fusion' }>,
   shape: ModelShape,
 ): readonly Trained[] {
-  const { hidden } = shape;
+  const { hidden, blocks } = shape;
   const adapters = adaptersOf({ ...config, sparsity: 0, large_sparse: false }, shape);
   // As a matrix [d, d] with a bias in place of the bottleneck: 2·d·1 + d + 1 are in it as an adapter of size 1.
-  const matrices = (config.value ? 3 : 2) * hidden * hidden + 2 * hidden;
-  const layers = adapters.map((each): Trained =>
-    each.kind === 'adapters' ? { ...each, size: 1, scales: matrices - (3 * hidden + 1) } : each,
-  );
+  const scales = (config.value ? 3 : 2) * hidden * hidden + 2 * hidden - (3 * hidden + 1);
+  const places = adapters.reduce((sum, each) => sum + (each.kind === 'adapters' ? each.perLayer : 0), 0);
+  const form = bottleneckForm(config.placement, config, hidden);
+  const crosses = form.cross_adapter && blocks.some((block) => block.crossAttention);
+  const kinds = [form.mh_adapter, form.output_adapter, crosses].filter(Boolean).length;
+  const perLayer = config.share_layers ? kinds / blocks.reduce((sum, { layers }) => sum + layers, 0) : places;
+  const layers: readonly Trained[] = [{ kind: 'adapters', size: 1, perLayer, scales }];
   return config.adapters === undefined ? [...adapters, ...layers] : layers;
 }
 

@@ -16,10 +16,19 @@ export function serviceSchema(): JsonObject {
     type: 'object',
     required: ['type'],
     additionalProperties: false,
-    properties: { ...objectAt(objectAt(definitions, type), 'properties'), type: { const: type } },
+    properties: { ...objectAt(objectAt(definitions, type), 'properties'), type: typeSchema(type) },
   }));
   const method = { anyOf: [...methods, { type: 'array', minItems: 1, items: { anyOf: methods } }] };
   return inLanguage({ ...schema, definitions: {}, properties: { ...objectAt(schema, 'properties'), method } });
+}
+
+/**
+ * While completing, the service takes the beginning of a constant for it: `adapter` would be `adapter_fusion`, too. The
+ * expression tells them apart.
+ */
+function typeSchema(type: string): JsonObject {
+  const isBeginning = METHODS.some((other) => other.type !== type && type.startsWith(other.type));
+  return isBeginning ? { const: type, pattern: `^${type}$` } : { const: type };
 }
 
 function inLanguage(schema: JsonObject): JsonObject {
