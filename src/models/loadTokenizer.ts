@@ -13,6 +13,7 @@ import { ggufTokenizerFiles } from './ggufTokenizer.js';
 import { isGgufFile } from './openCheckpoint.js';
 import { spieceTokenizer } from './spieceTokenizer.js';
 import type { Tokenizer } from './tokenizer.js';
+import { wordPieceTokenizer } from './wordPiece.js';
 
 /** The biggest vocabularies (260,000 tokens with merges) make 35 MB. */
 const MAX_TOKENIZER_BYTES = 64 * 1024 * 1024;
@@ -22,8 +23,11 @@ const MAX_TEMPLATE_BYTES = 1024 * 1024;
 /** The SentencePiece model of T5, where there is no tokenizer.json. */
 const SPIECE = 'spiece.model';
 
+/** BERT's tokens, a line each. */
+const WORD_PIECES = 'vocab.txt';
+
 /** Files of which a folder needs one. */
-export const TOKENIZERS: readonly string[] = ['tokenizer.json', SPIECE];
+export const TOKENIZERS: readonly string[] = ['tokenizer.json', SPIECE, WORD_PIECES];
 
 /** What a folder needs to hold a tokenizer for Transformers; those that exist are copied. */
 export const TOKENIZER_FILES = [
@@ -34,6 +38,7 @@ export const TOKENIZER_FILES = [
   'chat_template.jinja',
   'vocab.json',
   'merges.txt',
+  WORD_PIECES,
   'tokenizer.model',
   SPIECE,
 ];
@@ -90,7 +95,7 @@ async function loadFolder(folder: string): Promise<Tokenizer> {
   });
 }
 
-/** `tokenizer.json`, or what T5's SentencePiece model makes of one. */
+/** `tokenizer.json`, or what T5's SentencePiece model or BERT's list of tokens makes of one. */
 async function readTokenizer(
   folder: string,
   config: JsonObject,
@@ -106,6 +111,11 @@ async function readTokenizer(
     if (size <= MAX_TOKENIZER_BYTES) {
       return { file: spiece, tokenizer: spieceTokenizer(await readFile(spiece), config, spiece) };
     }
+  }
+  const vocabulary = path.join(folder, WORD_PIECES);
+  if ((await pathKind(vocabulary)) === 'file') {
+    const text = await readBoundedText(vocabulary, { code: 'tokenizer', maxBytes: MAX_TOKENIZER_BYTES });
+    return { file: vocabulary, tokenizer: wordPieceTokenizer(text, config, vocabulary) };
   }
   return fail({
     code: 'tokenizer.not-found',
