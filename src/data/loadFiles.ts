@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
+import { isEncoderTask } from '../models/task.js';
 import type { TaskType } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { DataFormat } from './columns.js';
@@ -185,6 +186,7 @@ function settle(
   const columns = options.columns ?? {};
   const values = first.map((row) => row.value);
   const format = settleFormat(values, options.format ?? 'auto', columns, file, taskType);
+  if (isEncoderTask(taskType) && options.train_on_prompt === true) noPrompt(file);
   if (tokenizer.decoderStartId !== undefined) {
     const problem = pairsProblem(format, options.train_on_prompt ?? false);
     if (problem !== undefined) fail({ ...problem, where: { file } });
@@ -246,6 +248,16 @@ function addRow(
     ...(content.kind === 'classification' ? { label: content.label } : {}),
   });
   return undefined;
+}
+
+function noPrompt(file: string): never {
+  fail({
+    code: 'data.train-on-prompt',
+    message: l10n.t`train_on_prompt is true, and the rows of an encoder have no prompt`,
+    where: { file },
+    expected: 'false',
+    mend: l10n.t`Take train_on_prompt out.`,
+  });
 }
 
 function noChatTemplate(file: string): never {

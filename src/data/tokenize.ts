@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { Tokenizer } from '../models/tokenizer.js';
+import { isEncoderTask } from '../models/task.js';
 import type { TaskType } from '../models/task.js';
 import type { Content } from './content.js';
 import { tokenizeForEncoder } from './encoderRow.js';
@@ -50,7 +51,7 @@ export type Tokenized =
  * {@link tokenizePair}, for an encoder {@link tokenizeForEncoder}.
  */
 export function tokenizeRow(content: Content, tokenizer: Tokenizer, options: TokenizeOptions): Tokenized {
-  if (options.task === 'SEQ_CLS' || options.task === 'MASKED_LM') {
+  if (options.task !== undefined && isEncoderTask(options.task)) {
     return tokenizeForEncoder(content, tokenizer, options.maxLength);
   }
   if (content.kind === 'classification')

@@ -32,7 +32,7 @@ import { saveResult } from './saveResult.js';
 import {
   attachMethods,
   checkHeldOut,
-  checkMetric,
+  checkTask,
   checkMethods,
   checkSchedules,
   checkTokenIds,
@@ -83,7 +83,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   checkTokenIds([...dataset.train, ...dataset.validation], opened);
   const context = { ...opened.context, tasks: dataset.tasks, readAdapter: adapterReader(run.folder) };
   checkHeldOut(config.training, dataset.validation.length, run.file);
-  checkMetric(config.training, opened.model, run.file);
+  checkTask(config.training, opened.model, run.file);
   const plan = {
     train: dataset.train,
     options: config.training,

@@ -214,22 +214,35 @@ export function checkHeldOut(
 }
 
 /**
- * Accuracy and F1 go by classes.
- * @throws ProblemError `training.metric-task`
+ * Accuracy and F1 go by classes, answers by a model that continues texts.
+ * @throws ProblemError `training.metric-task`, `training.answers-task`
  */
-export function checkMetric(
-  { metric_for_best_model: metric }: Pick<TrainingOptions, 'metric_for_best_model'>,
-  { task }: LanguageModel,
+export function checkTask(
+  {
+    metric_for_best_model: metric,
+    eval_generations: answers,
+  }: Pick<TrainingOptions, 'metric_for_best_model' | 'eval_generations'>,
+  { task, kind }: LanguageModel,
   file: string,
 ): void {
-  if (task === 'SEQ_CLS' || (metric !== 'eval_accuracy' && metric !== 'eval_macro_f1')) return;
-  fail({
-    code: 'training.metric-task',
-    message: l10n.t`metric_for_best_model is ${metric}, which goes by classes, and the task is ${task}`,
-    where: { file },
-    expected: 'eval_loss, eval_token_accuracy, eval_row_accuracy',
-    mend: l10n.t`Choose one of these.`,
-  });
+  if (task !== 'SEQ_CLS' && (metric === 'eval_accuracy' || metric === 'eval_macro_f1')) {
+    fail({
+      code: 'training.metric-task',
+      message: l10n.t`metric_for_best_model is ${metric}, which goes by classes, and the task is ${task}`,
+      where: { file },
+      expected: 'eval_loss, eval_token_accuracy, eval_row_accuracy',
+      mend: l10n.t`Choose one of these.`,
+    });
+  }
+  if (kind === 'encoder' && answers > 0) {
+    fail({
+      code: 'training.answers-task',
+      message: l10n.t`eval_generations is ${answers}, and the model is an encoder: it answers nothing`,
+      where: { file },
+      expected: '0',
+      mend: l10n.t`Take eval_generations out.`,
+    });
+  }
 }
 
 /**

@@ -23,6 +23,11 @@ export interface WantedTask extends Omit<Task, 'type'> {
   readonly type?: TaskType | null | undefined;
 }
 
+/** Whether an encoder does it: rows are texts with their special tokens, and nothing is answered. */
+export function isEncoderTask(type: TaskType): boolean {
+  return type === 'SEQ_CLS' || type === 'MASKED_LM';
+}
+
 /** As PEFT's `task_type`. */
 export function peftTaskType(type: TaskType): string | null {
   return type === 'MASKED_LM' ? null : type;

@@ -224,6 +224,8 @@ test('what goes by classes is refused where there are none; a class that was nev
   const metric = { metric_for_best_model: 'eval_accuracy' };
   const masked = await emitted(await makeRun(BERT, { task_type: 'MASKED_LM', training: metric }));
   assert.ok(problem('training.metric-task', 'eval_accuracy', 'MASKED_LM')(masked.error));
+  const answers = await emitted(await makeRun(BARE, { training: { eval_generations: 2 } }));
+  assert.ok(problem('training.answers-task', 'eval_generations is 2')(answers.error));
   const run = await makeRun(BARE, {});
   await writeFile(path.join(run.folder, 'validation.jsonl'), '{"text":"the wind","label":"wind"}\n');
   const { error } = await emitted(run);

@@ -102,6 +102,8 @@ test('one class alone teaches nothing; a row without a class is broken; other fo
   const mismatch = await problem({ train: write('no-label.jsonl', '{"text":"a"}\n') });
   assert.equal(mismatch.code, 'data.format-mismatch');
   assert.match(mismatch.expected!, /classification \("text" and "label"\)/);
+  const onPrompt = await problem({ train: rows('prompt.jsonl', ['a', 'b']), train_on_prompt: true });
+  assert.equal(onPrompt.code, 'data.train-on-prompt');
   const format = await problem({ train: rows('format.jsonl', ['a', 'b']), format: 'text' });
   assert.equal(format.code, 'data.format-task');
   const causal: unknown = await loadDataset({ train: 'format.jsonl', format: 'classification' }, tokenizer, {
