@@ -123,15 +123,17 @@ async function openWindow({ origin, browser, query, pictures, messages }) {
   }
 
   async function openFile(file) {
-    // The first group of editors, so that the file does not cover the panel.
-    await page.keyboard.press('Control+1');
+    const editor = page.locator(`.editor-instance .monaco-editor[data-uri$="${file}"]`);
     await retry(async () => {
       await page.keyboard.press('Escape');
+      // The first group of editors, so that the file does not cover the panel.
+      await page.keyboard.press('Control+1');
       await page.keyboard.press('Control+p');
       await quickInput().fill(file, { timeout: 2000 });
       await page.locator('.quick-input-list .monaco-list-row', { hasText: file }).first().click({ timeout: 2000 });
+      // The list may be sorted anew under the click, and another file be opened.
+      await editor.first().waitFor({ timeout: 20_000 });
     });
-    await page.locator(`.editor-instance .monaco-editor[data-uri$="${file}"]`).waitFor();
   }
 
   /** An open palette never lists commands that are registered later, so it is opened again until the command is there. */
