@@ -36,8 +36,12 @@ export async function readSetup(folder: string): Promise<AdapterSetup | undefine
   const configs = await Promise.all(parts.map(({ config }) => read(config)));
   const fusionConfig = await read(fused.config);
   const base = fusionConfig['model_name'];
+  // Ours says what it is for, too; the library writes none.
+  const own = path.join(folder, LIBRARY_FILES.adapter.config);
+  const more = (await pathKind(own)) === 'file' ? await read(own) : {};
   return {
     config: {
+      ...more,
       peft_type: 'ADAPTER_FUSION',
       ...(typeof base === 'string' ? { base_model_name_or_path: base } : {}),
       fusion: fusionConfig,

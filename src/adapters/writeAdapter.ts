@@ -67,7 +67,8 @@ export async function writeAdapter(
 async function writePart(content: string, { folder, name, config, tensors }: SavedPart): Promise<void> {
   const own = path.join(content, folder);
   const files = LIBRARY_FILES[name];
-  await mkdir(own);
+  // A fusion of one adapter is called like it.
+  await mkdir(own, { recursive: true });
   await writeFile(path.join(own, files.config), configText({ config, library: 'adapters' }));
   const typed = tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
   await writeSafetensors(path.join(own, files.weights), typed, { format: 'pt' });

@@ -26,11 +26,13 @@ const BASES = {
   llama: fixture('lora-reference', 'tiny-llama'),
   gpt2: fixture('gpt2', 'tiny-gpt2'),
   bert: fixture('encoders', 'tiny-bert'),
+  t5: fixture('t5', 'tiny-t5'),
 };
 const opened = {
   llama: await openModel(BASES.llama),
   gpt2: await openModel(BASES.gpt2),
   bert: await openModel(BASES.bert, { type: 'MASKED_LM' }),
+  t5: await openModel(BASES.t5),
 };
 const ROWS = [
   [5, 6, 70, 12, 9],
@@ -50,8 +52,9 @@ function trainable({ coverage }: Attached): number {
 }
 
 const KINDS = ['houlsby', 'pfeiffer', 'post-add', 'after-ln', 'parallel', 'learned', 'channel'];
-for (const base of ['llama', 'gpt2', 'bert'] as const) {
-  for (const kind of KINDS.filter((each) => base === 'bert' || each !== 'post-add')) {
+for (const base of ['llama', 'gpt2', 'bert', 't5'] as const) {
+  const kinds = base === 't5' ? ['houlsby', 'pfeiffer', 'parallel'] : KINDS;
+  for (const kind of kinds.filter((each) => base === 'bert' || each !== 'post-add')) {
     test(`${kind} on ${base}: an adapter of the adapters library has its logits, and is written back as it was`, async () => {
       const source = fixture('adapters-library', base, kind);
       const file = `${source}/logits.safetensors`;

@@ -13,14 +13,16 @@ import type { Attached, Prepared, Values } from '../../../src/methods/method.js'
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { trainedFeeds } from '../../../src/methods/trainedFeeds.js';
 import { gradients } from '../../../src/tensor/grad.js';
+import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { gradientPasses } from '../../../src/training/gradientPasses.js';
 import { batchFeeds, lossGraph } from '../../../src/training/lossGraph.js';
-import { problem } from '../../support/adapters.js';
+import { problem, temporaryFolder } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
 import { UNEVEN, eventsOf, jobOn, loraMethod, run } from '../training/jobs.js';
 
+const folder = temporaryFolder();
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const WIDTH = 32;
 
@@ -229,4 +231,24 @@ test('a start at zero leaves nothing to choose by; masks of another method are r
     () => attachMethods([optionsOf({ sparsity: 0.5 })], opened.context),
     problem('method.not-prepared'),
   );
+});
+
+test('resumed with the masks that were kept: as if it had run through', async () => {
+  const config = optionsOf({ sparsity: 0.5 });
+  const prepared = await prepare(config);
+  const ran = (name: string, from?: Awaited<ReturnType<typeof readCheckpoint>>): ReturnType<typeof run> =>
+    run(opened, {
+      methods: attachMethods([config], opened.context, prepared),
+      options: {
+        per_device_train_batch_size: 4,
+        max_steps: 6,
+        save_steps: 3,
+        save_total_limit: 9,
+        learning_rate: 1e-2,
+      },
+      checkpoints: { runFolder: `${folder}/${name}`, ...(from === undefined ? {} : { from }) },
+    });
+  const whole = await ran('whole');
+  const rest = await ran('rest', await readCheckpoint(checkpointFolder(`${folder}/whole`, 3)));
+  assert.deepEqual(rest.values, whole.values);
 });
