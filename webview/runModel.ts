@@ -1,5 +1,5 @@
 import { createThinned } from '../src/common/thinned.js';
-import type { AttentionShare } from '../src/methods/method.js';
+import type { AttentionShare } from '../src/methods/attentionShare.js';
 import type { Thinned } from '../src/common/thinned.js';
 import type { RunState } from '../src/engines/runState.js';
 import { describeEvent } from '../src/training/describeEvent.js';

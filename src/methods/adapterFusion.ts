@@ -10,6 +10,7 @@ import { reduceSum } from '../tensor/ops/reduce.js';
 import { concat, reshape, sumOf } from '../tensor/ops/shape.js';
 import { scalar } from '../tensor/tensor.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
+import type { AttentionShare } from './attentionShare.js';
 import { BottleneckOptions, bottleneckForm } from './adapterOptions.js';
 import type { BottleneckForm } from './adapterOptions.js';
 import { adapterNames, adapterSet, ofTask, readsSource } from './adapterSet.js';
@@ -26,16 +27,7 @@ import {
 } from './fusionLayer.js';
 import type { FusionLayer } from './fusionLayer.js';
 import { loadTrained } from './fusionSources.js';
-import type {
-  AttachContext,
-  Attached,
-  AttentionShare,
-  Method,
-  NamedTensor,
-  StepPlace,
-  Trainable,
-  Values,
-} from './method.js';
+import type { AttachContext, Attached, Method, NamedTensor, StepPlace, Trainable, Values } from './method.js';
 import { loadByKey, parameterSize } from './parameters.js';
 import type { OptionProblem } from './targets.js';
 

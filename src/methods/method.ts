@@ -7,6 +7,7 @@ import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Value } from '../runtime/runtime.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
+import type { AttentionShare } from './attentionShare.js';
 import type { MethodCoverage } from './coverage.js';
 import type { MethodInfo } from './info.js';
 import type { PeftFormat } from './peftFormat.js';
@@ -233,17 +234,6 @@ export interface SiteReport {
   readonly density?: number;
   /** Of the tensor that the density is of, as it lies on disk: what the places of a mask refer to. */
   readonly shape?: readonly number[];
-}
-
-/** How much of an adapter's result a fusion takes at a place. */
-export interface AttentionShare {
-  /** The place's path. */
-  readonly path: string;
-  readonly adapter: string;
-  /** The task of the rows; empty where rows name none. */
-  readonly task: string;
-  /** In the mean over their tokens; those of a place and task sum to 1. */
-  readonly share: number;
 }
 
 /** A sum of ranks over all sites that a schedule allows. */

@@ -2,7 +2,7 @@ import type { Problem } from '../common/problem.js';
 import type { DataReport } from '../data/example.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { MethodCoverage } from '../methods/coverage.js';
-import type { AttentionShare } from '../methods/method.js';
+import type { AttentionShare } from '../methods/attentionShare.js';
 
 /**
  * What a run says while it goes: one JSON object per line in `events.jsonl`, on the CLI's standard output
