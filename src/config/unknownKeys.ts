@@ -122,6 +122,16 @@ const ADAPTER: Readonly<Record<string, ForeignEntry>> = {
   architecture: needless([], () => l10n.t`\`type\` says it`),
 };
 
+/** `AdapterFusionConfig` of the `adapters` library, less what we have. */
+const FUSION: Readonly<Record<string, ForeignEntry>> = {
+  key: maths([true], () => l10n.t`attention without a key matrix`),
+  query: maths([true], () => l10n.t`attention without a query matrix`),
+  temperature: maths([false], () => l10n.t`a temperature of the attention`),
+  residual_before: maths([false], () => l10n.t`adding the residual before the attention`),
+  value_before_softmax: needless([true, false], () => l10n.t`both orders give the same`),
+  value_initialized: needless([true], () => l10n.t`the value matrix starts near the identity`),
+};
+
 /** `TrainingArguments` of Transformers that people copy over, less what we have. */
 const TRAINING: Readonly<Record<string, ForeignEntry>> = {
   fp16: needless([false], () => l10n.t`trained weights are kept in fp32`),
@@ -173,6 +183,7 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> 
   'method.prefix_tuning': PREFIX_TUNING,
   'method.ia3': IA3,
   'method.adapter': ADAPTER,
+  'method.adapter_fusion': FUSION,
   training: TRAINING,
 };
 
