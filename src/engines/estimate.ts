@@ -4,9 +4,10 @@ import { chosenCount } from '../data/masking.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPart, MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
+import { prefixNumbers } from '../methods/prefixTuning.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
-import { keysInFrontCount, positionsInFront } from '../models/keysInFront.js';
+import { keysInFrontCount } from '../models/keysInFront.js';
 import { virtualTokenCount } from '../models/virtualTokens.js';
 import { fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
@@ -75,16 +76,14 @@ export function estimateRun(
 ): Estimate {
   const { training, data } = config;
   const attached = attachedOf(header, methods);
-  const virtual = virtualTokenCount(attached.map(({ hooks }) => hooks));
-  // Rows of the usual length are no longer than the model allows.
   const hooks = attached.map((method) => method.hooks);
-  const usual = Math.min(DEFAULT_MAX_LENGTH, header.model.maxPositions - positionsInFront(hooks));
-  const longest = (data.max_length ?? usual) + virtual;
+  const virtual = virtualTokenCount(hooks);
+  const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
   const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual, header.model);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
   const found = rememberedMemory(header, methods, attached, training, {
     positionLimit: positionBucket(
-      Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0, longest),
+      Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0),
       header.model.maxPositions - keysInFrontCount(hooks),
     ),
     evaluates,
@@ -96,7 +95,7 @@ export function estimateRun(
   };
   const sizes = (variables: readonly Variable[]): number =>
     variables.reduce((sum, variable) => sum + fixedSize(variable.shape), 0);
-  const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header.parameters));
+  const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header));
   const plan = planOf(found.memory, found.preparations, {
     batch: shape,
     evaluated,
@@ -294,7 +293,11 @@ function buildMemory(
   };
 }
 
-function resultOf(config: MethodConfig, { trainables }: Attached, total: number): Estimate['results'] {
+function resultOf(
+  config: MethodConfig,
+  { trainables }: Attached,
+  { model, parameters: total }: Pick<ModelHeader, 'model' | 'parameters'>,
+): Estimate['results'] {
   const numbers = trainables.reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
   switch (config.type) {
     case 'child_tuning':
@@ -305,6 +308,8 @@ function resultOf(config: MethodConfig, { trainables }: Attached, total: number)
     case 'fish_mask':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
+    case 'prefix_tuning':
+      return [{ method: config.type, what: 'adapter', bytes: prefixNumbers(config, model) * BYTES }];
     default:
       return [{ method: config.type, what: 'adapter', bytes: numbers * BYTES }];
   }

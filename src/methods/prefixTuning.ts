@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { LanguageModel } from '../models/architecture.js';
 import type { AttentionPlace, KeyValues, Phase } from '../models/site.js';
 import { reshape, slice, transpose } from '../tensor/ops/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -112,6 +113,11 @@ export const prefixTuning: Method<typeof PrefixTuningOptions> = {
   },
   peft: { type: 'PREFIX_TUNING', options: prefixConfigFromPeft, inspect: inspectPrefix },
 };
+
+/** How many numbers are saved: keys and values, whatever makes them. */
+export function prefixNumbers({ num_virtual_tokens: count }: PrefixTuningOptions, model: LanguageModel): number {
+  return count * 2 * model.attentions.length * widthOf(model.attentions);
+}
 
 /** A text and its continuation need one position each at least. */
 function checkRoom(count: number, maxPositions: number): void {

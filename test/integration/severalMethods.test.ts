@@ -1,5 +1,6 @@
 // Runs of several methods at once, from training to what reads their adapters.
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { adapterTask } from '../../src/adapters/adapterTask.js';
@@ -121,4 +122,61 @@ test('methods that merge are merged one after the other; one that does not is na
   const refused = await cli(['merge', mixed.folder, '--out', path.join(folder, 'refused')]);
   assert.equal(refused.code, 1);
   assert.match(refused.err, /type 'prompt_tuning' cannot be merged/);
+});
+
+test('rows of several tasks: a prompt each, named in the coverage and saved apart; generation takes the task', async () => {
+  const at = path.join(folder, 'tasks');
+  const row = (word: string, task: string): string =>
+    `${JSON.stringify({ prompt: `Say ${word}: `, completion: word, task })}\n`;
+  const lines = ['red', 'green', 'blue'].flatMap((word) => [row(word, 'plain'), row(word, 'a/b')]);
+  await mkdir(at);
+  await writeFile(path.join(at, 'tasks.jsonl'), lines.join(''));
+  const run = await makeRun(at, model, {
+    data: { train: 'tasks.jsonl', task_column: 'task' },
+    method: { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
+    training: TRAINING,
+  });
+  const { events, error } = await emitted(run);
+  assert.equal(error, undefined);
+  const [coverage] = eventsOf(events, 'coverage');
+  assert.deepEqual(
+    coverage!.targets.map(({ entry }) => entry),
+    ['virtual tokens of the task plain', 'virtual tokens of the task a/b'],
+  );
+  assert.equal(coverage!.trainable, 2 * 3 * 32);
+  const { adapter } = eventsOf(events, 'finished')[0]!;
+  assert.deepEqual(await names(adapter), ['a%2fb', 'plain']);
+  const command = (...more: string[]) =>
+    cli(['generate', run.file, '--prompt', 'Say red: ', '--max-new-tokens', '3', '--json', '--adapter', ...more]);
+  const texts = [];
+  for (const named of [
+    [adapter, '--task', 'plain'],
+    [path.join(adapter, 'plain')],
+    [path.dirname(adapter), '--task', 'a/b'],
+  ]) {
+    const found = await command(...named);
+    assert.equal(found.code, 0, found.err);
+    texts.push(document(found)['text']);
+  }
+  assert.equal(texts[0], texts[1]);
+  const several = await command(adapter);
+  assert.match(several.err, /holds several adapters: a%2fb, plain/);
+  assert.match((await command(adapter, '--task', 'other')).err, /several adapters/);
+  assert.match(
+    (await command(path.join(adapter, 'plain'), '--task', 'other')).err,
+    /no adapter of the task "other"/,
+  );
+});
+
+test('tasks that no method tells apart are warned of', async () => {
+  const at = path.join(folder, 'unused');
+  await mkdir(at);
+  await writeFile(path.join(at, 'tasks.jsonl'), '{"prompt":"a","completion":"b","task":"x"}\n');
+  const run = await makeRun(at, model, {
+    data: { train: 'tasks.jsonl', task_column: 'task' },
+    training: { ...TRAINING, max_steps: 1 },
+  });
+  const { events } = await emitted(run);
+  const codes = eventsOf(events, 'coverage')[0]!.warnings.map(({ code }) => code);
+  assert.ok(codes.includes('data.tasks-unused'), codes.join());
 });

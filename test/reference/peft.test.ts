@@ -10,6 +10,7 @@ import { mergeAdapter } from '../../src/adapters/merge.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
 import { attachMethods } from '../../src/engines/session.js';
+import type { Ia3Options } from '../../src/methods/ia3.js';
 import type { LoraOptions } from '../../src/methods/lora.js';
 import type { Attached, Values } from '../../src/methods/method.js';
 import type { PromptTuningOptions } from '../../src/methods/promptTuning.js';
@@ -162,6 +163,42 @@ const prompts: [name: string, base: string, init: PromptTuningOptions['prompt_tu
 for (const [name, base, init] of prompts) {
   test(`PEFT loads our virtual tokens: ${name}`, { skip }, () =>
     compareRandom({ type: 'prompt_tuning', num_virtual_tokens: 5, prompt_tuning_init: init }, base, name),
+  );
+}
+
+const prefixes: [name: string, base: string, projects: boolean][] = [
+  ['Llama, whose heads share keys', TINY, false],
+  ['Mistral, which sees a window', fixture('lora-reference/tiny-mistral'), true],
+  ['GPT-2', GPT2, false],
+  ['Gemma 3', fixture('decoders/tiny-gemma3'), true],
+];
+
+for (const [name, base, prefix_projection] of prefixes) {
+  test(`PEFT loads our prefix: ${name}`, { skip }, () =>
+    compareRandom({ type: 'prefix_tuning', num_virtual_tokens: 5, prefix_projection }, base, name),
+  );
+}
+
+const scales: [name: string, base: string, options: Partial<Ia3Options>][] = [
+  ['its modules for Llama', TINY, {}],
+  ['biases, and a whole module', TIED, { modules_to_save: ['model.norm'] }],
+  ["GPT-2's Conv1D", GPT2, {}],
+  [
+    'all linear modules, some of them by their input',
+    TINY,
+    { target_modules: 'all-linear', feedforward_modules: ['o_proj'] },
+  ],
+  [
+    'feed-forward modules by an ending',
+    TINY,
+    { target_modules: ['q_proj', 'down_proj'], feedforward_modules: ['n_proj'] },
+  ],
+  ['T5', T5, {}],
+];
+
+for (const [name, base, options] of scales) {
+  test(`PEFT loads our (IA)³ vectors: ${name}`, { skip }, () =>
+    compareRandom({ type: 'ia3', init_ia3_weights: true, ...options }, base, name),
   );
 }
 
