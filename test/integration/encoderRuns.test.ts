@@ -104,6 +104,8 @@ test('a run learns classes; its adapter holds their head, names and numbers, and
       ['classifier.bias', [3]],
     ],
   );
+  // Rows are shorter than the default max_length, which is more than the model has positions.
+  assert.equal(eventsOf(events, 'plan').length, 1, 'its memory is predicted');
   const evaluations = eventsOf(events, 'evaluation');
   assert.ok(evaluations[0]!.rowAccuracy < 0.6, 'it starts at chance');
   const last = evaluations.at(-1)!;
