@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { findAdapter } from '../../../src/adapters/findAdapters.js';
@@ -364,4 +365,24 @@ test("a fusion's config that would change the arithmetic is refused", async () =
   }
   assert.equal(fusionFromLibrary(changed({ value_before_softmax: false }), 'x').options.value, true);
   assert.throws(() => fusionFromLibrary({}, 'x'), problem('adapter.config'));
+});
+
+test('a setup that is no fusion, or whose parts lie elsewhere, is refused', async () => {
+  const written = async (name: string, setup: object): Promise<string> => {
+    await mkdir(`${folder}/${name}`);
+    await writeFile(`${folder}/${name}/adapter_setup.json`, JSON.stringify({ adapter_setup: setup }));
+    return `${folder}/${name}`;
+  };
+  const single = (name: unknown): object => ({ type: 'single', children: [name] });
+  const setups: [string, object][] = [
+    ['stack', { type: 'Stack', children: [single('a')] }],
+    ['outside', { type: 'Fuse', children: [single('../a'), single('b')] }],
+    ['above', { type: 'Fuse', children: [single('..')] }],
+    ['number', { type: 'Fuse', children: [single(3)] }],
+    ['empty', { type: 'Fuse', children: [] }],
+    ['nested', { type: 'Fuse', children: [{ type: 'Stack', children: [single('a')] }] }],
+  ];
+  for (const [name, setup] of setups) {
+    await assert.rejects(readAdapter(await written(name, setup)), problem('adapter.setup'), name);
+  }
 });
