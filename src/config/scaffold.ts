@@ -82,7 +82,8 @@ function property(
   const shape = shapeOf(schema);
   if (shape.kind === 'object') {
     const inner = Object.entries(shape.schema.properties);
-    const shown = live && (above.length === 0 || schema.default !== undefined);
+    const needed = above.length === 0 && RunFile.required?.includes(key) === true;
+    const shown = live && (needed || schema.default !== undefined);
     const body = inner.flatMap(([name, below]) => property(name, below, path, given, shown));
     return [...comment, `${indent}${shown ? '' : '# '}${key}:`, ...body, ...(above.length === 0 ? [''] : [])];
   }
