@@ -14,8 +14,8 @@ export function taskFolder(folder: string, task: string): string {
 }
 
 /**
- * The adapter of a task: the task's own folder within the given one, or the given one itself, which may hold several
- * tasks.
+ * The adapter of a task: the task's own folder within the given one, or the given one itself, which is the task's own or
+ * may hold several tasks.
  *
  * @param task undefined: none is asked for
  * @returns the task where it is still to be found within the adapter
@@ -24,7 +24,9 @@ export async function adapterOfTask(
   folder: string,
   task: string | undefined,
 ): Promise<{ readonly folder: string; readonly task: string | undefined }> {
-  if (task === undefined) return { folder, task };
+  const isTasksOwn =
+    task !== undefined && path.resolve(taskFolder(path.dirname(folder), task)) === path.resolve(folder);
+  if (task === undefined || isTasksOwn) return { folder, task: undefined };
   const own = taskFolder(folder, task);
   const isOwn = (await pathKind(path.join(own, ADAPTER_CONFIG))) === 'file';
   return isOwn ? { folder: own, task: undefined } : { folder, task };

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { formatLoss, formatPercent } from '../common/format.js';
 import { fail } from '../common/problem.js';
+import type { Example } from '../data/example.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import { evaluateDecoder } from '../engines/evaluateDecoder.js';
 import { checkTokenIds, maskingOf } from '../engines/session.js';
@@ -13,7 +14,7 @@ import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';
-import type { EvaluationPlan } from './heldOut.js';
+import type { EvaluationPlan, HeldOutRows } from './heldOut.js';
 import type { Io } from './io.js';
 import { mapWeights, openAdapted, tasksOf } from './openAdapted.js';
 import type { Adapted } from './openAdapted.js';
@@ -33,6 +34,10 @@ export const evaluate: Command = {
       value: 'DIR',
       help: "An adapter folder to apply to the model, or a run's: all that its methods wrote.",
     },
+    task: {
+      value: 'NAME',
+      help: 'Only rows of this task (data.task_column), with its adapter where a run wrote one per task.',
+    },
     ...PROXY_OPTIONS,
   },
   json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "macroF1", "rows", "supervisedTokens", "seconds" }',
@@ -49,12 +54,16 @@ export const evaluate: Command = {
       showMetrics(proxied, args, io);
       return DONE;
     }
-    const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task });
+    const task = args.text('task');
+    const own = adapter === undefined ? undefined : task;
+    const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task }, own);
     checkHead(adapted);
-    const { examples: rows, files } = await readHeldOut(plan, adapted.tokenizer, io, {
+    const held = await readHeldOut(plan, adapted.tokenizer, io, {
       tasks: tasksOf(adapted.methods),
       model: adapted.model,
     });
+    const { files } = held;
+    const rows = task === undefined ? held.examples : rowsOfTask(held, task);
     checkTokenIds(rows, adapted);
     const hooks = adapted.methods.map((method) => method.hooks);
     const examples = withPrefix(rows, (task) => virtualTokenIds(hooks, adapted.model.vocabSize, task));
@@ -87,6 +96,22 @@ export const evaluate: Command = {
     return DONE;
   },
 };
+
+/**
+ * The rows of a task; all of them where rows name none.
+ * @throws ProblemError `data.no-task` where none is of it
+ */
+function rowsOfTask({ examples, tasks }: HeldOutRows, name: string): readonly Example[] {
+  if (tasks.length === 0) return examples;
+  const own = examples.filter(({ task = 0 }) => tasks[task] === name);
+  if (own.length > 0) return own;
+  return fail({
+    code: 'data.no-task',
+    message: `no row to evaluate on is of the task "${name}"`,
+    expected: `one of ${tasks.map((task) => `"${task}"`).join(', ')}`,
+    mend: 'Name one of them with --task.',
+  });
+}
 
 /** What was measured on what. */
 interface Evaluated {

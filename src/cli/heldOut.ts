@@ -70,6 +70,14 @@ export async function planEvaluation(name: string, file: string | undefined, io:
   });
 }
 
+/** Rows to evaluate on. */
+export interface HeldOutRows {
+  readonly examples: readonly Example[];
+  readonly files: readonly string[];
+  /** The tasks that rows name, by the numbers that they carry; empty where they name none. */
+  readonly tasks: readonly string[];
+}
+
 /**
  * Reads the rows of a plan; what became of them is printed.
  * @param of.tasks those that rows may be of, where an adapter holds some
@@ -81,7 +89,7 @@ export async function readHeldOut(
   tokenizer: Tokenizer,
   io: Io,
   { tasks, model }: { readonly tasks?: readonly string[] | undefined; readonly model?: LanguageModel } = {},
-): Promise<{ readonly examples: readonly Example[]; readonly files: readonly string[] }> {
+): Promise<HeldOutRows> {
   const dataset = await loadDataset(plan.data, tokenizer, {
     ...plan,
     ...(model === undefined ? {} : { taskType: model.task, classes: knownClasses(model, true) }),
@@ -91,5 +99,5 @@ export async function readHeldOut(
   for (const warning of dataset.warnings) io.problem(warning);
   const report = dataset.reports[plan.part]!;
   for (const { text } of describeEvent({ type: 'data', split: 'validation', report })) io.note(text);
-  return { examples: dataset[plan.part], files: report.files };
+  return { examples: dataset[plan.part], files: report.files, tasks: dataset.tasks };
 }

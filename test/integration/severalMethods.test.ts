@@ -159,6 +159,13 @@ test('rows of several tasks: a prompt each, named in the coverage and saved apar
     texts.push(document(found)['text']);
   }
   assert.equal(texts[0], texts[1]);
+  const evaluated = async (...more: string[]) =>
+    cli(['evaluate', run.file, '--data', path.join(at, 'tasks.jsonl'), '--json', '--adapter', ...more]);
+  const own = document(await evaluated(adapter, '--task', 'a/b'));
+  assert.equal(own['rows'], 3);
+  const plain = document(await evaluated(path.join(adapter, 'plain'), '--task', 'plain'));
+  assert.ok(plain['rows'] === 3 && plain['loss'] !== own['loss']);
+
   const several = await command(adapter);
   assert.match(several.err, /holds several adapters: a%2fb, plain/);
   assert.match((await command(adapter, '--task', 'other')).err, /several adapters/);
