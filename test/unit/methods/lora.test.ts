@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Problem } from '../../../src/common/problem.js';
 import { attachMethods } from '../../../src/engines/session.js';
+import { lora } from '../../../src/methods/lora.js';
 import type { LoraOptions } from '../../../src/methods/lora.js';
 import type { Attached, NamedTensor, Values } from '../../../src/methods/method.js';
 import type { Site } from '../../../src/models/site.js';
@@ -430,7 +431,11 @@ test('two methods of a run have variables of their own, and the same names on di
     bias: 'all',
     modules_to_save: ['lm_head'],
   });
-  const [first, second] = attachMethods([options, options], context) as [Attached, Attached];
+  // A run would refuse them: both train the head.
+  const [first, second] = ['', '1:'].map((instance) => lora.attach(options, { ...context, instance })) as [
+    Attached,
+    Attached,
+  ];
   const [own, other] = [first, second].map((each) => each.trainables.map(({ variable }) => variable.name));
   assert.deepEqual(
     other,
