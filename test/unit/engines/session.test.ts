@@ -49,10 +49,11 @@ test('a tokenizer with more tokens than the model embeds is said', async () => {
 
 test('methods are attached in order, with random numbers of their own', async () => {
   const context = fakeContext(smallSites() as Site[]);
-  const methods = attachMethods([loraOptions(), { type: 'full' }, loraOptions()], context);
+  const prompt = { type: 'prompt_tuning', num_virtual_tokens: 2, prompt_tuning_init: 'RANDOM' } as const;
+  const methods = attachMethods([loraOptions(), prompt, loraOptions()], context);
   assert.deepEqual(
     methods.map(({ type }) => type),
-    ['lora', 'full', 'lora'],
+    ['lora', 'prompt_tuning', 'lora'],
   );
   const name = 'model.layers.0.q_proj.lora_A';
   const first = (await starts(methods[0]!)).get(name);
