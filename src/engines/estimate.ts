@@ -101,7 +101,11 @@ export function estimateRun(
     evaluated,
     steps: training.max_steps,
     parameters: header.parameters,
-    trainable: sizes(attached.flatMap(({ trainables }) => trainables.map(({ variable }) => variable))),
+    trainable: sizes(
+      attached.flatMap(({ trainables }) =>
+        trainables.filter(({ readAtRest }) => readAtRest !== true).map(({ variable }) => variable),
+      ),
+    ),
     adapterFileBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
     assumptions: [
       ...(batch === undefined
