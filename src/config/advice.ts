@@ -68,7 +68,7 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
   },
   'prefix_tuning.num_virtual_tokens': {
     text: '5 to 10 for tables to text, 200 for summaries: longer answers to more varied texts want more.',
-    source: 'Li & Liang 2021, section 7.2 and appendix A',
+    source: 'Li & Liang 2021',
     usual: { maximum: 200 },
   },
   'prefix_tuning.prefix_projection': {

@@ -59,7 +59,7 @@ export type PromptTuningOptions = Static<typeof PromptTuningOptions>;
  * P [num_virtual_tokens, hidden] trains. It has no form as weights of the base, so it cannot be merged.
  *
  * Where rows name their task each task has a P of its own, [tasks · num_virtual_tokens, hidden] in all, and a batch may
- * mix tasks (section 1: "mixed-task inference"). Saved, each is an adapter as PEFT reads it.
+ * mix tasks (figure 2). Saved, each is an adapter as PEFT reads it.
  */
 export const promptTuning: Method<typeof PromptTuningOptions> = {
   info: {
