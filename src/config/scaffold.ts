@@ -12,6 +12,9 @@ const COMMENT_WIDTH = 100;
 /** Learning rates to start from where the schema's default, made for adapters, does not suit the family. */
 const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5 };
 
+/** Sections that every run file has. */
+const NEEDED: ReadonlySet<string> = new Set(RunFile.required);
+
 /** What methods that guide others are listed after. */
 const GUIDED: MethodType = 'lora';
 
@@ -82,7 +85,7 @@ function property(
   const shape = shapeOf(schema);
   if (shape.kind === 'object') {
     const inner = Object.entries(shape.schema.properties);
-    const needed = above.length === 0 && RunFile.required?.includes(key) === true;
+    const needed = above.length === 0 && NEEDED.has(key);
     const shown = live && (needed || schema.default !== undefined);
     const body = inner.flatMap(([name, below]) => property(name, below, path, given, shown));
     return [...comment, `${indent}${shown ? '' : '# '}${key}:`, ...body, ...(above.length === 0 ? [''] : [])];
