@@ -3,6 +3,8 @@ import * as l10n from '@vscode/l10n';
 /** A metric of a run as people read it: `initial_eval_loss` → `initial eval loss`. */
 export function metricName(name: string): string {
   if (name.startsWith('initial_')) return l10n.t`initial ${metricName(name.slice('initial_'.length))}`;
+  if (name.startsWith('steered_')) return l10n.t`steered base: ${metricName(name.slice('steered_'.length))}`;
+  if (name.startsWith('base_eval_')) return l10n.t`base alone: ${metricName(name.slice('base_'.length))}`;
   switch (name) {
     case 'train_loss':
       return l10n.t`train loss`;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { fail, problemOf } from '../../common/problem.js';
 import type { RuntimeOptions } from '../../runtime/runtime.js';
 import { PLAYGROUND_PROTOCOL } from './protocol.js';
@@ -64,14 +65,18 @@ export function servePlayground(
 
 function opened(session: PlaygroundSession | undefined): PlaygroundSession {
   if (session !== undefined) return session;
-  return fail({ code: 'playground.not-open', message: 'no base model is open', mend: 'Open one first.' });
+  return fail({
+    code: 'playground.not-open',
+    message: l10n.t`no base model is open`,
+    mend: l10n.t`Open one first.`,
+  });
 }
 
 function wrongTalk(protocol: number): never {
   return fail({
     code: 'playground.protocol',
-    message: `the playground's process was asked to open a model a second time, or by protocol ${protocol}`,
-    expected: `one base model for each process, by protocol ${PLAYGROUND_PROTOCOL}`,
-    mend: 'Reload the window: the extension was updated while it ran.',
+    message: l10n.t`the playground's process was asked to open a model a second time, or by protocol ${protocol}`,
+    expected: l10n.t`one base model for each process, by protocol ${PLAYGROUND_PROTOCOL}`,
+    mend: l10n.t`Reload the window: the extension was updated while it ran.`,
   });
 }
