@@ -57,9 +57,7 @@ export async function writeModelFiles(folder: string, contents: ModelContents): 
   const shards = inShards(tensors, contents.maxShardBytes ?? MAX_SHARD_BYTES);
   const number = (at: number): string => String(at).padStart(5, '0');
   const fileOf = (at: number): string =>
-    shards.length === 1
-      ? 'model.safetensors'
-      : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
+    shards.length === 1 ? 'model.safetensors' : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
   let before = 0;
   for (const [at, shard] of shards.entries()) {
     await writeSafetensors(

@@ -109,5 +109,8 @@ test('a matrix that the embedding and the head share is not merged into one of t
     ]),
   );
   const out = `${folder}/merged`;
-  await assert.rejects(mergeAdapter({ ...opened, methods: [method], values, tokenizer, out }), problem('merge.untied-scale'));
+  await assert.rejects(
+    mergeAdapter({ ...opened, methods: [method], values, tokenizer, out }),
+    problem('merge.untied-scale'),
+  );
 });

@@ -62,7 +62,10 @@ test('beside another method its variables bear other names, the files the same',
 
 test('the registry finds the method of an adapter by its peft_type', () => {
   assert.ok(PEFT_TYPES.includes('LORA'));
-  const found = adapterFormat({ peft_type: 'LORA' })!.options({ peft_type: 'LORA', r: 3, target_modules: ['q_proj'] }, 'file');
+  const found = adapterFormat({ peft_type: 'LORA' })!.options(
+    { peft_type: 'LORA', r: 3, target_modules: ['q_proj'] },
+    'file',
+  );
   assert.deepEqual(found.options, loraOptions({ r: 3, target_modules: ['q_proj'] }));
   assert.equal(adapterFormat({ peft_type: 'VERA' }), undefined);
   assert.equal(adapterFormat({ peft_type: 'BOTTLENECK' }), undefined);
