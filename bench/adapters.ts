@@ -5,13 +5,11 @@
 //
 // Rows are the quickstart's (a question on a table → SQL). For the fusion they are of four tasks by the form of their
 // query; three have many rows and give the adapters, the fourth in turn has few.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadRunFile } from '../src/config/loadRunFile.js';
-import { embeddedEngine } from '../src/engines/embedded.js';
 import type { Finished } from '../src/training/events.js';
+import { shortRuns } from './shortRun.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -21,7 +19,6 @@ const out = positionals[0]!;
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => at + 1);
 const root = path.resolve(import.meta.dirname, '..');
 const model = path.join(root, 'examples/base-model/peft-studio-tiny');
-const scratch = mkdtempSync(path.join(tmpdir(), 'peft-adapters-'));
 
 const read = (name: string): string[] =>
   readFileSync(path.join(root, 'examples/quickstart', name), 'utf8')
@@ -44,49 +41,10 @@ function taskOf(line: string): string {
   return Object.keys(TASKS).find((task) => TASKS[task]!.test(line))!;
 }
 
-let count = 0;
+const run = shortRuns('adapters');
 /** Trains on rows with a method and returns what the run's end says. */
-async function train(
-  method: object,
-  seed: number,
-  rows: string[],
-  held: string[],
-  steps: number,
-): Promise<Finished> {
-  const folder = path.join(scratch, String(++count));
-  mkdirSync(folder);
-  writeFileSync(path.join(folder, 'train.jsonl'), rows.join('\n'));
-  writeFileSync(path.join(folder, 'held.jsonl'), held.join('\n'));
-  const file = path.join(folder, 'run.peft.json');
-  const config = {
-    model,
-    method,
-    data: { train: 'train.jsonl', validation: 'held.jsonl', max_length: 128 },
-    training: {
-      seed,
-      max_steps: steps,
-      eval_steps: steps,
-      save_steps: steps,
-      per_device_train_batch_size: 16,
-      learning_rate: RATE,
-      lr_scheduler_type: 'cosine',
-      warmup_ratio: 0.05,
-    },
-    runtime: { threads: 1 },
-    output: { dir: 'runs' },
-  };
-  writeFileSync(file, JSON.stringify(config));
-  const { run, problems } = await loadRunFile(file);
-  if (run === undefined) throw new Error(JSON.stringify(problems));
-  let finished: Finished | undefined;
-  await embeddedEngine(run, {
-    emit: (event) => {
-      if (event.type === 'finished') finished = event;
-    },
-    stopRequested: () => false,
-  });
-  return finished!;
-}
+const train = (method: object, seed: number, rows: string[], held: string[], steps: number): Promise<Finished> =>
+  run({ model, method, rate: RATE, seed, steps, rows, held });
 
 const losses = new Map<string, number[]>();
 function note(name: string, { metrics }: Finished): void {
@@ -131,7 +89,6 @@ for (const target of Object.keys(TASKS)) {
     note(`${target} | fusion of the three and its own`, with4);
   }
 }
-rmSync(scratch, { recursive: true });
 
 const table = [...losses].map(([name, found]) => {
   const mean = found.reduce((sum, each) => sum + each, 0) / found.length;

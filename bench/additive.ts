@@ -1,28 +1,41 @@
 // Shapes of the claims about prompts and prefixes, on the bundled model: where a prompt starts, how long it is, and a
-// prefix with and without the network that makes it. Losses on held-out rows only: no times.
+// prefix with and without the network that makes it; then two sizes of model, and SmolLM2 where it is named. Losses on held-out rows only: no times.
 //
-//   nice -n 19 node --import tsx bench/additive.ts OUT.md [--seeds 3] [--steps 120]
+//   nice -n 19 node --import tsx bench/additive.ts OUT.md [--seeds 3] [--steps 120] [--groups 1,4]
+//       [--smollm2 MODEL_FOLDER --tasks P3_FOLDER] [--smollm2-steps 30]
 //
 // Rows are the quickstart's: a question on a table, answered by one SQL query. Written anew after each group of runs.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadRunFile } from '../src/config/loadRunFile.js';
-import { embeddedEngine } from '../src/engines/embedded.js';
-import type { RunEvent } from '../src/training/events.js';
+import { shortRuns } from './shortRun.js';
+import type { ShortRun } from './shortRun.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '3' }, steps: { type: 'string', default: '120' } },
+  options: {
+    seeds: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '120' },
+    groups: { type: 'string' },
+    smollm2: { type: 'string' },
+    'smollm2-steps': { type: 'string', default: '30' },
+    tasks: { type: 'string' },
+  },
 });
 const [out] = positionals;
 if (out === undefined) throw new Error('name the file to write');
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => at + 1);
-const steps = Number(values.steps);
 const root = path.resolve(import.meta.dirname, '..');
-const scratch = mkdtempSync(path.join(tmpdir(), 'peft-additive-'));
-let count = 0;
+const read = (file: string): string[] => readFileSync(file, 'utf8').trim().split('\n');
+const quickstart = path.join(root, 'examples/quickstart');
+const bundled = (size: string): string => path.join(root, `examples/base-model/peft-studio-${size}`);
+const QUICKSTART = {
+  model: bundled('tiny'),
+  rows: read(path.join(quickstart, 'train.jsonl')),
+  held: read(path.join(quickstart, 'validation.jsonl')),
+  steps: Number(values.steps),
+};
+const run = shortRuns('additive');
 
 /** Loss on held-out rows before the first step and at the end. */
 interface Losses {
@@ -30,40 +43,9 @@ interface Losses {
   readonly after: number;
 }
 
-async function lossesOf(method: object, rate: number, seed: number): Promise<Losses> {
-  const file = path.join(scratch, `${++count}.peft.json`);
-  const config = {
-    model: path.join(root, 'examples/base-model/peft-studio-tiny'),
-    method,
-    data: {
-      train: path.join(root, 'examples/quickstart/train.jsonl'),
-      validation: path.join(root, 'examples/quickstart/validation.jsonl'),
-      max_length: 128,
-    },
-    training: {
-      seed,
-      max_steps: steps,
-      eval_steps: steps,
-      save_steps: steps,
-      per_device_train_batch_size: 16,
-      learning_rate: rate,
-      lr_scheduler_type: 'cosine',
-      warmup_ratio: 0.05,
-    },
-    runtime: { threads: 1 },
-    output: { dir: path.join(scratch, 'runs') },
-  };
-  writeFileSync(file, JSON.stringify(config));
-  const { run, problems } = await loadRunFile(file);
-  if (run === undefined) throw new Error(JSON.stringify(problems));
-  const losses: number[] = [];
-  await embeddedEngine(run, {
-    emit: (event: RunEvent) => {
-      if (event.type === 'evaluation') losses.push(event.loss);
-    },
-    stopRequested: () => false,
-  });
-  return { before: losses[0]!, after: losses.at(-1)! };
+async function lossesOf(method: object, rate: number, seed: number, on: Setting): Promise<Losses> {
+  const { metrics } = await run({ ...on, method, rate, seed });
+  return { before: metrics['initial_eval_loss']!, after: metrics['eval_loss']! };
 }
 
 /** A table's row: the mean over seeds, and the least and most. */
@@ -81,11 +63,40 @@ const TEXT = {
   prompt_tuning_init: 'TEXT',
   prompt_tuning_init_text: 'Answer the question on the table with one SQL query.',
 };
+const NEWS = {
+  prompt_tuning_init: 'TEXT',
+  prompt_tuning_init_text: 'Tell the section that this news belongs to.',
+};
 const PREFIX = { type: 'prefix_tuning', num_virtual_tokens: 20 };
+
+/** What is trained on what; default: the bundled model on the quickstart's rows. */
+type Setting = Omit<ShortRun, 'method' | 'rate' | 'seed'>;
 
 interface Group {
   readonly title: string;
-  readonly runs: readonly (readonly [name: string, method: object, rate: number])[];
+  readonly runs: readonly (readonly [name: string, method: object, rate: number, on?: Setting])[];
+}
+
+/** SmolLM2 on news, where its folder and that of the rows are named. */
+function smolLm2(model: string, tasks: string): Group {
+  const lines = read(path.join(tasks, 'ag_news_classify.jsonl'));
+  const on: Setting = {
+    model,
+    rows: lines.slice(0, 150),
+    held: lines.slice(150, 180),
+    steps: Number(values['smollm2-steps']),
+    batchSize: 4,
+    maxLength: 160,
+  };
+  return {
+    title: `SmolLM2-135M on AG News: 150 rows, 30 held out, ${on.steps} steps of 4 rows`,
+    runs: [
+      ['prompt of 20, `TEXT`, learning rate 0.03', { ...PROMPT, ...NEWS }, 0.03, on],
+      ['prefix of 20, flat, learning rate 0.01', PREFIX, 0.01, on],
+      ['prefix of 20, through a network, learning rate 0.001', { ...PREFIX, prefix_projection: true }, 1e-3, on],
+      ['adapter (Pfeiffer), m 16, learning rate 0.001', { type: 'adapter', bottleneck_size: 16 }, 1e-3, on],
+    ],
+  };
 }
 
 const GROUPS: readonly Group[] = [
@@ -118,21 +129,34 @@ const GROUPS: readonly Group[] = [
       ),
     ),
   },
+  {
+    title:
+      'As the model grows: a prompt of 20 (`TEXT`, learning rate 0.03) beside all weights (learning rate 0.001)',
+    runs: ['mini', 'tiny'].flatMap((size) => {
+      const on = { ...QUICKSTART, model: bundled(size) };
+      return [
+        [`peft-studio-${size}, prompt`, { ...PROMPT, ...TEXT }, 0.03, on] as const,
+        [`peft-studio-${size}, all weights`, { type: 'full' }, 1e-3, on] as const,
+      ];
+    }),
+  },
+  ...(values.smollm2 === undefined || values.tasks === undefined ? [] : [smolLm2(values.smollm2, values.tasks)]),
 ];
+const chosen =
+  values.groups === undefined ? GROUPS : values.groups.split(',').map((at) => GROUPS[Number(at) - 1]!);
 
 const sections: string[] = [
   '# Prompts and prefixes: shapes of the claims',
-  `The bundled model (peft-studio-tiny), 600 rows of the quickstart to train on, 100 held out; ${steps} steps of 16 rows, cosine, ${seeds.length} seeds. Loss on held-out rows in nats per supervised token: mean, and from the lowest to the highest seed. Written by \`bench/additive.ts\`.`,
+  `The bundled model (peft-studio-tiny), 600 rows of the quickstart to train on, 100 held out; ${QUICKSTART.steps} steps of 16 rows, cosine, ${seeds.length} seeds. Loss on held-out rows in nats per supervised token: mean, and from the lowest to the highest seed. Written by \`bench/additive.ts\`.`,
 ];
-for (const { title, runs } of GROUPS) {
+for (const { title, runs } of chosen) {
   const lines = [`## ${title}`, '', '| | before | after |', '|---|---|---|'];
-  for (const [name, method, rate] of runs) {
+  for (const [name, method, rate, on = QUICKSTART] of runs) {
     const all: Losses[] = [];
-    for (const seed of seeds) all.push(await lossesOf(method, rate, seed));
+    for (const seed of seeds) all.push(await lossesOf(method, rate, seed, on));
     lines.push(cells(name, all));
     process.stdout.write(`${lines.at(-1)!}\n`);
   }
   sections.push(lines.join('\n'));
   writeFileSync(out, `${sections.join('\n\n')}\n`);
 }
-rmSync(scratch, { recursive: true, force: true });
