@@ -128,7 +128,13 @@ export function estimateRun(
     plan,
     converted: isMapped ? 0 : header.parameters * BYTES,
     results,
-    notes: [rowsNote(), ...(evaluates && training.eval_generations > 0 ? [answersNote()] : [])],
+    notes: [
+      rowsNote(),
+      ...(evaluates && training.eval_generations > 0 ? [answersNote()] : []),
+      ...(data.task_column !== undefined && attached.every(({ tasks }) => tasks === undefined)
+        ? [taskNote()]
+        : []),
+    ],
   };
 }
 
@@ -137,6 +143,9 @@ const rowsNote = (): string =>
 
 const answersNote = (): string =>
   l10n.t`Answers to validation rows (training.eval_generations) come on top: a graph of their own, its keys and values.`;
+
+const taskNote = (): string =>
+  l10n.t`Counted for one task (data.task_column): a method that tells tasks apart trains numbers of its own for each.`;
 
 /** An estimate as `estimate --json` prints it, in bytes and counts. */
 export interface EstimateDocument {

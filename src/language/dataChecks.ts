@@ -5,7 +5,7 @@ import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { RunConfig } from '../config/schema.js';
 import type { ConfigPath } from '../config/tree.js';
-import type { ColumnRole, DataFormat } from '../data/columns.js';
+import type { DataFormat } from '../data/columns.js';
 import { rowContent, settleFormat } from '../data/formats.js';
 import { pairsProblem } from '../data/pairs.js';
 import type { ColumnOptions } from '../data/options.js';
@@ -85,7 +85,7 @@ async function fileFindings(
   if (first.rows.length === 0) {
     return first.broken.length > 0 ? [{ problem: brokenRows(first.broken, first, text), path: at }] : [];
   }
-  const missing = missingColumns(columns, columnsOf(first.rows), text);
+  const missing = missingColumns(data, columnsOf(first.rows), text);
   if (missing.length > 0) return missing;
   let format: DataFormat;
   try {
@@ -116,10 +116,16 @@ function pairFindings({ path: at, text }: NamedFile, format: DataFormat, data: D
 }
 
 /** Columns that the run file names and no row has. */
-function missingColumns(columns: ColumnOptions, found: readonly string[], text: string): Finding[] {
-  return (Object.entries(columns) as [ColumnRole, string][])
+function missingColumns(
+  { columns = {}, task_column: task }: Data,
+  found: readonly string[],
+  text: string,
+): Finding[] {
+  const named: [ConfigPath, string][] = Object.entries(columns).map(([role, name]) => [['columns', role], name]);
+  if (task !== undefined) named.push([['task_column'], task]);
+  return named
     .filter(([, name]) => !found.includes(name))
-    .map(([role, name]) => {
+    .map(([option, name]) => {
       const near = nearestName(name, found);
       const problem: Problem = {
         code: 'data.no-column',
@@ -131,7 +137,7 @@ function missingColumns(columns: ColumnOptions, found: readonly string[], text: 
         mend: near === undefined ? l10n.t`Name one of these columns.` : l10n.t`Did you mean \`${near}\`?`,
         ...(near === undefined ? {} : { replacement: near }),
       };
-      return { problem, path: ['data', 'columns', role] };
+      return { problem, path: ['data', ...option] };
     });
 }
 

@@ -28,9 +28,10 @@ export async function suggestAt(
       return isValue ? modelSuggestions(document, places, signal) : [];
     case 'data':
       if ((option === 'train' || option === 'validation') && isValue) return dataSuggestions(document, signal);
-      return option === 'columns' && typeof below === 'string' && isValue
-        ? columnSuggestions(document, signal)
-        : [];
+      if (option === 'task_column' || (option === 'columns' && typeof below === 'string')) {
+        return isValue ? columnSuggestions(document, signal) : [];
+      }
+      return [];
     case 'method':
       if (typeof option !== 'string') return [];
       if (MODULE_VALUES.has(option) && isValue) return moduleSuggestions(document, cursor, signal);

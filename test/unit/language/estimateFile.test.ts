@@ -18,9 +18,9 @@ before(async () => {
   await writeFile(path.join(folder, 'rows.jsonl'), ROWS);
 });
 
-async function estimated(method: string, rest = ''): Promise<Estimate> {
+async function estimated(method: string, rest = '', data?: string): Promise<Estimate> {
   const file = path.join(folder, 'a.peft.yaml');
-  await writeFile(file, runText(method, rest));
+  await writeFile(file, runText(method, rest, data));
   const { run, problems } = await loadRunFile(file);
   assert.ok(run, JSON.stringify(problems));
   return estimateFile(run);
@@ -94,6 +94,13 @@ test('FISH Mask: as many numbers as its share, each kept with its place', async 
 test('Child-Tuning keeps a mask of one byte for each number', async () => {
   const found = await estimated('[{ type: lora, r: 2, target_modules: [q_proj] }, { type: child_tuning }]');
   assert.equal(part(found, 'state'), 12 * 2 * (8 + 8));
+});
+
+test('rows of several tasks: that one of them is counted is said', async () => {
+  const prompt = '{ type: prompt_tuning, num_virtual_tokens: 4 }';
+  const notes = async (data?: string): Promise<string> => (await estimated(prompt, '', data)).notes.join('\n');
+  assert.match(await notes('train: rows.jsonl, task_column: prompt'), /Counted for one task/);
+  assert.doesNotMatch(await notes(), /task/);
 });
 
 test('a larger batch and longer rows need more', async () => {

@@ -142,6 +142,12 @@ test('a name of a column that the format does not read', async () => {
   assert.equal((await problemAt(folder, text, 'data.column-unused')).at, 'columns');
 });
 
+test('a column of tasks that no row has', async () => {
+  const text = runText('{ type: prompt_tuning }', '', 'train: rows.jsonl, task_column: promt');
+  const { at, replacement } = await problemAt(folder, text, 'data.no-column');
+  assert.deepEqual([at, replacement], ['promt', 'prompt']);
+});
+
 test('each file of a list has its own problems; a file that is missing is left to the check of paths', async () => {
   await writeFile(path.join(folder, 'bad.jsonl'), 'nothing\n');
   const text = runText('{ type: lora }', '', 'train: [rows.jsonl, bad.jsonl, none.jsonl], validation: bad.jsonl');

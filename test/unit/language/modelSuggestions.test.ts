@@ -70,6 +70,7 @@ test('data: files below the folder, what YAML would misread in quotes; no settin
 test('columns: those of the first rows', async () => {
   const text = runText('{ type: lora }', '', 'train: data/rows.jsonl');
   assert.deepEqual(labels(await suggested(['data', 'columns', 'text'], { text })), ['prompt', 'completion']);
+  assert.deepEqual(labels(await suggested(['data', 'task_column'], { text })), ['prompt', 'completion']);
   assert.deepEqual(await suggested(['data', 'columns', 'text'], { part: 'key', text }), []);
 });
 
