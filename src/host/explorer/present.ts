@@ -57,7 +57,6 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   prompt_tuning: 'applied',
   prefix_tuning: 'applied',
   ia3: 'mergeable',
-  bottleneck: 'applied',
   ciat: 'applied',
   adapter_fusion: 'applied',
 };
@@ -192,11 +191,17 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
 
 /** What can be done with an adapter. */
 function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
-  const kind = READABLE_METHODS[item.method ?? ''];
-  if (item.problem !== undefined || item.format !== 'peft' || kind === undefined) return [];
+  const kind = useOf(item);
+  if (item.problem !== undefined || kind === undefined) return [];
   if (unmatched.length > 0) return ['inspectable'];
   // A base that is not found is asked for.
   return kind === 'mergeable' ? ['inspectable', 'mergeable', 'usable'] : ['inspectable', 'usable'];
+}
+
+/** Of the `adapters` library's own kinds the bottleneck is read; its LoRA is not PEFT's. */
+function useOf({ format, method = '' }: FoundAdapter): 'mergeable' | 'applied' | undefined {
+  if (format === 'adapters') return method === 'bottleneck' ? 'applied' : undefined;
+  return format === 'peft' ? READABLE_METHODS[method] : undefined;
 }
 
 function lookOfRun(item: FoundRun, own: Entry | undefined): Look {

@@ -152,6 +152,15 @@ describe('how things look', () => {
     assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable']);
     assert.equal(icon.name, 'layers');
   });
+  test('a bottleneck adapter of the adapters library is used, not merged', async () => {
+    const { folder, model, look } = await place();
+    const mine = path.join(folder, 'parallel');
+    await cp(fixture('adapters-library', 'llama', 'parallel'), mine, { recursive: true });
+    await look({ kind: 'adapter', folder: mine });
+    const { description, context } = lookOf(entryAt(model, mine));
+    assert.match(description, /^bottleneck · /);
+    assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'usable']);
+  });
   test('a merged model says what was merged, below the run that it lies in', async () => {
     const { folder, model, look } = await place();
     const sql = path.join(folder, 'r');
