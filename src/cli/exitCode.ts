@@ -7,24 +7,40 @@ export const UNUSABLE_INPUT = 2;
 
 /** First parts of the codes that say: what was given cannot be used. */
 const INPUT = new Set([
+  'adalora',
   'adapter',
   'checkpoint',
+  'ciat',
   'cli',
+  'compare',
   'config',
   'data',
+  'engine',
+  'fish-mask',
   'folder',
+  'fusion',
   'generation',
   'gguf',
   'hub',
+  'ia3',
   'lora',
   'memory',
+  'method',
   'model',
+  'prefix-tuning',
+  'prompt-tuning',
+  'proxy',
   'resume',
   'safetensors',
+  'sparse',
   'targets',
   'template',
   'tokenizer',
+  'training',
 ]);
+
+/** Codes of other rooms that say the same. */
+const INPUT_CODES = new Set(['merge.not-mergeable', 'merge.untied-scale']);
 
 /** Codes that say: the user ended it, and nothing was written. */
 const INTERRUPTIONS = new Set(['cli.interrupted', 'run.stopped-early']);
@@ -42,11 +58,17 @@ const FAILURES = new Set([
   'hub.refused',
   'hub.unavailable',
   'hub.unreachable',
+  'method.fisher',
+  'method.not-prepared',
+  'proxy.server',
+  'sparse.non-finite',
+  'training.checkpoint-write',
+  'training.non-finite',
 ]);
 
 /** What the process exits with after a problem: 1 failed, 2 unusable input, 130 interrupted. */
 export function exitCodeOf({ code }: Problem): number {
   if (INTERRUPTIONS.has(code)) return INTERRUPTED;
   if (FAILURES.has(code)) return FAILED;
-  return INPUT.has(code.split('.', 1)[0]!) ? UNUSABLE_INPUT : FAILED;
+  return INPUT_CODES.has(code) || INPUT.has(code.split('.', 1)[0]!) ? UNUSABLE_INPUT : FAILED;
 }

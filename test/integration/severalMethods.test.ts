@@ -120,7 +120,7 @@ test('methods that merge are merged one after the other; one that does not is na
     { type: 'prompt_tuning', num_virtual_tokens: 3 },
   ]);
   const refused = await cli(['merge', mixed.folder, '--out', path.join(folder, 'refused')]);
-  assert.equal(refused.code, 1);
+  assert.equal(refused.code, 2);
   assert.match(refused.err, /type 'prompt_tuning' cannot be merged/);
 });
 
