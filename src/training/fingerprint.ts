@@ -13,14 +13,16 @@ const SAID_ONLY: ReadonlySet<string> = new Set([
 
 /**
  * A hash of everything that the numbers of a run depend on and that may have changed since a checkpoint was written:
- * the rows as tokens with their masks, the options, what trains. A path does not count: folders may move.
+ * the rows as tokens with their masks and classes, the options, what trains. A path does not count: folders may move.
  */
 export function fingerprintOf(
-  job: Pick<TrainingJob, 'train' | 'validation' | 'options' | 'packing' | 'maxLength' | 'methods'>,
+  job: Pick<TrainingJob, 'train' | 'validation' | 'options' | 'packing' | 'maxLength' | 'masking' | 'methods'>,
 ): string {
   const hash = createHash('sha256');
   const options = Object.entries(job.options).filter(([key]) => !SAID_ONLY.has(key));
-  hash.update(JSON.stringify([options, job.packing, job.maxLength]));
+  hash.update(
+    JSON.stringify([options, job.packing, job.maxLength, ...(job.masking === undefined ? [] : [job.masking])]),
+  );
   for (const { type, trainables } of job.methods) {
     hash.update(JSON.stringify([type, trainables.map(({ variable: { name, shape } }) => [name, shape])]));
   }
@@ -31,10 +33,15 @@ export function fingerprintOf(
   return hash.digest('hex');
 }
 
-function addRow(hash: ReturnType<typeof createHash>, { ids, supervised, source, task }: Example): void {
+function addRow(
+  hash: ReturnType<typeof createHash>,
+  { ids, supervised, source, task, label, types }: Example,
+): void {
   if (source !== undefined) hash.update(Int32Array.of(source.length, ...source));
   hash.update(Int32Array.of(ids.length));
   hash.update(Int32Array.from(ids));
   hash.update(Uint8Array.from(supervised));
   if (task !== undefined) hash.update(Int32Array.of(task));
+  if (label !== undefined) hash.update(`class ${label}`);
+  if (types !== undefined) hash.update(Uint8Array.from(types));
 }

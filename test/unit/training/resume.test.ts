@@ -147,6 +147,12 @@ test('other rows, other options: the checkpoint is another job’s', async () =>
     error instanceof ProblemError && error.problem.code === 'resume.other-job';
   await assert.rejects(resumed({ train: UNEVEN.slice(1) }), isOther);
   await assert.rejects(resumed({ options: { ...SMALL, learning_rate: 2e-2 } }), isOther);
+  await assert.rejects(resumed({ train: UNEVEN.map((row) => ({ ...row, label: 1 })) }), isOther);
+  await assert.rejects(
+    resumed({ train: UNEVEN.map((row) => ({ ...row, types: row.ids.map(() => 1) })) }),
+    isOther,
+  );
+  await assert.rejects(resumed({ masking: { maskTokenId: 4, vocabSize: 128 } }), isOther);
   await resumed({ options: { ...SMALL, logging_steps: 2 } });
 });
 
