@@ -198,12 +198,12 @@ export function readsScaled(feedforward: string | readonly string[], path: strin
 
 /** Entries of `feedforward_modules` that are no target: what the run file asks for would not happen. */
 function idleFeedforward(
-  { feedforward_modules: entries }: Ia3Options,
+  { feedforward_modules: entries = [] }: Ia3Options,
   scaled: ReadonlyMap<string, Scaled>,
 ): OptionProblem[] {
-  const each = typeof entries === 'string' ? [] : (entries ?? []);
-  return each.flatMap((entry, at) =>
-    [...scaled.keys()].some((path) => path.endsWith(entry))
+  const isExpression = typeof entries === 'string';
+  return (isExpression ? [entries] : entries).flatMap((entry, at) =>
+    [...scaled.keys()].some((path) => readsScaled(isExpression ? entry : [entry], path))
       ? []
       : [
           {
@@ -211,7 +211,7 @@ function idleFeedforward(
             message: l10n.t`'${entry}' of feedforward_modules is none of the modules to scale`,
             expected: l10n.t`modules that target_modules names`,
             mend: l10n.t`Add it to target_modules, or remove it.`,
-            option: ['feedforward_modules', at],
+            option: isExpression ? ['feedforward_modules'] : ['feedforward_modules', at],
           },
         ],
   );
@@ -224,13 +224,14 @@ function scaledModule(site: Site, side: Scaled['side'], instance: string): Scale
 }
 
 function vectorTrainable({ site, vector }: Scaled, options: Ia3Options, context: AttachContext): Trainable {
-  const draws = context.random('ia3', site.path);
   return {
     variable: vector,
-    start: () =>
-      Float32Array.from({ length: parameterSize(vector.shape) }, () =>
+    start() {
+      const draws = context.random('ia3', site.path);
+      return Float32Array.from({ length: parameterSize(vector.shape) }, () =>
         options.init_ia3_weights ? 1 : draws.normal(),
-      ),
+      );
+    },
     decays: false,
   };
 }

@@ -35,12 +35,14 @@ export function flatPrefix(
   { instance = '', random }: AttachContext,
 ): PrefixEncoder {
   const prefix = variable(`${instance}${PREFIX_KEY}`, [count, out]);
-  const draws = random('prefix', PREFIX_KEY);
   return {
     trainables: [
       {
         variable: prefix,
-        start: () => filled(count * out, zero ? () => 0 : () => draws.normal()),
+        start() {
+          const draws = random('prefix', PREFIX_KEY);
+          return filled(count * out, zero ? () => 0 : () => draws.normal());
+        },
         decays: true,
       },
     ],
@@ -67,9 +69,11 @@ export function projectedPrefix(
     value: (draws: Random) => number,
     decays: boolean,
   ): Trainable => {
-    const draws = random('prefix', name);
-    const own = variable(`${instance}${name}`, shape);
-    return { variable: own, start: () => filled(parameterSize(shape), () => value(draws)), decays };
+    const start = (): Float32Array => {
+      const draws = random('prefix', name);
+      return filled(parameterSize(shape), () => value(draws));
+    };
+    return { variable: variable(`${instance}${name}`, shape), start, decays };
   };
   const within = (size: number) => (draws: Random) => (2 * draws.uniform() - 1) / Math.sqrt(size);
   const last = zero ? () => 0 : within(inner);

@@ -207,7 +207,10 @@ function startOf(options: PromptTuningOptions, tasks: number, context: AttachCon
   };
   switch (options.prompt_tuning_init) {
     case 'RANDOM':
-      return () => Float32Array.from({ length: tasks * count * model.hiddenSize }, () => draws.normal());
+      return () => {
+        const own = context.random(PROMPT_KEY);
+        return Float32Array.from({ length: tasks * count * model.hiddenSize }, () => own.normal());
+      };
     case 'SAMPLE_VOCAB':
       return ofTasks(() => sampledIds(count, options, context, draws));
     case 'TEXT': {

@@ -6,7 +6,7 @@ import { withPrefix } from '../data/virtualTokens.js';
 import type { Attached, GradientPasses, GradientRequest, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks } from '../models/site.js';
-import { virtualTokenIds } from '../models/virtualTokens.js';
+import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
 import type { Outputs, Value } from '../runtime/runtime.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
@@ -63,6 +63,7 @@ function sumsOver(
       const into = Object.fromEntries([...buffers].map(([name, value]) => [`new ${name}`, value]));
       const plan = planBatches(examples, {
         ...setup,
+        maxLength: setup.maxLength + virtualTokenCount(hooks),
         batchSize: request.batchSize,
         seed: setup.options.seed,
         epoch: 0,

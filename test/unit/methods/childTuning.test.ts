@@ -7,20 +7,26 @@ import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
+import type { MethodConfig } from '../../../src/methods/registry.js';
+import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { gradientPasses } from '../../../src/training/gradientPasses.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
+import type { JobParts } from '../training/jobs.js';
 import { UNEVEN, jobOn, loraMethod, run } from '../training/jobs.js';
 
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const options = Value.Parse(ChildTuningOptions, { type: 'child_tuning', batch_size: 4 });
 const CONFIGS = [loraMethod({ r: 4 }), options];
 
-function prepare(configs = CONFIGS): Promise<(Prepared | undefined)[]> {
+function prepare(
+  configs: readonly MethodConfig[] = CONFIGS,
+  parts: JobParts = {},
+): Promise<(Prepared | undefined)[]> {
   return prepareMethods(configs, opened.context, (before: readonly Attached[]) =>
     gradientPasses({
-      ...jobOn(opened),
+      ...jobOn(opened, parts),
       methods: before,
       stopRequested: () => false,
       stopped: { code: 'stopped', message: 'stopped' },
@@ -175,4 +181,10 @@ test("squared gradients are the sum over rows of the squares of plain SGD's step
       assert.ok(Math.abs(value - sums.get(name)![at]!) <= 1e-4 * scale, `${name}[${at}]`),
     );
   }
+});
+
+test('packed rows with virtual tokens before each text: a row may be longer by them, as in training', async () => {
+  const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 5 });
+  const [, found] = await prepare([prompt, options], { packing: true, maxLength: 30 });
+  assert.ok(found!.size > 0);
 });

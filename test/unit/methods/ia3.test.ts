@@ -221,6 +221,10 @@ test('options that cannot be', () => {
     () => attach({ ...keys, feedforward_modules: ['down_proj'] }),
     problem('ia3.feedforward', "'down_proj'"),
   );
+  assert.throws(
+    () => attach({ ...keys, feedforward_modules: '.*down_proj' }),
+    problem('ia3.feedforward', "'.*down_proj'"),
+  );
   assert.throws(() => attach({ target_modules: ['embed_tokens'] }), problem('targets.no-match', 'embed_tokens'));
   assert.throws(
     () => attach({ modules_to_save: ['k_proj'] }),
