@@ -44,12 +44,16 @@ export async function evaluateDecoder(
 }
 
 /** Every token but the last predicts the one behind it. */
-async function scoreRow({ read, vocabSize }: Decoder, { ids, supervised, source }: Example): Promise<RowScore> {
+async function scoreRow(
+  { read, vocabSize }: Decoder,
+  { ids, supervised, source, task }: Example,
+): Promise<RowScore> {
   const first = supervised.findIndex((mark, at) => at > 0 && mark === 1);
   if (first < 0) return { loss: 0, tokens: 0, right: 0 };
   // A decoder behind an encoder begins by itself.
   const text = source === undefined ? ids : [...source, ...ids.slice(1)];
-  const logits = await read(1).run(rowTokens(text.slice(0, -1), 0), ids.length - first);
+  const reading = read(1, task === undefined ? undefined : [task]);
+  const logits = await reading.run(rowTokens(text.slice(0, -1), 0), ids.length - first);
   let [loss, tokens, right] = [0, 0, 0];
   for (let at = first; at < ids.length; at++) {
     if (supervised[at] !== 1) continue;

@@ -25,8 +25,8 @@ export function proxyDecoder({ base, expert, antiExpert, alpha }: ProxyParts): D
     vocabSize: base.vocabSize,
     positionLimit: Math.min(...parts.map((part) => part.positionLimit)),
     ...(base.startTokenId === undefined ? {} : { startTokenId: base.startTokenId }),
-    read(rows) {
-      const readings = parts.map((part) => part.read(rows));
+    read(rows, tasks) {
+      const readings = parts.map((part) => part.read(rows, tasks));
       return {
         async run(tokens, predictors = 1) {
           const logits: Float32Array[] = [];

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
 import { evaluateDecoder } from '../../../src/engines/evaluateDecoder.js';
+import { attachMethods } from '../../../src/engines/session.js';
 import { createDecoder } from '../../../src/generation/decoder.js';
+import { proxyDecoder } from '../../../src/generation/proxyTuning.js';
+import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { createEvaluator } from '../../../src/training/evaluate.js';
+import { withVirtualTokens } from '../../../src/training/job.js';
 import type { Example } from '../../../src/data/example.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
+import { startValues } from '../../support/startValues.js';
 
 const EXAMPLES: readonly Example[] = [
   { ids: [5, 17, 3, 99, 54], supervised: [0, 0, 1, 1, 1], file: 'a', line: 1 },
@@ -34,4 +40,33 @@ test('row by row through a decoder comes to what the evaluation of a whole graph
   const stopped = await evaluateDecoder(decoder, EXAMPLES, () => Promise.resolve(false));
   assert.equal(stopped.rows, 1);
   await Promise.all([evaluator.dispose(), decoder.dispose()]);
+});
+
+test('rows of several tasks: each is steered by the numbers of its own', async () => {
+  const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+  const config = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 });
+  const methods = attachMethods([config], { ...opened.context, tasks: ['rain', 'sun'] });
+  const values = await startValues(methods.flatMap(({ trainables }) => trainables));
+  // The first token of a text is never supervised, though virtual tokens stand before it.
+  const rows = EXAMPLES.map((example, at): Example => {
+    return { ...example, supervised: example.supervised.with(0, 0), task: at % 2 };
+  });
+  const evaluator = await createEvaluator({ ...opened, methods, positionLimit: 16, batchSize: 2 });
+  const { validation } = withVirtualTokens({ ...opened, methods, train: [], validation: rows, maxLength: 16 });
+  const wanted = await evaluator.evaluate(validation, values);
+
+  const setup = { ...opened, methods, values, positionLimit: 16 };
+  const bare = { ...setup, methods: [], values: new Map<string, Float32Array>() };
+  const expert = await createDecoder(setup);
+  const steered = proxyDecoder({
+    base: await createDecoder(bare),
+    expert,
+    antiExpert: await createDecoder(bare),
+    alpha: 1,
+  });
+  for (const decoder of [expert, steered]) {
+    const found = await evaluateDecoder(decoder, rows, () => Promise.resolve(true));
+    assert.ok(Math.abs(found.loss - wanted.loss) < 1e-4, `${found.loss}, ${wanted.loss}`);
+  }
+  await Promise.all([evaluator.dispose(), steered.dispose()]);
 });
