@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import type { Static } from '@sinclair/typebox';
+import type { Static, TSchema } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -280,8 +280,13 @@ function stage1Sets(options: AdapterFusionOptions, context: AttachContext): read
 
 /** Options of adapters say nothing about adapters that are trained already. */
 function checkAlone(options: AdapterFusionOptions): void {
-  const own = Object.keys(OwnOptions).filter((name) => name !== 'dropout' && name !== 'leave_out');
-  const idle = own.find((name) => Object.hasOwn(options, name));
+  const { stage1_share: share, placement } = AdapterFusionOptions.properties;
+  const given = new Map<string, unknown>(Object.entries(options));
+  // What a run file leaves out stands at its default.
+  const isUsual = ([name, schema]: [string, TSchema]): boolean =>
+    JSON.stringify(given.get(name)) === JSON.stringify(schema.default);
+  const ofStage1 = Object.entries<TSchema>({ stage1_share: share, placement, ...OwnOptions });
+  const [idle] = ofStage1.find((each) => !isUsual(each)) ?? [];
   if (idle === undefined) return;
   const problem: OptionProblem = {
     code: 'fusion.idle-option',

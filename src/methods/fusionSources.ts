@@ -1,16 +1,19 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { bottleneckForm } from './adapterOptions.js';
-import { adapterNames } from './adapterSet.js';
+import { adapterNames, adapterSet } from './adapterSet.js';
+import type { AdapterSet } from './adapterSet.js';
 import { adapterConfigFromLibrary, isBottleneckConfig } from './adaptersConfig.js';
 import { FUSED, packForms } from './fusionConfig.js';
 import type { FusedForm } from './fusionConfig.js';
-import type { PrepareContext, Prepared, TrainedAdapter } from './method.js';
+import type { PrepareContext, Prepared, TrainedAdapter, Values } from './method.js';
+import { loadByKey } from './parameters.js';
 
 /**
  * The adapters that a run fuses, as they are kept in its folder: their forms, and their tensors by the names that they
  * have in the fusion. Names that several have are numbered.
- * @throws ProblemError `fusion.source`, `adapter.config`, and what reading an adapter throws
+ * @throws ProblemError `fusion.source`, `adapter.config`, `adapter.keys` and `adapter.shape` for an adapter of another
+ *   model, and what reading an adapter throws
  */
 export async function loadTrained(folders: readonly string[], context: PrepareContext): Promise<Prepared> {
   const read = context.readAdapter;
@@ -22,13 +25,24 @@ export async function loadTrained(folders: readonly string[], context: PrepareCo
   const prepared = new Map<string, Float32Array | Int32Array>([
     [FUSED, packForms(forms.map((form, at) => ({ ...form, name: names[at]! })))],
   ]);
-  adapters.forEach(({ tensors }, at) => {
-    const from = `.adapters.${forms[at]!.name}.`;
-    for (const { name, data } of tensors.values()) {
+  adapters.forEach((adapter, at) => {
+    const { name: own, form } = forms[at]!;
+    const from = `.adapters.${own}.`;
+    for (const [name, data] of checkedTensors(
+      adapter,
+      adapterSet(form, own, { ...context, instance: '' }),
+      from,
+    )) {
       prepared.set(name.replace(from, `.adapters.${names[at]!}.`), data);
     }
   });
   return prepared;
+}
+
+/** An adapter's own numbers, which have to be just those of its places on the model; a head beside them stays. */
+function checkedTensors({ tensors, source }: TrainedAdapter, set: AdapterSet, marked: string): Values {
+  const own = new Map([...tensors].filter(([name]) => name.includes(marked)));
+  return loadByKey(set.trainables, (name) => name, own, source).values;
 }
 
 function formOf({ config, source }: TrainedAdapter, { model }: PrepareContext): FusedForm {

@@ -339,7 +339,31 @@ test('what cannot be fused is refused', async () => {
     () => checkMethods([optionsOf({ adapters: ['a'], bottleneck_size: 3 })], context),
     problem('fusion.idle-option', 'bottleneck_size'),
   );
+  for (const idle of [
+    { dropout: 0.1 },
+    { leave_out: [0] },
+    { placement: 'houlsby' as const },
+    { stage1_share: 0.3 },
+  ]) {
+    assert.throws(
+      () => checkMethods([optionsOf({ adapters: ['a'], ...idle })], context),
+      problem('fusion.idle-option', Object.keys(idle)[0]!),
+    );
+  }
+  checkMethods([optionsOf({ adapters: ['a'] })], context);
   assert.throws(() => attachMethods([optionsOf({ adapters: ['a'] })], context), problem('method.not-prepared'));
+  // Adapters of other models: other layers, other paths.
+  const shallow = { ...opened.llama.model, sublayers: opened.llama.model.sublayers.slice(0, 2) };
+  const none = (): never => assert.fail('no pass is needed');
+  const passes = () => ({ squaredGradients: none, summedGradients: none });
+  await assert.rejects(
+    prepareMethods([optionsOf({ adapters: ['task-a'] })], { ...context, model: shallow }, passes),
+    problem('adapter.keys', 'layers.1'),
+  );
+  await assert.rejects(
+    refused([fixture('adapters-library/gpt2/pfeiffer')]),
+    problem('adapter.keys', 'transformer.h.0'),
+  );
   const parallel = await fused({ adapters: [fixture('adapters-library/llama/parallel')] });
   assert.deepEqual(
     parallel.coverage.warnings.map(({ code }) => code),
