@@ -187,7 +187,9 @@ export function optionsWithoutHead<Options extends object>(
   const kept = Object.entries(options).map(([key, value]: [string, Json]) => {
     if ((key !== 'modules_to_save' && key !== 'target_modules') || !Array.isArray(value)) return [key, value];
     const rest = (value as readonly Json[]).filter((entry) => !isHead(entry));
-    return [key, key === 'modules_to_save' && rest.length === 0 ? undefined : rest];
+    if (rest.length > 0) return [key, rest];
+    // Nothing but the head as targets leaves the method nothing to act on: it says so.
+    return [key, key === 'modules_to_save' ? undefined : value];
   });
   return Object.fromEntries(kept.filter(([, value]) => value !== undefined)) as Options;
 }

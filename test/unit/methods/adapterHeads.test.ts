@@ -11,7 +11,8 @@ import { attachMethods } from '../../../src/engines/session.js';
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
-import { temporaryFolder, tokenizer } from '../../support/adapters.js';
+import { LoraOptions } from '../../../src/methods/lora.js';
+import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { randomValues } from './fakeModel.js';
@@ -46,3 +47,9 @@ for (const config of [
     assert.ok(largestDifference(await logitsOf(opened, ROWS), expected) > 1e-3);
   });
 }
+
+test('targets that are the head alone leave nothing to adapt, which is said', async () => {
+  const { context } = await openModel(fixture('encoders/tiny-bert-classes'), { type: 'SEQ_CLS' });
+  const config = Value.Parse(LoraOptions, { type: 'lora', target_modules: ['classifier'] });
+  assert.throws(() => attachMethods([config], context), problem('targets.no-match', 'classifier'));
+});
