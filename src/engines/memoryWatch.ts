@@ -38,5 +38,5 @@ export function memoryStory({ plan, first, last }: MemoryRecord): string {
       ? []
       : [l10n.t`since step ${first.step} ${measuredPartName(grown.part)} grew by ${formatBytes(grown.more)}`]),
     ...predicted,
-  ].join('; ');
+  ].reduce((told, more) => told + l10n.t`; ${more}`);
 }

@@ -61,7 +61,7 @@ export async function withSavings(problem: Problem, run: RunToPlan | undefined):
   // Memory is short still, and what could be saved no reason to lose what went wrong.
   const savings = (await savingsOf(run).catch(() => [])).slice(0, NAMED_CHANGES);
   if (savings.length === 0) return problem;
-  const named = savings.map(({ title }) => title).join('. ');
+  const named = savings.map(({ title }) => title).reduce((told, more) => l10n.t`${told}. ${more}`);
   return {
     ...problem,
     mend: l10n.t`${problem.mend ?? ''} What would make a new run smaller: ${named}.`.trim(),

@@ -216,7 +216,7 @@ function processEnded(file: string, ending: Ending): Problem {
     };
   }
   const story = memoryStory(ending.memory ?? {});
-  const held = story === '' ? '' : `; ${story}`;
+  const held = story === '' ? '' : l10n.t`; ${story}`;
   if (ranOutOfMemory(ending)) {
     return {
       code: 'run.out-of-memory',

@@ -39,7 +39,7 @@ function sectionHints(section: MapNode, name: string): readonly Problem[] {
         severity: 'warning',
         message: l10n.t`\`${key}\` is ${value.value}, which is far from what is usual (${usual})`,
         where: value.at,
-        mend: `${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
+        mend: l10n.t`${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
       },
     ];
   });
@@ -65,7 +65,7 @@ function scaleHints(method: MapNode): readonly Problem[] {
       severity: 'warning',
       message: l10n.t`\`lora_alpha\` / \`r\` is ${scale} / ${rank}, which is far from what is usual (${usual})`,
       where: place,
-      mend: `${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
+      mend: l10n.t`${l10n.t(advice.text)} (${l10n.t(advice.source)})`,
     },
   ];
 }

@@ -40,7 +40,7 @@ export function outOfMemory(error: unknown, at: Circumstances): Problem {
     l10n.t`memory ran out in ${when}`,
     ...(batch === undefined ? [] : [l10n.t` with ${batchText(batch)}`]),
     ...(predicted.length > 0 ? [l10n.t`; predicted to need most there: ${predicted.join(', ')}`] : []),
-    ...(measured === undefined ? [] : [`; ${residentText(measured)}`]),
+    ...(measured === undefined ? [] : [l10n.t`; ${residentText(measured)}`]),
     l10n.t`; what could not be had: ${causeOf(error)}`,
   ];
   return {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as l10n from '@vscode/l10n';
 import { memoryStory, watchMemory } from '../../../src/engines/memoryWatch.js';
 import type { MemoryRecord } from '../../../src/engines/memoryWatch.js';
 import type { Memory, MeasuredParts, RunEvent } from '../../../src/training/events.js';
+import { CHINESE } from '../../../tools/translations.mjs';
 
 const MIB = 2 ** 20;
 
@@ -23,6 +25,13 @@ test('what is held, and what grew most since the first step', () => {
     'after step 40 1.2 GiB were resident: graph buffers 600 MiB, mapped weights 500 MiB, Node 100 MiB; ' +
       'since step 0 graph buffers grew by 590 MiB',
   );
+});
+
+test('in Chinese its parts are put together in Chinese', (t) => {
+  l10n.config({ fsPath: CHINESE });
+  t.after(() => l10n.config({ contents: {} }));
+  const record = watched([memory(0, { graph: 10 * MIB }), memory(2, { graph: 20 * MIB })]);
+  assert.match(memoryStory(record), /^第 2 步后.*；自第 0 步以来，[^;]*增长了 10 MiB$/);
 });
 
 test('nothing grew before a second measurement; nothing is said where nothing was told', () => {
