@@ -2,8 +2,11 @@ import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { ADAPTER_CONFIG } from './adapterFiles.js';
 
-/** What no system allows in a name, dots that stand for folders, and what Windows takes off the end. */
-const NOT_IN_NAMES = /[\\/:*?"<>|%\p{Cc}]|^\.+$|[. ]$/gu;
+/**
+ * What no system allows in a name, dots that stand for folders, what Windows takes off the end, and what it takes for a
+ * device.
+ */
+const NOT_IN_NAMES = /[\\/:*?"<>|%\p{Cc}]|^\.+$|[. ]$|^(?:aux|con|nul|prn|com\d|lpt\d)(?=\.|$)/giu;
 
 /** The folder of one task's adapter among those of all tasks. Different tasks have different folders. */
 export function taskFolder(folder: string, task: string): string {

@@ -48,6 +48,7 @@ import {
 } from './session.js';
 import type { OpenedModel } from './session.js';
 import { openSteeredBase } from './steeredBase.js';
+import { checkTasks } from './taskNames.js';
 import { validationAnswers } from './validationAnswers.js';
 import type { ValidationAnswers } from './validationAnswers.js';
 
@@ -95,6 +96,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   // A wrong target leaves no folder behind, nor does a schedule that does not fit; methods that prepare attach below, when the data have been gone through.
   checkMethods(config.method, context);
   checkSchedules(config.method, totalSteps, run.file);
+  checkTasks(config.method, dataset.tasks, totalSteps, run.file);
   const steered =
     config.proxy_tuning &&
     (await openSteeredBase(config.proxy_tuning, opened, () => onnxRuntime(config.runtime), {

@@ -97,16 +97,20 @@ export function readsSource({ path }: SublayerPlace, { kind }: LanguageModel): b
   return kind === 'encoder-decoder' && path.startsWith('encoder.');
 }
 
-/** The tasks as names that the `adapters` library takes, which holds them as attributes of modules. */
+/**
+ * The tasks as names that the `adapters` library takes, which holds them as attributes of modules, and that are different
+ * folders on every system.
+ */
 export function adapterNames(tasks: readonly string[]): readonly string[] {
-  const names = new Set<string>();
+  const names = new Map<string, string>();
   for (const task of tasks) {
-    const name = task.replace(/[.,\s/\\]+/g, '_') || '_';
+    const allowed = task.replace(/[.,\s/\\:*?"<>|\p{Cc}]+/gu, '_');
+    const name = /^(?:|aux|con|nul|prn|com\d|lpt\d)$/i.test(allowed) ? `${allowed}_` : allowed;
     let free = name;
-    for (let again = 2; names.has(free); again++) free = `${name}_${again}`;
-    names.add(free);
+    for (let again = 2; names.has(free.toLowerCase()); again++) free = `${name}_${again}`;
+    names.set(free.toLowerCase(), free);
   }
-  return [...names];
+  return [...names.values()];
 }
 
 /** Says which numbers of `leave_out` and `reduction_factor` are no layers. */
