@@ -78,7 +78,10 @@ const CASES: Readonly<Record<string, () => Promise<Decoder>>> = {
   'the base model': async () => decoderOf(await tiny('tiny-llama')),
   'an adapter': async () => decoderOf(await tiny('tiny-llama'), LORA),
   'virtual tokens': async () => decoderOf(await tiny('tiny-llama'), fixture('prompt-tuning', 'llama')),
+  'keys and values in front': async () => decoderOf(await tiny('tiny-llama'), fixture('prefix-tuning', 'llama')),
   'a sliding window': async () => decoderOf(await windowed()),
+  'a sliding window with keys and values in front': async () =>
+    decoderOf(await windowed(), fixture('prefix-tuning', 'mistral')),
 };
 
 for (const [name, open] of Object.entries(CASES)) {
