@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../src/common/format.js';
-import { PART_NAMES } from '../src/memory/partNames.js';
+import { partName } from '../src/memory/partNames.js';
 import type { MemoryPart, MemoryPlan } from '../src/memory/plan.js';
 import type { MeasuredPart, Memory } from '../src/training/events.js';
 
@@ -116,7 +116,7 @@ export function memoryRows(plan: MemoryPlan | undefined, memory: readonly Memory
     if (parts.length < 2) continue;
     for (const part of parts) {
       rows.push({
-        part: PART_NAMES[part.name](),
+        part: partName(part.name),
         predicted: bytes(part.bytes),
         now: '',
         peak: '',

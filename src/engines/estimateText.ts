@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatPercent } from '../common/format.js';
-import { MOMENT_NAMES } from '../memory/partNames.js';
+import { momentName } from '../memory/partNames.js';
 import type { MemoryPart, MomentName } from '../memory/plan.js';
 import type { EstimateDocument } from './estimate.js';
 
@@ -30,7 +30,7 @@ export function estimateRows(found: EstimateDocument): readonly [string, string]
     ...parts
       .filter(({ bytes }) => bytes > 0)
       .map((part): [string, string] => [partName(part), formatBytes(part.bytes)]),
-    [l10n.t`Together, at the peak (${MOMENT_NAMES[peakOf(found)]()})`, formatBytes(total)],
+    [l10n.t`Together, at the peak (${momentName(peakOf(found))})`, formatBytes(total)],
     ...(fileBacked > 0
       ? [
           [
@@ -71,7 +71,7 @@ export function estimateMarkdown(name: string, found: EstimateDocument): string 
     '| --- | ---: | --- |',
     ...found.parts.map((part) => `| ${partName(part)} | ${formatBytes(part.bytes)} | ${part.formula} |`),
     '',
-    ...found.moments.map((moment) => `- ${MOMENT_NAMES[moment.name]()}: ${formatBytes(moment.bytes)}`),
+    ...found.moments.map((moment) => `- ${momentName(moment.name)}: ${formatBytes(moment.bytes)}`),
     '',
     ...[...found.assumptions, ...found.notes].map((line) => `- ${line}`),
     '',

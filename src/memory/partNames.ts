@@ -1,8 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import type { MomentName, PartName } from './plan.js';
 
-/** The parts of a plan as people read them. */
-export const PART_NAMES: Readonly<Record<PartName, () => string>> = {
+const PART_NAMES: Readonly<Record<PartName, () => string>> = {
   weights: () => l10n.t`weights`,
   adapter: () => l10n.t`adapter`,
   gradients: () => l10n.t`gradients`,
@@ -16,8 +15,7 @@ export const PART_NAMES: Readonly<Record<PartName, () => string>> = {
   runtime: () => l10n.t`runtime`,
 };
 
-/** The moments of a plan as people read them. */
-export const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
+const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
   'backward begins': () => l10n.t`backward begins`,
   'backward ends': () => l10n.t`backward ends`,
   'optimizer steps': () => l10n.t`optimizer steps`,
@@ -25,3 +23,18 @@ export const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
   step: () => l10n.t`step`,
   evaluation: () => l10n.t`evaluation`,
 };
+
+/** A part of a plan as people read it; one that only another version knows, by its own name. */
+export function partName(name: PartName): string {
+  return nameOf(PART_NAMES, name);
+}
+
+/** A moment of a plan as people read it; one that only another version knows, by its own name. */
+export function momentName(name: MomentName): string {
+  return nameOf(MOMENT_NAMES, name);
+}
+
+/** Plans are read out of records, which may be of another version. */
+function nameOf(names: Readonly<Record<string, () => string>>, name: string): string {
+  return Object.hasOwn(names, name) ? names[name]!() : String(name);
+}

@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../common/format.js';
 import { describeProblem } from '../common/problem.js';
-import { MOMENT_NAMES } from '../memory/partNames.js';
+import { momentName } from '../memory/partNames.js';
 import type { Finished, Planned, RunEvent, Started } from './events.js';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error';
@@ -141,7 +141,7 @@ export function planText({ plan, batch }: Planned): string {
   const mapped = parts.reduce((sum, { bytes, fileBacked }) => sum + (fileBacked === true ? bytes : 0), 0);
   const given =
     mapped === 0 ? '' : l10n.t`; ${formatBytes(mapped)} of it are pages of files, which the system can take back`;
-  return l10n.t`Memory: ${formatBytes(total)} predicted at the peak (${MOMENT_NAMES[peak]()}, ${batch.rows} × ${batch.length + (batch.source ?? 0)} tokens)${given}`;
+  return l10n.t`Memory: ${formatBytes(total)} predicted at the peak (${momentName(peak)}, ${batch.rows} × ${batch.length + (batch.source ?? 0)} tokens)${given}`;
 }
 
 function info(text: string): { readonly level: 'info'; readonly text: string } {

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatBytes } from '../common/format.js';
-import { PART_NAMES } from '../memory/partNames.js';
+import { partName } from '../memory/partNames.js';
 import type { MemoryPlan, MomentName } from '../memory/plan.js';
 import type { MeasuredPart, MeasuredParts, Memory } from './events.js';
 
@@ -74,5 +74,5 @@ export function largestPredicted({ moments, parts }: MemoryPlan, moment: MomentN
     .filter(({ fileBacked, bytes }) => fileBacked !== true && bytes > 0)
     .sort((one, other) => other.bytes - one.bytes)
     .slice(0, NAMED)
-    .map(({ name, bytes }) => `${PART_NAMES[name]()} ${formatBytes(bytes)}`);
+    .map(({ name, bytes }) => `${partName(name)} ${formatBytes(bytes)}`);
 }

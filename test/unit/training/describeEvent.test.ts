@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeEvent } from '../../../src/training/describeEvent.js';
+import { soundEvent } from '../../../src/training/soundEvent.js';
 
 test('skipped rows and warnings reach the log as warnings', () => {
   const lines = describeEvent({
@@ -44,4 +45,16 @@ test('the supervised part of a sample is told apart', () => {
     ],
   });
   assert.equal(line?.text, 'train line 2: Question? ⟦Answer.⟧');
+});
+
+test('a prediction of another version is told with its own names', () => {
+  const event = soundEvent({
+    type: 'plan',
+    plan: { total: 2 ** 20, peak: 'between steps', parts: [], moments: [], assumptions: [] },
+    batch: { rows: 4, length: 18 },
+  });
+  assert.ok(event);
+  assert.deepEqual(describeEvent(event), [
+    { level: 'info', text: 'Memory: 1 MiB predicted at the peak (between steps, 4 × 18 tokens)' },
+  ]);
 });
