@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import type { Static, TSchema } from '@sinclair/typebox';
+import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -27,6 +27,7 @@ import {
 } from './fusionLayer.js';
 import type { FusionLayer } from './fusionLayer.js';
 import { loadTrained } from './fusionSources.js';
+import { changedOptions } from './changedOptions.js';
 import type { AttachContext, Attached, Method, NamedTensor, StepPlace, Trainable, Values } from './method.js';
 import { loadByKey, parameterSize } from './parameters.js';
 import type { OptionProblem } from './targets.js';
@@ -281,12 +282,7 @@ function stage1Sets(options: AdapterFusionOptions, context: AttachContext): read
 /** Options of adapters say nothing about adapters that are trained already. */
 function checkAlone(options: AdapterFusionOptions): void {
   const { stage1_share: share, placement } = AdapterFusionOptions.properties;
-  const given = new Map<string, unknown>(Object.entries(options));
-  // What a run file leaves out stands at its default.
-  const isUsual = ([name, schema]: [string, TSchema]): boolean =>
-    JSON.stringify(given.get(name)) === JSON.stringify(schema.default);
-  const ofStage1 = Object.entries<TSchema>({ stage1_share: share, placement, ...OwnOptions });
-  const [idle] = ofStage1.find((each) => !isUsual(each)) ?? [];
+  const [idle] = changedOptions(options, { stage1_share: share, placement, ...OwnOptions });
   if (idle === undefined) return;
   const problem: OptionProblem = {
     code: 'fusion.idle-option',

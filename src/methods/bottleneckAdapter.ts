@@ -21,6 +21,7 @@ import {
   SparseOptions,
   checkStart,
   enlarged,
+  idleSparse,
   keptCount,
   maskedStart,
   prune,
@@ -185,7 +186,7 @@ function attached(options: AdapterOptions, context: AttachContext, sparse: boole
         tasks.length === 0
           ? l10n.t`adapter.safetensors with ${trainables.length} tensors and adapter_config.json, as the adapters library reads them`
           : l10n.t`a folder for each of the tasks ${tasks.join(', ')}: adapter.safetensors and adapter_config.json, as the adapters library reads them`,
-      warnings: layerWarnings(form, context),
+      warnings: [...layerWarnings(form, context), ...idleSparse(options)],
     },
     report: (values) => [
       ...bottlenecks.map((each) => ({

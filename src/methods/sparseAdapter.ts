@@ -8,6 +8,7 @@ import type { BottleneckForm } from './adapterOptions.js';
 import type { AdapterSet } from './adapterSet.js';
 import { maskOf, packedBits } from './bitMask.js';
 import type { Mask } from './bitMask.js';
+import { changedOptions } from './changedOptions.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, Attached, PrepareContext, Prepared, Trainable } from './method.js';
 import type { OptionProblem } from './targets.js';
@@ -51,6 +52,35 @@ export const SparseOptions = {
 };
 
 export type SparseChoice = Static<TObject<typeof SparseOptions>>;
+
+/** Options that have no part in what is cut. */
+export function idleSparse(options: SparseChoice): readonly OptionProblem[] {
+  const { pruning, sparsity } = options;
+  const { pruning_batch_size: size, pruning_batches: batches, pruning: how, large_sparse: large } = SparseOptions;
+  const ofSnip = { pruning_batch_size: size, pruning_batches: batches };
+  const idle = (names: readonly string[], message: (name: string) => string, mend: string): OptionProblem[] =>
+    names.map((name) => ({
+      code: 'sparse.idle-option',
+      severity: 'warning',
+      message: message(name),
+      mend,
+      option: [name],
+    }));
+  if (sparsity === 0) {
+    const changed = changedOptions(options, { pruning: how, large_sparse: large, ...ofSnip });
+    return idle(
+      changed,
+      (name) => l10n.t`${name} is not used: sparsity is 0`,
+      l10n.t`Set sparsity to the share that is to be cut, or remove it.`,
+    );
+  }
+  if (pruning === 'snip') return [];
+  return idle(
+    changedOptions(options, ofSnip),
+    (name) => l10n.t`${name} is not used: pruning is ${pruning}`,
+    l10n.t`Set pruning: snip, or remove it.`,
+  );
+}
 
 /** The bottlenecks of Large-Sparse: m / (1 − sparsity) instead of m. */
 export function enlarged(

@@ -11,6 +11,7 @@ import {
 } from '../../../src/methods/bottleneckAdapter.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
+import { optionOf } from '../../../src/methods/targets.js';
 import { trainedFeeds } from '../../../src/methods/trainedFeeds.js';
 import { gradients } from '../../../src/tensor/grad.js';
 import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
@@ -251,4 +252,22 @@ test('resumed with the masks that were kept: as if it had run through', async ()
   const whole = await ran('whole');
   const rest = await ran('rest', await readCheckpoint(checkpointFolder(`${folder}/whole`, 3)));
   assert.deepEqual(rest.values, whole.values);
+});
+
+test('options that have no part in what is cut are told', async () => {
+  const idleIn = async (options: Partial<AdapterOptions>): Promise<(string | number)[][]> => {
+    const { coverage } = await attached(options);
+    return coverage.warnings.flatMap((each) => [[each.code, ...(optionOf(each) ?? [])]]);
+  };
+  const idle = 'sparse.idle-option';
+  assert.deepEqual(await idleIn({}), []);
+  assert.deepEqual(await idleIn({ sparsity: 0.5, pruning_batch_size: 4, pruning_batches: 1 }), []);
+  assert.deepEqual(await idleIn({ pruning: 'random', large_sparse: true, pruning_batches: 2 }), [
+    [idle, 'pruning'],
+    [idle, 'large_sparse'],
+    [idle, 'pruning_batches'],
+  ]);
+  assert.deepEqual(await idleIn({ sparsity: 0.5, pruning: 'magnitude', pruning_batch_size: 4 }), [
+    [idle, 'pruning_batch_size'],
+  ]);
 });
