@@ -62,9 +62,9 @@ export function createStatus(runs: Runs, settle: Settle): vscode.Disposable {
         break;
       case 'finished':
         item.text =
-          state.result.reason === 'completed'
-            ? `$(check) ${l10n.t`${name}: finished`}`
-            : `$(debug-stop) ${l10n.t`${name}: stopped`}`;
+          state.result.reason === 'stopped'
+            ? `$(debug-stop) ${l10n.t`${name}: stopped`}`
+            : `$(check) ${l10n.t`${name}: finished`}`;
         break;
       case 'failed':
         if (wasStoppedEarly(state)) {
