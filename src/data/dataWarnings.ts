@@ -37,9 +37,7 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
   if (truncated > WARN_SHARE * rows) {
     warn(
       'data.many-truncated',
-      tokenizer.decoderStartId === undefined
-        ? l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their answers`
-        : l10n.t`${share(truncated)} were cut to "max_length", and lost the end of their prompts or answers`,
+      cutMessage(share(truncated), loaded, tokenizer),
       l10n.t`Raise "max_length", or shorten the rows.`,
     );
   }
@@ -79,4 +77,14 @@ export function dataWarnings(loaded: Loaded, tokenizer: Tokenizer): Problem[] {
     );
   }
   return warnings;
+}
+
+/** @param rows how many were cut */
+function cutMessage(rows: string, { formats }: Loaded, { decoderStartId }: Tokenizer): string {
+  if (formats.every((format) => format === 'text' || format === 'classification')) {
+    return l10n.t`${rows} were cut to "max_length", and lost the end of their texts`;
+  }
+  return decoderStartId === undefined
+    ? l10n.t`${rows} were cut to "max_length", and lost the end of their answers`
+    : l10n.t`${rows} were cut to "max_length", and lost the end of their prompts or answers`;
 }

@@ -84,6 +84,10 @@ test('case 67: rows cut to nothing supervised are dropped and counted, with a wa
     ['data.many-unsupervised', 'data.many-truncated'],
   );
   assert.match(warnings[0]!.message, /2 of 4 rows \(50 %\)/);
+  assert.match(warnings[1]!.message, /lost the end of their answers/);
+  const texts = write('texts.txt', 'One text that is longer than six tokens are.\n');
+  const ofTexts = await loadDataset({ train: texts, max_length: 6 }, tokenizer);
+  assert.match(ofTexts.warnings[0]!.message, /lost the end of their texts/);
   const none = await problem({ train: file, max_length: 8 });
   assert.equal(none.code, 'data.nothing-supervised');
   assert.match(none.mend ?? '', /max_length/);
