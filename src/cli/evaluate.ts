@@ -63,7 +63,7 @@ export const evaluate: Command = {
       model: adapted.model,
     });
     const { files } = held;
-    const rows = task === undefined ? held.examples : rowsOfTask(held, task);
+    const rows = task === undefined ? held.examples : rowsOfTask(held, task, adapter !== undefined);
     checkTokenIds(rows, adapted);
     const hooks = adapted.methods.map((method) => method.hooks);
     const examples = withPrefix(rows, (task) => virtualTokenIds(hooks, adapted.model.vocabSize, task));
@@ -98,18 +98,21 @@ export const evaluate: Command = {
 };
 
 /**
- * The rows of a task; all of them where rows name none.
+ * The rows of a task; all of them where rows name none, and the task chose an adapter.
  * @throws ProblemError `data.no-task` where none is of it
  */
-function rowsOfTask({ examples, tasks }: HeldOutRows, name: string): readonly Example[] {
-  if (tasks.length === 0) return examples;
+function rowsOfTask({ examples, tasks }: HeldOutRows, name: string, isAdapters: boolean): readonly Example[] {
+  if (tasks.length === 0 && isAdapters) return examples;
   const own = examples.filter(({ task = 0 }) => tasks[task] === name);
-  if (own.length > 0) return own;
+  if (tasks.length > 0 && own.length > 0) return own;
   return fail({
     code: 'data.no-task',
     message: `no row to evaluate on is of the task "${name}"`,
-    expected: `one of ${tasks.map((task) => `"${task}"`).join(', ')}`,
-    mend: 'Name one of them with --task.',
+    expected:
+      tasks.length === 0
+        ? 'a run file with data.task_column, which names the task of each row'
+        : `one of ${tasks.map((task) => `"${task}"`).join(', ')}`,
+    mend: tasks.length === 0 ? 'Leave --task out.' : 'Name one of them with --task.',
   });
 }
 
@@ -127,7 +130,7 @@ interface Evaluated {
 /** A base that --proxy steers; undefined where the option is not given. */
 async function evaluateProxied(plan: EvaluationPlan, args: Arguments, io: Io): Promise<Evaluated | undefined> {
   const runtime = await onnxRuntime(plan.runtime);
-  const source = await proxySource(plan.model, plan.folder, args, runtime, io, ['adapter']);
+  const source = await proxySource(plan.model, plan.folder, args, runtime, io, ['adapter', 'task']);
   if (source === undefined) return undefined;
   if (isAddress(plan.model)) {
     fail({

@@ -13,7 +13,7 @@ import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
 import type { Io } from './io.js';
 import { openAdapted } from './openAdapted.js';
-import { PROXY_OPTIONS, REMOTE_OPTIONS, isAddress, proxySource } from './proxySource.js';
+import { PROXY_OPTIONS, REMOTE_OPTIONS, proxySource, refuseRemote } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
 
@@ -67,10 +67,10 @@ export const generate: Command = {
     const given = args.required('prompt');
     const prompt = given === '-' ? await io.readInput() : given;
     const base = config?.model ?? name;
+    refuseRemote(base, args);
     const runtime = await onnxRuntime(config?.runtime);
-    const idle = ['adapter', 'task', ...(isAddress(base) ? [] : Object.keys(REMOTE_OPTIONS))];
     const source =
-      (await proxySource(base, run?.folder, args, runtime, io, idle)) ??
+      (await proxySource(base, run?.folder, args, runtime, io, ['adapter', 'task'])) ??
       (await taskSource(base, args, run?.folder, runtime, io));
     const { tokenizer } = source;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);

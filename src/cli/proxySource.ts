@@ -113,10 +113,24 @@ function refuseIdle(names: readonly string[], args: Arguments): void {
   fail({
     code: 'cli.option-conflict',
     message: `--${given} is given, and does nothing beside --proxy`,
-    expected:
-      given === 'adapter'
-        ? 'a base model as it is: proxy-tuning touches no weight of it'
-        : "a server's address as model",
+    expected: 'a base model as it is: proxy-tuning touches no weight of it',
+    mend: `Leave --${given} out.`,
+  });
+}
+
+/**
+ * Options for a server that would do nothing where the base model is on this machine.
+ * @throws ProblemError `cli.option-conflict`
+ */
+export function refuseRemote(base: string, args: Arguments): void {
+  const given = isAddress(base)
+    ? undefined
+    : Object.keys(REMOTE_OPTIONS).find((name) => args.text(name) !== undefined);
+  if (given === undefined) return;
+  fail({
+    code: 'cli.option-conflict',
+    message: `--${given} is given, and the model is on this machine`,
+    expected: "a server's address as model",
     mend: `Leave --${given} out.`,
   });
 }

@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatLoss } from '../common/format.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Example } from '../data/example.js';
-import { createDecoder } from '../generation/decoder.js';
+import { checkContinues, createDecoder } from '../generation/decoder.js';
 import type { Decoder, DecoderSetup } from '../generation/decoder.js';
 import { checkSameVocabulary, proxyDecoder } from '../generation/proxyTuning.js';
 import { positionsInFront } from '../models/keysInFront.js';
@@ -32,7 +32,7 @@ export interface SteeredBase {
 
 /**
  * Opens the base and checks that its tokens are those of the run's model.
- * @throws ProblemError `proxy.vocabulary`, and those of the model
+ * @throws ProblemError `generation.encoder`, `proxy.vocabulary`, and those of the model
  */
 export async function openSteeredBase(
   options: NonNullable<RunConfig['proxy_tuning']>,
@@ -40,7 +40,9 @@ export async function openSteeredBase(
   runtime: () => Promise<Runtime>,
   hub: HubOptions,
 ): Promise<SteeredBase> {
+  checkContinues(small.model);
   const large = await openModel(options.model, 0, hub);
+  checkContinues(large.model);
   checkSameVocabulary(large.tokenizer, small.tokenizer);
   let mapped: Promise<Pick<DecoderSetup, 'weights' | 'runtime'>> | undefined;
   const base = async (positionLimit: number): Promise<Decoder> => {

@@ -250,6 +250,20 @@ describe('a run and what comes after it', () => {
     assert.equal(document(split)['rows'], 4, split.err);
   });
 
+  test('options that would do nothing are refused', async () => {
+    const refused = async (code: string, ...args: string[]): Promise<void> => {
+      const found = await run([...args, '--json']);
+      assert.deepEqual([found.code, errorOf(found.out).code], [2, code], args.join(' '));
+    };
+    const prompt = ['generate', model, '--prompt', 'What'];
+    await refused('cli.option-conflict', ...prompt, '--remote-model', 'x');
+    await refused('cli.option-conflict', ...prompt, '--top-logprobs', '3');
+    await refused('cli.option-conflict', ...prompt, '--proxy', adapter, '--task', 'a');
+    const evaluation = ['evaluate', model, '--data', rows, '--task', 'a'];
+    await refused('cli.option-conflict', ...evaluation, '--proxy', adapter);
+    await refused('data.no-task', ...evaluation);
+  });
+
   test('generate streams the answer that --json holds whole', async () => {
     const args = ['generate', runFile, '--adapter', adapter, '--prompt', 'What follows', '--max-new-tokens', '6'];
     const whole = document(await run([...args, '--json']));

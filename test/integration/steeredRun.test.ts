@@ -95,3 +95,22 @@ test('a base of another tokenizer is refused before anything is written', async 
   const written: string[] = await readdir(path.join(folder, 'runs'));
   assert.ok(!written.includes('other'), written.join(', '));
 });
+
+test('an encoder, which answers nothing, steers no base', async () => {
+  const model = path.join(ROOT, 'test/fixtures/encoders/tiny-bert');
+  const row = (label: string): string => `${JSON.stringify({ text: `a ${label} film`, label })}\n`;
+  await writeFile(path.join(folder, 'classes.jsonl'), ['good', 'bad', 'good', 'bad'].map(row).join(''));
+  const file = path.join(folder, 'encoder.peft.yaml');
+  const sections = {
+    model,
+    data: { train: 'classes.jsonl' },
+    method: { type: 'lora' },
+    training: { max_steps: 1 },
+    proxy_tuning: { model },
+  };
+  await writeFile(file, JSON.stringify(sections));
+  const { run } = await loadRunFile(file);
+  const { events, error } = await emitted(run!);
+  assert.ok(error instanceof ProblemError && error.problem.code === 'generation.encoder', String(error));
+  assert.deepEqual(eventsOf(events, 'started'), []);
+});
