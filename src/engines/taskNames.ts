@@ -6,6 +6,9 @@ import type { MethodConfig } from '../methods/registry.js';
 /** Characters in a task's name: its folder's has at most three bytes for each, and systems allow 255. */
 const LONGEST_NAME = 64;
 
+/** Methods that write a folder for each task. */
+const TELL_APART: ReadonlySet<string> = new Set(['prompt_tuning', 'adapter', 'ciat']);
+
 /** Bytes in the name of a fusion's folder, which the names of all its adapters are. */
 const LONGEST_FUSION = 200;
 
@@ -32,7 +35,7 @@ export function checkTasks(
       mend: l10n.t`Train for more steps, or name trained adapters (adapters).`,
     });
   }
-  const tellsApart = configs.some(({ type }) => type === 'prompt_tuning' || type === 'ciat');
+  const tellsApart = configs.some(({ type }) => TELL_APART.has(type));
   if (!trainsBoth && !tellsApart) return;
   const long = tasks.find((task) => task.length > LONGEST_NAME);
   if (long !== undefined) {

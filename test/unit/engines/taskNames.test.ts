@@ -5,11 +5,15 @@ import { problemOf } from '../../../src/common/problem.js';
 import { checkTasks } from '../../../src/engines/taskNames.js';
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { adapterNames } from '../../../src/methods/adapterSet.js';
+import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
+import { CiatOptions } from '../../../src/methods/ciat.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { loraOptions } from '../methods/fakeModel.js';
 
 const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 4 });
+const bottleneck = Value.Parse(AdapterOptions, { type: 'adapter' });
+const pairs = Value.Parse(CiatOptions, { type: 'ciat' });
 const fusion = Value.Parse(AdapterFusionOptions, { type: 'adapter_fusion' });
 const ofTrained = Value.Parse(AdapterFusionOptions, { type: 'adapter_fusion', adapters: ['a', 'b'] });
 
@@ -27,7 +31,7 @@ function refused(method: MethodConfig, tasks: readonly string[], steps = 2): str
 
 test('names of tasks that are no folders of their own are refused before the run begins', () => {
   const long = 'x'.repeat(65);
-  for (const method of [prompt, fusion]) {
+  for (const method of [prompt, fusion, bottleneck, pairs]) {
     assert.equal(refused(method, ['rte', 'mrpc']), undefined);
     assert.equal(refused(method, ['rte', long]), 'data.task-name');
     assert.equal(refused(method, ['Rte', 'rte']), 'data.task-case');
