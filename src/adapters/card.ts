@@ -22,6 +22,14 @@ const PIPELINES: Readonly<Record<TaskType, string>> = {
   MASKED_LM: 'fill-mask',
 };
 
+/** What loads the adapters of methods that PEFT does not have: the `adapters` library, as the hub calls it, or nothing. */
+const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
+  ['adapter', 'adapter-transformers'],
+  ['adapter_fusion', 'adapter-transformers'],
+  ['ciat', undefined],
+  ['fish_mask', undefined],
+]);
+
 /**
  * The README.md of an adapter: front matter as Hugging Face's hub reads it, then what was trained and how well it
  * does. A base model that is a path here is named by its last part only: the rest says nothing to others.
@@ -31,9 +39,10 @@ export function modelCard({ baseModel, method, task, metrics, steps }: CardFacts
   const name = id ?? baseModel.split(/[\\/]/).filter(Boolean).at(-1) ?? baseModel;
   const { modules, layersCovered } = method.coverage;
   const trainable = modules.reduce((sum, module) => sum + module.trainable, 0);
+  const library = LIBRARIES.has(method.type) ? LIBRARIES.get(method.type) : 'peft';
   const front = {
     ...(id === undefined ? {} : { base_model: id }),
-    library_name: method.type === 'adapter' ? 'adapter-transformers' : 'peft',
+    ...(library === undefined ? {} : { library_name: library }),
     pipeline_tag: PIPELINES[task],
     tags: [...(id === undefined ? [] : [`base_model:adapter:${id}`]), method.type, 'peft-studio'],
   };

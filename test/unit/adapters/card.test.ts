@@ -27,6 +27,27 @@ test('front matter for the hub, and the numbers', () => {
   assert.ok(text.includes(`${trainable.toLocaleString('en-US')} in 14 modules of 2 layers`));
 });
 
+test('it names the library that loads the adapter, if there is one', () => {
+  const libraries = ['lora', 'ia3', 'adapter', 'adapter_fusion', 'ciat', 'fish_mask'].map((type) => {
+    const facts = {
+      baseModel: 'a/b',
+      method: { ...method, type },
+      task: 'CAUSAL_LM',
+      metrics: {},
+      steps: 1,
+    } as const;
+    return front(modelCard(facts))['library_name'];
+  });
+  assert.deepEqual(libraries, [
+    'peft',
+    'peft',
+    'adapter-transformers',
+    'adapter-transformers',
+    undefined,
+    undefined,
+  ]);
+});
+
 test('a path on this machine stays here', () => {
   for (const path of ['/home/someone/models/tiny', 'C:\\Users\\someone\\tiny', '../someone/tiny/']) {
     const text = card(path);
