@@ -1,11 +1,9 @@
 // Hugging Face PEFT and Transformers read what we write. Needs Python (install.sh); run with
 // PEFT_STUDIO_PYTHON=VENV/bin/python node test/run.mjs test/reference
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'node:test';
-import { promisify } from 'node:util';
+import { after, test } from 'node:test';
 import { mergeAdapter } from '../../src/adapters/merge.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
@@ -18,16 +16,19 @@ import { attachMethod } from '../../src/methods/registry.js';
 import type { MethodConfig } from '../../src/methods/registry.js';
 import { fixedSize } from '../../src/tensor/dims.js';
 import { temporaryFolder, tokenizer } from '../support/adapters.js';
-import { ROOT, fixture, largestDifference, readTensors } from '../support/fixtures.js';
+import { fixture, largestDifference, readTensors } from '../support/fixtures.js';
 import type { Opened } from '../support/model.js';
 import { attachAdapter, logitsOf, openModel } from '../support/model.js';
 import { startValues } from '../support/startValues.js';
 import { emitted, makeModel, makeRun } from '../integration/engineModel.js';
 import { eventsOf, loraMethod } from '../unit/training/jobs.js';
+import { pythonServer } from './pythonServer.js';
 
 const python = process.env['PEFT_STUDIO_PYTHON'];
 const skip = python === undefined && 'set PEFT_STUDIO_PYTHON to a Python with peft (test/reference/install.sh)';
 
+const server = pythonServer(python ?? '');
+after(() => server.end());
 const folder = temporaryFolder();
 // Ids that every base has.
 const ROWS = [7, 8].map((seed) => {
@@ -43,7 +44,7 @@ async function reference(
 ): Promise<{ logits: (name: string) => Float32Array; notes: Record<string, string> }> {
   const [ids, out] = [path.join(folder, 'ids.json'), path.join(folder, `out-${++count}.safetensors`)];
   await writeFile(ids, JSON.stringify(ROWS));
-  await promisify(execFile)(python!, [path.join(ROOT, 'test/reference', script), ...folders, ids, out]);
+  await server.run(script, ...folders, ids, out);
   const tensors = await readTensors(out);
   const bytes = await readFile(out);
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0)))) as {
