@@ -17,6 +17,7 @@ import {
   markdownOf,
   promptFor,
   takeEvent,
+  titleOf,
   turnOf,
   turnsWith,
 } from './playgroundModel.js';
@@ -97,7 +98,7 @@ const readout = make('p', { class: 'token-readout' });
 const legend = make(
   'div',
   { class: 'difference-legend' },
-  make('span', {}, l10n.t`A token with the adapter, compared with the base model after the same words:`),
+  make('span', {}, l10n.t`A token in its column, compared with the base model after the same words:`),
   make('span', { class: 'ends' }, l10n.t`less likely`),
   make(
     'span',
@@ -216,7 +217,13 @@ function start(): void {
   if (before.length === 0) gone = 0;
   const usable = setup.columns.filter(({ state }) => state !== 'failed' || baseFailed());
   const asked = usable.length > 0 ? usable : setup.columns;
-  turns = [...before, turnOf(about, asked)];
+  turns = [
+    ...before,
+    turnOf(
+      about,
+      asked.map((column) => ({ id: column.id, name: titleOf(column) })),
+    ),
+  ];
   running = request;
   setText(announcement, '');
   send({
@@ -274,7 +281,8 @@ function draw(): void {
 }
 
 function columnElement(column: PlaygroundColumn): HTMLElement {
-  const { id, name, folder, state, problem, warnings } = column;
+  const { id, folder, state, problem, warnings } = column;
+  const name = titleOf(column);
   const removal = l10n.t`Remove ${name}`;
   const remove = make('button', { class: 'remove', title: removal, 'aria-label': removal }, '✕');
   remove.addEventListener('click', () => send({ type: 'removeAdapter', column: id }));

@@ -25,9 +25,9 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
   const status = make('p', { class: 'muted answer-status' }, l10n.t`Waiting`);
   const failure = make('p', { class: 'problem', role: 'alert' });
   const rows = make('tbody', {});
-  const isAdapter = shown.column !== 'base';
-  const titles = isAdapter
-    ? ['#', l10n.t`Token`, l10n.t`Adapter`, l10n.t`Base`, l10n.t`Difference`]
+  const isCompared = shown.column !== 'base';
+  const titles = isCompared
+    ? ['#', l10n.t`Token`, l10n.t`Probability`, l10n.t`Base`, l10n.t`Difference`]
     : ['#', l10n.t`Token`, l10n.t`Probability`];
   const table = make(
     'table',
@@ -73,8 +73,8 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
 
   function drawTable(): void {
     if (!(details instanceof HTMLDetailsElement) || !details.open) return;
-    const known = isAdapter ? compared : shown.tokens.length;
-    for (; tabled < known; tabled++) rows.append(tableRow(shown.tokens[tabled]!, tabled, isAdapter));
+    const known = isCompared ? compared : shown.tokens.length;
+    for (; tabled < known; tabled++) rows.append(tableRow(shown.tokens[tabled]!, tabled, isCompared));
   }
 
   return {
@@ -108,9 +108,9 @@ export function createAnswerView(shown: ShownAnswer, onPoint: (text: string) => 
   };
 }
 
-function tableRow(token: ShownToken, at: number, isAdapter: boolean): HTMLElement {
+function tableRow(token: ShownToken, at: number, isCompared: boolean): HTMLElement {
   const difference = differenceOf(token);
-  const numbers = isAdapter
+  const numbers = isCompared
     ? [
         probability(token.own),
         token.base === undefined ? '' : probability(token.base),

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatDuration } from '../src/common/format.js';
 import type { Problem } from '../src/common/problem.js';
 import type { Answer, AnswerToken, PlaygroundPrompt } from '../src/engines/playground/protocol.js';
+import type { PlaygroundColumn } from '../src/engines/playground/setup.js';
 import type { AnswerEvent } from '../src/host/playgroundProtocol.js';
 
 /** A token as it is shown, with what the base model gives it once that is known. */
@@ -27,6 +28,11 @@ export interface Turn {
   readonly system: string;
   readonly prompt: string;
   readonly answers: readonly ShownAnswer[];
+}
+
+/** What is said above a column. */
+export function titleOf({ name, steering }: Pick<PlaygroundColumn, 'name' | 'steering'>): string {
+  return steering === undefined ? name : l10n.t`steered by ${name} (α = ${steering.alpha})`;
 }
 
 /** A prompt that was sent to these columns. */
@@ -116,13 +122,13 @@ const STEPS = [0.1, 0.5, 1, 2] as const;
 /** The strongest colour. */
 export const STRONGEST = STEPS.length;
 
-/** How strongly a difference is coloured: −4 (much less likely with the adapter) to 4 (much more); 0: none. */
+/** How strongly a difference is coloured: −4 (much less likely than under the base model) to 4 (much more); 0: none. */
 export function levelOf(difference: number): number {
   const size = Math.abs(difference);
   return Math.sign(difference) * STEPS.filter((step) => size >= step).length || 0;
 }
 
-/** log p with the adapter − log p without it; undefined where it is not known (yet). */
+/** log p in its column − log p under the base model; undefined where it is not known (yet). */
 export function differenceOf({ own, base }: ShownToken): number | undefined {
   return base === undefined ? undefined : own - base;
 }
@@ -146,7 +152,7 @@ export function tokenText(token: ShownToken, at: number): string {
   const [piece, own] = [pieceText(token), probability(token.own)];
   const difference = differenceOf(token);
   if (difference === undefined) return l10n.t`Token ${at + 1}, ${piece}: probability ${own}`;
-  return l10n.t`Token ${at + 1}, ${piece}: probability ${own} with the adapter, ${probability(token.base!)} without: log difference ${signed(difference)} (${factorText(difference)})`;
+  return l10n.t`Token ${at + 1}, ${piece}: probability ${own}, ${probability(token.base!)} under the base model: log difference ${signed(difference)} (${factorText(difference)})`;
 }
 
 /** `0.042`, `3.1e-5`, from a logarithm. */

@@ -1,39 +1,38 @@
 import * as l10n from '@vscode/l10n';
-import path from 'node:path';
 import * as vscode from 'vscode';
-import { isJsonObject } from '../common/json.js';
 import { describeProblem } from '../common/problem.js';
 import { startPlayground } from '../engines/playground/client.js';
 import type { PlaygroundProcess } from '../engines/playground/client.js';
-import { BASE_COLUMN, MAX_COLUMNS } from '../engines/playground/protocol.js';
+import { MAX_COLUMNS } from '../engines/playground/protocol.js';
 import type { Answer, PlaygroundOptions, PlaygroundTold } from '../engines/playground/protocol.js';
+import { restored } from '../engines/playground/restored.js';
 import {
   NO_SETUP,
+  hasColumn,
   loading,
   setupAfter,
   setupOf,
   withAdapter,
   withoutColumn,
 } from '../engines/playground/setup.js';
-import type { PlaygroundBase, PlaygroundSetup } from '../engines/playground/setup.js';
+import type {
+  PlaygroundAdapter,
+  PlaygroundBase,
+  PlaygroundColumn,
+  PlaygroundSetup,
+} from '../engines/playground/setup.js';
 import { GENERATE_DEFAULTS } from '../generation/options.js';
 import { pageHtml, pageOptions } from './pageHtml.js';
 import type { AnswerEvent, FromPlayground, ToPlayground } from './playgroundProtocol.js';
 import type { Settle } from './settle.js';
 import { isTrusted } from './trust.js';
 
-/** An adapter to look at, by its folder. */
-export interface PlaygroundAdapter {
-  readonly folder: string;
-  readonly name: string;
-}
-
 /** What the playground asks whoever knows the workspace. */
 export interface PlaygroundChoices {
   /** A base model to open; undefined: cancelled. */
   base(): Promise<PlaygroundBase | undefined>;
-  /** An adapter of this base; undefined: cancelled. */
-  adapter(base: PlaygroundBase, taken: readonly string[]): Promise<PlaygroundAdapter | undefined>;
+  /** An adapter of the open base, or one of a small model that is to steer it; undefined: cancelled. */
+  adapter(setup: PlaygroundSetup, base: PlaygroundBase): Promise<PlaygroundAdapter | undefined>;
 }
 
 /** The playground: one per window, with one process while its page is open. */
@@ -144,16 +143,16 @@ export function createPlayground(parts: {
       tell: told,
       print: (line) => output.info(`playground: ${line}`),
     });
-    for (const { id, folder } of columns) if (folder !== undefined) attach(id, folder);
+    for (const column of columns) attach(column);
   }
 
-  function attach(column: string, folder: string): void {
-    process?.send({ type: 'attach', column, folder });
+  function attach({ id: column, folder, steering }: PlaygroundColumn): void {
+    if (folder !== undefined) process?.send({ type: 'attach', column, folder, steering });
   }
 
   async function addAdapter(adapter: PlaygroundAdapter): Promise<void> {
-    if (setup.columns.some(({ folder }) => folder === adapter.folder)) return;
-    const next = withAdapter(setup, adapter.folder, adapter.name);
+    if (hasColumn(setup, adapter)) return;
+    const next = withAdapter(setup, adapter);
     if (next === undefined) {
       await vscode.window.showInformationMessage(
         l10n.t`PEFT Studio: ${MAX_COLUMNS} columns are open, as many as can be read side by side. Remove an adapter first.`,
@@ -166,13 +165,12 @@ export function createPlayground(parts: {
       return;
     }
     show({ ...loading(next, [column.id]), activity: l10n.t`Attaching ${adapter.name}` });
-    attach(column.id, adapter.folder);
+    attach(column);
   }
 
   async function chooseAdapter(): Promise<void> {
     if (setup.base === undefined) return;
-    const taken = setup.columns.flatMap(({ folder }) => folder ?? []);
-    const adapter = await choices.adapter(setup.base, taken);
+    const adapter = await choices.adapter(setup, setup.base);
     if (adapter !== undefined) await addAdapter(adapter);
   }
 
@@ -296,22 +294,4 @@ export function createPlayground(parts: {
 
 function titleOf({ base }: PlaygroundSetup): string {
   return base === undefined ? l10n.t`Playground` : l10n.t`Playground: ${base.label}`;
-}
-
-/** Base and adapters out of what a page kept; the process starts when something is run. */
-function restored(kept: unknown): PlaygroundSetup {
-  const before = isJsonObject(kept) && isJsonObject(kept['setup']) ? kept['setup'] : undefined;
-  const base = before?.['base'];
-  if (!isJsonObject(base)) return NO_SETUP;
-  const { model, label, key, folder } = base;
-  if (typeof model !== 'string' || typeof label !== 'string' || typeof key !== 'string') return NO_SETUP;
-  let setup = setupOf({ model, label, key, ...(typeof folder === 'string' ? { folder } : {}) });
-  const columns = before?.['columns'];
-  for (const column of Array.isArray(columns) ? columns : []) {
-    if (!isJsonObject(column) || column['id'] === BASE_COLUMN || typeof column['folder'] !== 'string') continue;
-    const name = typeof column['name'] === 'string' ? column['name'] : path.basename(column['folder']);
-    // Answers that the page kept are known by their column.
-    setup = withAdapter(setup, column['folder'], name, column['id']) ?? setup;
-  }
-  return setup;
 }

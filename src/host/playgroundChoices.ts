@@ -2,7 +2,8 @@ import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { pathKind } from '../common/files.js';
-import type { PlaygroundBase } from '../engines/playground/setup.js';
+import { hasColumn } from '../engines/playground/setup.js';
+import type { PlaygroundAdapter, PlaygroundBase } from '../engines/playground/setup.js';
 import { baseArgument } from './explorer/baseArgument.js';
 import type { Explorer } from './explorer/explorer.js';
 import type { Entry } from './explorer/library.js';
@@ -10,7 +11,8 @@ import { createLibrary } from './explorer/library.js';
 import { isRow } from './explorer/pick.js';
 import { nameOf } from './explorer/tryAction.js';
 import { createPlayground } from './playground.js';
-import type { Playground, PlaygroundAdapter, PlaygroundChoices } from './playground.js';
+import { steeringAdapter } from './playgroundSteering.js';
+import type { Playground, PlaygroundChoices } from './playground.js';
 import type { Settle } from './settle.js';
 
 /** Models listed of a workspace: more than anybody keeps in one. */
@@ -79,10 +81,11 @@ function choicesOf(explorer: Explorer): PlaygroundChoices {
         only ?? (await vscode.window.showQuickPick([...known.values()], { title, matchOnDetail: true }));
       return chosen?.take();
     },
-    async adapter(base, taken) {
+    async adapter(setup, base) {
       const isOfBase = (entry: Entry): boolean => entry.base.key === base.key;
-      const adapters = (await explorer.adapters())
-        .filter(({ item }) => !taken.includes(item.folder))
+      const all = await explorer.adapters();
+      const adapters = all
+        .filter((entry) => !hasColumn(setup, adapterOf(entry)))
         // A base has many names: adapters that name another one come last, but are not hidden.
         .sort((a, b) => Number(isOfBase(b)) - Number(isOfBase(a)) || b.item.modified - a.item.modified)
         .map((entry): Choice<() => Promise<PlaygroundAdapter | undefined>> => ({
@@ -96,8 +99,16 @@ function choicesOf(explorer: Explorer): PlaygroundChoices {
         detail: l10n.t`A folder with an adapter_config.json`,
         take: askForAdapter,
       };
+      const small = {
+        label: `$(arrow-both) ${l10n.t`A small model that steers this one…`}`,
+        detail: l10n.t`Proxy-tuning: what an adapter changed in another model is added to this model's logits`,
+        take: () => steeringAdapter(setup, base, all, baseOf),
+      };
       const title = l10n.t`Playground: which adapter of ${base.label}?`;
-      const chosen = await vscode.window.showQuickPick([...adapters, other], { title, matchOnDetail: true });
+      const chosen = await vscode.window.showQuickPick([...adapters, other, small], {
+        title,
+        matchOnDetail: true,
+      });
       return chosen?.take();
     },
   };

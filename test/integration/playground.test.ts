@@ -1,5 +1,6 @@
 // The playground: what its columns answer and how they are scored, and the process that the editor forks.
 import assert from 'node:assert/strict';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { encodeStart } from '../../src/data/endOfText.js';
@@ -12,11 +13,13 @@ import { loadTokenizer } from '../../src/models/loadTokenizer.js';
 import { temporaryFolder } from '../support/adapters.js';
 import { ROOT } from '../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../support/model.js';
-import { TINY, writeLora } from '../support/playground.js';
+import { MINI, TINY, writeLora } from '../support/playground.js';
+import { document, run } from '../unit/cli/support.js';
 
 const folder = temporaryFolder();
 const zero = await writeLora(path.join(folder, 'zero'), TINY, 0);
 const real = await writeLora(path.join(folder, 'real'), TINY, 8);
+const small = await writeLora(path.join(folder, 'small'), MINI, 8);
 const PROMPT = 'In the beginning God';
 const OPTIONS: PlaygroundOptions = { max_new_tokens: 21 };
 
@@ -97,11 +100,12 @@ test('a conversation goes through the chat template', async () => {
 });
 
 test('a turn of a conversation says what it says in a session that knows nothing of the turns before', async () => {
-  const columns = [BASE_COLUMN, 'A'];
+  const columns = [BASE_COLUMN, 'A', 'steered'];
   const ask = async (turns: readonly number[]) => {
     const events: PlaygroundEvent[] = [];
     const session = await openPlayground(TINY, (event) => events.push(event), { runtime: { threads: 1 } });
     await session.attach('A', real);
+    await session.attach('steered', small, { model: MINI, alpha: 1 });
     const said = ['Tell me a story.', 'How many are there?', 'Thank you.'];
     for (const turn of turns) {
       const messages = said
@@ -192,6 +196,73 @@ test('the process: columns stream in turns, a bad adapter keeps nobody, a stop a
   child.close();
   await child.done;
   assert.ok(!told.some(({ type }) => type === 'ended'), 'an end that was asked for is no news');
+});
+
+/** The small model with two tokens that have changed their ids. */
+async function otherVocabulary(): Promise<string> {
+  const other = path.join(folder, 'other');
+  await cp(MINI, other, { recursive: true });
+  const file = path.join(other, 'tokenizer.json');
+  const tokenizer = JSON.parse(await readFile(file, 'utf8')) as { model: { vocab: Record<string, number> } };
+  const { vocab } = tokenizer.model;
+  for (const [token, id] of Object.entries(vocab)) {
+    if (id === 300 || id === 301) vocab[token] = 601 - id;
+  }
+  await writeFile(file, JSON.stringify(tokenizer));
+  return other;
+}
+
+test('a small model steers the base as generate --proxy does; one that cannot keeps nobody', async (context) => {
+  const { told, child, until } = forked(TINY);
+  // A process that a failed test left open would keep the tests from ending.
+  context.after(() => child.close());
+  const steer = (column: string, model: string, alpha: number): void =>
+    child.send({ type: 'attach', column, folder: small, steering: { model, alpha } });
+  steer('other', await otherVocabulary(), 1);
+  steer('gone', path.join(folder, 'no-model'), 1);
+  steer('half', MINI, 0.5);
+  steer('none', MINI, 0);
+  const columns = [BASE_COLUMN, 'half', 'none'].map((column) => ({ column, prompt: PROMPT }));
+  child.send({ type: 'generate', request: 1, columns, options: OPTIONS });
+  await until(({ type }) => type === 'done');
+  const refusals = told.filter((event): event is Told<'refused'> => event.type === 'refused');
+  assert.deepEqual(
+    refusals.map(({ column, problem }) => [column, problem.code]),
+    [
+      ['other', 'proxy.vocabulary'],
+      ['gone', 'checkpoint.folder-not-found'],
+    ],
+  );
+  const [base, half, none] = columns.map(({ column }) => outcome(told, 1, column));
+  const args = [
+    'generate',
+    TINY,
+    '--proxy',
+    small,
+    '--alpha',
+    '0.5',
+    '--prompt',
+    PROMPT,
+    '--max-new-tokens',
+    '21',
+  ];
+  const ran = await run([...args, '--json']);
+  assert.equal(half!.answer!.text, document(ran)['text'], ran.err);
+  assert.notEqual(half!.answer!.text, base!.answer!.text);
+  assert.equal(none!.answer!.text, base!.answer!.text);
+  const differences = ({ tokens, base: scores }: typeof none & object): number[] =>
+    tokens.map(({ own }, at) => Math.abs(own - scores[at]!));
+  assert.equal(half!.base.length, 21, 'compared with the base model');
+  assert.ok(Math.max(...differences(none!)) < 1e-5 && Math.max(...differences(half!)) > 0.1);
+
+  // The base that it steered answers on without it.
+  child.send({ type: 'detach', column: 'half' });
+  const two = [BASE_COLUMN, 'none'].map((column) => ({ column, prompt: PROMPT }));
+  child.send({ type: 'generate', request: 2, columns: two, options: OPTIONS });
+  await until((event) => event.type === 'done' && event.request === 2);
+  for (const { column } of two) assert.equal(outcome(told, 2, column).answer?.text, base!.answer!.text, column);
+  child.close();
+  await child.done;
 });
 
 test('no more columns than can be read', async () => {

@@ -3,8 +3,11 @@ import { random } from '../../src/common/random.js';
 import { writeParts } from './adapters.js';
 import { ROOT, readJson } from './fixtures.js';
 
-/** The bundled model. */
-export const TINY = path.join(ROOT, 'examples/base-model/peft-studio-tiny');
+/** The bundled model, and the smaller one of its family. */
+export const [TINY, MINI] = [
+  path.join(ROOT, 'examples/base-model/peft-studio-tiny'),
+  path.join(ROOT, 'examples/base-model/peft-studio-mini'),
+];
 
 /**
  * Writes a LoRA adapter of rank 2 for the query and value projections of a model of Llama's family, with random A and,

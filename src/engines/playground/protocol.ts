@@ -3,13 +3,21 @@ import type { GenerateOptions } from '../../generation/options.js';
 import type { ChatMessage } from '../../models/tokenizer.js';
 
 /** Told with the first message: two builds that do not understand each other say so instead of guessing. */
-export const PLAYGROUND_PROTOCOL = 1;
+export const PLAYGROUND_PROTOCOL = 2;
 
 /** The base model and three adapters: more columns are too narrow to read, and each makes all others wait. */
 export const MAX_COLUMNS = 4;
 
-/** The column of the base model without an adapter; adapters' columns are named by whoever attaches them. */
+/** The column of the base model as it is; other columns are named by whoever attaches them. */
 export const BASE_COLUMN = 'base';
+
+/** How an adapter of a small model acts on the base: what it changes in that model is added to the base's logits. */
+export interface Steering {
+  /** The small model, as commands take it. */
+  readonly model: string;
+  /** Factor on what the adapter changes. */
+  readonly alpha: number;
+}
 
 /** What a column continues: a text as it is, or a conversation through the model's chat template. */
 export type PlaygroundPrompt = string | readonly ChatMessage[];
@@ -21,8 +29,13 @@ export type PlaygroundOptions = Omit<GenerateOptions, 'eos_token_id' | 'tasks'>;
 export type PlaygroundRequest =
   /** First of all, once. A relative path of the base starts at `folder`. */
   | { readonly type: 'open'; readonly protocol: number; readonly base: string; readonly folder?: string }
-  /** Attaches the adapter in a folder, as a column of this name. */
-  | { readonly type: 'attach'; readonly column: string; readonly folder: string }
+  /** Attaches the adapter in a folder, as a column of this name; with `steering`, to the small model that it names. */
+  | {
+      readonly type: 'attach';
+      readonly column: string;
+      readonly folder: string;
+      readonly steering?: Steering | undefined;
+    }
   | { readonly type: 'detach'; readonly column: string }
   /** Lets the columns answer, in turns, token by token. */
   | {
@@ -51,7 +64,7 @@ export type PlaygroundEvent =
    */
   | { readonly type: 'refused'; readonly column?: string; readonly request?: number; readonly problem: Problem }
   | { readonly type: 'token'; readonly request: number; readonly column: string; readonly token: AnswerToken }
-  /** What the base model gives the tokens of an adapter's answer, from the token at `from` on. */
+  /** What the base model gives the tokens of another column's answer, from the token at `from` on. */
   | {
       readonly type: 'scored';
       readonly request: number;

@@ -30,7 +30,7 @@ export function servePlayground(
         tell({ type: 'opened', base: session.base });
         break;
       case 'attach': {
-        const warnings = await opened(session).attach(request.column, request.folder);
+        const warnings = await opened(session).attach(request.column, request.folder, request.steering);
         tell({ type: 'attached', column: request.column, warnings });
         break;
       }

@@ -5,6 +5,7 @@ import { promptIds } from '../../data/endOfText.js';
 import { createDecoder } from '../../generation/decoder.js';
 import type { Decoder } from '../../generation/decoder.js';
 import { generateSettings } from '../../generation/options.js';
+import { proxyDecoder } from '../../generation/proxyTuning.js';
 import { remembering } from '../../generation/remembering.js';
 import type { Tokenizer } from '../../models/tokenizer.js';
 import { onnxRuntime } from '../../runtime/onnxruntime.js';
@@ -13,7 +14,8 @@ import { attachAdapters, openAdapters } from '../openAdapters.js';
 import { openModel, vocabularyWarnings } from '../session.js';
 import { answerPrompt } from './answer.js';
 import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
-import type { OpenedBase, PlaygroundEvent, PlaygroundPrompt, PlaygroundRequest } from './protocol.js';
+import type { OpenedBase, PlaygroundEvent, PlaygroundPrompt, PlaygroundRequest, Steering } from './protocol.js';
+import { openSmall } from './small.js';
 import { createTurns } from './turns.js';
 
 /**
@@ -29,16 +31,21 @@ interface Column {
   readonly base: Decoder | undefined;
 }
 
-/** A base model that is open, with the adapters attached to it: a column each, all over one mapping of the weights. */
+/**
+ * A base model that is open, with the adapters attached to it, and small models that steer it: a column each, all over
+ * one mapping of the base's weights.
+ */
 export interface PlaygroundSession {
   readonly base: OpenedBase;
   /**
-   * Compiles an adapter over the mapped weights, as a column of this name.
+   * Compiles an adapter over the mapped weights, as a column of this name; or, with `steering`, an adapter of a small
+   * model, of which the column's answers are the base model's steered by it (see {@link proxyDecoder}).
    * @returns what is worth a word about it
-   * @throws ProblemError `playground.columns` (too many, or the name is taken), and those of reading and attaching
+   * @throws ProblemError `playground.columns` (too many, or the name is taken), and those of reading and attaching;
+   *   `proxy.vocabulary` and those of the small model
    */
-  attach(column: string, folder: string): Promise<readonly Problem[]>;
-  /** Drops a column of an adapter, with its memory. */
+  attach(column: string, folder: string, steering?: Steering): Promise<readonly Problem[]>;
+  /** Drops a column other than the base model's, with its memory. */
   detach(column: string): Promise<void>;
   /**
    * Lets columns answer, in turns; tells tokens, scores, answers and refusals. Never rejects.
@@ -91,8 +98,21 @@ export async function openPlayground(
       positionLimit,
       warnings,
     },
-    async attach(column, folder) {
+    async attach(column, folder, steering) {
       checkRoom(open, column);
+      if (steering !== undefined) {
+        const found = await openSmall(folder, steering.model, { tokenizer, runtime, positionLimit, progress });
+        // The base stays open when this column is removed.
+        const lent = { ...remembering(baseDecoder), dispose: () => Promise.resolve() };
+        const decoder = proxyDecoder({
+          base: lent,
+          expert: remembering(found.expert),
+          antiExpert: remembering(found.antiExpert),
+          alpha: steering.alpha,
+        });
+        open.set(column, { decoder, base: remembering(baseDecoder) });
+        return found.warnings;
+      }
       const onDisk = await openAdapters(folder);
       const { methods, values, warnings: said } = await attachAdapters(onDisk, opened.context);
       const decoder = await createDecoder({ ...plain, methods, values });

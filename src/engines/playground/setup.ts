@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../../common/problem.js';
 import { BASE_COLUMN, MAX_COLUMNS } from './protocol.js';
-import type { PlaygroundTold } from './protocol.js';
+import type { PlaygroundTold, Steering } from './protocol.js';
 
 /** The base model of a playground. */
 export interface PlaygroundBase {
@@ -14,12 +14,21 @@ export interface PlaygroundBase {
   readonly folder?: string;
 }
 
-/** One column: the base model, or an adapter on it. */
+/** An adapter to look at, by its folder. */
+export interface PlaygroundAdapter {
+  readonly folder: string;
+  readonly name: string;
+  /** It is one of another, small model, and steers the base. */
+  readonly steering?: Steering | undefined;
+}
+
+/** One column: the base model, an adapter on it, or the base model steered by a small one. */
 export interface PlaygroundColumn {
   readonly id: string;
   readonly name: string;
   /** The adapter's folder; undefined for the base model. */
   readonly folder?: string;
+  readonly steering?: Steering | undefined;
   readonly state: 'resting' | 'loading' | 'ready' | 'failed';
   readonly problem?: Problem;
   readonly warnings: readonly Problem[];
@@ -52,16 +61,20 @@ export function setupOf(base: PlaygroundBase): PlaygroundSetup {
  */
 export function withAdapter(
   setup: PlaygroundSetup,
-  folder: string,
-  name: string,
+  adapter: PlaygroundAdapter,
   wanted?: unknown,
 ): PlaygroundSetup | undefined {
-  if (setup.columns.length >= MAX_COLUMNS || setup.columns.some((column) => column.folder === folder)) {
-    return undefined;
-  }
+  if (setup.columns.length >= MAX_COLUMNS || hasColumn(setup, adapter)) return undefined;
+  const { folder, name, steering } = adapter;
   const free = LETTERS.filter((letter) => setup.columns.every((column) => column.id !== letter));
   const id = free.find((letter) => letter === wanted) ?? free[0]!;
-  return { ...setup, columns: [...setup.columns, { id, name, folder, state: 'resting', warnings: [] }] };
+  const column = { id, name, folder, steering, state: 'resting', warnings: [] } as const;
+  return { ...setup, columns: [...setup.columns, column] };
+}
+
+/** Whether an adapter has a column already; one that steers may have several, each with an α of its own. */
+export function hasColumn({ columns }: PlaygroundSetup, { folder, steering }: PlaygroundAdapter): boolean {
+  return columns.some((column) => column.folder === folder && column.steering?.alpha === steering?.alpha);
 }
 
 /** Enough for every column, with one over while another is removed. */

@@ -9,6 +9,7 @@ import {
   promptFor,
   speedText,
   takeEvent,
+  titleOf,
   tokenText,
   turnOf,
   turnsWith,
@@ -27,6 +28,11 @@ function answer(text: string): Answer {
 function turn(request: number, change: Partial<Turn> = {}): Turn {
   return turnOf({ request, mode: 'chat', system: 'Be brief.', prompt: `Question ${request}`, ...change }, COLUMNS);
 }
+
+test('a column says what steers it', () => {
+  assert.equal(titleOf({ name: 'sql' }), 'sql');
+  assert.equal(titleOf({ name: 'sql', steering: { model: '/small', alpha: 0.5 } }), 'steered by sql (α = 0.5)');
+});
 
 test('events go to their answer; scores find their tokens; done ends what is open', () => {
   const own = turn(1);
@@ -82,7 +88,7 @@ test('colours grow with the difference, to both sides', () => {
   const token = { id: 1, text: ' be', own: Math.log(0.5), base: Math.log(0.05) };
   assert.equal(
     tokenText(token, 0),
-    'Token 1, " be": probability 0.500 with the adapter, 0.050 without: log difference +2.30 (10.0× more likely)',
+    'Token 1, " be": probability 0.500, 0.050 under the base model: log difference +2.30 (10.0× more likely)',
   );
   assert.equal(
     tokenText({ id: 0, text: '', own: 0, end: true }, 2),

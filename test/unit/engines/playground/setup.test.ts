@@ -18,25 +18,45 @@ function states({ columns }: PlaygroundSetup): string[] {
 }
 
 test('columns have names of their own, each adapter once, and no more than fit', () => {
-  const two = withAdapter(withAdapter(empty, '/a', 'a')!, '/b', 'b')!;
-  assert.equal(withAdapter(two, '/a', 'again'), undefined);
-  const again = withAdapter(withoutColumn(two, 'A'), '/c', 'c')!;
+  const two = withAdapter(withAdapter(empty, { folder: '/a', name: 'a' })!, { folder: '/b', name: 'b' })!;
+  assert.equal(withAdapter(two, { folder: '/a', name: 'again' }), undefined);
+  const again = withAdapter(withoutColumn(two, 'A'), { folder: '/c', name: 'c' })!;
   assert.deepEqual(states(again), ['base resting', 'B resting', 'A resting']);
-  const full = withAdapter(again, '/d', 'd')!;
+  const full = withAdapter(again, { folder: '/d', name: 'd' })!;
   assert.equal(full.columns.length, MAX_COLUMNS);
-  assert.equal(withAdapter(full, '/e', 'e'), undefined);
+  assert.equal(withAdapter(full, { folder: '/e', name: 'e' }), undefined);
 });
 
 test('a column comes back under the id that it had, unless that is taken', () => {
-  const back = withAdapter(withAdapter(empty, '/b', 'b', 'B')!, '/a', 'a', 'A')!;
+  const back = withAdapter(
+    withAdapter(empty, { folder: '/b', name: 'b' }, 'B')!,
+    { folder: '/a', name: 'a' },
+    'A',
+  )!;
   assert.deepEqual(states(back), ['base resting', 'B resting', 'A resting']);
   for (const wanted of ['B', 'base', 'nonsense', undefined]) {
-    assert.deepEqual(states(withAdapter(back, '/c', 'c', wanted)!).at(-1), 'C resting');
+    assert.deepEqual(states(withAdapter(back, { folder: '/c', name: 'c' }, wanted)!).at(-1), 'C resting');
   }
 });
 
+test('a small model may steer the base by several factors, each once, beside its adapter', () => {
+  const steered = (alpha: number) => ({ folder: '/a', name: 'a', steering: { model: '/small', alpha } });
+  const two = withAdapter(withAdapter(empty, steered(1))!, steered(0.5))!;
+  assert.equal(withAdapter(two, steered(0.5)), undefined);
+  const three = withAdapter(two, { folder: '/a', name: 'a' })!;
+  assert.deepEqual(
+    three.columns.map(({ id, steering }) => [id, steering?.alpha]),
+    [
+      ['base', undefined],
+      ['A', 1],
+      ['B', 0.5],
+      ['C', undefined],
+    ],
+  );
+});
+
 test('what the process tells is shown; a bad adapter fails alone', () => {
-  let setup = withAdapter(withAdapter(empty, '/a', 'a')!, '/b', 'b')!;
+  let setup = withAdapter(withAdapter(empty, { folder: '/a', name: 'a' })!, { folder: '/b', name: 'b' })!;
   setup = loading(setup, ['base', 'A', 'B']);
   setup = setupAfter(setup, { type: 'progress', activity: 'Converting', done: 1, total: 4 });
   assert.equal(setup.activity, 'Converting: 1 of 4');
@@ -52,7 +72,7 @@ test('what the process tells is shown; a bad adapter fails alone', () => {
 });
 
 test('a process that is gone leaves columns that open with the next run', () => {
-  const setup = loading(withAdapter(empty, '/a', 'a')!, ['base', 'A']);
+  const setup = loading(withAdapter(empty, { folder: '/a', name: 'a' })!, ['base', 'A']);
   for (const told of [{ type: 'ended', problem } as const, { type: 'refused', problem } as const]) {
     const after = setupAfter(setup, told);
     assert.deepEqual(states(after), ['base failed', 'A resting']);

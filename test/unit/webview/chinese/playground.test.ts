@@ -32,8 +32,10 @@ test('the playground has no English word in Chinese', async (context) => {
   const show = (setup: PlaygroundSetup): Promise<void> =>
     tell({ type: 'setup', setup, defaults: GENERATE_DEFAULTS });
   const base = setupOf({ model: '/模型/基座', label: '基座', key: 'x' });
-  const two = withAdapter(base, '/适配器/甲', '甲') ?? base;
+  const two = withAdapter(base, { folder: '/适配器/甲', name: '甲' }) ?? base;
   await show(base);
+  const steering = { model: '/模型/小', alpha: 0.5 };
+  await show(withAdapter(two, { folder: '/适配器/乙', name: '乙', steering }) ?? two);
   await show(loading(two, ['base']));
   await show({ ...two, chat: false, columns: two.columns.map((each) => ({ ...each, state: 'ready' })) });
   await tell({ type: 'ask', prompt: '问', options: {} });
@@ -64,5 +66,6 @@ test('the playground has no English word in Chinese', async (context) => {
     ],
   });
   assert.ok(seen.some((text) => text.includes('对数差')));
+  assert.ok(seen.some((text) => text.includes('由 乙 引导（α = 0.5）')));
   assert.deepEqual(englishLeft(seen, OPTIONS), []);
 });
