@@ -36,7 +36,23 @@ export function crossCheck(draft: Draft, placeOf: PlaceOf): Problem[] {
     ...(draft.data ? dataProblems(draft.data, placeOf) : []),
     ...(draft.method ? methodProblems(draft.method, placeOf) : []),
     ...(draft.training ? trainingProblems(draft.training, draft.data, placeOf) : []),
+    ...proxyProblems(draft, placeOf),
     ...(draft.output ? outputProblems(draft.output, placeOf) : []),
+  ];
+}
+
+/** A larger base only answers and is measured on held-out rows. */
+function proxyProblems({ data, proxy_tuning: proxy }: Draft, placeOf: PlaceOf): Problem[] {
+  if (proxy === undefined || data === undefined) return [];
+  if (data.validation !== undefined || (data.validation_split ?? 0) > 0) return [];
+  return [
+    {
+      code: 'config.nothing-to-evaluate',
+      severity: 'warning',
+      message: l10n.t`\`proxy_tuning\` changes nothing in the run: no validation data is given`,
+      where: placeOf(['proxy_tuning'], 'key'),
+      mend: l10n.t`Add \`data.validation\` or \`data.validation_split\`.`,
+    },
   ];
 }
 

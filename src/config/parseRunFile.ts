@@ -78,13 +78,16 @@ function capped(problems: readonly Problem[], file: string): readonly Problem[] 
 
 /** The checked sections, narrowed by TypeBox's own check of the same schemas. */
 function draftOf(values: Record<string, unknown>): Parameters<typeof crossCheck>[0] {
-  const { data, method, output } = RunFile.properties;
+  const { data, method, output, proxy_tuning: proxy } = RunFile.properties;
   return {
     ...(Value.Check(data, values['data']) ? { data: values['data'] } : {}),
     ...(Value.Check(method, values['method']) && Array.isArray(values['method'])
       ? { method: values['method'] }
       : {}),
     ...(Value.Check(TrainingOptions, values['training']) ? { training: values['training'] } : {}),
+    ...(values['proxy_tuning'] !== undefined && Value.Check(proxy, values['proxy_tuning'])
+      ? { proxy_tuning: values['proxy_tuning'] }
+      : {}),
     ...(Value.Check(output, values['output']) ? { output: values['output'] } : {}),
   };
 }

@@ -116,3 +116,11 @@ describe('data and output', () => {
     ]);
   });
 });
+
+describe('proxy_tuning', () => {
+  it('without validation data steers nothing', () => {
+    const text = runText('', 'proxy_tuning: {model: large}\n');
+    assert.deepEqual(brief(text), ['warning config.nothing-to-evaluate 6:1-6:13']);
+    assert.deepEqual(brief(text.replace('rows.jsonl', 'rows.jsonl\n  validation_split: 4')), []);
+  });
+});
