@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { taskFolder } from '../../../src/adapters/taskFolders.js';
+import { adapterOfTask, taskFolder } from '../../../src/adapters/taskFolders.js';
+import { temporaryFolder } from '../../support/adapters.js';
 
 test("a task's folder lies within the run's, under a name that every system has", () => {
   const expected = {
@@ -19,4 +21,19 @@ test("a task's folder lies within the run's, under a name that every system has"
   for (const [task, name] of Object.entries(expected)) {
     assert.equal(taskFolder('adapter', task), path.join('adapter', name));
   }
+});
+
+test('a task asked for is its own folder; a fusion of its adapter with others is left whole', async () => {
+  const folder = temporaryFolder();
+  for (const name of ['a', 'b_c']) {
+    mkdirSync(path.join(folder, name));
+    writeFileSync(path.join(folder, name, 'adapter_config.json'), '{}');
+  }
+  assert.deepEqual(await adapterOfTask(folder, 'a'), { folder: path.join(folder, 'a'), task: undefined });
+  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, task: 'd' });
+  writeFileSync(path.join(folder, 'adapter_setup.json'), '{}');
+  for (const task of ['a', 'b c']) {
+    assert.deepEqual(await adapterOfTask(folder, task), { folder, task: undefined });
+  }
+  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, task: 'd' });
 });
