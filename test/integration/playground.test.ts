@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { encodeStart } from '../../src/data/endOfText.js';
 import { startPlayground } from '../../src/engines/playground/client.js';
 import { BASE_COLUMN } from '../../src/engines/playground/protocol.js';
@@ -132,6 +132,10 @@ test('a turn of a conversation says what it says in a session that knows nothing
 });
 
 /** A process with what it told so far, and a way to wait for more. */
+/** A process that a failed test left open would keep the tests from ending. */
+const forks: { close(): void }[] = [];
+after(() => forks.forEach((child) => child.close()));
+
 function forked(base: string) {
   const told: PlaygroundTold[] = [];
   let heard = (): void => undefined;
@@ -144,10 +148,13 @@ function forked(base: string) {
     },
     print: (line) => assert.fail(line),
   });
+  forks.push(child);
   async function until(found: (event: PlaygroundTold) => boolean): Promise<PlaygroundTold> {
     for (;;) {
       const event = told.find(found);
       if (event !== undefined) return event;
+      const ended = told.find(({ type }) => type === 'ended');
+      if (ended !== undefined) assert.fail(`the process ended: ${JSON.stringify(ended)}`);
       await new Promise<void>((resolve) => (heard = resolve));
     }
   }
@@ -212,10 +219,8 @@ async function otherVocabulary(): Promise<string> {
   return other;
 }
 
-test('a small model steers the base as generate --proxy does; one that cannot keeps nobody', async (context) => {
+test('a small model steers the base as generate --proxy does; one that cannot keeps nobody', async () => {
   const { told, child, until } = forked(TINY);
-  // A process that a failed test left open would keep the tests from ending.
-  context.after(() => child.close());
   const steer = (column: string, model: string, alpha: number): void =>
     child.send({ type: 'attach', column, folder: small, steering: { model, alpha } });
   steer('other', await otherVocabulary(), 1);
