@@ -17,10 +17,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { copyExamples, walkThrough } from './workbench.mjs';
+import { THEMES, copyExamples, walkThrough } from './workbench.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const THEMES = { dark: 'Default Dark Modern', light: 'Default Light Modern', contrast: 'Default High Contrast' };
 /** The pictures that the walkthrough shows, by the stop that they were made at. */
 const WALKTHROUGH = {
   examples: 'example',

@@ -18,6 +18,13 @@ import { installExtension, startBrowser, startServer } from './server.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The themes that pages are looked at in, as VS Code's settings name them. */
+export const THEMES = {
+  dark: 'Default Dark Modern',
+  light: 'Default Light Modern',
+  contrast: 'Default High Contrast',
+};
+
 /**
  * Starts a server and a browser with the extension: the one of this checkout, or that of a package.
  * `fill(workspace)` puts files into the folder that is opened; `language` is the display language, as `zh-cn`.
