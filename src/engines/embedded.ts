@@ -144,6 +144,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
           )
         : await readPrepared(folder.path, config.method.length);
     const methods = attachMethods(config.method, context, prepared);
+    steered?.check(methods, dataset.validation);
     emit({ type: 'progress', activity: l10n.t`Predicting the memory`, done: 0, total: 0 });
     const rows = withVirtualTokens({ ...shared, methods, validation: dataset.validation });
     toPlan = { config, opened, methods, batch: largestBatch(rows), heldOut: largestEvaluation(rows) };

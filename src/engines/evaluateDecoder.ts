@@ -1,3 +1,5 @@
+import * as l10n from '@vscode/l10n';
+import { fail } from '../common/problem.js';
 import type { Example } from '../data/example.js';
 import type { Decoder } from '../generation/decoder.js';
 import { mostLikely } from '../generation/sampling.js';
@@ -18,12 +20,14 @@ interface RowScore {
  * the numbers that `training/evaluate.ts` has for a model that is one graph.
  *
  * @param onRow called after each row; the evaluation ends early when it returns false
+ * @throws ProblemError as {@link checkReadable} does, before the first row
  */
 export async function evaluateDecoder(
   decoder: Decoder,
   examples: readonly Example[],
   onRow: (done: number, total: number) => Promise<boolean>,
 ): Promise<Metrics> {
+  checkReadable(examples, decoder);
   let [loss, tokens, right, rightRows, rows] = [0, 0, 0, 0, 0];
   for (const example of examples) {
     const score = await scoreRow(decoder, example);
@@ -41,6 +45,36 @@ export async function evaluateDecoder(
     rows,
     supervisedTokens: tokens,
   };
+}
+
+/**
+ * A decoder has tables for so many positions, and a logit for so many tokens.
+ * @throws ProblemError `data.long-row`, `data.token-id` naming the row
+ */
+export function checkReadable(
+  examples: readonly Example[],
+  { positionLimit, vocabSize }: Pick<Decoder, 'positionLimit' | 'vocabSize'>,
+): void {
+  for (const { ids, source = [], file, line } of examples) {
+    // The last token is predicted, not read.
+    const length = Math.max(ids.length - 1, source.length);
+    if (length > positionLimit) {
+      fail({
+        code: 'data.long-row',
+        message: l10n.t`the row takes ${length} positions, and the models that read it together have ${positionLimit}`,
+        where: { file, line },
+        mend: l10n.t`Set data.max_length to at most ${positionLimit}.`,
+      });
+    }
+    const id = [...ids, ...source].find((each) => each >= vocabSize);
+    if (id === undefined) continue;
+    fail({
+      code: 'data.token-id',
+      message: l10n.t`the row becomes token ${id}, but the model embeds ${vocabSize} tokens only`,
+      where: { file, line },
+      mend: l10n.t`Use a model whose vocabulary has all tokens of its tokenizer.`,
+    });
+  }
 }
 
 /** Every token but the last predicts the one behind it. */

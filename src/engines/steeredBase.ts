@@ -11,12 +11,17 @@ import type { RunEvent } from '../training/events.js';
 import { metricsOf } from '../training/heldOut.js';
 import { breathe, longest } from '../training/job.js';
 import type { HubOptions } from '../models/hub/context.js';
-import { evaluateDecoder } from './evaluateDecoder.js';
+import { checkReadable, evaluateDecoder } from './evaluateDecoder.js';
 import { openModel } from './session.js';
 import type { OpenedModel } from './session.js';
 
 /** A large base that what a run trains is to steer: `proxy_tuning` of the run file. */
 export interface SteeredBase {
+  /**
+   * Throws what {@link evaluate} would refuse, before the run trains.
+   * @throws ProblemError `data.long-row`, `data.token-id`
+   */
+  check(methods: DecoderSetup['methods'], examples: readonly Example[]): void;
   /** The base as the run's model with its methods steers it. */
   decoder(small: DecoderSetup): Promise<Decoder>;
   /**
@@ -61,6 +66,13 @@ export async function openSteeredBase(
     return proxyDecoder({ base: await base(setup.positionLimit), expert, antiExpert, alpha: options.alpha });
   };
   return {
+    check(methods, examples) {
+      const inFront = positionsInFront(methods.map(({ hooks }) => hooks));
+      checkReadable(examples, {
+        positionLimit: Math.min(small.model.maxPositions - inFront, large.model.maxPositions),
+        vocabSize: large.model.vocabSize,
+      });
+    },
     decoder: steered,
     async evaluate(setup, examples, { emit, stopRequested }) {
       if (examples.length === 0) return undefined;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { ProblemError } from '../../../src/common/problem.js';
 import { evaluateDecoder } from '../../../src/engines/evaluateDecoder.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { createDecoder } from '../../../src/generation/decoder.js';
@@ -69,4 +70,22 @@ test('rows of several tasks: each is steered by the numbers of its own', async (
     assert.ok(Math.abs(found.loss - wanted.loss) < 1e-4, `${found.loss}, ${wanted.loss}`);
   }
   await Promise.all([evaluator.dispose(), steered.dispose()]);
+});
+
+test('a row that is too long or has a token of another vocabulary is named before anything is read', async () => {
+  const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+  const decoder = await createDecoder({ ...opened, methods: [], values: new Map(), positionLimit: 4 });
+  const refused = (example: Example, code: string, message: RegExp): Promise<void> =>
+    assert.rejects(
+      evaluateDecoder(decoder, [EXAMPLES[1]!, example], () => Promise.resolve(true)),
+      (error) =>
+        error instanceof ProblemError &&
+        error.problem.code === code &&
+        message.test(error.problem.message) &&
+        error.problem.where?.line === example.line,
+    );
+  const long = { ids: [1, 2, 3, 4, 5, 6], supervised: [0, 0, 0, 0, 0, 1] as const, file: 'a', line: 7 };
+  await refused(long, 'data.long-row', /5 positions.* have 4$/);
+  await refused({ ...EXAMPLES[1]!, ids: [8, 2, 4096], line: 8 }, 'data.token-id', /token 4096.*128 tokens/);
+  await decoder.dispose();
 });
