@@ -25,7 +25,7 @@ export function optionsAt(path: ConfigPath, type?: string): Readonly<Record<stri
   if (path[0] === 'method' && path.length === 2) {
     const method = METHODS.find((each) => each.type === type);
     // Which options there are is known when the type is.
-    return method?.options.properties ?? { type: METHODS[0].options.properties.type };
+    return method?.options.properties ?? { type: METHODS[0]!.options.properties.type };
   }
   const schema = path.length === 0 ? RunFile : schemaAt(path, type);
   const members = schema !== undefined && KindGuard.IsUnion(schema) ? schema.anyOf : [schema];

@@ -114,6 +114,7 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
     guidesItself: true,
     options: AdapterFusionOptions,
   },
+  prepares: ({ adapters }) => adapters !== undefined,
   async prepare(options, context) {
     return options.adapters === undefined ? undefined : loadTrained(options.adapters, context);
   },

@@ -75,6 +75,7 @@ export const bottleneckAdapter: Method<typeof AdapterOptions> = {
     mergeable: false,
     options: AdapterOptions,
   },
+  prepares: ({ sparsity }) => sparsity > 0,
   async prepare(options, context) {
     if (options.sparsity === 0) return undefined;
     const dense = denseAdapter(options, context);

@@ -21,6 +21,8 @@ export interface Method<Options extends TObject> {
    * that is resumed gets what it found then.
    */
   prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared | undefined>;
+  /** Whether it prepares with these options. Default: where it has `prepare`, always. */
+  prepares?(options: Static<Options>): boolean;
   /** For a method that prepares: throws what `attach` would refuse whatever `prepare` finds. Reads nothing but headers. */
   check?(options: Static<Options>, context: AttachContext): void;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */

@@ -1,66 +1,46 @@
-import type { AttachContext, Attached, PrepareContext, Prepared } from './method.js';
-import type { PeftFormat } from './peftFormat.js';
+import type { Static, TObject } from '@sinclair/typebox';
 import type { JsonObject } from '../common/json.js';
-import { isBottleneckConfig } from './adaptersConfig.js';
-import { adapterFusion } from './adapterFusion.js';
-import type { AdapterFusionOptions } from './adapterFusion.js';
 import { adalora } from './adalora.js';
-import type { AdaLoraOptions } from './adalora.js';
+import { adapterFusion } from './adapterFusion.js';
+import { isBottleneckConfig } from './adaptersConfig.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
-import type { AdapterOptions } from './bottleneckAdapter.js';
-import { ciat } from './ciat.js';
-import type { CiatOptions } from './ciat.js';
-import { refuseConflicts } from './conflicts.js';
 import { childTuning } from './childTuning.js';
-import type { ChildTuningOptions } from './childTuning.js';
+import { ciat } from './ciat.js';
+import { refuseConflicts } from './conflicts.js';
 import { fishMask } from './fishMask.js';
-import type { FishMaskOptions } from './fishMask.js';
 import { full } from './full.js';
-import type { FullOptions } from './full.js';
 import { ia3 } from './ia3.js';
-import type { Ia3Options } from './ia3.js';
 import { lisa } from './lisa.js';
-import type { LisaOptions } from './lisa.js';
 import { lora } from './lora.js';
-import type { LoraOptions } from './lora.js';
+import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
+import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
-import type { PrefixTuningOptions } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
-import type { PromptTuningOptions } from './promptTuning.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
 
-/** Every method, in the order in which lists show them: schema, scaffold, documentation and tests read it. */
-export const METHODS = [
-  lora.info,
-  adalora.info,
-  lisa.info,
-  fishMask.info,
-  full.info,
-  childTuning.info,
-  promptTuning.info,
-  prefixTuning.info,
-  ia3.info,
-  bottleneckAdapter.info,
-  ciat.info,
-  adapterFusion.info,
+/** Every method, in the order in which lists show them. A new one is a line here. */
+const LIST = [
+  lora,
+  adalora,
+  lisa,
+  fishMask,
+  full,
+  childTuning,
+  promptTuning,
+  prefixTuning,
+  ia3,
+  bottleneckAdapter,
+  ciat,
+  adapterFusion,
 ] as const;
+
+/** What schema, scaffold, documentation and tests read of them. */
+export const METHODS = LIST.map(({ info }) => info);
 
 export type MethodType = (typeof METHODS)[number]['type'];
 
 /** One method's part of a run file. */
-export type MethodConfig =
-  | LoraOptions
-  | AdaLoraOptions
-  | LisaOptions
-  | FishMaskOptions
-  | FullOptions
-  | ChildTuningOptions
-  | PromptTuningOptions
-  | PrefixTuningOptions
-  | Ia3Options
-  | AdapterOptions
-  | CiatOptions
-  | AdapterFusionOptions;
+export type MethodConfig = Static<(typeof METHODS)[number]['options']>;
 
 /**
  * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
@@ -68,7 +48,7 @@ export type MethodConfig =
  */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
   const { classes } = context.model;
-  const method = attachOwn(optionsWithoutHead(config, classes), contextWithoutHead(context));
+  const method = methodOf(config).attach(optionsWithoutHead(config, classes), contextWithoutHead(context));
   refuseConflicts(method, context);
   const head = (context.before ?? []).length === 0 ? taskHead(context) : undefined;
   return head === undefined || classes === undefined ? method : withHead(method, head, classes);
@@ -81,99 +61,25 @@ function contextWithoutHead<Context extends AttachContext>(context: Context): Co
   return { ...context, model: withoutHead(context.model), ...(before === undefined ? {} : { before }) };
 }
 
-function attachOwn(config: MethodConfig, context: AttachContext): Attached {
-  switch (config.type) {
-    case 'lora':
-      return lora.attach(config, context);
-    case 'adalora':
-      return adalora.attach(config, context);
-    case 'lisa':
-      return lisa.attach(config, context);
-    case 'fish_mask':
-      return fishMask.attach(config, context);
-    case 'full':
-      return full.attach(config, context);
-    case 'child_tuning':
-      return childTuning.attach(config, context);
-    case 'prompt_tuning':
-      return promptTuning.attach(config, context);
-    case 'prefix_tuning':
-      return prefixTuning.attach(config, context);
-    case 'ia3':
-      return ia3.attach(config, context);
-    case 'adapter':
-      return bottleneckAdapter.attach(config, context);
-    case 'ciat':
-      return ciat.attach(config, context);
-    case 'adapter_fusion':
-      return adapterFusion.attach(config, context);
-  }
+/** The method that a run file names. Its options were checked by its own schema. */
+function methodOf({ type }: MethodConfig): Method<TObject> {
+  const all: readonly Method<TObject>[] = LIST;
+  return all.find(({ info }) => info.type === type)!;
 }
 
 /** Throws what attaching a method that prepares would refuse, before it prepares. True when it is of that kind. */
 export function checkPrepared(config: MethodConfig, whole: AttachContext): boolean {
-  const context = contextWithoutHead(whole);
-  switch (config.type) {
-    case 'child_tuning':
-      childTuning.check?.(config, context);
-      return true;
-    case 'fish_mask':
-      fishMask.check?.(config, context);
-      return true;
-    case 'adapter':
-      bottleneckAdapter.check?.(config, context);
-      return config.sparsity > 0;
-    case 'adapter_fusion':
-      adapterFusion.check?.(config, context);
-      return config.adapters !== undefined;
-    default:
-      return false;
-  }
+  const method = methodOf(config);
+  method.check?.(config, contextWithoutHead(whole));
+  return method.prepares?.(config) ?? method.prepare !== undefined;
 }
 
 /** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
 export async function prepareMethod(config: MethodConfig, whole: PrepareContext): Promise<Prepared | undefined> {
-  const context = contextWithoutHead(whole);
-  switch (config.type) {
-    case 'lora':
-      return lora.prepare?.(config, context);
-    case 'adalora':
-      return adalora.prepare?.(config, context);
-    case 'lisa':
-      return lisa.prepare?.(config, context);
-    case 'fish_mask':
-      return fishMask.prepare?.(config, context);
-    case 'full':
-      return full.prepare?.(config, context);
-    case 'child_tuning':
-      return childTuning.prepare?.(config, context);
-    case 'prompt_tuning':
-      return promptTuning.prepare?.(config, context);
-    case 'prefix_tuning':
-      return prefixTuning.prepare?.(config, context);
-    case 'ia3':
-      return ia3.prepare?.(config, context);
-    case 'adapter':
-      return bottleneckAdapter.prepare?.(config, context);
-    case 'ciat':
-      return ciat.prepare?.(config, context);
-    case 'adapter_fusion':
-      return adapterFusion.prepare?.(config, context);
-  }
+  return methodOf(config).prepare?.(config, contextWithoutHead(whole));
 }
 
-const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = [
-  lora,
-  adalora,
-  fishMask,
-  full,
-  promptTuning,
-  prefixTuning,
-  ia3,
-  bottleneckAdapter,
-  ciat,
-  adapterFusion,
-].flatMap(({ peft }) => peft ?? []);
+const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = LIST.flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */
 export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.filter(({ library }) => library === undefined).map(
