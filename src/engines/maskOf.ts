@@ -4,7 +4,6 @@ import path from 'node:path';
 import { ADAPTER_WEIGHTS } from '../adapters/adapterFiles.js';
 import { fail } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
-import { FISH_ROWS } from '../methods/fishRows.js';
 import type { SafetensorsHeader } from '../models/safetensors.js';
 import { checkpointFolder, checkpointSteps, checkpointTensors } from '../training/checkpoint.js';
 import type { TensorMask } from './tensorMask.js';
@@ -19,7 +18,7 @@ const PREPARED = /^prepared-\d+\.safetensors$/;
 const ADAPTER = /^adapter(?:-[a-z_]+)?$/;
 
 /**
- * The mask of one tensor of a run, out of what its methods found out before it (FISH Mask: places; Child-Tuning: bits),
+ * The mask of one tensor of a run, out of what its methods found out before it (differences at places; Child-Tuning: bits),
  * with the differences out of the adapter or the newest checkpoint, whichever is newer. Reads only that tensor.
  *
  * @param folder the run's
@@ -43,10 +42,10 @@ async function placesIn(
   site: string,
   numbers: number,
 ): Promise<Uint32Array> {
-  let isFish = false;
+  let hasPlaces = false;
   for (const name of names) {
     const header = await readSafetensorsHeader(path.join(folder, name));
-    isFish ||= header.tensors.has(FISH_ROWS);
+    hasPlaces ||= [...header.tensors.keys()].some((tensor) => tensor.endsWith('.weight.indices'));
     const places = header.tensors.get(`${site}.weight.indices`);
     const bits = header.tensors.get(site);
     if (places !== undefined) {
@@ -63,8 +62,8 @@ async function placesIn(
       return placesOf(site, await readSafetensorInt32(header, site));
     }
   }
-  // FISH Mask keeps nothing of a tensor of which no number was chosen.
-  if (isFish) return new Uint32Array();
+  // Nothing is kept of a tensor of which no number was chosen.
+  if (hasPlaces) return new Uint32Array();
   return fail({
     code: 'mask.not-found',
     message: l10n.t`the run's folder has no mask of ${site}`,

@@ -9,6 +9,7 @@ import { optionOf, patternValue } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { ModelFacts } from './modelFacts.js';
 import type { Finding } from './modelFinding.js';
+import type { KnownTasks } from './rowTasks.js';
 
 /** A run file's methods on a model of which only config and header are read. */
 export interface Attachment {
@@ -22,12 +23,19 @@ const KEPT = 8;
 
 const attachments = new WeakMap<ModelFacts, Map<string, Attachment>>();
 
-/** Attaches methods to a model; the same ones to the same model only once. */
-export function attachToHeader(configs: readonly MethodConfig[], facts: ModelFacts): Attachment {
+/**
+ * Attaches methods to a model; the same ones to the same model only once.
+ * @param tasks that rows name; without it, as for rows that name none
+ */
+export function attachToHeader(
+  configs: readonly MethodConfig[],
+  facts: ModelFacts,
+  tasks?: KnownTasks,
+): Attachment {
   const known = attachments.get(facts) ?? new Map<string, Attachment>();
   attachments.set(facts, known);
-  const key = JSON.stringify(configs);
-  const attachment = known.get(key) ?? attachAll(configs, facts);
+  const key = JSON.stringify([configs, tasks]);
+  const attachment = known.get(key) ?? attachAll(configs, facts, tasks);
   known.delete(key);
   known.set(key, attachment);
   const [oldest] = known.keys();
@@ -35,7 +43,17 @@ export function attachToHeader(configs: readonly MethodConfig[], facts: ModelFac
   return attachment;
 }
 
-function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFacts): Attachment {
+/** Whether one of the methods has numbers of its own for each task. */
+export function tellsTasks(configs: readonly MethodConfig[], facts: ModelFacts, tasks: KnownTasks): boolean {
+  const named = tasks.names.length > 0 ? tasks : { ...tasks, names: ['task'] };
+  return attachToHeader(configs, facts, named).methods.some((method) => method?.tasks !== undefined);
+}
+
+function attachAll(
+  configs: readonly MethodConfig[],
+  { model, place }: ModelFacts,
+  tasks: KnownTasks | undefined,
+): Attachment {
   const methods: (Attached | undefined)[] = [];
   const findings: Finding[] = [];
   for (const [index, config] of configs.entries()) {
@@ -47,13 +65,17 @@ function attachAll(configs: readonly MethodConfig[], { model, place }: ModelFact
       random: (...stream) => random(0, 'method', index, ...stream),
       instance: index === 0 ? '' : `${index}:`,
       before: methods.filter((each) => each !== undefined),
+      ...(tasks === undefined ? {} : { tasks: tasks.names }),
     };
     try {
       if (checkPrepared(attachable, context)) methods.push(undefined);
       else {
         const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
         methods.push(attached);
-        const warnings = withoutConsequences(attached.coverage.warnings, model);
+        const warnings = withoutConsequences(attached.coverage.warnings, model).filter(
+          // Rows that were not read may name more tasks.
+          ({ code }) => code !== 'fusion.one' || tasks === undefined || tasks.whole,
+        );
         findings.push(...warnings.map((problem) => findingOf(problem, index, config)));
         // As where it is refused: what comes after it would be judged without it.
         if (attached.trainables.length === 0 && findings.some(({ problem }) => isError(problem))) break;
@@ -117,8 +139,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'ia3.modules': 'target_modules',
   'prefix-tuning.positions': 'num_virtual_tokens',
   'prefix-tuning.width-unused': 'encoder_hidden_size',
-  'fish-mask.shared': 'target_modules',
-  'fish-mask.nothing': 'keep_ratio',
+  'sparse-delta.shared': 'target_modules',
+  'sparse-delta.nothing': 'keep_ratio',
 };
 
 function findingOf(problem: Problem, index: number, config: MethodConfig): Finding {

@@ -24,6 +24,7 @@ test('codes of problems become exit codes', () => {
     'training.metric-task': 2,
     'merge.not-mergeable': 2,
     'proxy.server': 1,
+    'sparse-delta.nothing': 2,
     'sparse.non-finite': 1,
     'method.fisher': 1,
     'training.checkpoint-write': 1,

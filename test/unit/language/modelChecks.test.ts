@@ -35,7 +35,7 @@ test('what is right in itself is checked while another section is wrong', async 
 });
 
 test('a FISH mask of less than one number, at its keep_ratio', async () => {
-  const found = await problemAt(folder, runText('{ type: fish_mask, keep_ratio: 1e-9 }'), 'fish-mask.nothing');
+  const found = await problemAt(folder, runText('{ type: fish_mask, keep_ratio: 1e-9 }'), 'sparse-delta.nothing');
   assert.equal(found.at, '1e-9');
 });
 

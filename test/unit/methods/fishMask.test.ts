@@ -92,7 +92,7 @@ const trained = await twelveSteps(method!);
 
 test('the places chosen and twelve steps are those of PyTorch', () => {
   assert.equal(referenceRows.length, reference.rows);
-  const places = [...prepared[0]!].filter(([name]) => name !== '#rows');
+  const places = [...prepared[0]!].filter(([name]) => !name.startsWith('#'));
   const found = Object.fromEntries(places.map(([name, at]) => [name.replace(/\.indices$/, ''), [...at]]));
   assert.deepEqual(found, reference.indices);
   assert.deepEqual(method!.coverage.warnings, []);
@@ -177,17 +177,20 @@ test('places that are damaged are told', async () => {
     'beyond',
     Int32Array.from(first!.data, (place) => place + 1e6),
   );
-  await assert.rejects(attachAdapter(opened, beyond), problem('fish-mask.indices', 'adapter_model.safetensors'));
+  await assert.rejects(
+    attachAdapter(opened, beyond),
+    problem('sparse-delta.indices', 'adapter_model.safetensors'),
+  );
   const twice = await changed(
     'twice',
     Int32Array.from(first!.data, () => first!.data[0]!),
   );
-  await assert.rejects(attachAdapter(opened, twice), problem('fish-mask.indices', 'rising'));
+  await assert.rejects(attachAdapter(opened, twice), problem('sparse-delta.indices', 'rising'));
   const negative = await changed(
     'negative',
     Int32Array.from(first!.data, (_, at) => at - 1),
   );
-  await assert.rejects(attachAdapter(opened, negative), problem('fish-mask.indices', 'holds -1'));
+  await assert.rejects(attachAdapter(opened, negative), problem('sparse-delta.indices', 'holds -1'));
   const short = await changed('short', first!.data.slice(1));
   assert.match((await inspectAdapter(short)).problems[0]!.message, /numbers and .*\.indices \d+ places/);
   await assert.rejects(attachAdapter(opened, short), problem('adapter.shape'));
@@ -199,13 +202,13 @@ test('fewer rows than asked for are told, and so is a ratio that keeps nothing',
   const few = fish({ num_samples: 100 });
   const [mask] = attachMethods([few], opened.context, await prepare(few, UNEVEN));
   assert.match(mask!.coverage.warnings[0]!.message, /from 8 rows, all that there are, instead of 100/);
-  await assert.rejects(prepare(fish({ keep_ratio: 1e-9 }), UNEVEN), problem('fish-mask.nothing', '1e-9'));
+  await assert.rejects(prepare(fish({ keep_ratio: 1e-9 }), UNEVEN), problem('sparse-delta.nothing', '1e-9'));
 });
 
 test('what cannot be is refused before anything is prepared', () => {
   const check = (...configs: MethodConfig[]) => checkMethods(configs, opened.context);
   assert.throws(() => check(fish({ target_modules: ['q_porj'] })), problem('targets.no-match', 'q_porj'));
-  assert.throws(() => check(fish({ keep_ratio: 1e-9 })), problem('fish-mask.nothing', '1e-9'));
+  assert.throws(() => check(fish({ keep_ratio: 1e-9 })), problem('sparse-delta.nothing', '1e-9'));
   assert.throws(() => check({ type: 'full' }, fish()), problem('method.combination', 'full'));
   check(loraMethod({ r: 4 }), fish());
   assert.throws(() => attachMethods([fish()], opened.context), problem('method.not-prepared'));

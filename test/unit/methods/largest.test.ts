@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { random } from '../../../src/common/random.js';
-import { markLargest } from '../../../src/methods/largest.js';
+import { markLargest, smallestMagnitudes } from '../../../src/methods/largest.js';
 
 test('the largest numbers over all parts are marked, the first of equal ones', () => {
   const parts = [Float32Array.of(1, 3, 2), Float32Array.of(2, 0, 2)];
@@ -34,5 +34,31 @@ test('what is marked is what sorting gives, also in a part of a buffer', () => {
       markLargest(parts, count).flatMap((marks) => [...marks]),
       [...expected],
     );
+  }
+});
+
+test('the smallest magnitudes over all parts are found, the first of equal ones, whatever their sign', async () => {
+  const draws = random(9, 'smallest');
+  const numbers = Float32Array.from({ length: 5000 }, () => Math.round((draws.uniform() - 0.5) * 400) / 128);
+  numbers.set([-0, 0, Infinity, -Infinity, 1e-45], 2000);
+  const parts = [numbers.subarray(3, 1000), numbers.subarray(1000)];
+  const all = parts.flatMap((part) => [...part].map(Math.abs));
+  const order = all.map((_, at) => at).sort((a, b) => all[a]! - all[b]! || a - b);
+  for (const count of [0, 1, 17, 2500, 4996, 4997]) {
+    let open = 0;
+    const found = await smallestMagnitudes(
+      parts.map((part) => async () => {
+        open++;
+        return Promise.resolve(part);
+      }),
+      count,
+    );
+    const flat = found.flatMap((places, at) => [...places].map((place) => place + at * parts[0]!.length));
+    assert.deepEqual(
+      flat,
+      order.slice(0, count).sort((a, b) => a - b),
+      String(count),
+    );
+    assert.equal(open, 3 * parts.length);
   }
 });

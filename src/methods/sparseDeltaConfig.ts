@@ -1,54 +1,72 @@
+import type { Static, TObject } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
-import { FishMaskOptions } from './fishMask.js';
+import type { MethodInfo } from './info.js';
 import type { AttachContext, Prepared } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
-import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
+import type { AdapterTensors, InspectedTensors, PeftFormat } from './peftFormat.js';
 
 const VALUES = /\.values$/;
 const INDICES = '.indices';
 
-/** An `adapter_config.json` in PEFT's manner: PEFT itself has no such method. */
-export function fishConfigToPeft(options: FishMaskOptions, context: AttachContext): JsonObject {
-  return {
+/**
+ * An `adapter_config.json` in PEFT's manner for a method that chooses numbers of weights: PEFT itself has none.
+ *
+ * @param peftType `FISH_MASK`
+ * @param options as the run file has them
+ */
+export function sparseConfig(peftType: string, options: JsonObject, context: AttachContext): JsonObject {
+  const config: JsonObject = {
     base_model_name_or_path: context.modelName,
-    exclude_modules: options.exclude_modules ?? null,
+    exclude_modules: null,
     inference_mode: true,
-    keep_ratio: options.keep_ratio,
-    layers_pattern: options.layers_pattern ?? null,
-    layers_to_transform: options.layers_to_transform ?? null,
-    num_samples: options.num_samples,
-    peft_type: 'FISH_MASK',
+    layers_pattern: null,
+    layers_to_transform: null,
+    ...options,
+    peft_type: peftType,
     revision: context.modelRevision ?? null,
-    target_modules: options.target_modules,
     task_type: peftTaskType(context.model.task),
+  };
+  const keys = Object.keys(config).filter((key) => key !== 'type');
+  return Object.fromEntries(keys.sort().map((key) => [key, config[key]!]));
+}
+
+/** How its adapters are read: values and their places (I32) beside a config as {@link sparseConfig} writes it. */
+export function sparseFormat<Options extends TObject>(
+  peftType: string,
+  info: MethodInfo<Options>,
+): PeftFormat<Static<Options>> {
+  const options: PeftFormat<Static<Options>>['options'] = (config, source) =>
+    optionsFromPeft(config, source, {
+      schema: info.options,
+      type: info.type,
+      title: l10n.t(info.title),
+      silent: new Set(),
+      knownOff: new Set(),
+      optional: new Set(),
+      mend: l10n.t`Train it without this option.`,
+    });
+  return {
+    type: peftType,
+    options,
+    prepared: placesOfAdapter,
+    inspect(adapter) {
+      const problems: Problem[] = [];
+      try {
+        problems.push(...options(adapter.config, adapter.configFile).warnings);
+      } catch (error) {
+        problems.push(problemOf(error));
+      }
+      return Promise.resolve(inspected(adapter, problems));
+    },
   };
 }
 
-/**
- * FISH Mask's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
- * @throws ProblemError `adapter.config`
- */
-export function fishConfigFromPeft(
-  config: JsonObject,
-  source: string,
-): { readonly options: FishMaskOptions; readonly warnings: readonly Problem[] } {
-  return optionsFromPeft(config, source, {
-    schema: FishMaskOptions,
-    type: 'fish_mask',
-    title: l10n.t`FISH Mask`,
-    silent: new Set(),
-    knownOff: new Set(),
-    optional: new Set(),
-    mend: l10n.t`Train it without this option.`,
-  });
-}
-
 /** The places of an adapter's numbers. */
-export async function fishPrepared(adapter: AdapterTensors): Promise<Prepared> {
+async function placesOfAdapter(adapter: AdapterTensors): Promise<Prepared> {
   const prepared = new Map<string, Int32Array>();
   for (const [name, { dtype }] of adapter.tensors) {
     if (dtype === 'I32' && name.endsWith(INDICES)) prepared.set(name, await adapter.readIndices(name));
@@ -57,13 +75,8 @@ export async function fishPrepared(adapter: AdapterTensors): Promise<Prepared> {
 }
 
 /** What its tensors are: pairs of values and indices of one length, per weight. */
-export function inspectFish(adapter: AdapterTensors): Promise<InspectedTensors> {
-  const problems: Problem[] = [];
-  try {
-    problems.push(...fishConfigFromPeft(adapter.config, adapter.configFile).warnings);
-  } catch (error) {
-    problems.push(problemOf(error));
-  }
+function inspected(adapter: AdapterTensors, ofConfig: readonly Problem[]): InspectedTensors {
+  const problems = [...ofConfig];
   const names = [...adapter.tensors.keys()];
   const whole = names.filter((name) => VALUES.test(name));
   const paired = new Set(whole.flatMap((name) => [name, name.replace(VALUES, INDICES)]));
@@ -83,12 +96,12 @@ export function inspectFish(adapter: AdapterTensors): Promise<InspectedTensors> 
       mend: l10n.t`The file is incomplete: export the adapter again.`,
     });
   }
-  return Promise.resolve({
+  return {
     r: undefined,
     alpha: undefined,
     modules: [],
     whole,
     unknown: names.filter((name) => !paired.has(name)),
     problems,
-  });
+  };
 }
