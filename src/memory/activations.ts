@@ -43,11 +43,13 @@ export function lengthsOf(shape: ModelShape, run: MemoryRun): Lengths {
   const virtual = sum(run.methods, (method) => (method.kind === 'virtual-tokens' ? method.count : 0));
   const prefix = sum(run.methods, (method) => (method.kind === 'prefix' ? method.count : 0));
   const hasEncoder = shape.blocks.some(({ side }) => side === 'encoder');
+  const hasDecoder = shape.blocks.some(({ side }) => side === 'decoder');
   const encoder = run.length + virtual;
   const decoder = hasEncoder ? (run.targetLength ?? run.length) : run.length + virtual;
   return {
     tokens: { encoder, decoder },
-    keys: { encoder: encoder + prefix, decoder: decoder + prefix },
+    // Of an encoder-decoder the decoder's own text has it in front.
+    keys: { encoder: encoder + (hasDecoder ? 0 : prefix), decoder: decoder + prefix },
   };
 }
 

@@ -12,6 +12,7 @@ import { loadByKey, parameterSize } from './parameters.js';
 import { inspectPrefix, prefixConfigFromPeft, prefixConfigToPeft } from './prefixTuningConfig.js';
 import { PREFIX_KEY, flatPrefix, projectedPrefix } from './prefixEncoder.js';
 import type { PrefixEncoder } from './prefixEncoder.js';
+import { fromPeftPrefix, prefixLayout, toPeftPrefix } from './prefixLayout.js';
 
 /** Prefix tuning's options, under the names and with the meaning of HF PEFT's `PrefixTuningConfig`. */
 export const PrefixTuningOptions = Type.Object(
@@ -48,8 +49,9 @@ export type PrefixTuningOptions = Static<typeof PrefixTuningOptions>;
 /**
  * Prefix tuning (Li & Liang 2021, section 4): in every layer softmax(q·[K_p; K]ᵀ/√d)·[V_p; V], with only K_p and V_p
  * trained; with `prefix_projection` through P = MLP(P') (section 4.3), which is dropped after training. As in HF PEFT,
- * keys of the prefix are not turned by their position, and the text's positions start behind them. It has no form as
- * weights of the base, so it cannot be merged.
+ * keys of the prefix are not turned by their position, and the text's positions start behind them; and in an
+ * encoder-decoder it stands in the decoder's self-attention only, where the paper has one in the encoder and in
+ * cross-attention too. It has no form as weights of the base, so it cannot be merged.
  *
  * No start is the base model: a zero key scores 0 with every query, and so takes n / (n + Σ eˢ) of the attention of n
  * such keys away from the text.
@@ -75,9 +77,10 @@ export const prefixTuning: Method<typeof PrefixTuningOptions> = {
     const { model } = context;
     const count = options.num_virtual_tokens;
     checkRoom(count, model.maxPositions);
-    const places = prefixedPlaces(context);
+    const places = model.attentions;
     const encoder = encoderOf(options, places, context);
     const flat = [count, 2 * places.length * widthOf(places)];
+    const saved = [count, 2 * prefixLayout(model).layers * widthOf(places)];
     /** Per graph the whole prefix, which every layer takes its part of. */
     const built = new WeakMap<Phase, Tensor>();
     const whole = (phase: Phase): Tensor => {
@@ -99,14 +102,14 @@ export const prefixTuning: Method<typeof PrefixTuningOptions> = {
           trainable: parameterSize(shape),
         })),
         layersCovered: places.length,
-        saves: l10n.t`adapter_model.safetensors with one tensor ${PREFIX_KEY} of ${flat.join(' × ')} numbers, and adapter_config.json`,
+        saves: l10n.t`adapter_model.safetensors with one tensor ${PREFIX_KEY} of ${saved.join(' × ')} numbers, and adapter_config.json`,
         warnings: idleWidth(options),
       },
       report: (values, brief) => reportPlaces(places, count, brief === true ? undefined : encoder.numbers(values)),
       save: (values) => ({
         kind: 'adapter',
         config: prefixConfigToPeft(options, places, context),
-        tensors: [{ name: PREFIX_KEY, shape: flat, data: encoder.numbers(values) }],
+        tensors: [toPeftPrefix({ name: PREFIX_KEY, shape: flat, data: encoder.numbers(values) }, model)],
       }),
       load: (tensors, source) => loadFlat(encoder, context, tensors, source),
     };
@@ -116,7 +119,7 @@ export const prefixTuning: Method<typeof PrefixTuningOptions> = {
 
 /** How many numbers are saved: keys and values, whatever makes them. */
 export function prefixNumbers({ num_virtual_tokens: count }: PrefixTuningOptions, model: LanguageModel): number {
-  return count * 2 * model.attentions.length * widthOf(model.attentions);
+  return count * 2 * prefixLayout(model).layers * widthOf(model.attentions);
 }
 
 /** A text and its continuation need one position each at least. */
@@ -129,20 +132,6 @@ function checkRoom(count: number, maxPositions: number): void {
     expected: l10n.t`num_virtual_tokens of at most ${most}`,
     mend: l10n.t`Lower num_virtual_tokens.`,
   });
-}
-
-/** Where tokens see the prefix: one place per layer, all of one shape. */
-function prefixedPlaces({ model }: AttachContext): readonly AttentionPlace[] {
-  // PEFT repeats the prefix there and deals it out so that layers share parts of it, while others are never read.
-  if (model.encoder !== undefined) {
-    fail({
-      code: 'prefix-tuning.encoder-decoder',
-      message: l10n.t`prefix tuning is not there for encoder-decoders, and the model is of type '${model.modelType}'`,
-      expected: l10n.t`a model with one stack of layers`,
-      mend: l10n.t`Choose another method, such as prompt_tuning.`,
-    });
-  }
-  return model.attentions;
 }
 
 /** Of all key heads together: PEFT's `token_dim`. */
@@ -211,11 +200,17 @@ function reportPlaces(
 /** What is saved is keys and values: the network that made them cannot be had back from it. */
 function loadFlat(
   encoder: PrefixEncoder,
-  { instance = '' }: AttachContext,
+  { instance = '', model }: AttachContext,
   tensors: ReadonlyMap<string, NamedTensor>,
   source: string,
 ): LoadedValues {
-  if (encoder.isFlat) return loadByKey(encoder.trainables, (name) => name.slice(instance.length), tensors, source);
+  if (encoder.isFlat) {
+    const width = widthOf(model.attentions);
+    const own = [...tensors].map(
+      ([key, tensor]) => [key, key === PREFIX_KEY ? fromPeftPrefix(tensor, width, model) : tensor] as const,
+    );
+    return loadByKey(encoder.trainables, (name) => name.slice(instance.length), new Map(own), source);
+  }
   return fail({
     code: 'prefix-tuning.projection',
     message: l10n.t`the adapter holds keys and values, and not the network that makes them with prefix_projection`,

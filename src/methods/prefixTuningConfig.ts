@@ -8,6 +8,7 @@ import type { AttachContext } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 import { PREFIX_KEY } from './prefixEncoder.js';
+import { prefixLayout } from './prefixLayout.js';
 import { PrefixTuningOptions } from './prefixTuning.js';
 
 /** `adapter_config.json` as HF PEFT writes it for prefix tuning, keys sorted. */
@@ -18,6 +19,7 @@ export function prefixConfigToPeft(
 ): JsonObject {
   const { keyHeads, headSize } = places[0]!;
   const width = keyHeads * headSize;
+  const { layers, submodules } = prefixLayout(context.model);
   return {
     auto_mapping: null,
     base_model_name_or_path: context.modelName,
@@ -27,8 +29,8 @@ export function prefixConfigToPeft(
     modules_to_save: null,
     // As PEFT has them: of keys and values, where their heads are fewer than those of queries.
     num_attention_heads: keyHeads,
-    num_layers: places.length,
-    num_transformer_submodules: 1,
+    num_layers: layers,
+    num_transformer_submodules: submodules,
     num_virtual_tokens: options.num_virtual_tokens,
     peft_type: 'PREFIX_TUNING',
     prefix_projection: options.prefix_projection,
@@ -69,16 +71,17 @@ export function prefixConfigFromPeft(
       expected: l10n.t(String(PrefixTuningOptions.properties.num_virtual_tokens.description)),
     });
   }
-  // 2 is for encoder and decoder.
-  const single = submodules === undefined || submodules === null || submodules === 1;
-  return optionsFromPeft(single ? config : { ...config, num_transformer_submodules: submodules }, source, {
+  // With 1 in an encoder-decoder PEFT would mix the keys of its source with those of its answer.
+  const expected = config['task_type'] === 'SEQ_2_SEQ_LM' ? 2 : 1;
+  const usual = submodules === undefined || submodules === null || submodules === expected;
+  return optionsFromPeft(usual ? config : { ...config, num_transformer_submodules: submodules }, source, {
     schema: PrefixTuningOptions,
     type: 'prefix_tuning',
     title: l10n.t`prefix tuning`,
     silent: SILENT,
     knownOff: new Set(['modules_to_save']),
     optional: new Set(),
-    mend: l10n.t`Train it without this option, on a decoder-only model.`,
+    mend: l10n.t`Train it without this option.`,
   });
 }
 

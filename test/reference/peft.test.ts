@@ -172,6 +172,8 @@ const prefixes: [name: string, base: string, projects: boolean][] = [
   ['Mistral, which sees a window', fixture('lora-reference/tiny-mistral'), true],
   ['GPT-2', GPT2, false],
   ['Gemma 3', fixture('decoders/tiny-gemma3'), true],
+  ['T5, of other depths on both sides', T5, false],
+  ['T5 with a gated feed-forward part', T5_GATED, true],
 ];
 
 for (const [name, base, prefix_projection] of prefixes) {

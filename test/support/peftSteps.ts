@@ -3,6 +3,7 @@ import { Value } from '@sinclair/typebox/value';
 import type { AttachedAdapter } from '../../src/adapters/attachAdapter.js';
 import { TrainingOptions } from '../../src/config/schema.js';
 import { makeBatch } from '../../src/data/batches.js';
+import type { Example } from '../../src/data/example.js';
 import type { NamedTensor, Values } from '../../src/methods/method.js';
 import { startSnapshot } from '../../src/training/snapshot.js';
 import { createStepper } from '../../src/training/stepper.js';
@@ -24,7 +25,7 @@ interface Steps {
 }
 
 /**
- * Takes the steps of a fixture (`steps.json`, made from the rows of the LoRA reference) with AdamW and compares with
+ * Takes the steps of a fixture (`steps.json`, made from the rows of a LoRA reference) with AdamW and compares with
  * the adapter in its folder `final`.
  *
  * @param values where the trainables start
@@ -38,7 +39,8 @@ export async function repeatPeftSteps(
   factor = 1,
 ): Promise<StepErrors> {
   const reference = (await readJson(`${folder}/steps.json`)) as unknown as Steps;
-  const rows = (await readJsonRows()).slice(0, reference.steps.length);
+  const read = opened.model.encoder === undefined ? readTexts : readPairs;
+  const rows = (await read()).slice(0, reference.steps.length);
   const tensorsOf = (now: Values): readonly NamedTensor[] => {
     const saved = method.save(now);
     if (saved.kind !== 'adapter') throw new Error('the method saves no adapter');
@@ -77,13 +79,31 @@ export async function repeatPeftSteps(
   return { loss, gradientNorm, changes: new Map(changes) };
 }
 
-async function readJsonRows(): Promise<{ ids: number[]; supervised: (0 | 1)[]; file: string; line: number }[][]> {
-  const file = fixture('lora-reference/lora-steps/batches.json');
-  const batches = JSON.parse(await readFile(file, 'utf8')) as {
+const FILES = { texts: 'lora-reference/lora-steps/batches.json', pairs: 't5/lora-steps/batches.json' };
+
+async function readTexts(): Promise<Example[][]> {
+  const batches = JSON.parse(await readFile(fixture(FILES.texts), 'utf8')) as {
     input_ids: number[];
     supervised: (0 | 1)[];
   }[][];
   return batches.map((rows) =>
-    rows.map(({ input_ids: ids, supervised }, at) => ({ ids, supervised, file, line: at + 1 })),
+    rows.map(({ input_ids: ids, supervised }, at) => ({ ids, supervised, file: FILES.texts, line: at + 1 })),
+  );
+}
+
+/** Rows of T5, whose decoder starts with token 0. */
+async function readPairs(): Promise<Example[][]> {
+  const batches = JSON.parse(await readFile(fixture(FILES.pairs), 'utf8')) as {
+    source: number[];
+    answer: number[];
+  }[][];
+  return batches.map((rows) =>
+    rows.map(({ source, answer }, at): Example => ({
+      ids: [0, ...answer],
+      supervised: [0, ...answer.map(() => 1 as const)],
+      source,
+      file: FILES.pairs,
+      line: at + 1,
+    })),
   );
 }

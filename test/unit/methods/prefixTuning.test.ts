@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import { allLogits } from '../../../src/adapters/logits.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
@@ -107,6 +109,79 @@ for (const [name, base] of Object.entries(BASES)) {
     for (const [key, distance] of errors.changes) assert.ok(distance <= 1e-2, `${key}: ${distance}`);
   });
 }
+
+for (const name of ['t5', 'mt5']) {
+  test(`an encoder-decoder: PEFT's adapter (${name}) gives PEFT's logits, as it is and written by us`, async () => {
+    const source = fixture('prefix-tuning', name);
+    const opened = await openModel(fixture('t5', `tiny-${name}`));
+    const { sources, rows } = JSON.parse(await readFile(`${source}/rows.json`, 'utf8')) as Record<
+      string,
+      number[][]
+    >;
+    const expected = (await readTensors(`${source}/logits.safetensors`)).get('logits')!.data;
+    const out = `${folder}/${name}`;
+    for (const from of [source, out]) {
+      const { method, values, warnings } = await attachAdapter(opened, from);
+      assert.deepEqual(warnings, []);
+      const found = await allLogits({ ...opened, methods: [method], values, rows: rows!, sources: sources! });
+      assert.ok(largestDifference(found, expected) <= 1e-4, String(largestDifference(found, expected)));
+      const saved = method.save(values);
+      assert.ok(saved.kind === 'adapter');
+      const config = await readJson(`${source}/adapter_config.json`);
+      const { peft_version } = config;
+      assert.deepEqual(
+        { ...saved.config, peft_version },
+        // PEFT's default gives two layers one prefix, and a second one to nobody.
+        { ...config, num_layers: 2 * opened.model.attentions.length },
+      );
+      if (from === source) await writeAdapter(out, saved, { tokenizer, card: '' });
+    }
+    assert.deepEqual((await inspectAdapter(out)).problems, []);
+  });
+}
+
+test("greedy answers of an encoder-decoder with PEFT's prefix are PEFT's", async () => {
+  const source = fixture('prefix-tuning', 'mt5');
+  const opened = await openModel(fixture('t5', 'tiny-mt5'));
+  const adapter = await attachAdapter(opened, source);
+  const { sources } = (await readJson(`${source}/rows.json`)) as unknown as { sources: number[][] };
+  const answers = JSON.parse(await readFile(`${source}/generated.json`, 'utf8')) as number[][];
+  const generator = await createGenerator({ ...opened, ...adapter, positionLimit: 24 });
+  const found = await generator.generate(sources, { max_new_tokens: 10 });
+  await generator.dispose();
+  assert.deepEqual(
+    found.map(({ ids }) => ids),
+    answers,
+  );
+});
+
+test('steps on an encoder-decoder are those of PEFT that gives each layer a prefix of its own', async () => {
+  const source = fixture('prefix-tuning', 't5');
+  const opened = await openModel(fixture('t5', 'tiny-t5'));
+  const { method, values } = await attachAdapter(opened, source);
+  const errors = await repeatPeftSteps(opened, source, { method }, values);
+  assert.ok(errors.loss <= 1e-4 && errors.gradientNorm <= 1e-3, `${errors.loss}, ${errors.gradientNorm}`);
+  for (const [key, distance] of errors.changes) assert.ok(distance <= 1e-2, `${key}: ${distance}`);
+});
+
+test('an encoder-decoder: three layers of two heads of keys and values train, and twice as much is written', async () => {
+  const { context } = await openModel(fixture('t5', 'tiny-t5'));
+  for (const projects of [false, true]) {
+    const method = attach({ num_virtual_tokens: 5, prefix_projection: projects }, context);
+    if (!projects) assert.deepEqual(method.trainables[0]!.variable.shape, [5, 2 * 3 * 18]);
+    const saved = method.save(await startValues(method.trainables));
+    assert.ok(saved.kind === 'adapter');
+    assert.deepEqual(saved.tensors[0]!.shape, [5, 2 * 6 * 18]);
+    const idle = saved.tensors[0]!.data.filter((_, at) => Math.floor(at / 36) % 2 === 1);
+    assert.ok(idle.length === 5 * 3 * 36 && idle.every((value) => value === 0));
+  }
+  const other = { name: 'prompt_embeddings', shape: [5, 2 * 2 * 18], data: new Float32Array(5 * 72) };
+  // PEFT gives the third layer nothing of these, and fails.
+  assert.throws(
+    () => attach({ num_virtual_tokens: 5 }, context).load(new Map([[other.name, other]]), 'x'),
+    problem('adapter.shape', '108'),
+  );
+});
 
 test('the network drops out: the logits of what is saved are those of the projected model', async () => {
   const method = attach({ num_virtual_tokens: 4, prefix_projection: true, encoder_hidden_size: 6 });
@@ -312,8 +387,6 @@ test('options that cannot be; merging is refused', async () => {
     () => attach({ num_virtual_tokens: most + 1 }),
     problem('prefix-tuning.positions', `at most ${most}`),
   );
-  const t5 = await openModel(fixture('t5', 'tiny-t5'));
-  assert.throws(() => attach({}, t5.context), problem('prefix-tuning.encoder-decoder', "type 't5'"));
   const [warning] = attach({ encoder_hidden_size: 4 }).coverage.warnings;
   assert.equal(warning!.code, 'prefix-tuning.width-unused');
   const adapter = await attachAdapter(llama, fixture('prefix-tuning', 'llama'));
@@ -352,6 +425,7 @@ test("configs that change PEFT's arithmetic, or say too little, are refused", ()
   assert.deepEqual(prefixConfigFromPeft(config, 'x').options, optionsOf({ num_virtual_tokens: 3 }));
   const refused: JsonObject[] = [
     { num_transformer_submodules: 2 },
+    { task_type: 'SEQ_2_SEQ_LM', num_transformer_submodules: 1 },
     { modules_to_save: ['lm_head'] },
     { num_virtual_tokens: 0 },
     { num_virtual_tokens: null },
