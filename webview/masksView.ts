@@ -59,7 +59,7 @@ export function createMasksView(ask: Ask): View {
     map.select(path);
     const shape = history?.shapes.get(path);
     if (shape === undefined) {
-      setText(notice, l10n.t`${path}: all of its numbers train or rest together, there is no mask to open.`);
+      setText(notice, maskless(path));
       return;
     }
     const controller = new AbortController();
@@ -76,6 +76,16 @@ export function createMasksView(ask: Ask): View {
       if (isCancelled(error)) return;
       setText(notice, error instanceof RequestRefused ? describeProblem(error.problem) : String(error));
     }
+  }
+
+  /** Why there is no mask to open. */
+  function maskless(path: string): string {
+    const [frame, site] = [map.frame(), history?.indexOf.get(path)];
+    const density = frame && site !== undefined ? valueAt(frame, 'density', site) : undefined;
+    if (density !== undefined && density > 0 && density < 1) {
+      return l10n.t`${path}: its mask is drawn anew at each step, there is none to open.`;
+    }
+    return l10n.t`${path}: all of its numbers train or rest together, there is no mask to open.`;
   }
 
   function close(): void {

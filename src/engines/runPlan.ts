@@ -6,13 +6,14 @@ import type { MethodConfig, RunConfig } from '../config/schema.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
+import { preparesFor } from '../methods/registry.js';
 import type { LargestBatch, Planned } from '../training/events.js';
 import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
 import { estimateRun } from './estimate.js';
 import { memoryWarning } from './memoryWarning.js';
 import { suggestChanges } from './savings.js';
 import type { Saving } from './savings.js';
-import { attachMethods, parameterCount } from './session.js';
+import { attachMethods, guides, parameterCount } from './session.js';
 import type { OpenedModel } from './session.js';
 import { needOf, verdictOf } from './verdict.js';
 
@@ -114,16 +115,17 @@ function changedRun(run: RunToPlan, config: RunConfig): RunToPlan {
   };
 }
 
-/** Methods that choose what they train by the data. */
-const CHOOSING: ReadonlySet<MethodConfig['type']> = new Set<MethodConfig['type']>(['fish_mask', 'child_tuning']);
-
+/** Those that first have to find something out are left to stand-ins, and so is what guides one of them. */
 function attachedToHeader(
   configs: readonly MethodConfig[],
   { context }: OpenedModel,
 ): readonly (Attached | undefined)[] {
   const attached = attachMethods(
-    configs.filter(({ type }) => !CHOOSING.has(type)),
+    configs.filter((_, at) => !waits[at]),
     context,
   );
-  return configs.map(({ type }) => (CHOOSING.has(type) ? undefined : attached.shift()));
+  return waits.map((each) => (each ? undefined : attached.shift()));
 }
+  const waits = configs.map(
+    (config, at) => preparesFor(config) || (guides(config) && configs.slice(0, at).some(preparesFor)),
+  );

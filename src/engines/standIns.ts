@@ -39,7 +39,7 @@ export function standInFor(
         before,
       });
     case 'child_tuning':
-      return maskedParents(before);
+      return config.mode === 'D' ? maskedParents(before) : attachMethod(config, planContext(model, before));
     case 'adapter':
       return config.sparsity > 0 ? prunedAdapter(config, model, before) : undefined;
     case 'adapter_fusion':
@@ -60,6 +60,7 @@ export function passesOf(
       return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
     case 'child_tuning':
       return {
+      if (config.mode === 'F') return undefined;
         variables: before.flatMap((each) => (each.alone ?? each).trainables.map(({ variable }) => variable)),
         batchSize: config.batch_size,
         maxGradNorm: config.max_grad_norm,

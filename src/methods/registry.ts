@@ -75,6 +75,12 @@ export function checkPrepared(config: MethodConfig, whole: AttachContext): boole
 }
 
 /** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
+  methodOf(config).check?.(config, contextWithoutHead(whole));
+  return preparesFor(config);
+}
+
+/** Whether the method has to find something out before it attaches. */
+export function preparesFor(config: MethodConfig): boolean {
 export async function prepareMethod(config: MethodConfig, whole: PrepareContext): Promise<Prepared | undefined> {
   return methodOf(config).prepare?.(config, contextWithoutHead(whole));
 }

@@ -21,7 +21,7 @@ describe('scaffoldRunFile', () => {
     const short = 'model: ./base\ndata: { train: rows.jsonl }\nmethod: [{ type: lora }, { type: child_tuning }]\n';
     assert.deepEqual(configOf(text), configOf(short));
     assert.match(text, /^method:\n(?: {2}# .*\n)+ {2}- type: lora\n {4}# Rank of the update B·A\.\n {4}r: 8$/m);
-    assert.match(text, /^ {2}# Child-Tuning-D: .*\n(?: {2}# .*\n)+ {2}- type: child_tuning\n/m);
+    assert.match(text, /^ {2}# Child-Tuning: .*\n(?: {2}# .*\n)+ {2}- type: child_tuning\n/m);
     assert.match(text, /^ {4}p: 0\.3$/m);
     assert.match(text, /^ {4}# batches:$/m);
   });

@@ -2,14 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
+import { random } from '../../../src/common/random.js';
 import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
-import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
+import { preparesFor } from '../../../src/methods/registry.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { gradientPasses } from '../../../src/training/gradientPasses.js';
+import { childOptions, childOverFull } from '../../support/childTuning.js';
+import { gradientsOfOne } from '../../support/drawnMasks.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
@@ -17,7 +20,7 @@ import type { JobParts } from '../training/jobs.js';
 import { UNEVEN, jobOn, loraMethod, run } from '../training/jobs.js';
 
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
-const options = Value.Parse(ChildTuningOptions, { type: 'child_tuning', batch_size: 4 });
+const options = childOptions({ batch_size: 4 });
 const CONFIGS = [loraMethod({ r: 4 }), options];
 
 function prepare(
@@ -187,4 +190,98 @@ test('packed rows with virtual tokens before each text: a row may be longer by t
   const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 5 });
   const [, found] = await prepare([prompt, options], { packing: true, maxLength: 30 });
   assert.ok(found!.size > 0);
+});
+
+describe('F', () => {
+  const P = 0.3;
+  const drawing = childOverFull({ mode: 'F', p: P }, opened.context);
+  const variables = drawing.full.trainables.map(({ variable }) => variable);
+
+  test('needs no passes, says which options it does not use, and D that it does not rescale', () => {
+    assert.equal(preparesFor(childOptions({ mode: 'F' })), false);
+    assert.equal(preparesFor(childOptions({})), true);
+    const { coverage } = childOverFull({ mode: 'F', batches: 3, max_grad_norm: 0 }, opened.context).child;
+    assert.deepEqual(
+      coverage.warnings.map(({ message }) => message),
+      ['batches is not used: mode is F', 'max_grad_norm is not used: mode is F'],
+    );
+    assert.deepEqual(drawing.child.coverage.warnings, []);
+  });
+
+  test('reports the share of every tensor, and no mask that could be opened', () => {
+    assert.deepEqual(
+      drawing.child.report!(new Map()),
+      variables.map(({ name }) => ({ path: name, density: P })),
+    );
+  });
+
+  test('the mean of g over the draws is the gradient; the share that stays is p', async () => {
+    const draws = 2000;
+    const [vector] = variables.filter(({ name }) => name === 'model.norm.weight');
+    const [matrix] = variables.filter(({ name }) => name.endsWith('0.self_attn.k_proj.weight'));
+    const seeds = Array.from({ length: draws }, (_, at) => at * 977 + 5);
+    const drawn = await gradientsOfOne(opened.runtime, drawing.child, [vector!, matrix!], seeds);
+    for (const { name } of [vector!, matrix!]) {
+      const all = [...drawn.values()].map((each) => each.get(name)!);
+      const size = all[0]!.length;
+      const means = Array.from({ length: size }, (_, at) => all.reduce((sum, each) => sum + each[at]!, 0) / draws);
+      // Of m / p the variance is (1 − p) / p; among thousands of numbers some are beyond four deviations.
+      const deviation = Math.sqrt((1 - P) / P / draws);
+      const far = means.filter((mean) => Math.abs(mean - 1) > 4 * deviation).length;
+      assert.ok(far <= 1 + 1e-3 * size, `${name}: ${far} of ${size}`);
+      const kept = all.reduce((sum, each) => sum + each.filter((value) => value > 0).length, 0);
+      const total = size * draws;
+      const share = Math.abs(kept / total - P) / Math.sqrt((P * (1 - P)) / total);
+      assert.ok(share <= 4, `${name}: ${share} deviations`);
+    }
+  });
+
+  test('the masks of two tensors, and of two steps, have nothing to do with each other', async () => {
+    const pair = variables.filter(({ name }) => /0\.mlp\.(gate|up)_proj\.weight/.test(name));
+    const drawn = await gradientsOfOne(opened.runtime, drawing.child, pair, [1, 2]);
+    const masks = [...drawn.values()].flatMap((each) => [...each.values()]);
+    assert.equal(masks.length, 4);
+    for (const [at, mask] of masks.entries()) {
+      for (const other of masks.slice(at + 1)) {
+        const both = mask.filter((value, i) => value > 0 && other[i]! > 0).length / mask.length;
+        const deviation = Math.sqrt((P ** 2 * (1 - P ** 2)) / mask.length);
+        assert.ok(Math.abs(both - P ** 2) <= 4 * deviation, `${both}`);
+      }
+    }
+  });
+
+  test('one mask for a step, however many batches it has: exactly its numbers move', async () => {
+    const methods = attachMethods([loraMethod({ r: 4, init_lora_weights: false }), childOptions({ mode: 'F' })], {
+      ...opened.context,
+    });
+    const [lora, child] = methods;
+    const start = await startValues(lora!.trainables);
+    const options = { learning_rate: 1e-2, max_steps: 1, seed: 3 };
+    const [large, small] = await Promise.all(
+      [{ per_device_train_batch_size: 8 }, { per_device_train_batch_size: 2, gradient_accumulation_steps: 4 }].map(
+        (batches) => run(opened, { methods, options: { ...options, ...batches } }),
+      ),
+    );
+    const seed = random(3, 'dropout', 1).integer(2 ** 31);
+    const ofLora = lora!.trainables.map(({ variable }) => variable);
+    const drawn = await gradientsOfOne(opened.runtime, child!, ofLora, [seed]);
+    for (const { values } of [large!, small!]) {
+      for (const [name, mask] of drawn.get(seed)!) {
+        mask.forEach((kept, at) =>
+          assert.equal(values.get(name)![at] !== start.get(name)![at], kept > 0, `${name}[${at}]`),
+        );
+      }
+    }
+  });
+
+  test('weight decay acts on all numbers, as in the authors’ code', async () => {
+    const { full, methods } = drawing;
+    const start = await startValues(full.trainables);
+    const { values } = await run(opened, {
+      methods,
+      options: { weight_decay: 0.1, max_steps: 1, learning_rate: 1e-2 },
+    });
+    const name = 'model.layers.0.self_attn.q_proj.weight';
+    assert.ok(values.get(name)!.every((value, at) => value !== start.get(name)![at]));
+  });
 });

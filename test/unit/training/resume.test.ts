@@ -15,6 +15,7 @@ import { CiatOptions } from '../../../src/methods/ciat.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
+import { childOverFull } from '../../support/childTuning.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import type { JobParts } from './jobs.js';
@@ -116,6 +117,7 @@ const cases: Record<string, JobParts> = {
     method: Value.Parse(CiatOptions, { type: 'ciat', bottleneck_size: 4, dropout: 0.2 }),
     options: SMALL,
   },
+  'Child-Tuning-F': { methods: childOverFull({ mode: 'F' }, opened.context).methods, options: SMALL },
   LISA: {
     method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
     options: SMALL,
