@@ -120,12 +120,12 @@ function attachedToHeader(
   configs: readonly MethodConfig[],
   { context }: OpenedModel,
 ): readonly (Attached | undefined)[] {
+  const waits = configs.map(
+    (config, at) => preparesFor(config) || (guides(config) && configs.slice(0, at).some(preparesFor)),
+  );
   const attached = attachMethods(
     configs.filter((_, at) => !waits[at]),
     context,
   );
   return waits.map((each) => (each ? undefined : attached.shift()));
 }
-  const waits = configs.map(
-    (config, at) => preparesFor(config) || (guides(config) && configs.slice(0, at).some(preparesFor)),
-  );

@@ -59,8 +59,8 @@ export function passesOf(
     case 'fish_mask':
       return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
     case 'child_tuning':
-      return {
       if (config.mode === 'F') return undefined;
+      return {
         variables: before.flatMap((each) => (each.alone ?? each).trainables.map(({ variable }) => variable)),
         batchSize: config.batch_size,
         maxGradNorm: config.max_grad_norm,

@@ -69,18 +69,17 @@ function methodOf({ type }: MethodConfig): Method<TObject> {
 
 /** Throws what attaching a method that prepares would refuse, before it prepares. True when it is of that kind. */
 export function checkPrepared(config: MethodConfig, whole: AttachContext): boolean {
-  const method = methodOf(config);
-  method.check?.(config, contextWithoutHead(whole));
-  return method.prepares?.(config) ?? method.prepare !== undefined;
-}
-
-/** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
   methodOf(config).check?.(config, contextWithoutHead(whole));
   return preparesFor(config);
 }
 
 /** Whether the method has to find something out before it attaches. */
 export function preparesFor(config: MethodConfig): boolean {
+  const method = methodOf(config);
+  return method.prepares?.(config) ?? method.prepare !== undefined;
+}
+
+/** What the method that `config.type` names has to find out before it attaches; undefined where that is nothing. */
 export async function prepareMethod(config: MethodConfig, whole: PrepareContext): Promise<Prepared | undefined> {
   return methodOf(config).prepare?.(config, contextWithoutHead(whole));
 }
