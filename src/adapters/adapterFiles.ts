@@ -22,6 +22,9 @@ export const LIBRARY_FILES = {
   fusion: { config: 'adapter_fusion_config.json', weights: 'model_adapter_fusion.safetensors' },
 } as const;
 
+/** The head that the library saves beside an adapter. */
+export const LIBRARY_HEAD = { config: 'head_config.json', weights: 'model_head.safetensors' } as const;
+
 /** Type of the tensors that say where the numbers of others belong. */
 export const INDEX_DTYPE = 'I32' as const;
 

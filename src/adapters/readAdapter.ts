@@ -22,6 +22,7 @@ import {
   weightsMissing,
   weightsName,
 } from './adapterFiles.js';
+import { readLibraryHead } from './readHead.js';
 import { readSetup } from './readSetup.js';
 
 /** An adapter's folder (PEFT's, or the `adapters` library's) whose config and header are read, but not its numbers. */
@@ -73,12 +74,15 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   const [weights = own, ...others] =
     setup === undefined ? [] : [...setup.weights, ...((await pathKind(own)) === 'file' ? [own] : [])];
   if ((await pathKind(weights)) !== 'file') return fail(weightsMissing(location, await readdir(location), wanted));
-  const headers = await Promise.all([weights, ...others].map(readSafetensorsHeader));
+  // Ours lies among the adapter's own tensors, where the library finds it, too.
+  const head = format.library === 'adapters' ? await readLibraryHead(location) : undefined;
+  const files = [weights, ...others, ...(head === undefined ? [] : [head.weights])];
+  const headers = await Promise.all(files.map(readSafetensorsHeader));
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
   const headerOf = (name: string): SafetensorsHeader =>
     headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
   const baseModel = config[format.library === 'adapters' ? 'model_name' : 'base_model_name_or_path'];
-  const labels = await readLabels(location);
+  const labels = (await readLabels(location)) ?? head?.labels;
   const read = (name: string): Promise<Float32Array> => readSafetensor(headerOf(name), name);
   return {
     folder: location,

@@ -9,9 +9,9 @@ import { promisify } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
+import { attachMethods } from '../../src/engines/session.js';
 import { AdapterFusionOptions } from '../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../src/methods/bottleneckAdapter.js';
-import { attachMethod } from '../../src/methods/registry.js';
 import { fixedSize } from '../../src/tensor/dims.js';
 import { temporaryFolder, tokenizer } from '../support/adapters.js';
 import { ROOT, fixture, largestDifference, readInputIds, readTensors } from '../support/fixtures.js';
@@ -25,7 +25,11 @@ const BASES = {
   llama: { model: fixture('lora-reference', 'tiny-llama'), task: 'causal' },
   gpt2: { model: fixture('gpt2', 'tiny-gpt2'), task: 'causal' },
   bert: { model: fixture('encoders', 'tiny-bert'), task: 'masked' },
+  // The head is random, too: the library takes it from the adapter's file.
+  classes: { model: fixture('encoders', 'tiny-bert-classes'), task: 'classes' },
 } as const;
+
+const TASKS = { causal: undefined, masked: { type: 'MASKED_LM' }, classes: { type: 'SEQ_CLS' } } as const;
 
 const CASES: readonly (readonly [
   base: keyof typeof BASES,
@@ -39,6 +43,8 @@ const CASES: readonly (readonly [
   ['bert', { bottleneck_size: 7, leave_out: [0] }],
   ['bert', { placement: 'houlsby' }],
   ['bert', { mh_adapter: true, residual_before_ln: 'post_add', scaling: 'learned' }],
+  ['classes', { bottleneck_size: 6 }],
+  ['classes', { placement: 'houlsby', train_layer_norms: false }],
   ['llama', { type: 'adapter_fusion', bottleneck_size: 4 }],
   ['bert', { type: 'adapter_fusion', placement: 'houlsby', value: false, query_before_ln: true }],
 ];
@@ -48,10 +54,12 @@ test('the adapters library loads our adapters and computes what we do', { skip }
   const ours = [];
   for (const [at, [base, options]] of CASES.entries()) {
     const { model, task } = BASES[base];
-    const opened = await openModel(model, task === 'masked' ? { type: 'MASKED_LM' } : undefined);
+    const opened = await openModel(model, TASKS[task]);
     const schema = options.type === 'adapter_fusion' ? AdapterFusionOptions : AdapterOptions;
     const config = Value.Parse(schema, { type: 'adapter', ...options });
-    const method = attachMethod(config, { ...opened.context, tasks: config.type === 'adapter' ? [] : ['a', 'b'] });
+    const tasks = config.type === 'adapter' ? [] : ['a', 'b'];
+    const [method] = attachMethods([config], { ...opened.context, tasks });
+    assert.ok(method !== undefined);
     method.beforeStep?.({ step: 2, totalSteps: 2 });
     const generator = random(3, at);
     const values = new Map(

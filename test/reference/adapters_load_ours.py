@@ -2,7 +2,7 @@
 
     python adapters_load_ours.py JOBS_JSON OUT        (the environment VENV/adapters of install.sh)
 
-JOBS_JSON: a list of { model, adapter, task }, folders and `causal` or `masked`. OUT (`.safetensors`) holds `input_ids` and,
+JOBS_JSON: a list of { model, adapter, task }, folders and `causal`, `masked` or `classes`. OUT (`.safetensors`) holds `input_ids` and,
 by the job's number, `N.base` and `N.logits`; its notes name the keys that the library missed or passed over.
 """
 
@@ -14,11 +14,19 @@ import adapters
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+KINDS = {'masked': AutoModelForMaskedLM, 'classes': AutoModelForSequenceClassification}
 
 
 def load_base(folder: str, task: str) -> PreTrainedModel:
-    kind = AutoModelForMaskedLM if task == 'masked' else AutoModelForCausalLM
+    kind = KINDS.get(task, AutoModelForCausalLM)
     # A config as transformers 4 writes it, where there is one beside version 5's.
     old = Path(folder) / 'config.v4.json'
     config = AutoConfig.from_pretrained(old if old.exists() else folder)

@@ -1,5 +1,6 @@
 // Adapters, fusions and CIAT on a model that tells classes apart: the head is saved with them and read again.
 import assert from 'node:assert/strict';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { adapterTask } from '../../../src/adapters/adapterTask.js';
@@ -7,13 +8,14 @@ import { attachAdapter } from '../../../src/adapters/attachAdapter.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
+import type { JsonObject } from '../../../src/common/json.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
-import { fixture, largestDifference } from '../../support/fixtures.js';
+import { fixture, largestDifference, readInputIds, readJson, readTensors } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { randomValues } from './fakeModel.js';
 
@@ -47,6 +49,46 @@ for (const config of [
     assert.ok(largestDifference(await logitsOf(opened, ROWS), expected) > 1e-3);
   });
 }
+
+test("an adapter of the adapters library with its head gives the library's scores, and is written for it", async () => {
+  const source = fixture('adapters-library/classes/pfeiffer');
+  const adapter = await readAdapter(source);
+  assert.deepEqual(adapterTask(adapter), { type: 'SEQ_CLS', labels: ['joy', 'rain', 'sand'], classCount: 3 });
+  const opened = await openModel(fixture('encoders/tiny-bert-classes'), adapterTask(adapter));
+  const { method, values, warnings } = await attachAdapter(adapter, opened.context);
+  assert.deepEqual(warnings, []);
+  const rows = await readInputIds(`${source}/logits.safetensors`);
+  const expected = (await readTensors(`${source}/logits.safetensors`)).get('logits')!.data;
+  const found = await logitsOf(opened, rows, { method, values });
+  assert.ok(largestDifference(found, expected) <= 1e-5, String(largestDifference(found, expected)));
+  assert.deepEqual((await inspectAdapter(source)).problems, []);
+
+  const saved = method.save(values);
+  assert.ok(saved.kind === 'adapter');
+  const out = `${folder}/again`;
+  await writeAdapter(out, saved, { tokenizer, card: '' });
+  assert.deepEqual(await (await readAdapter(out)).loadTensors(), await adapter.loadTensors());
+});
+
+test("a damaged head of the adapters library is refused; other models' heads stay unread", async () => {
+  const source = fixture('adapters-library/classes/pfeiffer');
+  const config = await readJson(`${source}/head_config.json`);
+  const withHead = async (name: string, head: JsonObject): Promise<string> => {
+    const out = `${folder}/${name}`;
+    await cp(source, out, { recursive: true });
+    await writeFile(`${out}/head_config.json`, JSON.stringify({ ...config, ...head }));
+    return out;
+  };
+  const other = await readAdapter(await withHead('flexible', { model_class: 'BertAdapterModel' }));
+  assert.deepEqual([other.labels, other.tensors.has('classifier.weight')], [undefined, false]);
+  for (const label2id of [null, { joy: 0, rain: 2, sand: 1.5 }]) {
+    const at = `labels-${JSON.stringify(label2id).length}`;
+    await assert.rejects(withHead(at, { label2id }).then(readAdapter), problem('adapter.labels', 'label2id'));
+  }
+  const bare = await withHead('bare', {});
+  await rm(`${bare}/model_head.safetensors`);
+  await assert.rejects(readAdapter(bare), problem('adapter.no-weights', 'model_head.safetensors'));
+});
 
 test('targets that are the head alone leave nothing to adapt, which is said', async () => {
   const { context } = await openModel(fixture('encoders/tiny-bert-classes'), { type: 'SEQ_CLS' });
