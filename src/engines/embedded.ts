@@ -18,12 +18,12 @@ import type { TrainingResult } from '../training/job.js';
 import { withVirtualTokens } from '../training/job.js';
 import { largestBatch, largestEvaluation } from '../training/largestBatch.js';
 import { gradientPasses } from '../training/gradientPasses.js';
+import { readPrepared, writePrepared } from '../training/preparedFiles.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
 import { adapterReader } from './adapterReader.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
-import { readPrepared, writePrepared } from './preparedFiles.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
 import { planOfRun, withSavings } from './runPlan.js';
 import type { RunToPlan } from './runPlan.js';
@@ -142,7 +142,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
               gradientPasses({ ...shared, methods: before, stopped: stoppedEarly() }),
             ),
           )
-        : await readPrepared(folder.path, config.method.length);
+        : await readPrepared(folder.path);
     const methods = attachMethods(config.method, context, prepared);
     steered?.check(methods, dataset.validation);
     emit({ type: 'progress', activity: l10n.t`Predicting the memory`, done: 0, total: 0 });
@@ -180,10 +180,15 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       },
     });
     if (result.reason === 'stopped' && result.steps === 0) fail(stoppedEarly());
-    if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, methods, result, opened));
+      attaching: {
+        prepared,
+        attach: (present) => attachMethods(config.method, context, present),
+        covered: (anew) => coverageOf(anew, opened, []),
+      },
+    if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, result, opened));
     emit({ type: 'progress', activity: l10n.t`Saving`, done: 0, total: 0 });
-    const adapter = await saveResult(folder.path, methods, result, opened);
-    const small = { ...opened, ...shared, methods, values: result.values };
+    const adapter = await saveResult(folder.path, result, opened);
+    const small = { ...opened, ...shared, methods: result.methods, values: result.values };
     emit({
       type: 'finished',
       reason: result.reason,
@@ -217,13 +222,12 @@ export const stoppedEarly = (): Problem => ({
 async function withRescued(
   problem: Problem,
   folder: string,
-  methods: readonly Attached[],
   result: TrainingResult,
   opened: OpenedModel,
 ): Promise<Problem> {
   const finite = [...result.values.values()].every((numbers) => numbers.every(Number.isFinite));
   if (result.steps === 0 || !finite) return problem;
-  const saved = await saveResult(folder, methods, result, opened, '-before-failure');
+  const saved = await saveResult(folder, result, opened, '-before-failure');
   return {
     ...problem,
     mend: l10n.t`${problem.mend ?? ''} What ${result.steps} steps had taught is in ${saved}.`.trim(),

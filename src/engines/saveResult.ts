@@ -5,7 +5,7 @@ import { taskFolder } from '../adapters/taskFolders.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
 import type { JsonObject } from '../common/json.js';
-import type { Attached, SavedAdapter, SavedMethod } from '../methods/method.js';
+import type { SavedAdapter, SavedMethod } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
@@ -22,14 +22,13 @@ import type { OpenedModel } from './session.js';
  */
 export async function saveResult(
   folder: string,
-  methods: readonly Attached[],
   result: TrainingResult,
   opened: OpenedModel,
   suffix = '',
 ): Promise<string> {
   const { tokenizer, checkpoint } = opened;
   const written: string[] = [];
-  for (const method of methods) {
+  for (const method of result.methods) {
     const saved = method.save(result.values);
     if (saved.kind === 'nothing') continue;
     const kind = saved.kind === 'model' ? 'model' : 'adapter';

@@ -23,9 +23,14 @@ export interface ValidationAnswers {
    *
    * @param values numbers of the methods' trainables; only read
    * @param stopRequested asked between tokens
+   * @param methods as they are attached now
    * @returns undefined when a stop broke it off, or nothing is answered any more
    */
-  answer(values: Values, stopRequested: () => boolean): Promise<readonly Answer[] | undefined>;
+  answer(
+    values: Values,
+    stopRequested: () => boolean,
+    methods: readonly Attached[],
+  ): Promise<readonly Answer[] | undefined>;
   /** Lets the compiled graph go. */
   dispose(): Promise<void>;
 }
@@ -97,6 +102,7 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
   // What such a method trains changes along the run, and with it the graph.
   const isPhased = methods.some((method) => method.active !== undefined);
   let decoder: Decoder | undefined;
+  let compiledFor = methods;
   let failed = false;
 
   function warn(message: string): void {
@@ -109,8 +115,15 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
     await old?.dispose();
   }
 
-  async function answered(values: Values, stopRequested: () => boolean): Promise<Answer[] | undefined> {
-    const compiled = (decoder ??= await (setup.decoder ?? createDecoder)({ ...setup, values, positionLimit }));
+  async function answered(
+    values: Values,
+    stopRequested: () => boolean,
+    now: readonly Attached[],
+  ): Promise<Answer[] | undefined> {
+    if (now !== compiledFor) await release();
+    compiledFor = now;
+    const make = setup.decoder ?? createDecoder;
+    const compiled = (decoder ??= await make({ ...setup, methods: now, values, positionLimit }));
     compiled.use(values);
     let tokens = 0;
     const generator = generatorOf(
@@ -133,10 +146,10 @@ export function validationAnswers(setup: AnswersSetup): ValidationAnswers | unde
   }
 
   return {
-    async answer(values, stopRequested) {
+    async answer(values, stopRequested, now) {
       if (failed || stopRequested()) return undefined;
       try {
-        return await answered(values, stopRequested);
+        return await answered(values, stopRequested, now);
       } catch (error) {
         failed = true;
         await release();

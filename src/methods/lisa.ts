@@ -88,8 +88,8 @@ export const lisa: Method<typeof LisaOptions> = {
       trainables,
       active: () => new Set([...siteOf].flatMap(([variable, site]) => (isIn(drawn, site) ? [variable] : []))),
       startedAfter(variable) {
-        const site = siteOf.get(variable)!;
-        if (site.layer === undefined) return 0;
+        const site = siteOf.get(variable);
+        if (site?.layer === undefined) return 0;
         let first = period;
         while (first > 0 && isIn(draw(first - 1), site)) first--;
         return first * interval;

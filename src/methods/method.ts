@@ -25,6 +25,11 @@ export interface Method<Options extends TObject> {
   prepares?(options: Static<Options>): boolean;
   /** For a method that prepares: throws what `attach` would refuse whatever `prepare` finds. Reads nothing but headers. */
   check?(options: Static<Options>, context: AttachContext): void;
+  /**
+   * Whether a head for a task is among the weights that it acts on, where it is the first method of a run; else it does
+   * not see the head, which trains whole beside it.
+   */
+  adaptsHead?(options: Static<Options>): boolean;
   /** Takes hold of a model. Throws a ProblemError when nothing matches. */
   attach(options: Static<Options>, context: AttachContext): Attached;
   /** How Hugging Face PEFT keeps its adapters. Absent: PEFT has no such method, or it writes whole models. */
@@ -54,7 +59,7 @@ export interface AttachContext {
   readonly before?: readonly Attached[];
   /** Reads an adapter's folder, by a path as the run file has it; absent where none are read. */
   readonly readAdapter?: (folder: string) => Promise<TrainedAdapter>;
-  /** What the method's `prepare` found, in this run or in the one that is resumed. */
+  /** What the method's `prepare` or its last `turn` found, in this run or in the one that is resumed. */
   readonly prepared?: Prepared;
 }
 
@@ -140,7 +145,7 @@ export interface Attached {
   active?(): ReadonlySet<Variable>;
   /**
    * Optimizer steps of the run that were taken before a trainable began to train without a pause until now: its
-   * optimizer slots are as old as that. Default: 0.
+   * optimizer slots are as old as that. Asked for the head of the task, too. Default: 0.
    */
   startedAfter?(trainable: Variable): number;
   /**
@@ -182,6 +187,17 @@ export interface StepPlace {
 export interface Regularizer {
   /** `orthogonality` */
   readonly name: string;
+  /**
+   * Whether it is attached anew between this step and the next, because what it trains has another structure from then
+   * on. Depends on `at` alone, so that a resumed run does the same.
+   */
+  turnsAfter?(at: StepPlace): boolean;
+  /** What it is attached with from then on. */
+  turn?(now: TurnView): Promise<Turn>;
+  /** What it has taught so far is on the way to something else: such evaluations are neither the best nor an early end. */
+  readonly isPassing?: boolean;
+  /** The part of the run that a learning-rate schedule runs over at a step; default: all of it. */
+  stretch?(at: StepPlace): StepPlace;
   /** [] */
   readonly term: Tensor;
 }
@@ -217,6 +233,26 @@ export interface LoadedValues {
 export interface Trainable {
   readonly variable: Variable;
   /** Its numbers before the first step. */
+/** What a method that is about to be attached anew is handed: passes run over the methods with their present values. */
+export interface TurnView extends GradientPasses {
+  /** The step that was taken last. */
+  readonly at: StepPlace;
+  /** Present numbers of all methods' trainables and state tensors; only read. */
+  readonly values: Values;
+}
+
+/** What a method is attached with in the course of a run, and what goes over. */
+export interface Turn {
+  /** In place of what its `prepare` or its last turn found; checkpoints hold it. */
+  readonly prepared: Prepared;
+  /** Numbers of trainables and state tensors from then on, by name; its own that are missing start anew. */
+  readonly values: Values;
+  /** Optimizer slots of its own trainables as `TRAINABLE/SLOT`; a missing one is zero. */
+  readonly slots?: ReadonlyMap<string, Float32Array>;
+  /** What else trains in the run starts anew as well, with values that `values` does not give. Default: it goes on. */
+  readonly startsOver?: true;
+}
+
   readonly start: () => Float32Array | Promise<Float32Array>;
   /** Weight decay acts on it. */
   readonly decays: boolean;

@@ -92,7 +92,7 @@ function headTrainable(
  * and its modules among `modules_to_save`; or among the weights, where a whole model is written.
  */
 export function withHead(method: Attached, head: Attached, classes: ClassHead): Attached {
-  const { merge, active, startedAfter } = method;
+  const { merge, active } = method;
   const own = head.trainables.map(({ variable: each }) => each);
   return {
     ...method,
@@ -109,9 +109,6 @@ export function withHead(method: Attached, head: Attached, classes: ClassHead): 
       classes: classes.labels,
     },
     ...(active === undefined ? {} : { active: () => new Set([...active(), ...own]) }),
-    ...(startedAfter === undefined
-      ? {}
-      : { startedAfter: (trained) => (own.includes(trained) ? 0 : startedAfter(trained)) }),
     ...(merge === undefined
       ? {}
       : {

@@ -9,6 +9,8 @@ import { writeFolderWhole } from '../common/wholeFolder.js';
 import { readJsonObject } from '../models/boundedJson.js';
 import { readSafetensor, readSafetensorsHeader } from '../models/safetensors.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
+import type { Prepared } from '../methods/method.js';
+import { preparedBytes, readPrepared, writePrepared } from './preparedFiles.js';
 import type { Snapshot } from './snapshot.js';
 
 /**
@@ -18,6 +20,8 @@ import type { Snapshot } from './snapshot.js';
 export interface Checkpoint {
   readonly snapshot: Snapshot;
   readonly progress: Progress;
+  /** What methods that were attached anew in the course of the run were attached with last, by their places. */
+  readonly prepared: readonly (Prepared | undefined)[];
 }
 
 /** What a checkpoint says beside numbers. */
@@ -29,6 +33,8 @@ export interface Progress {
   readonly fingerprint: string;
   /** What the loop remembers of the steps before. */
   readonly memory: JsonObject;
+  /** The step after which methods were attached anew last. */
+  readonly turnedAfter?: number;
 }
 
 const TENSORS = 'training_state.safetensors';
@@ -55,7 +61,10 @@ export function checkpointTensors(folder: string): string {
  *
  * @throws ProblemError `training.checkpoint-write` with the reason: a full disk, missing rights
  */
-export async function writeCheckpoint(runFolder: string, { snapshot, progress }: Checkpoint): Promise<string> {
+export async function writeCheckpoint(
+  runFolder: string,
+  { snapshot, progress, prepared }: Checkpoint,
+): Promise<string> {
   const folder = checkpointFolder(runFolder, progress.step);
   if ((await pathKind(folder)) === 'folder') return folder;
   const tensors = PARTS.flatMap((part) =>
@@ -66,10 +75,11 @@ export async function writeCheckpoint(runFolder: string, { snapshot, progress }:
       data,
     })),
   );
-  const bytes = tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
+  const bytes = tensors.reduce((sum, { data }) => sum + data.byteLength, preparedBytes(prepared));
   try {
     await writeFolderWhole(folder, bytes, async (content) => {
       await writeSafetensors(path.join(content, TENSORS), tensors);
+      await writePrepared(content, prepared);
       const json = { version: VERSION, ...progress } satisfies JsonObject;
       await writeFileWhole(path.join(content, PROGRESS), `${JSON.stringify(json, undefined, 2)}\n`);
     });
@@ -94,7 +104,7 @@ export async function writeCheckpoint(runFolder: string, { snapshot, progress }:
 export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const file = path.join(folder, PROGRESS);
   const json = await readJsonObject(file, { code: 'resume.state', maxBytes: MAX_PROGRESS_BYTES });
-  const { version, step, totalSteps, fingerprint, memory } = json;
+  const { version, step, totalSteps, fingerprint, memory, turnedAfter } = json;
   if (version !== VERSION) {
     fail({
       code: 'resume.version',
@@ -104,7 +114,13 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
       mend: l10n.t`Another version of PEFT Studio wrote it: resume with that one, or start a new run.`,
     });
   }
-  if (!isCount(step) || !isCount(totalSteps) || typeof fingerprint !== 'string' || !isJsonObject(memory)) {
+  if (
+    !isCount(step) ||
+    !isCount(totalSteps) ||
+    typeof fingerprint !== 'string' ||
+    !isJsonObject(memory) ||
+    !(turnedAfter === undefined || isCount(turnedAfter))
+  ) {
     return fail({
       code: 'resume.state',
       message: l10n.t`the checkpoint does not say where the run stood`,
@@ -119,7 +135,11 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
     const part = PARTS.find((each) => key.startsWith(`${each}/`));
     if (part !== undefined) parts[part].set(key.slice(part.length + 1), await readSafetensor(header, key));
   }
-  return { snapshot: parts, progress: { step, totalSteps, fingerprint, memory } };
+  return {
+    snapshot: parts,
+    progress: { step, totalSteps, fingerprint, memory, ...(turnedAfter === undefined ? {} : { turnedAfter }) },
+    prepared: await readPrepared(folder),
+  };
 }
 
 /** Steps of the checkpoints in a run's folder, from the oldest to the newest. */

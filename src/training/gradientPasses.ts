@@ -23,7 +23,12 @@ import { stepMasks } from './steps.js';
 type PassSetup = Pick<
   TrainingJob,
   'model' | 'methods' | 'weights' | 'runtime' | 'train' | 'options' | 'packing' | 'masking' | 'maxLength' | 'emit'
-> & { readonly stopRequested: () => boolean; readonly stopped: Problem };
+> & {
+  /** Present numbers of the methods' trainables; what it lacks starts where its method has it start. */
+  readonly values?: Values;
+  readonly stopRequested: () => boolean;
+  readonly stopped: Problem;
+};
 
 /** What is summed: gradients as they are, or their squares. */
 type Power = 1 | 2;
@@ -33,7 +38,7 @@ type Power = 1 | 2;
  * loss per supervised token with dropout off. The sums are the only thing kept beside one batch's gradients: one buffer
  * each, which is read and written by its own addition.
  *
- * @param setup.methods attached before the one that asks
+ * @param setup.methods attached before the one that asks, or all of them in the course of a run
  * @param setup.stopped thrown when the run is asked to end
  */
 export function gradientPasses(setup: PassSetup): GradientPasses {
@@ -59,7 +64,7 @@ function sumsOver(
     const buffers = new Map(sums.map((sum): [string, Value] => [sum.name, zeros(sum)]));
     let batches = 0;
     try {
-      const known = await startFeeds(methods, program.reads);
+      const known = await presentFeeds(methods, program.reads, setup.values);
       const into = Object.fromEntries([...buffers].map(([name, value]) => [`new ${name}`, value]));
       const plan = planBatches(examples, {
         ...setup,
@@ -140,13 +145,14 @@ function frozenWeights(names: readonly string[]): { readonly hooks: Hooks; found
   };
 }
 
-async function startFeeds(
+export async function presentFeeds(
   methods: readonly Pick<Attached, 'trainables'>[],
   reads: ReadonlySet<string>,
 ): Promise<Record<string, Value>> {
   const feeds: Record<string, Value> = {};
+  values: Values = new Map(),
   for (const { variable: each, start } of methods.flatMap(({ trainables }) => trainables)) {
-    if (reads.has(each.name)) feeds[each.name] = valueOf(each, await start());
+    if (reads.has(each.name)) feeds[each.name] = valueOf(each, values.get(each.name) ?? (await start()));
   }
   return feeds;
 }

@@ -6,7 +6,7 @@ import type { Example } from '../data/example.js';
 import type { Masked, Masking } from '../data/masking.js';
 import { withPrefix } from '../data/virtualTokens.js';
 import type { MemoryPlan } from '../memory/plan.js';
-import type { Attached, Values } from '../methods/method.js';
+import type { Attached, Prepared, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
@@ -17,7 +17,10 @@ import type { Wishes } from './wishes.js';
 /** Everything a training loop works on. */
 export interface TrainingJob {
   readonly model: LanguageModel;
+  /** As they are at the run's start, also where it is resumed. */
   readonly methods: readonly Attached[];
+  /** How they are attached anew in the course of the run; absent: none of them asks for it. */
+  readonly attaching?: Attaching;
   readonly weights: WeightFiles;
   readonly runtime: Runtime;
   readonly train: readonly Example[];
@@ -40,17 +43,33 @@ export interface TrainingJob {
   readonly plan?: MemoryPlan;
   readonly emit: (event: RunEvent) => void;
   /** Answers validation rows with the model as it stands; undefined when a stop broke it off. Absent: none are answered. */
-  readonly generate?: (values: Values, stopRequested: () => boolean) => Promise<readonly Answer[] | undefined>;
+  readonly generate?: (
+    values: Values,
+    stopRequested: () => boolean,
+    methods: readonly Attached[],
+  ) => Promise<readonly Answer[] | undefined>;
   /** Asked between steps: true ends the loop after the present step. */
   readonly stopRequested: () => boolean;
   /** What else is asked between steps; absent: nothing. */
   readonly wishes?: Wishes;
 }
 
+/** How the methods of a job are attached anew. */
+export interface Attaching {
+  /** What they found out before the run, in their order. */
+  readonly prepared: readonly (Prepared | undefined)[];
+  /** Attaches them all with this. */
+  readonly attach: (prepared: readonly (Prepared | undefined)[]) => readonly Attached[];
+  /** What is said of methods that were attached anew. */
+  readonly covered: (methods: readonly Attached[]) => RunEvent;
+}
+
 /** What a training loop leaves, however it ended. */
 export type TrainingResult = {
   /** Trainables and state tensors after the last good step, or those of the best evaluation where the run wants them. */
   readonly values: Values;
+  /** The methods that the values are of: those of the job, or as they were attached last. */
+  readonly methods: readonly Attached[];
   /** Optimizer steps taken. */
   readonly steps: number;
   /** `train_loss` is the mean over all steps; `eval_…` are there only when measured after the last step. */

@@ -37,8 +37,15 @@ export interface Ledger {
   owe(step: number): void;
   /** Whether a resumed run has to make up for the evaluation after the step of its checkpoint. */
   owes(step: number): boolean;
-  /** Whether the evaluation is the best so far, and whether it is time for an early end. */
-  evaluated(step: number, metrics: Metrics): { readonly improved: boolean; readonly stop: boolean };
+  /**
+   * Whether the evaluation is the best so far, and whether it is time for an early end.
+   * @param counts false: it can be neither
+   */
+  evaluated(
+    step: number,
+    metrics: Metrics,
+    counts?: boolean,
+  ): { readonly improved: boolean; readonly stop: boolean };
   best(): Evaluated | undefined;
   /** The run's metrics under Transformers' names. */
   metrics(step: number): Record<string, number>;
@@ -66,10 +73,11 @@ export function openLedger(options: TrainingOptions, saved?: JsonObject): Ledger
     },
     owe: (step) => (owed = step),
     owes: (step) => owed === step,
-    evaluated(step, metrics) {
+    evaluated(step, metrics, counts = true) {
       owed = undefined;
       if (step === 0) initial = metrics;
       latest = { step, metrics };
+      if (!counts) return { improved: false, stop: false };
       const verdict = best.consider(step, metrics);
       if (verdict.improved) bestEvaluation = latest;
       return verdict;

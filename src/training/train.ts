@@ -23,10 +23,12 @@ import type { Circumstances } from './outOfMemory.js';
 import { reportMethods } from './reportMethods.js';
 import { learningRate } from './schedule.js';
 import { startSnapshot } from './snapshot.js';
+import type { Snapshot } from './snapshot.js';
 import { createStepper } from './stepper.js';
 import type { Stepper } from './stepper.js';
 import { plannedSteps, stepBatches } from './steps.js';
 import type { StepBatches } from './steps.js';
+import { attachAnew, attachedAt, hasTurned, turnsAfter } from './turns.js';
 import { rest } from './wishes.js';
 
 /** A memory event every so many steps. */
@@ -40,11 +42,15 @@ const MEMORY_STEPS = 10;
  * @throws ProblemError `training.checkpoint-write`; `resume.other-job` when the checkpoint to go on from is another job's
  */
 export async function train(given: TrainingJob): Promise<TrainingResult> {
-  const job = withVirtualTokens(given);
-  const totalSteps = plannedSteps(job);
-  const fingerprint = fingerprintOf(job);
-  const from = job.checkpoints?.from;
+  const started = withVirtualTokens(given);
+  const totalSteps = plannedSteps(started);
+  const fingerprint = fingerprintOf(started);
+  const from = given.checkpoints?.from;
   if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(otherJob());
+  let now = attachedAt(started, from);
+  let job = { ...started, methods: now.methods };
+  if (hasTurned(now)) job.emit(job.attaching!.covered(now.methods));
+  let turned = from?.progress.turnedAfter;
   let step = from?.progress.step ?? 0;
   const ledger = openLedger(job.options, from?.progress.memory);
   const meter = createMemoryMeter([...job.weights.tensors.values()].map(({ file }) => file));
@@ -84,9 +90,10 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       const state = { batches: evaluationBatches(job), values: graphs.stepper().values(), dropoutSeed: 0 };
       return nonFinite(job, l10n.t`the evaluation after step ${step}`, l10n.t`loss ${metrics.loss}`, state);
     }
-    const { improved, stop } = ledger.evaluated(step, metrics);
+    const counts = job.methods.every((method) => method.isPassing !== true);
+    const { improved, stop } = ledger.evaluated(step, metrics, counts);
     if (improved && job.options.load_best_model_at_end) await save();
-    const rows = await job.generate?.(graphs.stepper().values(), job.stopRequested);
+    const rows = await job.generate?.(graphs.stepper().values(), job.stopRequested, job.methods);
     if (rows !== undefined) emit({ type: 'generations', step, rows });
     return stop ? 'done' : undefined;
   };
@@ -94,8 +101,15 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     if (job.checkpoints === undefined) return;
     const { runFolder } = job.checkpoints;
     emit({ type: 'progress', activity: l10n.t`Writing a checkpoint`, done: 0, total: 0 });
-    const progress = { step, totalSteps, fingerprint, memory: ledger.toJson() };
-    const folder = await writeCheckpoint(runFolder, { snapshot: graphs.stepper().snapshot(), progress });
+    const progress = {
+      step,
+      totalSteps,
+      fingerprint,
+      memory: ledger.toJson(),
+      ...(turned === undefined ? {} : { turnedAfter: turned }),
+    };
+    const { prepared } = now;
+    const folder = await writeCheckpoint(runFolder, { snapshot: graphs.stepper().snapshot(), progress, prepared });
     await pruneCheckpoints(runFolder, job.options.save_total_limit, bestStep(job, ledger));
     saved = step;
     emit({ type: 'checkpoint', step, folder });
@@ -113,8 +127,26 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     if (problem === undefined) await save();
     else emit({ type: 'log', level: 'error', message: l10n.t`No checkpoint is written: ${problem.message}.` });
   };
+  /** Attaches the methods anew where one of them asks for it after the last step; says what is in the way. */
+  const turn = async (): Promise<Problem | 'stopped' | undefined> => {
+    const at = { step, totalSteps };
+    if (step === 0 || turned === step || !turnsAfter(now, at)) return undefined;
+    const problem = overflow(graphs.stepper().values(), step);
+    if (problem !== undefined) return problem;
+    emit({ type: 'progress', activity: l10n.t`Attaching the methods anew`, done: 0, total: 0 });
+    const snapshot = graphs.stepper().snapshot();
+    await graphs.letGo();
+    const next = await attachAnew(given, now, at, snapshot);
+    if (next === undefined) return 'stopped';
+    now = next.now;
+    job = { ...job, methods: now.methods };
+    await graphs.openAnew(job, next.start, { step: step + 1, totalSteps });
+    turned = step;
+    return undefined;
+  };
   const result = (): Omit<TrainingResult, 'reason'> => ({
     values: graphs.stepper().values(),
+    methods: job.methods,
     steps: step,
     metrics: ledger.metrics(step),
   });
@@ -126,10 +158,19 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     const batches = stepBatches(job, step);
     while (ended === undefined && step < totalSteps && !job.stopRequested()) {
       const place = { step: step + 1, totalSteps };
+      const broken = await remembering(
+        { when: l10n.t`attaching the methods anew after step ${step}`, moment: 'preparing' },
+        turn,
+      );
+      if (broken === 'stopped') {
+        if (saved !== step) await save();
+        break;
+      }
+      if (broken !== undefined) return failed(broken);
       await graphs.prepare(place);
       const next = batches.next().value;
       const since = performance.now();
-      const rate = learningRate(job.options, place.step, totalSteps);
+      const rate = rateAt(job, place);
       const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
       const taken = await remembering(
         { when: l10n.t`step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
@@ -155,8 +196,8 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       await breathe();
       if (!last) await rest(job, step, checkpointNow);
       if (evaluates && !job.stopRequested()) ended = await evaluate();
-      else if (job.methods.some((method) => method.reportsAfter?.(place))) {
-        reportMethods(job, graphs.stepper().values(), place, true);
+      else if (turned === step - 1 || job.methods.some((method) => method.reportsAfter?.(place))) {
+        reportMethods(job, graphs.stepper().values(), place, turned !== step - 1);
       }
       const asked = job.wishes?.checkpoint() === true;
       const due = isDue(job.options.save_steps, step, next) || last;
@@ -169,11 +210,11 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     if (typeof ended === 'object') return failed(ended);
     if (step < totalSteps && ended === undefined) return { ...result(), reason: 'stopped' };
     return {
-      ...(await bestOf(job, ledger, result())),
+      ...(await bestOf(started, ledger, result())),
       reason: step < totalSteps ? 'early-stopped' : 'completed',
     };
   } finally {
-    await graphs.dispose();
+    await graphs.letGo();
   }
 }
 
@@ -190,10 +231,14 @@ interface Graphs {
   heldOut(): Promise<HeldOut | undefined>;
   /** Makes ready for a step. */
   prepare(place: StepPlace): Promise<void>;
-  dispose(): Promise<void>;
+  /** Lets go of what was compiled; the stepper's numbers can still be read. */
+  letGo(): Promise<void>;
+  /** Compiles for the job as it is now, from these numbers. */
+  openAnew(job: TrainingJob, start: Snapshot, place: StepPlace): Promise<void>;
 }
 
-async function openGraphs(job: TrainingJob, place: StepPlace, meter: MemoryMeter): Promise<Graphs> {
+async function openGraphs(first: TrainingJob, place: StepPlace, meter: MemoryMeter): Promise<Graphs> {
+  let job = first;
   /** Every method is asked, whatever the one before it says. */
   const needsRebuild = (next: StepPlace): boolean =>
     job.methods.map((method) => method.beforeStep?.(next)).includes('rebuild');
@@ -210,22 +255,41 @@ async function openGraphs(job: TrainingJob, place: StepPlace, meter: MemoryMeter
   });
   let heldOut = await createHeldOut(joint);
   await meter.native(() => runtime.ready());
+  let isOpen = true;
+  const letGo = async (): Promise<void> => {
+    if (!isOpen) return;
+    isOpen = false;
+    await stepper.dispose();
+    await heldOut?.dispose();
+    heldOut = undefined;
+  };
+  const open = async (start: Snapshot): Promise<void> => {
+    stepper = await createStepper({ ...job, start, positionLimit });
+    isOpen = true;
+  };
   return {
     stepper: () => stepper,
     heldOut: async () => (heldOut ??= await createHeldOut(job)),
     async prepare(next) {
       if (!needsRebuild(next)) return;
       const start = stepper.snapshot();
-      await stepper.dispose();
-      await heldOut?.dispose();
-      heldOut = undefined;
-      stepper = await createStepper({ ...job, start, positionLimit });
+      await letGo();
+      await open(start);
     },
-    async dispose() {
-      await stepper.dispose();
-      await heldOut?.dispose();
+    letGo,
+    async openAnew(now, start, next) {
+      job = now;
+      // What has just been attached stands at its beginning.
+      needsRebuild(next);
+      await open(start);
     },
   };
+}
+
+/** The learning rate of a step: over the whole run, or the part of it that a method says. */
+function rateAt({ methods, options }: TrainingJob, place: StepPlace): number {
+  const stretch = methods.flatMap((method) => method.stretch?.(place) ?? [])[0] ?? place;
+  return learningRate(options, stretch.step, stretch.totalSteps);
 }
 
 /** @param every so many steps; undefined: at the end of each epoch */
@@ -246,7 +310,7 @@ async function bestOf(
 ): Promise<Omit<TrainingResult, 'reason'>> {
   const step = bestStep(job, ledger);
   if (step === undefined || step === result.steps || job.checkpoints === undefined) return result;
-  const { snapshot } = await readCheckpoint(checkpointFolder(job.checkpoints.runFolder, step));
+  const best = await readCheckpoint(checkpointFolder(job.checkpoints.runFolder, step));
   job.emit({
     type: 'log',
     level: 'info',
@@ -254,7 +318,8 @@ async function bestOf(
   });
   return {
     ...result,
-    values: new Map([...snapshot.values, ...snapshot.state]),
+    values: new Map([...best.snapshot.values, ...best.snapshot.state]),
+    methods: attachedAt(job, best).methods,
     metrics: { ...result.metrics, ...metricsOf('eval', ledger.best()!.metrics) },
   };
 }

@@ -1,12 +1,16 @@
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { pathKind } from '../common/files.js';
 import type { Prepared } from '../methods/method.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 
+const NAME = /^prepared-(\d+)\.safetensors$/;
+
 /**
- * Keeps what the methods found out before a run in its folder, so that a resumed run has the same; a file per method
- * that had to find something out. Returns it.
+ * Keeps what the methods found out, a file per method that had to: before a run in its folder, so that a resumed run has
+ * the same; of methods that were attached anew on the way also in each checkpoint. Returns it.
+ *
+ * @param prepared in the order of the methods
  */
 export async function writePrepared(
   folder: string,
@@ -20,19 +24,25 @@ export async function writePrepared(
         ? { name, shape, dtype: 'I32' as const, data }
         : { name, shape, dtype: 'F32' as const, data };
     });
-    await writeSafetensors(fileOf(folder, index), tensors);
+    await writeSafetensors(path.join(folder, `prepared-${index}.safetensors`), tensors);
   }
   return prepared;
 }
 
-/** What {@link writePrepared} kept for so many methods. */
-export async function readPrepared(folder: string, methods: number): Promise<(Prepared | undefined)[]> {
+/** What {@link writePrepared} kept in a folder, by the methods' places. */
+export async function readPrepared(folder: string): Promise<(Prepared | undefined)[]> {
   const prepared: (Prepared | undefined)[] = [];
-  for (let index = 0; index < methods; index++) {
-    const file = fileOf(folder, index);
-    prepared.push((await pathKind(file)) === 'file' ? await readAll(file) : undefined);
+  for (const name of await readdir(folder)) {
+    const index = NAME.exec(name)?.[1];
+    if (index !== undefined) prepared[Number(index)] = await readAll(path.join(folder, name));
   }
   return prepared;
+}
+
+/** The bytes of it, headers apart. */
+export function preparedBytes(prepared: readonly (Prepared | undefined)[]): number {
+  const all = prepared.flatMap((found) => [...(found?.values() ?? [])]);
+  return all.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 async function readAll(file: string): Promise<Prepared> {
@@ -42,8 +52,4 @@ async function readAll(file: string): Promise<Prepared> {
     found.set(name, await (dtype === 'I32' ? readSafetensorInt32(header, name) : readSafetensor(header, name)));
   }
   return found;
-}
-
-function fileOf(folder: string, index: number): string {
-  return path.join(folder, `prepared-${index}.safetensors`);
 }
