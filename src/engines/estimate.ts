@@ -319,6 +319,7 @@ function resultOf(
     case 'lisa':
       return [{ method: config.type, what: 'model', bytes: total * BYTES }];
     case 'fish_mask':
+    case 'pafi':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
     case 'prefix_tuning':

@@ -115,7 +115,8 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const trained = sites.filter(({ layer }) => layer === undefined || layer < active);
       return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
     }
-    case 'fish_mask': {
+    case 'fish_mask':
+    case 'pafi': {
       const { sites: chosen } = matchTargets(config, sites, () => true);
       // A matrix that two modules use is masked once.
       const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
@@ -302,8 +303,9 @@ function notesOf(config: MethodConfig): readonly string[] {
         l10n.t`Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.`,
       ];
     case 'fish_mask':
+    case 'pafi':
       return [
-        l10n.t`Hugging Face PEFT has no FISH Mask: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
+        l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
       ];
     case 'adapter':
       return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];

@@ -360,6 +360,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       ];
     }
     case 'fish_mask':
+    case 'pafi':
       return [smaller('keep_ratio', halvings(method.keep_ratio, 0), l10n.t`Share`, l10n.t`fewer numbers train`)];
     case 'prompt_tuning':
     case 'prefix_tuning':

@@ -14,8 +14,8 @@ import { fixedSize } from '../tensor/dims.js';
 import { input, scalar } from '../tensor/tensor.js';
 
 /**
- * A method as it will be once it has seen the data, for plans of memory: FISH Mask with its number of places spread
- * evenly over the weights, Child-Tuning with masks of which only the sizes are told. Undefined for a method that need
+ * A method as it will be once it has seen the data, for plans of memory: selective ones with their number of places
+ * spread evenly over the weights, Child-Tuning with masks of which only the sizes are told. Undefined for a method that need
  * not see the data.
  *
  * @param before the methods attached before it
@@ -27,12 +27,13 @@ export function standInFor(
 ): Attached | undefined {
   switch (config.type) {
     case 'fish_mask':
+    case 'pafi':
       return attachMethod(config, {
         model,
         modelName: '',
         read: () => Promise.reject(new Error('a plan reads no weights')),
         random: () => {
-          throw new Error('FISH Mask draws nothing');
+          throw new Error('the choice of numbers draws nothing');
         },
         prepared: spreadMask(config, model),
         idlePatterns: 'warning',
@@ -79,16 +80,17 @@ export function passesOf(
   }
 }
 
-type FishMask = Extract<MethodConfig, { type: 'fish_mask' }>;
+/** Methods that choose single numbers of weights. */
+type SparseMethod = Extract<MethodConfig, { readonly keep_ratio: number }>;
 
-/** FISH Mask's weights by name, each with a site that it belongs to. */
-function targetedWeights(config: FishMask, model: LanguageModel): ReadonlyMap<string, Site> {
+/** The weights that such a method chooses in by name, each with a site that it belongs to. */
+function targetedWeights(config: SparseMethod, model: LanguageModel): ReadonlyMap<string, Site> {
   const { sites } = matchTargets(config, withoutHead(model).sites, ({ weight }) => weight !== undefined);
   return new Map([...sites].reverse().map((site) => [site.weight!, site]));
 }
 
-/** As many places as FISH Mask will choose, in each weight its share. */
-function spreadMask(config: FishMask, model: LanguageModel): Prepared {
+/** As many places as such a method will choose, in each weight its share. */
+function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
   const sized = [...targetedWeights(config, model).values()].map((site) => ({
     site,
     size: fixedSize(site.shape),

@@ -47,10 +47,10 @@ export async function trainableOf(
   return { trainable, total: facts.parameters };
 }
 
-/** FISH Mask and SparseAdapter choose their numbers when the run starts; how many follows from their options. */
+/** Selective methods and SparseAdapter choose their numbers when the run starts; how many follows from their options. */
 export function maskedNumbers(config: MethodConfig, model: LanguageModel): number {
   if (config.type === 'adapter') return config.sparsity > 0 ? sparseCount(config, unread(model)) : 0;
-  if (config.type !== 'fish_mask') return 0;
+  if (!('keep_ratio' in config)) return 0;
   const { sites } = model;
   const match = matchTargets(config, sites, ({ weight }) => weight !== undefined);
   const sizes = new Map(

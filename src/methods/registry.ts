@@ -13,6 +13,7 @@ import { ia3 } from './ia3.js';
 import { lisa } from './lisa.js';
 import { lora } from './lora.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
+import { pafi } from './pafi.js';
 import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
@@ -24,6 +25,7 @@ const LIST = [
   adalora,
   lisa,
   fishMask,
+  pafi,
   full,
   childTuning,
   promptTuning,

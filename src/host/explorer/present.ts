@@ -54,6 +54,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   lora: 'mergeable',
   adalora: 'mergeable',
   fish_mask: 'mergeable',
+  pafi: 'mergeable',
   prompt_tuning: 'applied',
   prefix_tuning: 'applied',
   ia3: 'mergeable',

@@ -153,7 +153,7 @@ test('a whole model is what full fine-tuning and LISA write', () => {
 test('what PEFT does otherwise is said', () => {
   const said = (method: JsonObject | JsonObject[], options: Partial<TorchOptions> = {}): string =>
     estimated({ method }, { dtype: 'float32', ...options }).notes.join('\n');
-  assert.match(said({ type: 'fish_mask' }), /PEFT has no FISH Mask/);
+  assert.match(said({ type: 'fish_mask' }), /PEFT has no fish_mask/);
   assert.match(said([{ type: 'lora' }, { type: 'child_tuning' }]), /PEFT has no Child-Tuning/);
   assert.match(said([{ type: 'lora' }, { type: 'prompt_tuning' }]), /PEFT attaches one adapter/);
   assert.match(said({ type: 'lora' }, { quantization: 'nf4' }), /prepare_model_for_kbit_training/);

@@ -3,12 +3,14 @@ import { test } from 'node:test';
 import { parseRunFile } from '../../../src/config/parseRunFile.js';
 import type { MethodConfig } from '../../../src/config/schema.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';
-import { METHODS } from '../../../src/methods/registry.js';
+import { METHODS, preparesFor } from '../../../src/methods/registry.js';
 import { problem } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 
 const { context } = await openModel(fixture('lora-reference', 'tiny-llama'));
+// Has biases.
+const { context: gpt2 } = await openModel(fixture('gpt2', 'tiny-gpt2'));
 
 function parsed(section: string): { codes: string[]; methods: readonly MethodConfig[] | undefined } {
   const { config, problems } = parseRunFile(
@@ -25,20 +27,31 @@ function attach(section: string): void {
 }
 
 const guidesItself = new Set(METHODS.filter((each) => 'guidesItself' in each).map(({ type }): string => type));
-const PREPARES = new Set(['child_tuning', 'fish_mask']);
 // The options of others are not complete without choices of one's own.
 const TYPES = METHODS.map(({ type }): string => type).filter((type) =>
   parsed(`{ type: ${type} }`).codes.every((code) => code === 'config.method-alone'),
 );
+// Those that do not combine with LoRA prepare nothing.
+const PREPARES = new Set(
+  TYPES.filter((type) => parsed(`[{ type: lora }, { type: ${type} }]`).methods?.slice(1).some(preparesFor)),
+);
+
+const guides = (type: string): boolean => type === 'child_tuning';
 
 /** What the docs' table says of two methods in this order; undefined: they combine. */
 function expected(first: string, second: string): string | undefined {
-  const guides = (type: string): boolean => type === 'child_tuning';
   const whole = (type: string): boolean => type === 'full' || type === 'lisa';
   if (first === second) return 'config.method-twice';
   if (guides(first)) return 'config.method-alone';
   if (guides(second)) return guidesItself.has(first) ? 'config.not-guided' : undefined;
   return whole(first) || whole(second) ? 'config.full-with-others' : undefined;
+}
+
+/** Methods that act on all linear modules, or on their biases: what trains layers whole leaves them nothing. */
+const ON_MODULES = new Set(['lora', 'adalora', 'ia3', 'bitfit']);
+
+function shareModules(...pair: readonly string[]): boolean {
+  return pair.includes('last_layers') && pair.some((type) => ON_MODULES.has(type));
 }
 
 for (const first of TYPES) {
@@ -51,10 +64,19 @@ for (const first of TYPES) {
         continue;
       }
       assert.ok(methods, `${first} + ${second}: ${codes.join()}`);
-      checkMethods(methods, context);
+      const on = [first, second].includes('bitfit') ? gpt2 : context;
+      if (shareModules(first, second)) {
+        assert.throws(() => checkMethods(methods, on), problem('methods.same-module', first, second));
+        continue;
+      }
+      if (first === 'last_layers' && PREPARES.has(second) && !guides(second)) {
+        assert.throws(() => checkMethods(methods, on), problem('method.combination', first));
+        continue;
+      }
+      checkMethods(methods, on);
       // Those that go through the data first attach in a run.
       if (PREPARES.has(first) || PREPARES.has(second)) continue;
-      const names = attachMethods(methods, context).flatMap(({ trainables }) =>
+      const names = attachMethods(methods, on).flatMap(({ trainables }) =>
         trainables.map(({ variable }) => variable.name),
       );
       assert.equal(new Set(names).size, names.length, `${first} + ${second}`);

@@ -7,25 +7,17 @@ import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
-import { makeBatch } from '../../../src/data/batches.js';
-import type { Example } from '../../../src/data/example.js';
-import { TrainingOptions } from '../../../src/config/schema.js';
-import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
+import { attachMethods, checkMethods } from '../../../src/engines/session.js';
 import { FishMaskOptions } from '../../../src/methods/fishMask.js';
-import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
-import { startSnapshot } from '../../../src/training/snapshot.js';
-import { gradientPasses } from '../../../src/training/gradientPasses.js';
-import { createStepper } from '../../../src/training/stepper.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
-import { startValues } from '../../support/startValues.js';
-import { UNEVEN, jobOn, loraMethod } from '../training/jobs.js';
+import { prepare, referenceBatches, steps } from '../../support/sparse.js';
+import { UNEVEN, loraMethod } from '../training/jobs.js';
 
 const folder = temporaryFolder();
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
-const batches = await readBatches();
 const reference = JSON.parse(await readFile(fixture('fish-mask/steps.json'), 'utf8')) as {
   keep_ratio: number;
   learning_rate: number;
@@ -35,60 +27,16 @@ const reference = JSON.parse(await readFile(fixture('fish-mask/steps.json'), 'ut
   values: Record<string, number[]>;
 };
 
-async function readBatches(): Promise<Example[][]> {
-  const text = await readFile(fixture('lora-reference/lora-steps/batches.json'), 'utf8');
-  const rows = JSON.parse(text) as { input_ids: number[]; supervised: (0 | 1)[] }[][];
-  return rows.map((each) =>
-    each.map(({ input_ids: ids, supervised }) => ({ ids, supervised, file: 'batches.json', line: 1 })),
-  );
-}
-
 function fish(options: Partial<FishMaskOptions> = {}): MethodConfig {
   return Value.Parse(FishMaskOptions, { type: 'fish_mask', ...options });
 }
 
-function prepare(
-  config: MethodConfig,
-  train: readonly Example[],
-  model = opened,
-): Promise<(Prepared | undefined)[]> {
-  return prepareMethods([config], model.context, (before: readonly Attached[]) =>
-    gradientPasses({
-      ...jobOn(model),
-      train,
-      methods: before,
-      stopRequested: () => false,
-      stopped: { code: 'stopped', message: 'stopped' },
-    }),
-  );
-}
-
-/** Twelve steps over the batches of the reference. */
-async function twelveSteps(method: Attached): Promise<{ losses: number[]; values: Values }> {
-  const stepper = await createStepper({
-    ...opened,
-    methods: [method],
-    start: startSnapshot(await startValues(method.trainables)),
-    options: Value.Parse(TrainingOptions, { weight_decay: 0, max_grad_norm: 1 }),
-    positionLimit: 64,
-  });
-  const losses: number[] = [];
-  for (const [at, rows] of batches.slice(0, 12).entries()) {
-    const batch = makeBatch(
-      rows,
-      rows.map((_, row) => [row]),
-    );
-    const place = { step: at + 1, totalSteps: 12 };
-    losses.push((await stepper.step([batch], place, reference.learning_rate, at + 1)).loss);
-  }
-  return { losses, values: stepper.values() };
-}
-
-const referenceRows = batches.slice(0, 12).flat();
+const batches = await referenceBatches();
+const referenceRows = batches.flat();
 const config = fish({ keep_ratio: reference.keep_ratio, num_samples: referenceRows.length });
-const prepared = await prepare(config, referenceRows);
+const prepared = await prepare([config], opened, referenceRows);
 const [method] = attachMethods([config], opened.context, prepared);
-const trained = await twelveSteps(method!);
+const trained = await steps(opened, method!, batches, reference.learning_rate);
 
 test('the places chosen and twelve steps are those of PyTorch', () => {
   assert.equal(referenceRows.length, reference.rows);
@@ -200,9 +148,12 @@ test('places that are damaged are told', async () => {
 
 test('fewer rows than asked for are told, and so is a ratio that keeps nothing', async () => {
   const few = fish({ num_samples: 100 });
-  const [mask] = attachMethods([few], opened.context, await prepare(few, UNEVEN));
+  const [mask] = attachMethods([few], opened.context, await prepare([few], opened, UNEVEN));
   assert.match(mask!.coverage.warnings[0]!.message, /from 8 rows, all that there are, instead of 100/);
-  await assert.rejects(prepare(fish({ keep_ratio: 1e-9 }), UNEVEN), problem('sparse-delta.nothing', '1e-9'));
+  await assert.rejects(
+    prepare([fish({ keep_ratio: 1e-9 })], opened, UNEVEN),
+    problem('sparse-delta.nothing', '1e-9'),
+  );
 });
 
 test('what cannot be is refused before anything is prepared', () => {
@@ -217,7 +168,7 @@ test('what cannot be is refused before anything is prepared', () => {
 test('a matrix that two modules share stays one, and that is told', async () => {
   const tied = await openModel(fixture('lora-reference', 'tiny-llama-tied'));
   const head = fish({ target_modules: ['lm_head'], num_samples: 8 });
-  const found = await prepare(head, UNEVEN, tied);
+  const found = await prepare([head], tied, UNEVEN);
   const [mask] = attachMethods([head], tied.context, found);
   assert.match(mask!.coverage.warnings[0]!.message, /lm_head and model\.embed_tokens are one matrix/);
   const sites = tied.model.sites.filter(({ weight }) => weight === 'model.embed_tokens.weight');
