@@ -26,6 +26,7 @@ const PIPELINES: Readonly<Record<TaskType, string>> = {
 const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
   ['adapter', 'adapter-transformers'],
   ['adapter_fusion', 'adapter-transformers'],
+  ['bitfit', undefined],
   ['ciat', undefined],
   ['fish_mask', undefined],
   ['pafi', undefined],

@@ -9,6 +9,7 @@ export const UNUSABLE_INPUT = 2;
 const INPUT = new Set([
   'adalora',
   'adapter',
+  'bitfit',
   'checkpoint',
   'ciat',
   'cli',
@@ -22,6 +23,7 @@ const INPUT = new Set([
   'gguf',
   'hub',
   'ia3',
+  'last-layers',
   'lora',
   'memory',
   'method',

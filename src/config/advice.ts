@@ -80,6 +80,19 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
     source: 'Sung, Nair & Raffel 2021, section 4',
     usual: { maximum: 0.2 },
   },
+  'bitfit.bias_terms': {
+    text: '`[query, intermediate]` lost little beside `all`, with half as many numbers.',
+    source: 'Ben Zaken, Goldberg & Ravfogel 2022 (with learning rates of 1e-4 to 1e-3)',
+  },
+  'last_layers.fraction': {
+    text: 'A quarter of the layers came to about 90 % of the quality of training all of them.',
+    source: 'Lee, Tang & Lin 2019',
+  },
+  'intrinsic.intrinsic_dim': {
+    text: 'Some hundred to some thousand: about 200 gave RoBERTa 90 % of full fine-tuning on MRPC. The learning rate is that of few numbers: 1e-3 to 1e-1.',
+    source: 'Aghajanyan, Gupta & Zettlemoyer 2021',
+    usual: { maximum: 100_000 },
+  },
   'training.learning_rate': {
     text: 'LoRA and its kin: 1e-4 to 1e-3. Full fine-tuning: 1e-5 to 5e-5. (IA)³: 3e-3. Prompt tuning: 1e-3 to 0.3.',
     source:

@@ -6,9 +6,11 @@ import { countTrained } from '../memory/trained.js';
 import type { Trained } from '../memory/trained.js';
 import { bottleneckForm, bottleneckSize, factorOf } from '../methods/adapterOptions.js';
 import type { BottleneckChoice } from '../methods/adapterOptions.js';
+import { biasedSites } from '../methods/bitfit.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
+import { firstTrained } from '../methods/lastLayers.js';
 import { takesPair } from '../methods/lowRankPair.js';
 import type { MethodConfig } from '../methods/registry.js';
 import { matchTargets, patternValue } from '../methods/targets.js';
@@ -115,6 +117,14 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const trained = sites.filter(({ layer }) => layer === undefined || layer < active);
       return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
     }
+    case 'bitfit': {
+      const { sites: chosen } = biasedSites(config, sites, ({ module }) => module.bias);
+      return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'biases', targets }) }];
+    }
+    case 'last_layers':
+      return [
+        { sites: new Set(lastSites(config, shape, sites)), make: (targets) => ({ kind: 'whole', targets }) },
+      ];
     case 'fish_mask':
     case 'pafi': {
       const { sites: chosen } = matchTargets(config, sites, () => true);
@@ -166,6 +176,27 @@ function besidePairs(
 ): readonly Choice[] {
   const copied = sites.filter(({ path }) => trainsWhole(whole, path));
   const biased = (bias === 'all' ? sites : bias === 'lora_only' ? adapted : []).filter(
+/** What trains of the last layers on, and of what stands behind them: neither embeddings nor a head that is tied to them. */
+function lastSites(
+  config: Extract<MethodConfig, { type: 'last_layers' }>,
+  { blocks }: ModelShape,
+  sites: readonly ShapeSite[],
+): readonly ShapeSite[] {
+  const first = firstTrained(
+    config,
+    blocks.reduce((sum, { layers }) => sum + layers, 0),
+  );
+  const before = (block: Block): number =>
+    blocks.slice(0, blocks.indexOf(block)).reduce((sum, { layers }) => sum + layers, 0);
+  const encoders = blocks.filter(({ side }) => side === 'encoder').reduce((sum, { layers }) => sum + layers, 0);
+  return sites.filter(({ block, layer, module, kind, path }) => {
+    if (block !== undefined && layer !== undefined) return before(block) + layer >= first;
+    if (kind === 'embedding' || module.shared !== undefined) return false;
+    // A norm of embeddings; an encoder's last norm stands before the decoder.
+    return !/embeddings|project_in/.test(path) && (!path.startsWith('encoder.') || first < encoders);
+  });
+}
+
     ({ module }) => module.bias,
   );
   return [
@@ -319,5 +350,15 @@ function notesOf(config: MethodConfig): readonly string[] {
       ];
     default:
       return [];
+    case 'bitfit':
+      return [l10n.t`Hugging Face PEFT has no BitFit: planned with gradients and optimizer of the biases alone.`];
+    case 'last_layers':
+      return [
+        l10n.t`Hugging Face PEFT does not train layers in place: planned as a model whose other parameters have requires_grad off.`,
+      ];
+    case 'intrinsic':
+      return [
+        l10n.t`Hugging Face PEFT has no training in a random subspace: planned with gradients and optimizer of ${config.intrinsic_dim} numbers; the moved copy of each weight and the projection's random numbers come on top.`,
+      ];
   }
 }

@@ -341,6 +341,16 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           l10n.t`each layer trains less often`,
         ),
       ];
+    case 'last_layers': {
+      const { num_layers: layers, fraction } = method;
+      const cost = l10n.t`fewer layers train`;
+      return [
+        layers === undefined
+          ? smaller('fraction', halvings(fraction, 0), l10n.t`Share of the layers`, cost)
+          : smaller('num_layers', halvings(layers, 1), l10n.t`Last layers:`, cost),
+      ];
+    }
+    case 'bitfit':
     case 'ia3':
       return [];
     case 'adapter':

@@ -2,8 +2,9 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { baseParameters } from './baseParameters.js';
-import type { Method, Trainable } from './method.js';
-import { loadByKey, parameterSize, readTrained } from './parameters.js';
+import type { Method } from './method.js';
+import { parameterSize } from './parameters.js';
+import { wholeTensors } from './wholeTensors.js';
 
 export const FullOptions = Type.Object({ type: Type.Literal('full') }, { additionalProperties: false });
 export type FullOptions = Static<typeof FullOptions>;
@@ -27,44 +28,25 @@ export const full: Method<typeof FullOptions> = {
     options: FullOptions,
   },
   attach(_options, context) {
-    const { instance = '' } = context;
-    const parameters = baseParameters(context);
-    const keyOf = (name: string): string => name.slice(instance.length);
-    const trainables: Trainable[] = [...parameters.values()].map((each) => readTrained(each, context));
+    const parameters = [...baseParameters(context).values()];
+    const { hooks, trainables, load, tensors } = wholeTensors(parameters, context, 'values');
     return {
       type: 'full',
-      hooks: {
-        parameter: (site, kind, base) =>
-          parameters.get((kind === 'weight' ? site.weight : site.bias)!)?.variable ?? base,
-      },
+      hooks,
       trainables,
       coverage: {
-        targets: [{ entry: l10n.t`all weights`, matched: parameters.size }],
-        modules: [...parameters].map(
-          ([
-            path,
-            {
-              variable: { shape },
-            },
-          ]) => ({
-            path,
-            shape: shape as readonly number[],
-            trainable: parameterSize(shape),
-          }),
-        ),
+        targets: [{ entry: l10n.t`all weights`, matched: parameters.length }],
+        modules: parameters.map(({ key, variable: { shape } }) => ({
+          path: key,
+          shape: shape as readonly number[],
+          trainable: parameterSize(shape),
+        })),
         layersCovered: context.model.layers,
         saves: l10n.t`model.safetensors with every weight, config.json and the tokenizer: a whole model folder`,
         warnings: [],
       },
-      save: (values) => ({
-        kind: 'model',
-        weights: trainables.map(({ variable: { name, shape } }) => ({
-          name: keyOf(name),
-          shape: shape as readonly number[],
-          data: values.get(name)!,
-        })),
-      }),
-      load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
+      save: (values) => ({ kind: 'model', weights: tensors(values) }),
+      load,
     };
   },
 };

@@ -3,6 +3,7 @@ import type { JsonObject } from '../common/json.js';
 import { adalora } from './adalora.js';
 import { adapterFusion } from './adapterFusion.js';
 import { isBottleneckConfig } from './adaptersConfig.js';
+import { bitfit } from './bitfit.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { childTuning } from './childTuning.js';
 import { ciat } from './ciat.js';
@@ -10,6 +11,9 @@ import { refuseConflicts } from './conflicts.js';
 import { fishMask } from './fishMask.js';
 import { full } from './full.js';
 import { ia3 } from './ia3.js';
+import { intrinsic } from './intrinsic.js';
+import { lastLayers } from './lastLayers.js';
+import { learnedMask } from './learnedMask.js';
 import { lisa } from './lisa.js';
 import { lora } from './lora.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
@@ -23,6 +27,8 @@ import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.
 const LIST = [
   lora,
   adalora,
+  bitfit,
+  lastLayers,
   lisa,
   fishMask,
   pafi,

@@ -53,6 +53,8 @@ export type ContextWord =
 export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>> = {
   lora: 'mergeable',
   adalora: 'mergeable',
+  bitfit: 'mergeable',
+  last_layers: 'mergeable',
   fish_mask: 'mergeable',
   pafi: 'mergeable',
   prompt_tuning: 'applied',

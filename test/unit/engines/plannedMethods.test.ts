@@ -78,6 +78,11 @@ const SECTIONS = [
   '{ type: lisa, lisa_activated_layers: 5 }',
   '{ type: fish_mask, keep_ratio: 0.01 }',
   '{ type: fish_mask, keep_ratio: 0.3, target_modules: [embed_tokens, lm_head, norm, k_proj] }',
+  '{ type: last_layers }',
+  '{ type: last_layers, num_layers: 3 }',
+  '{ type: last_layers, fraction: 1 }',
+  '{ type: learned_mask }',
+  '{ type: learned_mask, target_modules: [q_proj, lm_head], layers_to_transform: [1] }',
   '{ type: full }',
   '{ type: adapter }',
   '{ type: ciat }',
@@ -119,6 +124,19 @@ test('biases, all or those of adapted modules', () => {
   assert.equal(trained(`{ ${one} }`), 0);
   assert.equal(trained(`{ ${one}, bias: lora_only }`), 12 * 2304);
   assert.equal(trained(`{ ${one}, bias: all }`), 12 * (2304 + 768 + 3072 + 768 + 2 * 768) + 768);
+});
+
+test('BitFit, all biases or some kinds of them', () => {
+  const count = (key: 'gpt2' | 'bertBase' | 'bertLarge', section: string): number => {
+    const { shape: split, methods } = plannedMethods(readModelShape(MODELS[key].config, key), methodsOf(section));
+    return countTrained(split, methods).base;
+  };
+  assert.equal(count('gpt2', '{ type: bitfit }'), 12 * (2304 + 768 + 3072 + 768 + 2 * 768) + 768);
+  assert.equal(count('gpt2', '{ type: bitfit, bias_terms: [intermediate, head] }'), 12 * 3072 + 768);
+  // What the authors count without the classifier.
+  assert.equal(count('bertBase', '{ type: bitfit }'), 102_912);
+  assert.equal(count('bertLarge', '{ type: bitfit }'), 272_384);
+  assert.equal(count('bertLarge', '{ type: bitfit, bias_terms: [query, intermediate] }'), 122_880);
 });
 
 test('every expert is adapted', () => {

@@ -29,6 +29,10 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
         return sum + each.r * 500 + (each.modules_to_save ?? []).length * 10_000;
       case 'adalora':
         return sum + each.init_r * 500;
+      case 'bitfit':
+        return sum + 100;
+      case 'last_layers':
+        return sum + (each.num_layers ?? 8 * each.fraction) * 5000;
       case 'lisa':
         return sum + each.lisa_activated_layers * 5000;
       case 'fish_mask':

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
+import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
@@ -118,6 +119,7 @@ const cases: Record<string, JobParts> = {
     options: SMALL,
   },
   'Child-Tuning-F': { methods: childOverFull({ mode: 'F' }, opened.context).methods, options: SMALL },
+  'last layers': { method: Value.Parse(LastLayersOptions, { type: 'last_layers' }), options: SMALL },
   LISA: {
     method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
     options: SMALL,
