@@ -5,7 +5,7 @@ import type { Estimate } from '../engines/estimate.js';
 import { estimateRows } from '../engines/estimateText.js';
 import { estimateTorch } from '../engines/estimateTorch.js';
 import { configAt, dtypeOf, factsWithoutWeights } from '../language/configFacts.js';
-import { estimateWith } from '../language/estimateFile.js';
+import { besidesOf, estimateWith } from '../language/estimateFile.js';
 import { readModelShape } from '../memory/readShape.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
@@ -98,10 +98,15 @@ async function estimated(input: EstimateInput, args: Arguments, io: Io): Promise
   }
 }
 
-async function onEmbedded({ config, place, file }: EstimateInput, args: Arguments, io: Io): Promise<Estimated> {
+async function onEmbedded(
+  { config, place, folder, file }: EstimateInput,
+  args: Arguments,
+  io: Io,
+): Promise<Estimated> {
   const limit = limitOf(args);
   const { facts, weights } = await factsWithoutWeights(place, undefined, config.task_type);
-  const planRun = (changed: EstimateInput['config']): Estimate => estimateWith(changed, facts, undefined, file);
+  const besides = await besidesOf(config, folder);
+  const planRun = (changed: EstimateInput['config']): Estimate => estimateWith(changed, facts, besides, file);
   const plain = planRun(config);
   const most = mostOf(facts.model.maxPositions);
   const notes = [

@@ -15,6 +15,8 @@ export interface EstimateInput {
   readonly config: RunConfig;
   /** The model: a folder or a GGUF file, absolute. */
   readonly place: string;
+  /** Where relative paths of the config start, absolute. */
+  readonly folder: string;
   /** The run file; undefined where only a model is named. */
   readonly file: string | undefined;
 }
@@ -27,7 +29,8 @@ export async function estimateInput(name: string, overrides: readonly string[], 
   if (isRunFile(name) && path.basename(name) !== CONFIG_FILE) {
     const { run, warnings } = await checkRunFile(name, overrides);
     for (const warning of warnings) io.problem(warning);
-    return { config: run.config, place: await placeOf(run.config.model, run.folder), file: run.file };
+    const { config, folder, file } = run;
+    return { config, place: await placeOf(config.model, folder), folder, file };
   }
   const { config, problems } = parseRunFile(modelAlone(name), name, overrides);
   if (config === undefined) {
@@ -38,7 +41,8 @@ export async function estimateInput(name: string, overrides: readonly string[], 
     );
   }
   for (const problem of problems) io.problem(problem);
-  return { config, place: await placeOf(name, process.cwd()), file: undefined };
+  const folder = process.cwd();
+  return { config, place: await placeOf(name, folder), folder, file: undefined };
 }
 
 /** A run file for a model that nobody has data for yet. */

@@ -25,7 +25,7 @@ import type { Engine, RunControl } from './engine.js';
 import { adapterReader } from './adapterReader.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
-import { planOfRun, withSavings } from './runPlan.js';
+import { headerOf, planOfRun, withSavings } from './runPlan.js';
 import type { RunToPlan } from './runPlan.js';
 import { STOPPED_EARLY_CODE } from './runState.js';
 import { saveResult } from './saveResult.js';
@@ -147,7 +147,14 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     steered?.check(methods, dataset.validation);
     emit({ type: 'progress', activity: l10n.t`Predicting the memory`, done: 0, total: 0 });
     const rows = withVirtualTokens({ ...shared, methods, validation: dataset.validation });
-    toPlan = { config, opened, methods, batch: largestBatch(rows), heldOut: largestEvaluation(rows) };
+    toPlan = {
+      config,
+      opened: { ...opened, context },
+      methods,
+      batch: largestBatch(rows),
+      heldOut: largestEvaluation(rows),
+      steered: steered && headerOf(steered.base),
+    };
     const planned = await planOfRun(toPlan);
     emit(
       coverageOf(methods, opened, [

@@ -13,6 +13,8 @@ import { fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
 import { preparationMemory, stepMemory } from '../training/stepMemory.js';
 import type { PreparationMemory, StepMemory } from '../training/stepMemory.js';
+import { steering, steeringMemory } from './steeringMemory.js';
+import type { SteeringMemory } from './steeringMemory.js';
 import { planOf } from '../training/stepMemoryPlan.js';
 import { passesOf, standInFor } from './standIns.js';
 
@@ -61,18 +63,25 @@ export interface BatchShape {
   readonly source?: number;
 }
 
+/** What is known of a run beside its file and its model. */
+export interface KnownOfRun {
+  /** The largest batch of a step. */
+  readonly batch?: BatchShape;
+  /** The largest batch of an evaluation; without it, rows are as in `batch`. */
+  readonly heldOut?: BatchShape;
+  /** The larger base of `proxy_tuning`. */
+  readonly steered?: ModelHeader;
+}
+
 /**
  * The memory of a run on the embedded engine, counted on the graphs that it will execute (stepMemory.ts). Many calls a
  * second are possible: the graphs are kept, a call for another batch binds their lengths anew.
- * @param batch the largest batch of a step
- * @param heldOut the largest batch of an evaluation; without it, rows are as in `batch`
  */
 export function estimateRun(
   header: ModelHeader,
   methods: readonly EstimatedMethod[],
   config: RunConfig,
-  batch?: BatchShape,
-  heldOut?: BatchShape,
+  { batch, heldOut, steered }: KnownOfRun = {},
 ): Estimate {
   const { training, data } = config;
   const attached = attachedOf(header, methods);
@@ -87,6 +96,8 @@ export function estimateRun(
       header.model.maxPositions - keysInFrontCount(hooks),
     ),
     evaluates,
+    // It is evaluated on held-out rows alone.
+    steered: evaluates ? steered?.model : undefined,
   });
   const evaluated = heldOut ?? {
     ...shape,
@@ -96,7 +107,7 @@ export function estimateRun(
   const sizes = (variables: readonly Variable[]): number =>
     variables.reduce((sum, variable) => sum + fixedSize(variable.shape), 0);
   const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header));
-  const plan = planOf(found.memory, found.preparations, {
+  const run = {
     batch: shape,
     evaluated,
     steps: training.max_steps,
@@ -119,23 +130,22 @@ export function estimateRun(
         : []),
       ...found.assumptions,
     ],
-  });
-  const isMapped =
-    header.checkpoint.format === 'safetensors' &&
-    [...header.checkpoint.tensors.values()].every(({ dtype }) => dtype === 'F32');
+  };
+  const after = found.steering === undefined ? [] : [steering(found.steering, evaluated)];
+  const plan = planOf(found.memory, found.preparations, run, after);
   return {
     engine: 'embedded',
     plan,
-    converted: isMapped ? 0 : header.parameters * BYTES,
+    converted: convertedBytes(header) + (evaluates && steered ? convertedBytes(steered) : 0),
     results,
-    notes: [
-      rowsNote(),
-      ...(evaluates && training.eval_generations > 0 ? [answersNote()] : []),
-      ...(data.task_column !== undefined && attached.every(({ tasks }) => tasks === undefined)
-        ? [taskNote()]
-        : []),
-    ],
+    notes: [rowsNote(), ...(evaluates && training.eval_generations > 0 ? [answersNote()] : [])],
   };
+}
+
+function convertedBytes({ checkpoint, parameters }: ModelHeader): number {
+  const isMapped =
+    checkpoint.format === 'safetensors' && [...checkpoint.tensors.values()].every(({ dtype }) => dtype === 'F32');
+  return isMapped ? 0 : parameters * BYTES;
 }
 
 const rowsNote = (): string =>
@@ -143,9 +153,6 @@ const rowsNote = (): string =>
 
 const answersNote = (): string =>
   l10n.t`Answers to validation rows (training.eval_generations) come on top: a graph of their own, its keys and values.`;
-
-const taskNote = (): string =>
-  l10n.t`Counted for one task (data.task_column): a method that tells tasks apart trains numbers of its own for each.`;
 
 /** An estimate as `estimate --json` prints it, in bytes and counts. */
 export interface EstimateDocument {
@@ -223,10 +230,28 @@ function attachedOf({ model }: ModelHeader, methods: readonly EstimatedMethod[])
   return attached;
 }
 
+/** Models are told apart by a number of their own. */
+const identities = new WeakMap<LanguageModel, number>();
+let models = 0;
+
+function identityOf(model: LanguageModel): number {
+  const known = identities.get(model) ?? models++;
+  identities.set(model, known);
+  return known;
+}
+
 interface Remembered {
   readonly memory: StepMemory;
   readonly preparations: readonly PreparationMemory[];
+  readonly steering: SteeringMemory | undefined;
   readonly assumptions: readonly string[];
+}
+
+/** What graphs are built for, beside the methods. */
+interface Graphs {
+  readonly positionLimit: number;
+  readonly evaluates: boolean;
+  readonly steered: LanguageModel | undefined;
 }
 
 /** Graphs remembered per model: tens of megabytes while they are planned, little after. */
@@ -239,7 +264,7 @@ function rememberedMemory(
   methods: readonly EstimatedMethod[],
   attached: readonly Attached[],
   options: TrainingOptions,
-  graph: { readonly positionLimit: number; readonly evaluates: boolean },
+  graph: Graphs,
 ): Remembered {
   const known = remembered.get(model) ?? new Map<string, Remembered>();
   remembered.set(model, known);
@@ -250,7 +275,8 @@ function rememberedMemory(
   const phased = attached.some((method) => method.active !== undefined);
   const key = JSON.stringify([
     configs,
-    graph,
+    attached.map(({ tasks }) => tasks?.length),
+    [graph.positionLimit, graph.evaluates, graph.steered && identityOf(graph.steered)],
     [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
   ]);
   const found = known.get(key) ?? buildMemory(model, configs, attached, options, graph);
@@ -269,7 +295,7 @@ function buildMemory(
   configs: readonly MethodConfig[],
   methods: readonly Attached[],
   options: TrainingOptions,
-  graph: { readonly positionLimit: number; readonly evaluates: boolean },
+  graph: Graphs,
 ): Remembered {
   const totalSteps = options.max_steps ?? UNKNOWN_STEPS;
   const phased = methods.filter((method) => method.active !== undefined);
@@ -292,9 +318,11 @@ function buildMemory(
     const request = passesOf(config, model, before);
     return request === undefined ? [] : [preparationMemory(model, before, request, graph.positionLimit)];
   });
+  const { steered, positionLimit } = graph;
   return {
     memory,
     preparations,
+    steering: steered && steeringMemory(steered, model, methods, positionLimit),
     assumptions:
       phased.length === 0
         ? []

@@ -10,6 +10,7 @@ import { preparesFor } from '../methods/registry.js';
 import type { LargestBatch, Planned } from '../training/events.js';
 import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
 import { estimateRun } from './estimate.js';
+import type { ModelHeader } from './estimate.js';
 import { memoryWarning } from './memoryWarning.js';
 import { suggestChanges } from './savings.js';
 import type { Saving } from './savings.js';
@@ -34,6 +35,8 @@ export interface RunToPlan {
   readonly batch: LargestBatch;
   /** The largest batch of an evaluation; undefined where nothing is held out. */
   readonly heldOut: LargestBatch | undefined;
+  /** The larger base that it steers. */
+  readonly steered: ModelHeader | undefined;
 }
 
 /** Plans a run. A plan is no part of the training: where it fails, that is said and the run goes on without one. */
@@ -78,11 +81,15 @@ function savingsOf(run: RunToPlan, limit?: number): Promise<readonly Saving[]> {
   return suggestChanges(run.config, (config) => ({ plan: planWith(changedRun(run, config)) }), limit);
 }
 
-function planWith({ config, opened, methods, batch, heldOut }: RunToPlan): MemoryPlan {
-  const { checkpoint, model } = opened;
-  const header = { checkpoint, model, parameters: parameterCount(model) };
+/** What plans know of an opened model. */
+export function headerOf({ checkpoint, model }: OpenedModel): ModelHeader {
+  return { checkpoint, model, parameters: parameterCount(model) };
+}
+
+function planWith({ config, opened, methods, batch, heldOut, steered }: RunToPlan): MemoryPlan {
   const estimated = config.method.map((each, at) => ({ config: each, attached: methods[at] }));
-  return estimateRun(header, estimated, config, batch, heldOut).plan;
+  const known = { batch, ...(heldOut && { heldOut }), ...(steered && { steered }) };
+  return estimateRun(headerOf(opened), estimated, config, known).plan;
 }
 
 /** The run with another config: what it is attached to, and its batches, go along. */

@@ -17,6 +17,7 @@ import type { OpenedModel } from './session.js';
 
 /** A large base that what a run trains is to steer: `proxy_tuning` of the run file. */
 export interface SteeredBase {
+  readonly base: OpenedModel;
   /**
    * Throws what {@link evaluate} would refuse, before the run trains.
    * @throws ProblemError `data.long-row`, `data.token-id`
@@ -66,6 +67,7 @@ export async function openSteeredBase(
     return proxyDecoder({ base: await base(setup.positionLimit), expert, antiExpert, alpha: options.alpha });
   };
   return {
+    base: large,
     check(methods, examples) {
       const inFront = positionsInFront(methods.map(({ hooks }) => hooks));
       checkReadable(examples, {

@@ -30,6 +30,12 @@ export interface KeyValueCache {
 /** Tokens by which buffers grow: fewer means more copies of the cache in garbage, more means idle memory. */
 const BLOCK = 128;
 
+/** Numbers of a cache that so many tokens of a row were written to at once. */
+export function cachedNumbers(model: LanguageModel, tokens: number): number {
+  const perToken = cacheNames(model).length * model.cacheHeads * model.headSize;
+  return perToken * Math.ceil(tokens / BLOCK) * BLOCK;
+}
+
 /** An empty cache for `rows` rows. */
 export function createCache(model: LanguageModel, rows: number): KeyValueCache {
   const names = cacheNames(model);

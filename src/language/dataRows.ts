@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { problemOf } from '../common/problem.js';
+import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { parquetRows } from '../data/parquetRows.js';
 import { DATA_EXTENSIONS, readRowsFrom } from '../data/readRows.js';
@@ -37,16 +37,41 @@ const files = keptByVersion<FirstRows>(KEPT);
 
 /** The first rows of a data file, read anew only when its time or size is another. Undefined where there is no file. */
 export async function firstRows(file: string, signal?: AbortSignal): Promise<FirstRows | undefined> {
+  const start = await startOf(file, signal);
+  if (start === undefined) return undefined;
+  const { bytes, version, rows, whole } = start;
+  return files(file, version, async () => {
+    try {
+      return await gather(file, bytes, rows, whole);
+    } catch (error) {
+      return { file, bytes, rows: [], broken: [], problem: problemOf(error) };
+    }
+  });
+}
+
+/** As much of a data file as is read while typing. */
+export interface FileStart {
+  /** Size of the file. */
+  readonly bytes: number;
+  /** Its time and size. */
+  readonly version: string;
+  /** To be gone through once; nothing is read before. A problem is thrown by the first. */
+  readonly rows: AsyncIterable<ReadRow>;
+  /** Whether these are all rows of the file. */
+  readonly whole: boolean;
+}
+
+/** The start of a data file. Undefined where there is no file. */
+export async function startOf(file: string, signal?: AbortSignal): Promise<FileStart | undefined> {
   const found = await stat(file).catch(() => undefined);
   signal?.throwIfAborted();
   if (found === undefined || !found.isFile()) return undefined;
-  return files(file, `${found.size}:${found.mtimeMs}`, async () => {
-    try {
-      return await readFirst(file, found.size);
-    } catch (error) {
-      return { file, bytes: found.size, rows: [], broken: [], problem: problemOf(error) };
-    }
-  });
+  const { size: bytes, mtimeMs } = found;
+  const extension = DATA_EXTENSIONS.find((known) => known === path.extname(file).toLowerCase());
+  const most = extension === '.parquet' ? MOST_PARQUET_BYTES : MOST_BYTES;
+  // Of what is no data file there is nothing more to read.
+  const whole = extension === undefined || bytes <= most;
+  return { bytes, version: `${bytes}:${mtimeMs}`, rows: rowsOf(file, bytes, extension, whole), whole };
 }
 
 /** The names of the columns that rows have, in the order in which they come. */
@@ -54,30 +79,27 @@ export function columnsOf(rows: readonly Row[]): string[] {
   return [...new Set(rows.flatMap(({ value }) => (typeof value === 'string' ? [] : Object.keys(value))))];
 }
 
-async function readFirst(file: string, bytes: number): Promise<FirstRows> {
-  const extension = DATA_EXTENSIONS.find((known) => known === path.extname(file).toLowerCase());
+async function* rowsOf(
+  file: string,
+  bytes: number,
+  extension: (typeof DATA_EXTENSIONS)[number] | undefined,
+  whole: boolean,
+): AsyncGenerator<ReadRow> {
   if (extension === undefined) {
-    return {
-      file,
-      bytes,
-      rows: [],
-      broken: [],
-      problem: {
-        code: 'data.unknown-extension',
-        message: l10n.t`the extension "${path.extname(file)}" is not known`,
-        expected: l10n.t`one of ${DATA_EXTENSIONS.join(', ')}`,
-        mend: l10n.t`Convert or rename the file.`,
-      },
-    };
+    return fail({
+      code: 'data.unknown-extension',
+      message: l10n.t`the extension "${path.extname(file)}" is not known`,
+      expected: l10n.t`one of ${DATA_EXTENSIONS.join(', ')}`,
+      mend: l10n.t`Convert or rename the file.`,
+    });
   }
   if (extension === '.parquet') {
-    if (bytes > MOST_PARQUET_BYTES) return { file, bytes, rows: [], broken: [] };
-    return gather(file, bytes, parquetRows(file), true);
+    if (whole) yield* parquetRows(file);
+    return;
   }
-  const whole = bytes <= MOST_BYTES;
   const start = await readStart(file, whole ? bytes : MOST_BYTES);
   const text = whole ? start : start.subarray(0, lastWhole(start, extension));
-  return gather(file, bytes, readRowsFrom(once(text), file, extension), whole);
+  yield* readRowsFrom(once(text), file, extension);
 }
 
 /** Takes the first rows; where the file goes on behind what was read, the last may be broken by the cut alone. */

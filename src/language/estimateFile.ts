@@ -1,14 +1,17 @@
 import * as l10n from '@vscode/l10n';
-import { fail, isError } from '../common/problem.js';
+import path from 'node:path';
+import { ProblemError, fail, isError } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunConfig } from '../config/schema.js';
 import { estimateRun } from '../engines/estimate.js';
-import type { BatchShape, Estimate } from '../engines/estimate.js';
+import type { Estimate } from '../engines/estimate.js';
 import { modelIdAt } from '../models/hub/ids.js';
 import { factsWithoutWeights } from './configFacts.js';
-import { attachToHeader } from './modelAttach.js';
+import { attachToHeader, tellsTasks } from './modelAttach.js';
 import type { ModelFacts } from './modelFacts.js';
 import { cachedModelPlace } from './modelHub.js';
+import { knownTasks } from './rowTasks.js';
+import type { KnownTasks } from './rowTasks.js';
 
 /**
  * What a run needs, from the headers alone, or from the model's config where the weights are not there: no weight
@@ -28,25 +31,80 @@ export async function estimateFile({ config, file, folder }: LoadedRun): Promise
     });
   }
   const { facts } = await factsWithoutWeights(place, undefined, config.task_type);
-  return estimateWith(config, facts, undefined, file);
+  return estimateWith(config, facts, await besidesOf(config, folder), file);
+}
+
+/** What decides an estimate beside the run file and its model, as far as it is on this machine. */
+export interface Besides {
+  /** The tasks of the rows; absent without `data.task_column`. */
+  readonly tasks?: KnownTasks;
+  /** The larger base of `proxy_tuning`; null for one that is not on this machine. */
+  readonly steered?: ModelFacts | null;
+}
+
+/** Looks at rows and the larger base. A base that cannot be read counts as one that is not there: the run tells why. */
+export async function besidesOf(
+  { data, proxy_tuning: proxy }: Pick<RunConfig, 'data' | 'proxy_tuning'>,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<Besides> {
+  const tasks = await knownTasks(data, folder, signal);
+  return {
+    ...(tasks === undefined ? {} : { tasks }),
+    ...(proxy === undefined ? {} : { steered: (await baseAt(proxy.model, folder, signal)) ?? null }),
+  };
+}
+
+async function baseAt(model: string, folder: string, signal?: AbortSignal): Promise<ModelFacts | undefined> {
+  try {
+    const id = await modelIdAt(model, folder);
+    const place = id === undefined ? path.resolve(folder, model) : await cachedModelPlace(id);
+    return place === undefined ? undefined : (await factsWithoutWeights(place, signal)).facts;
+  } catch (error) {
+    if (error instanceof ProblemError) return undefined;
+    throw error;
+  }
 }
 
 /**
- * The same for a model that is read already, and batches as they will come: for questions, many a second.
+ * The same for a model that is read already: for questions, many a second.
  * @param file the run file, named where a method is refused
  * @throws ProblemError what attaching the methods refuses
  */
-export function estimateWith(config: RunConfig, facts: ModelFacts, batch?: BatchShape, file?: string): Estimate {
-  const { methods, findings } = attachToHeader(config.method, facts);
+export function estimateWith(
+  config: RunConfig,
+  facts: ModelFacts,
+  { tasks, steered }: Besides = {},
+  file?: string,
+): Estimate {
+  const { methods, findings } = attachToHeader(config.method, facts, tasks);
   const wrong = findings.find(({ problem }) => isError(problem));
   if (wrong !== undefined) {
     const where = wrong.problem.where ?? (file === undefined ? undefined : { file });
     fail({ ...wrong.problem, ...(where === undefined ? {} : { where }) });
   }
-  return estimateRun(
+  const found = estimateRun(
     facts,
     config.method.map((each, at) => ({ config: each, attached: methods[at] })),
     config,
-    batch,
+    steered ? { steered } : {},
   );
+  const isLeast = tasks?.whole === false && tellsTasks(config.method, facts, tasks);
+  return {
+    ...found,
+    notes: [
+      ...found.notes,
+      ...(isLeast ? [tasksNote(tasks.names.length)] : []),
+      ...(steered === null ? [steeredNote(config.proxy_tuning?.model ?? '')] : []),
+    ],
+  };
 }
+
+function tasksNote(count: number): string {
+  return count > 1
+    ? l10n.t`Counted for the ${count} tasks that the first rows name (data.task_column); each more trains numbers of its own.`
+    : l10n.t`Counted for one task (data.task_column): each more that rows name trains numbers of its own.`;
+}
+
+const steeredNote = (model: string): string =>
+  l10n.t`The larger model ${model} (proxy_tuning) is not counted: it is not on this machine, or cannot be read.`;

@@ -16,7 +16,8 @@ import { needOf, verdictOf } from '../engines/verdict.js';
 import type { Need } from '../engines/verdict.js';
 import type { Quantity } from '../memory/largest.js';
 import { factsWithoutWeights } from './configFacts.js';
-import { estimateWith } from './estimateFile.js';
+import { besidesOf, estimateWith } from './estimateFile.js';
+import type { Besides } from './estimateFile.js';
 import type { ModelFacts } from './modelFacts.js';
 import { modelPlace, writtenTask } from './modelSource.js';
 import type { RunDocument } from './runDocument.js';
@@ -68,8 +69,8 @@ export async function memoryAnswer(
 ): Promise<MemoryAnswer | undefined> {
   const found = await plannable(file, text, signal);
   if (found === undefined) return undefined;
-  const { document, config, facts, planRun } = found;
-  return remembered(facts, ['answer', config, machine], async () => {
+  const { document, config, facts, besides, planRun } = found;
+  return remembered(facts, ['answer', config, machine, keyOf(besides)], async () => {
     const { plan } = await planRun(config);
     const need = needOf(plan);
     if (verdictOf(need, machine.free) === 'fits') return { need, machine, savings: [] };
@@ -101,8 +102,8 @@ export async function largestAnswer(
 ): Promise<LargestAnswer | undefined> {
   const found = await plannable(file, text, signal);
   if (found === undefined) return undefined;
-  const { config, facts, planRun } = found;
-  return remembered(facts, [quantity, at, config, machine], async () => {
+  const { config, facts, besides, planRun } = found;
+  return remembered(facts, [quantity, at, config, machine, keyOf(besides)], async () => {
     const least = changedConfig(config, [{ path: at, value: LEAST[quantity] }]);
     if (least === undefined) return undefined;
     const peak = (await planRun(config)).plan.total;
@@ -117,6 +118,7 @@ interface Plannable {
   readonly document: RunDocument;
   readonly config: RunConfig;
   readonly facts: ModelFacts;
+  readonly besides: Besides;
   readonly planRun: PlanRun;
 }
 
@@ -125,13 +127,19 @@ async function plannable(file: string, text: string, signal?: AbortSignal): Prom
   const { config } = document.parsed;
   const facts = config && (await factsOfModel(document, signal));
   if (config === undefined || facts === undefined) return undefined;
+  const besides = await besidesOf(config, document.folder, signal);
   const planRun: PlanRun = async (changed) => {
     // A question that nobody asks any more ends here.
     await setImmediate();
     signal?.throwIfAborted();
-    return estimateWith(changed, facts);
+    return estimateWith(changed, facts, besides);
   };
-  return { document, config, facts, planRun };
+  return { document, config, facts, besides, planRun };
+}
+
+/** What an answer depends on: of a larger base, which one it is. */
+function keyOf({ tasks, steered }: Besides): unknown {
+  return [tasks, steered?.place, steered?.parameters];
 }
 
 /** The model's header, or what follows from its config where the weights are not there (yet). */

@@ -15,6 +15,7 @@ import type { ModelFacts } from './modelFacts.js';
 import { placed } from './modelFinding.js';
 import type { Finding } from './modelFinding.js';
 import { modelOf, writtenTask } from './modelSource.js';
+import { knownTasks } from './rowTasks.js';
 import type { RunDocument } from './runDocument.js';
 
 /**
@@ -31,6 +32,7 @@ export async function checkAgainstModelAndData(
   const sections = soundSections(document);
   const reading = await modelOf(document, signal);
   const facts = reading !== undefined && 'facts' in reading ? reading.facts : undefined;
+  const tasks = sections.data && (await knownTasks(sections.data, document.folder, signal));
   const findings: Finding[] = [
     ...(reading !== undefined && 'problem' in reading && !PATH_CODES.has(reading.problem.code)
       ? [{ problem: reading.problem, path: TASK_CODES.has(reading.problem.code) ? ['task_type'] : ['model'] }]
@@ -39,7 +41,7 @@ export async function checkAgainstModelAndData(
     ...engineFindings(sections, METHODS),
     ...(facts === undefined || sections.method === undefined
       ? []
-      : attachToHeader(sections.method, facts).findings),
+      : attachToHeader(sections.method, facts, tasks).findings),
     ...(facts === undefined ? [] : lengthFindings(document, sections, facts)),
     ...(sections.data === undefined
       ? []

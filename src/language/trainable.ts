@@ -6,15 +6,18 @@ import { sparseCount } from '../methods/bottleneckAdapter.js';
 import type { AttachContext } from '../methods/method.js';
 import { matchTargets } from '../methods/targets.js';
 import type { LanguageModel } from '../models/architecture.js';
-import { attachToHeader } from './modelAttach.js';
+import { attachToHeader, tellsTasks } from './modelAttach.js';
 import { soundSections } from './modelDraft.js';
 import { modelOf } from './modelSource.js';
+import { knownTasks } from './rowTasks.js';
 import type { RunDocument } from './runDocument.js';
 
 /** How many numbers a run trains, of how many that the model has. */
 export interface TrainableCount {
   readonly trainable: number;
   readonly total: number;
+  /** For so many tasks, where rows that were not read may name more of them and each has numbers of its own. */
+  readonly tasks?: number;
 }
 
 /**
@@ -25,7 +28,7 @@ export async function trainableOf(
   document: RunDocument,
   signal?: AbortSignal,
 ): Promise<TrainableCount | Problem | undefined> {
-  const { method: configs } = soundSections(document);
+  const { method: configs, data } = soundSections(document);
   const reading = configs && (await modelOf(document, signal));
   if (configs === undefined || reading === undefined) return undefined;
   if ('problem' in reading) return { ...reading.problem, where: document.parsed.placeOf(['model']) };
@@ -33,7 +36,8 @@ export async function trainableOf(
   // How many numbers a fusion of trained adapters has follows from their files.
   if (configs.some((config) => config.type === 'adapter_fusion' && config.adapters !== undefined))
     return undefined;
-  const { methods, findings } = attachToHeader(configs, facts);
+  const tasks = data && (await knownTasks(data, document.folder, signal));
+  const { methods, findings } = attachToHeader(configs, facts, tasks);
   const wrong = findings.find(({ problem }) => isError(problem));
   if (wrong !== undefined) {
     return { ...wrong.problem, where: document.parsed.placeOf(wrong.path, wrong.part) };
@@ -44,7 +48,8 @@ export async function trainableOf(
       return maskedNumbers(config, facts.model) + modules.reduce((sum, each) => sum + each.trainable, 0);
     })
     .reduce((sum, count) => sum + count, 0);
-  return { trainable, total: facts.parameters };
+  const isLeast = tasks?.whole === false && tellsTasks(configs, facts, tasks);
+  return { trainable, total: facts.parameters, ...(isLeast ? { tasks: Math.max(1, tasks.names.length) } : {}) };
 }
 
 /** Selective methods and SparseAdapter choose their numbers when the run starts; how many follows from their options. */

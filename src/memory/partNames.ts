@@ -22,6 +22,7 @@ const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
   preparing: () => l10n.t`preparing`,
   step: () => l10n.t`step`,
   evaluation: () => l10n.t`evaluation`,
+  steering: () => l10n.t`steering the larger base`,
 };
 
 /** A part of a plan as people read it; one that only another version knows, by its own name. */

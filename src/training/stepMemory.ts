@@ -47,8 +47,8 @@ export interface BatchLengths {
   readonly source?: number;
 }
 
-/** What a program is for. An update is of no batch. */
-export type ProgramKind = 'preparation' | 'step' | 'update' | 'evaluation';
+/** What a program is for. An update is of no batch; a decoder reads rows. */
+export type ProgramKind = 'preparation' | 'step' | 'update' | 'evaluation' | 'reading';
 
 /** Programs that share an arena and a mapping of the weights. */
 export interface Session {
@@ -224,7 +224,8 @@ export function runSession(
 }
 
 function lengthsOf({ rows, length, supervised, source = 0 }: BatchLengths): Lengths {
-  return { batch: rows, sequence: length, predictors: supervised, source };
+  // A decoder reads a row at once: behind nothing.
+  return { batch: rows, sequence: length, predictors: supervised, source, past: 0 };
 }
 
 /** What stepper.ts keeps in its state. */

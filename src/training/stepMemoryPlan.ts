@@ -43,11 +43,15 @@ interface PlannedRun extends Pick<MemoryPlan, 'parameters' | 'trainable' | 'adap
   readonly steps: number | undefined;
 }
 
-/** The memory of a run with such batches, by part and moment. */
+/**
+ * The memory of a run with such batches, by part and moment.
+ * @param after moments behind the last step
+ */
 export function planOf(
   memory: StepMemory,
   preparations: readonly PreparationMemory[],
   run: PlannedRun,
+  after: readonly Moment[] = [],
 ): MemoryPlan {
   const evaluates = memory.sessions.some(({ programs }) => programs.some(({ kind }) => kind === 'evaluation'));
   const step = { update: NO_BATCH, step: run.batch };
@@ -59,6 +63,7 @@ export function planOf(
     const both = momentOf(peak.name, memory, run, { ...step, evaluation: run.evaluated });
     moments.splice(moments.indexOf(peak), 1, both);
   }
+  moments.push(...after);
   moments.unshift(...preparations.map((each) => preparing(each, memory, run.batch)));
   const peak = largest(moments);
   return {
@@ -184,8 +189,7 @@ export function copiesPart(sessions: readonly Session[], times: number): MemoryP
   const sets = sessions.flatMap(({ programs }) => programs.map(({ program }) => program.handed));
   const newest = Math.max(...sets);
   const others = sets.reduce((sum, bytes) => sum + bytes, 0) - newest;
-  const limit = 2 * newest <= GATHERED.young ? GATHERED.young - newest : GATHERED.old;
-  const older = newest === 0 ? 0 : Math.min(limit, others + (times - 1) * (newest + others));
+  const older = gathered(newest, others + (times - 1) * (newest + others));
   return {
     name: 'runtime',
     bytes: newest + older,
@@ -193,7 +197,15 @@ export function copiesPart(sessions: readonly Session[], times: number): MemoryP
   };
 }
 
-function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryPart[] {
+/** Bytes of older buffers that Node has not freed yet. @param all older ones there were */
+export function gathered(newest: number, all: number): number {
+  if (newest === 0) return 0;
+  const limit = 2 * newest <= GATHERED.young ? GATHERED.young - newest : GATHERED.old;
+  return Math.min(limit, all);
+}
+
+/** Node, ONNX Runtime, tokenizers and graphs. @param vocabulary tokens of all tokenizers */
+export function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryPart[] {
   const nodes = sessions.reduce((sum, session) => sum + session.nodes, 0);
   const constants = sessions.reduce((sum, session) => sum + session.constants, 0);
   const base = RUNTIME.base + RUNTIME.young;
@@ -214,7 +226,8 @@ function runtimeParts(sessions: readonly Session[], vocabulary: number): MemoryP
   ];
 }
 
-function moment(name: MomentName, parts: readonly MemoryPart[]): Moment {
+/** A moment of those parts that take anything. */
+export function moment(name: MomentName, parts: readonly MemoryPart[]): Moment {
   const kept = parts.filter(({ bytes }) => bytes > 0);
   return { name, bytes: kept.reduce((sum, { bytes }) => sum + bytes, 0), parts: kept };
 }

@@ -1,6 +1,6 @@
 // A run whose small model is to steer a larger one: `proxy_tuning`, on the two sizes of the bundled family.
 import assert from 'node:assert/strict';
-import { cp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { cp, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { attachAdapter } from '../../src/adapters/attachAdapter.js';
@@ -60,6 +60,11 @@ async function decoderOf(model: string, adapter?: string): Promise<Decoder> {
 test('a run tells in the end how the larger base does, steered by its result and alone', async () => {
   const { events, error } = await emitted(await makeRun('steered', large!));
   assert.equal(error, undefined);
+  const [planned] = eventsOf(events, 'plan');
+  const { name, parts } = planned!.plan.moments.at(-1)!;
+  const { size } = await stat(path.join(large!, 'model.safetensors'));
+  // The larger base and twice the smaller model, without the files' headers.
+  assert.ok(name === 'steering' && parts.find((part) => part.name === 'weights')!.bytes > 0.99 * size);
   const [finished] = eventsOf(events, 'finished');
   const { metrics, adapter } = finished!;
   const [base, expert, antiExpert] = [

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { formatBytes, formatCount, formatPercent } from '../../common/format.js';
 import type { MemoryAnswer } from '../../language/memoryAnswer.js';
+import type { TrainableCount } from '../../language/trainable.js';
 import { openText, unlessCancelled } from './documents.js';
 import { RUN_FILES } from './load.js';
 import type { LoadLanguage } from './load.js';
@@ -54,9 +55,7 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     const count = await unlessCancelled(token, (signal) => language.trainable(open, signal));
     // Why it cannot be counted is among the problems.
     if (count === undefined || !('trainable' in count)) return undefined;
-    const { trainable, total } = count;
-    const title = l10n.t`${formatCount(trainable)} of ${formatCount(total)} parameters train (${formatPercent(trainable / total)})`;
-    return estimateLens(document, line, title);
+    return estimateLens(document, line, trainableTitle(count));
   }
 
   /** A plan may take seconds; the lens comes when it is there. */
@@ -87,6 +86,14 @@ export function createLenses(load: LoadLanguage, report: (error: unknown) => voi
     ),
     vscode.languages.registerCodeLensProvider(RUN_FILES, provider),
   );
+}
+
+function trainableTitle({ trainable, total, tasks }: TrainableCount): string {
+  const [part, all, share] = [formatCount(trainable), formatCount(total), formatPercent(trainable / total)];
+  if (tasks === undefined) return l10n.t`${part} of ${all} parameters train (${share})`;
+  return tasks === 1
+    ? l10n.t`${part} of ${all} parameters train for one task (${share}), and as many for each more that rows name`
+    : l10n.t`${part} of ${all} parameters train for the ${tasks} tasks of the first rows (${share})`;
 }
 
 /** `1.4 GiB at the peak (1.1 GiB of it anonymous), 9.2 GiB free`. */

@@ -96,11 +96,58 @@ test('Child-Tuning keeps a mask of one byte for each number', async () => {
   assert.equal(part(found, 'state'), 12 * 2 * (8 + 8));
 });
 
-test('rows of several tasks: that one of them is counted is said', async () => {
+const TASKS = 'train: tasks.jsonl, task_column: task';
+/** A row of each task, and further rows up to so many bytes. */
+const taskRows = (names: readonly string[], bytes = 0): string =>
+  names.map((task) => `{"prompt":"a","completion":"b","task":"${task}"}\n`).join('') +
+  `{"prompt":"${'a'.repeat(bytes)}","completion":"b","task":"last"}\n`;
+
+test('rows of several tasks: numbers of each are counted, also in what the optimizer keeps', async () => {
+  await writeFile(path.join(folder, 'tasks.jsonl'), taskRows(['one', 'two']));
   const prompt = '{ type: prompt_tuning, num_virtual_tokens: 4 }';
-  const notes = async (data?: string): Promise<string> => (await estimated(prompt, '', data)).notes.join('\n');
-  assert.match(await notes('train: rows.jsonl, task_column: prompt'), /Counted for one task/);
-  assert.doesNotMatch(await notes(), /task/);
+  const [one, three] = [await estimated(prompt), await estimated(prompt, '', TASKS)];
+  assert.deepEqual([one.plan.trainable, three.plan.trainable], [4 * 8, 3 * 4 * 8]);
+  assert.equal(part(three, 'optimizer'), 3 * part(one, 'optimizer'));
+  assert.doesNotMatch(three.notes.join('\n'), /task/);
+});
+
+test('where rows lie further behind than is read, that tasks may be missing is said', async () => {
+  await writeFile(path.join(folder, 'tasks.jsonl'), taskRows(['one', 'two'], 2 ** 21));
+  const prompt = await estimated('{ type: prompt_tuning, num_virtual_tokens: 4 }', '', TASKS);
+  assert.equal(prompt.plan.trainable, 2 * 4 * 8);
+  assert.match(prompt.notes.join('\n'), /Counted for the 2 tasks that the first rows name/);
+  const lora = await estimated('{ type: lora, r: 2, target_modules: [q_proj] }', '', TASKS);
+  assert.doesNotMatch(lora.notes.join('\n'), /task/);
+  const absent = await estimated('{ type: ciat }', '', 'train: somebody/rows, task_column: task');
+  assert.match(absent.notes.join('\n'), /Counted for one task/);
+});
+
+test('proxy_tuning: the larger base is counted where held-out rows are evaluated on it', async () => {
+  // Of other size: a layer is left out, 2 · 8² + 2 · 4 · 8 + 3 · 12 · 8 + 2 · 8 numbers.
+  const last = 'model.layers.11.';
+  await writeLlama(path.join(folder, 'large'), {
+    config: { num_hidden_layers: 11 },
+    without: [
+      ...['q', 'k', 'v', 'o'].map((name) => `${last}self_attn.${name}_proj.weight`),
+      ...['gate', 'up', 'down'].map((name) => `${last}mlp.${name}_proj.weight`),
+      ...['input', 'post_attention'].map((name) => `${last}${name}_layernorm.weight`),
+    ],
+  });
+  const base = TOTAL - 496;
+  const method = '{ type: lora, r: 2, target_modules: [q_proj] }';
+  const proxy = 'proxy_tuning: { model: ./large }\n';
+  const held = 'train: rows.jsonl, validation: rows.jsonl, max_length: 16';
+  const [alone, steered] = [await estimated(method, '', held), await estimated(method, proxy, held)];
+  const momentOf = ({ plan }: Estimate) => plan.moments.find(({ name }) => name === 'steering');
+  assert.equal(momentOf(alone), undefined);
+  const weights = momentOf(steered)?.parts.find(({ name }) => name === 'weights')?.bytes;
+  assert.equal(weights, 4 * (base + 2 * TOTAL));
+  // Both are stored as BF16 and become float32 in the cache.
+  assert.equal(steered.converted - alone.converted, 4 * base);
+  assert.equal(momentOf(await estimated(method, proxy)), undefined);
+  assert.doesNotMatch(steered.notes.join('\n'), /proxy_tuning/);
+  const absent = await estimated(method, 'proxy_tuning: { model: somebody/large }\n', held);
+  assert.match(absent.notes.join('\n'), /somebody\/large \(proxy_tuning\) is not counted/);
 });
 
 test('a larger batch and longer rows need more', async () => {

@@ -142,6 +142,15 @@ test('a name of a column that the format does not read', async () => {
   assert.equal((await problemAt(folder, text, 'data.column-unused')).at, 'columns');
 });
 
+test('a fusion has an adapter for each task that rows name: with several, nothing is said', async () => {
+  const row = (task: string): string => `{"prompt":"a","completion":"b","task":"${task}"}\n`;
+  const text = runText('{ type: adapter_fusion }', '', 'train: tasks.jsonl, task_column: task');
+  await writeFile(path.join(folder, 'tasks.jsonl'), row('one'));
+  await problemAt(folder, text, 'fusion.one');
+  await writeFile(path.join(folder, 'tasks.jsonl'), row('one') + row('two'));
+  assert.deepEqual(await problemsOf(folder, text), []);
+});
+
 test('a column of tasks that no row has', async () => {
   const text = runText('{ type: prompt_tuning }', '', 'train: rows.jsonl, task_column: promt');
   const { at, replacement } = await problemAt(folder, text, 'data.no-column');

@@ -39,6 +39,19 @@ test('methods together: the sum; one that guides adds nothing', async () => {
   assert.deepEqual(await counted(`[${lora}, { type: child_tuning }]`), { trainable: 12 * 2 * 16, total: TOTAL });
 });
 
+test('numbers of each task that rows name; for how many, where not all rows were read', async () => {
+  const row = (task: string, text = 'a'): string => `{"prompt":"${text}","completion":"b","task":"${task}"}\n`;
+  const data = 'train: tasks.jsonl, task_column: task';
+  const prompt = runText('{ type: prompt_tuning, num_virtual_tokens: 4 }', '', data);
+  await writeFile(path.join(folder, 'tasks.jsonl'), row('one') + row('two') + row('one'));
+  assert.deepEqual(await trainableOf(documentOf(folder, prompt)), { trainable: 2 * 4 * 8, total: TOTAL });
+  await writeFile(path.join(folder, 'tasks.jsonl'), row('one') + row('two', 'a'.repeat(2 ** 21)));
+  const least = { trainable: 4 * 8, total: TOTAL, tasks: 1 };
+  assert.deepEqual(await trainableOf(documentOf(folder, prompt)), least);
+  const lora = runText('{ type: lora, r: 2, target_modules: [q_proj] }', '', data);
+  assert.deepEqual(await trainableOf(documentOf(folder, lora)), { trainable: 12 * 2 * 16, total: TOTAL });
+});
+
 test('what keeps it from being counted: the problem; no model or no method: nothing', async () => {
   const wrong = await counted('{ type: lora, target_modules: [x_proj] }');
   assert.ok(wrong !== undefined && 'code' in wrong);
