@@ -180,6 +180,11 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       ...(planned.event === undefined ? {} : { plan: planned.event.plan }),
       wishes: control.wishes,
       methods,
+      attaching: {
+        prepared,
+        attach: (present) => attachMethods(config.method, context, present),
+        covered: (anew) => coverageOf(anew, opened, []),
+      },
       validation: dataset.validation,
       checkpoints: {
         runFolder: folder.path,
@@ -187,11 +192,6 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       },
     });
     if (result.reason === 'stopped' && result.steps === 0) fail(stoppedEarly());
-      attaching: {
-        prepared,
-        attach: (present) => attachMethods(config.method, context, present),
-        covered: (anew) => coverageOf(anew, opened, []),
-      },
     if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, result, opened));
     emit({ type: 'progress', activity: l10n.t`Saving`, done: 0, total: 0 });
     const adapter = await saveResult(folder.path, result, opened);
