@@ -1,5 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import type { JsonObject } from '../common/json.js';
 import { ProblemError, boundedProblem, fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
@@ -31,7 +30,6 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
   const found = {
     ...context,
     idlePatterns: 'warning' as const,
-    tasks: tasksOf(adapter.config),
     ...(prepared === undefined ? {} : { prepared }),
   };
   // What was prepared lies in the weights: the config has no part in it any more.
@@ -54,11 +52,6 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     values: loaded.values,
     warnings: [...warnings, ...told, ...loaded.warnings].map(boundedProblem),
   };
-}
-
-/** The tasks that an adapter holds, in their order: `tasks` of its config. */
-function tasksOf({ tasks }: JsonObject): readonly string[] {
-  return Array.isArray(tasks) ? tasks.filter((task) => typeof task === 'string') : [];
 }
 
 function inFile<T>(file: string, work: () => T): T {

@@ -18,24 +18,24 @@ export function taskFolder(folder: string, task: string): string {
 }
 
 /**
- * The adapter of a task: the task's own folder within the given one, or the given one itself, which is the task's own or
- * may hold several tasks. A fusion of the task's adapter with others is left whole.
+ * The adapter of a task: the task's own folder within the given one, or the given one itself where that is the task's
+ * own. A fusion of the task's adapter with others is left whole.
  *
  * @param task undefined: none is asked for
- * @returns the task where it is still to be found within the adapter
+ * @returns the folder, and whether what it holds is of the task
  */
 export async function adapterOfTask(
   folder: string,
   task: string | undefined,
-): Promise<{ readonly folder: string; readonly task: string | undefined }> {
+): Promise<{ readonly folder: string; readonly isTasks: boolean }> {
   const isTasksOwn =
     task !== undefined && path.resolve(taskFolder(path.dirname(folder), task)) === path.resolve(folder);
-  if (task === undefined || isTasksOwn) return { folder, task: undefined };
+  if (task === undefined || isTasksOwn) return { folder, isTasks: isTasksOwn };
   const own = taskFolder(folder, task);
   if ((await pathKind(path.join(folder, ADAPTER_SETUP))) === 'file') {
     const fused = path.join(folder, adapterNames([task])[0]!, ADAPTER_CONFIG);
-    return { folder, task: (await pathKind(fused)) === 'file' ? undefined : task };
+    return { folder, isTasks: (await pathKind(fused)) === 'file' };
   }
   const isOwn = (await pathKind(path.join(own, ADAPTER_CONFIG))) === 'file';
-  return isOwn ? { folder: own, task: undefined } : { folder, task };
+  return { folder: isOwn ? own : folder, isTasks: isOwn };
 }

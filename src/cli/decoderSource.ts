@@ -1,5 +1,5 @@
 import type { Decoder } from '../generation/decoder.js';
-import { createDecoder, forTask } from '../generation/decoder.js';
+import { createDecoder } from '../generation/decoder.js';
 import { positionsInFront } from '../models/keysInFront.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -28,7 +28,7 @@ export function adaptedSource(adapted: Adapted, runtime: Runtime, io: Io): Decod
     inFront: positionsInFront(adapted.methods.map((method) => method.hooks)),
     async compile(positionLimit) {
       const weights = await mapWeights(adapted.checkpoint, io);
-      return forTask(await createDecoder({ ...adapted, runtime, weights, positionLimit }), adapted.rowTask);
+      return createDecoder({ ...adapted, runtime, weights, positionLimit });
     },
   };
 }

@@ -16,7 +16,7 @@ import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';
 import type { EvaluationPlan, HeldOutRows } from './heldOut.js';
 import type { Io } from './io.js';
-import { mapWeights, openAdapted, tasksOf } from './openAdapted.js';
+import { mapWeights, openAdapted } from './openAdapted.js';
 import type { Adapted } from './openAdapted.js';
 import { PROXY_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { table } from './table.js';
@@ -58,10 +58,7 @@ export const evaluate: Command = {
     const own = adapter === undefined ? undefined : task;
     const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task }, own);
     checkHead(adapted);
-    const held = await readHeldOut(plan, adapted.tokenizer, io, {
-      tasks: tasksOf(adapted.methods),
-      model: adapted.model,
-    });
+    const held = await readHeldOut(plan, adapted.tokenizer, io, adapted.model);
     const { files } = held;
     const rows = task === undefined ? held.examples : rowsOfTask(held, task, adapter !== undefined);
     checkTokenIds(rows, adapted);

@@ -80,21 +80,19 @@ export interface HeldOutRows {
 
 /**
  * Reads the rows of a plan; what became of them is printed.
- * @param of.tasks those that rows may be of, where an adapter holds some
- * @param of.model what rows are read for
+ * @param model what rows are read for
  * @throws ProblemError `data.*`
  */
 export async function readHeldOut(
   plan: EvaluationPlan,
   tokenizer: Tokenizer,
   io: Io,
-  { tasks, model }: { readonly tasks?: readonly string[] | undefined; readonly model?: LanguageModel } = {},
+  model?: LanguageModel,
 ): Promise<HeldOutRows> {
   const dataset = await loadDataset(plan.data, tokenizer, {
     ...plan,
     ...(model === undefined ? {} : { taskType: model.task, classes: knownClasses(model, true) }),
     hub: hubOf(io),
-    ...(tasks === undefined ? {} : { tasks }),
   });
   for (const warning of dataset.warnings) io.problem(warning);
   const report = dataset.reports[plan.part]!;

@@ -1,8 +1,6 @@
 import * as l10n from '@vscode/l10n';
-import { nearestName } from '../common/nearest.js';
-import { fail } from '../common/problem.js';
 import { adapterTask } from '../adapters/adapterTask.js';
-import { attachAdapters, openAdapters } from '../engines/openAdapters.js';
+import { attachAdapters, noAdapterOf, openAdapters } from '../engines/openAdapters.js';
 import { openModel, vocabularyWarnings } from '../engines/session.js';
 import type { OpenedModel } from '../engines/session.js';
 import type { Attached, Values } from '../methods/method.js';
@@ -15,15 +13,13 @@ import type { Io } from './io.js';
 export interface Adapted extends OpenedModel {
   readonly methods: readonly Attached[];
   readonly values: Values;
-  /** The task that was asked for, by its place among those that the methods tell apart. */
-  readonly rowTask: number;
 }
 
 /**
  * Opens a model and attaches an adapter, or all that a run wrote; warnings are printed.
  * @param folder where a relative path of the model starts
  * @param task what the model is to do, where no adapter says it
- * @param rowTask the task of the rows that are read, where an adapter tells tasks apart
+ * @param rowTask the task whose adapter is meant, of those that a run wrote for several
  * @throws ProblemError of the model or the adapter
  */
 export async function openAdapted(
@@ -35,43 +31,15 @@ export async function openAdapted(
   rowTask?: string,
 ): Promise<Adapted> {
   // An adapter brings its own numbers: the seed of its start does not matter.
+  if (adapter === undefined && rowTask !== undefined) return noAdapterOf(rowTask);
   const onDisk = adapter === undefined ? undefined : await openAdapters(adapter, rowTask);
   const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk.adapters[0]) };
   const opened = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
-  if (onDisk === undefined)
-    return { ...opened, methods: [], values: new Map(), rowTask: taskIndex(rowTask, undefined) };
+  if (onDisk === undefined) return { ...opened, methods: [], values: new Map() };
   const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);
   for (const warning of [...onDisk.warnings, ...warnings]) io.problem(warning);
-  return { ...opened, methods, values, rowTask: taskIndex(onDisk.task, tasksOf(methods)) };
-}
-
-/** The tasks that the methods tell apart; undefined where they tell none. */
-export function tasksOf(methods: readonly Attached[]): readonly string[] | undefined {
-  return methods.find(({ tasks }) => tasks !== undefined)?.tasks;
-}
-
-/**
- * Among these the task that is named, by its place.
- * @throws ProblemError `adapter.task` for one that the adapter does not hold
- */
-function taskIndex(name: string | undefined, tasks: readonly string[] | undefined): number {
-  if (name === undefined) return 0;
-  const at = tasks?.indexOf(name) ?? -1;
-  if (at >= 0) return at;
-  const near = nearestName(name, tasks ?? []);
-  return fail({
-    code: 'adapter.task',
-    message:
-      tasks === undefined
-        ? l10n.t`there is no adapter of the task "${name}" here`
-        : l10n.t`the adapter does not hold the task "${name}"`,
-    ...(tasks === undefined ? {} : { expected: l10n.t`one of ${tasks.map((task) => `"${task}"`).join(', ')}` }),
-    mend:
-      near === undefined
-        ? l10n.t`Name the folder of an adapter that was trained with data.task_column.`
-        : l10n.t`Did you mean "${near}"?`,
-  });
+  return { ...opened, methods, values };
 }
 
 /**

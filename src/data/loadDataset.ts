@@ -33,8 +33,6 @@ export interface DataContext {
   readonly folder?: string;
   /** The run's seed, used when the data section has none. */
   readonly seed?: number;
-  /** The tasks that rows may be of, in their order; default: those that training rows name, by their first rows. */
-  readonly tasks?: readonly string[];
   /** What the model is to learn; default: CAUSAL_LM. */
   readonly taskType?: TaskType;
   /** The classes of a model that tells some apart. */
@@ -92,7 +90,7 @@ export async function loadSplits(
   }
   // Before the training rows are read: a name that is wrong is told at once.
   const held = options.validation === undefined ? [] : await dataFiles(options.validation, 'validation', hub);
-  const all = await loadFiles(files, options, tokenizer, context.tasks, context.taskType);
+  const all = await loadFiles(files, options, tokenizer, undefined, context.taskType);
   let train = all;
   let validation: Loaded | undefined;
   if (options.validation !== undefined) {

@@ -6,6 +6,7 @@ import { readAdapter } from '../adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { adapterOfTask } from '../adapters/taskFolders.js';
 import { pathKind } from '../common/files.js';
+import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { readResolvedRun } from '../config/readResolvedRun.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
@@ -15,8 +16,6 @@ import { guides } from './session.js';
 /** Adapters that are applied together, in their order; none is attached yet. */
 export interface AdaptersOnDisk {
   readonly adapters: readonly [AdapterOnDisk, ...AdapterOnDisk[]];
-  /** The task that was asked for, where it is still to be found within an adapter that holds several. */
-  readonly task: string | undefined;
   readonly warnings: readonly Problem[];
 }
 
@@ -25,23 +24,32 @@ export interface AdaptersOnDisk {
  * wrote, in the order in which the run file lists the methods.
  *
  * @param task of adapters that were trained on several
- * @throws ProblemError as {@link readAdapter} does
+ * @throws ProblemError `adapter.task` where none of them is of the task; as {@link readAdapter} does
  */
 export async function openAdapters(named: string, task?: string): Promise<AdaptersOnDisk> {
   const folders = (await runAdapters(named)) ?? [named];
   const adapters: AdapterOnDisk[] = [];
-  let left = task;
+  let isTasks = false;
   for (const folder of folders) {
     const own = await adapterOfTask(folder, task);
     // One folder of the task's own is enough: other methods of the run may know no tasks.
-    if (own.task === undefined) left = undefined;
+    isTasks ||= own.isTasks;
     adapters.push(await readAdapter(own.folder));
   }
+  if (task !== undefined && !isTasks) return noAdapterOf(task);
   return {
     adapters: adapters as [AdapterOnDisk, ...AdapterOnDisk[]],
-    task: left,
     warnings: folders.length > 1 ? [] : await othersOfRun(named),
   };
+}
+
+/** @throws ProblemError `adapter.task` */
+export function noAdapterOf(task: string): never {
+  return fail({
+    code: 'adapter.task',
+    message: l10n.t`there is no adapter of the task "${task}" here`,
+    mend: l10n.t`Name the folder of an adapter that was trained with data.task_column.`,
+  });
 }
 
 /** Attaches adapters one after the other, each to what those before it make of the model. */

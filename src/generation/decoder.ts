@@ -62,14 +62,6 @@ export function aroundRuns(
   };
 }
 
-/** A decoder whose texts are of one task unless it is said otherwise. */
-export function forTask(decoder: Decoder, task: number): Decoder {
-  return {
-    ...decoder,
-    read: (rows, tasks = Array.from({ length: rows }, () => task)) => decoder.read(rows, tasks),
-  };
-}
-
 /** What a decoder is made of. */
 export interface DecoderSetup {
   readonly model: LanguageModel;

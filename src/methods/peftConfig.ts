@@ -14,8 +14,6 @@ const SILENT: ReadonlySet<string> = new Set([
   'base_model_name_or_path',
   'revision',
   'inference_mode',
-  // Ours: of adapters that hold several tasks.
-  'tasks',
 ]);
 
 /** Options of PEFT's LoRA that are off in an adapter that can be read; AdaLoRA's config has them too. */

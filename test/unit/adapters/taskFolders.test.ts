@@ -29,11 +29,11 @@ test('a task asked for is its own folder; a fusion of its adapter with others is
     mkdirSync(path.join(folder, name));
     writeFileSync(path.join(folder, name, 'adapter_config.json'), '{}');
   }
-  assert.deepEqual(await adapterOfTask(folder, 'a'), { folder: path.join(folder, 'a'), task: undefined });
-  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, task: 'd' });
+  assert.deepEqual(await adapterOfTask(folder, 'a'), { folder: path.join(folder, 'a'), isTasks: true });
+  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, isTasks: false });
   writeFileSync(path.join(folder, 'adapter_setup.json'), '{}');
   for (const task of ['a', 'b c']) {
-    assert.deepEqual(await adapterOfTask(folder, task), { folder, task: undefined });
+    assert.deepEqual(await adapterOfTask(folder, task), { folder, isTasks: true });
   }
-  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, task: 'd' });
+  assert.deepEqual(await adapterOfTask(folder, 'd'), { folder, isTasks: false });
 });

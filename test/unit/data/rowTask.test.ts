@@ -44,15 +44,6 @@ test('held-out rows are of the tasks of the training rows; others are broken, wi
   assert.deepEqual([split.train.length, split.validation.length, split.tasks], [3, 2, ['sql', 'chat', '7']]);
 });
 
-test('the tasks may be given, in their order', async () => {
-  const dataset = await loadDataset(options, tokenizer, { tasks: ['chat', 'sql'] });
-  assert.deepEqual(
-    dataset.train.map(({ task }) => task),
-    [1, 0, 1, 0],
-  );
-  assert.equal(dataset.reports.train.brokenCount, 1);
-});
-
 test('rows that name no task are broken', async () => {
   const file = write('none.jsonl', rows('a', '', null, 1.5, true, ['a'], undefined));
   const { reports } = await loadDataset({ train: file, task_column: 'task' }, tokenizer);

@@ -474,7 +474,7 @@ test('prompts of tasks are saved as one adapter each, which is a plain one', asy
   for (const [at, [task, adapter]] of [...saved.byTask].entries()) {
     const own = taskFolder(folder, task);
     await writeAdapter(own, adapter, { tokenizer, card: '' });
-    assert.deepEqual(await adapterOfTask(folder, task), { folder: own, task: undefined });
+    assert.deepEqual(await adapterOfTask(folder, task), { folder: own, isTasks: true });
     const again = await attachAdapter(llama, own);
     assert.equal(again.method.tasks, undefined);
     assert.deepEqual(
@@ -482,8 +482,8 @@ test('prompts of tasks are saved as one adapter each, which is a plain one', asy
       values.get('prompt_embeddings')!.slice(at * 64, (at + 1) * 64),
     );
   }
-  assert.deepEqual(await adapterOfTask(folder, 'other'), { folder, task: 'other' });
-  assert.deepEqual(await adapterOfTask(folder, undefined), { folder, task: undefined });
+  assert.deepEqual(await adapterOfTask(folder, 'other'), { folder, isTasks: false });
+  assert.deepEqual(await adapterOfTask(folder, undefined), { folder, isTasks: false });
   const names = ['a/b', 'a%2fb', '..', 'x.', 'x', 'x:y', 'x?y'].map((task) => taskFolder('f', task));
   assert.equal(new Set(names).size, names.length);
   assert.ok(names.every((name) => /^f[\\/][^\\/:?*]+$/.test(name) && !/\.\.?$/.test(name)));
