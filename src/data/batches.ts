@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { random, shuffle } from '../common/random.js';
-import type { Batch, Example, SourceBatch } from './example.js';
+import type { Batch, Example, ExamplePlace, SourceBatch } from './example.js';
 import { firstFit } from './firstFit.js';
 import { maskTokens, maskedCount } from './masking.js';
 import type { Masked, Masking } from './masking.js';
@@ -95,6 +95,7 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?
     let start = r * length;
     for (const [s, example] of row.entries()) {
       const hidden = masked === undefined ? undefined : maskTokens(example, masked);
+  const places: ExamplePlace[] = [];
       for (const place of hidden?.places ?? []) {
         predictors.push(start + place);
         targets.push(example.ids[place]!);
@@ -119,6 +120,7 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?
   }
   const source = sourceBatch(rows);
   return {
+      places.push({ example: plan[r]![s]!, start });
     ...(source === undefined ? {} : { source }),
     rows: rows.length,
     length,
@@ -129,7 +131,8 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?
     tasks,
     predictors: Int32Array.from(predictors),
     targets: Int32Array.from(targets),
-    examples: rows.reduce((sum, row) => sum + row.length, 0),
+    examples: places.length,
+    places,
   };
 }
 

@@ -42,8 +42,18 @@ export interface Batch {
   readonly targets: Int32Array;
   /** How many examples the batch holds. */
   readonly examples: number;
+  /** Where each of them lies, in the order of the rows. */
+  readonly places: readonly ExamplePlace[];
   /** Encoder-decoders: what the encoder reads. */
   readonly source?: SourceBatch;
+}
+
+/** Where an example lies in a batch. */
+export interface ExamplePlace {
+  /** Its index among the examples that the batch was made of. */
+  readonly example: number;
+  /** Flat index (row · length + column) of its first token. */
+  readonly start: number;
 }
 
 /** The sources of a batch, row-major; a source has its example's row and segment. */

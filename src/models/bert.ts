@@ -153,6 +153,7 @@ function encoder(family: Family): Architecture {
         );
         let x = scope.stackInput('encoder', normed(`${embeddings}.LayerNorm`, embedded));
         for (let layer = 0; layer < layers; layer++) {
+          x = scope.layerInput(layer, x);
           const at = block(layer);
           const [attention, feedForward] = sublayers[layer]!;
           const [q, k, v] = ['query', 'key', 'value'].map((name) =>

@@ -101,6 +101,7 @@ export const gpt2: Architecture = {
       );
       let x = scope.stackInput('decoder', embedded);
       for (let layer = 0; layer < layers; layer++) {
+        x = scope.layerInput(layer, x);
         const at = block(layer);
         const [attention, feedForward] = sublayers[layer]!;
         const before = scope.layerNorm(`${at}.ln_1`, x, epsilon);

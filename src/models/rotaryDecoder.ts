@@ -142,6 +142,7 @@ export function rotaryDecoder(
     const embedded = scope.embedding('model.embed_tokens', inputs.inputIds, form.embeddingScale);
     let x = scope.stackInput('decoder', embedded);
     for (const [layer, { mask, cos, sin }] of prepared.entries()) {
+      x = scope.layerInput(layer, x);
       const at = `model.layers.${layer}`;
       const linear = (name: string, y: Tensor): Tensor => scope.linear(`${at}.${name}`, y);
       const norm = (name: string | undefined, y: Tensor): Tensor =>

@@ -46,15 +46,31 @@ export interface Scope {
   sublayer(place: SublayerPlace, tensors: SublayerTensors): Tensor;
   /** What the first layer of a stack reads, once methods have had their say: [..., hidden]. */
   stackInput(stack: Stack, x: Tensor): Tensor;
+  /** What a layer reads, [..., hidden]: all that comes from the layers below; or what is given in its place. */
+  layerInput(layer: number, x: Tensor): Tensor;
+  /** What layers read that is made of those below, by their numbers. */
+  readonly layerInputs: ReadonlyMap<number, Tensor>;
   /** Results of the sites in the order in which they were built: where a first non-finite value is looked for. */
   readonly results: readonly { readonly path: string; readonly result: Tensor }[];
 }
 
+/** What a layer is to read, [..., hidden], instead of what the layers below would make. */
+export interface GivenInput {
+  readonly layer: number;
+  readonly x: Tensor;
+}
+
 /** A scope over a model's sites with methods attached in order. */
-export function createScope(sites: readonly Site[], hooks: readonly Hooks[], phase: Phase): Scope {
+export function createScope(
+  sites: readonly Site[],
+  hooks: readonly Hooks[],
+  phase: Phase,
+  given?: GivenInput,
+): Scope {
   const byPath = new Map(sites.map((site) => [site.path, site]));
   const weights = new Map<string, Tensor>();
   const results: { path: string; result: Tensor }[] = [];
+  const layerInputs = new Map<number, Tensor>();
 
   // Sites are in the order of the forward pass: tokens are looked up before anything else.
   const tokenSite = sites.find(({ kind }) => kind === 'embedding');
@@ -127,3 +143,8 @@ export function createScope(sites: readonly Site[], hooks: readonly Hooks[], pha
     results,
   };
 }
+    layerInput(layer, x) {
+      layerInputs.set(layer, x);
+      return layer === given?.layer ? given.x : x;
+    },
+    layerInputs,

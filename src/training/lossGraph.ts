@@ -28,14 +28,25 @@ export interface LossGraph {
 
 /**
  * The loss of a batch. Logits are computed for the positions that predict a supervised token and for no others.
+/** The input of a graph that begins at a layer: what this layer reads, [batch, sequence, hidden]. */
+export const FROZEN_OUTPUTS = 'frozen_outputs';
+
  *
  * @param options.positionLimit no example is longer than this
  * @param options.observing whether methods have tensors measured
  */
 export function lossGraph(
+ * @param options.frozenBelow the layer that the graph begins at, with {@link FROZEN_OUTPUTS}; default: token ids
+ * @param options.targets what each predictor is to predict, int32 [n], of its logits [n, classes]; default: what is fed
   model: LanguageModel,
   hooks: readonly Hooks[],
-  options: { readonly training: boolean; readonly positionLimit: number; readonly observing?: boolean },
+  options: {
+    readonly training: boolean;
+    readonly positionLimit: number;
+    readonly observing?: boolean;
+    readonly frozenBelow?: number;
+    readonly targets?: (logits: Tensor) => Tensor;
+  },
 ): LossGraph {
   const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
   const tokens = [batch, sequence];
@@ -52,7 +63,9 @@ export function lossGraph(
       ? { measuring: { segments, sourceSegments, sum: (name, sum) => void observed.set(name, sum) } }
       : {}),
   };
-  const scope = createScope(model.sites, hooks, phase);
+  const { frozenBelow: layer } = options;
+  const given = layer === undefined ? undefined : { layer, x: frozenOutputs([batch, sequence], model) };
+  const scope = createScope(model.sites, hooks, phase, given);
   const source = model.encoder?.encode(scope, {
     inputIds: input('source_ids', 'int32', sources),
     segments: sourceSegments,
@@ -83,6 +96,10 @@ export function lossGraph(
 export function evaluationOutputs(
   { lossSum, correct, predicted }: LossGraph,
   { classes }: Pick<LanguageModel, 'classes'>,
+function frozenOutputs(tokens: Shape, { hiddenSize }: LanguageModel): Tensor {
+  return input(FROZEN_OUTPUTS, 'float32', [...tokens, hiddenSize]);
+}
+
 ): Record<string, Tensor> {
   return classes === undefined ? { loss: lossSum, correct } : { loss: lossSum, predicted };
 }

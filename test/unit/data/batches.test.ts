@@ -114,6 +114,11 @@ test('the layout of a packed batch, by hand', () => {
     predictors: Int32Array.of(1, 3, 5, 7),
     targets: Int32Array.of(13, 22, 32, 34),
     examples: 3,
+    places: [
+      { example: 0, start: 0 },
+      { example: 1, start: 3 },
+      { example: 2, start: 5 },
+    ],
   });
 });
 
