@@ -10,7 +10,7 @@ import { cast, equal } from '../tensor/ops/elementwise.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
 import { argMax, reduceSum } from '../tensor/ops/reduce.js';
 import { reshape } from '../tensor/ops/shape.js';
-import type { Tensor } from '../tensor/tensor.js';
+import type { Shape, Tensor } from '../tensor/tensor.js';
 import { input } from '../tensor/tensor.js';
 
 export interface LossGraph {
@@ -100,6 +100,10 @@ function frozenOutputs(tokens: Shape, { hiddenSize }: LanguageModel): Tensor {
   return input(FROZEN_OUTPUTS, 'float32', [...tokens, hiddenSize]);
 }
 
+/** What an evaluation asks of the graph: of classes, which one was told, since some metrics go by class. */
+export function evaluationOutputs(
+  { lossSum, correct, predicted }: LossGraph,
+  { classes }: Pick<LanguageModel, 'classes'>,
 ): Record<string, Tensor> {
   return classes === undefined ? { loss: lossSum, correct } : { loss: lossSum, predicted };
 }
