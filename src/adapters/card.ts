@@ -28,6 +28,7 @@ const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
   ['adapter_fusion', 'adapter-transformers'],
   ['bitfit', undefined],
   ['ciat', undefined],
+  ['last_layers', undefined],
   ['fish_mask', undefined],
   ['pafi', undefined],
 ]);

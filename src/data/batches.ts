@@ -79,9 +79,13 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
  * t − 1 of the same segment, so the first token of a segment is never a target. The predictor of a class is the first
  * token, that of a masked token its own place.
  *
- * @param masked absent: nothing is masked
+ * @param masked of all rows, or of each example by itself; absent: nothing is masked
  */
-export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?: Masked): Batch {
+export function makeBatch(
+  examples: readonly Example[],
+  plan: BatchPlan,
+  masked?: Masked | ((example: number) => Masked),
+): Batch {
   const rows = plan.map((row) => row.map((index) => examples[index]!));
   const length = Math.max(0, ...rows.map((row) => row.reduce((sum, example) => sum + example.ids.length, 0)));
   const inputIds = new Int32Array(rows.length * length);
@@ -91,11 +95,12 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?
   const tasks = new Int32Array(rows.length * length);
   const predictors: number[] = [];
   const targets: number[] = [];
+  const places: ExamplePlace[] = [];
   for (const [r, row] of rows.entries()) {
     let start = r * length;
     for (const [s, example] of row.entries()) {
-      const hidden = masked === undefined ? undefined : maskTokens(example, masked);
-  const places: ExamplePlace[] = [];
+      const own = typeof masked === 'function' ? masked(plan[r]![s]!) : masked;
+      const hidden = own === undefined ? undefined : maskTokens(example, own);
       for (const place of hidden?.places ?? []) {
         predictors.push(start + place);
         targets.push(example.ids[place]!);
@@ -115,12 +120,12 @@ export function makeBatch(examples: readonly Example[], plan: BatchPlan, masked?
         targets.push(example.label);
       }
       tasks.fill(example.task ?? 0, start, start + example.ids.length);
+      places.push({ example: plan[r]![s]!, start });
       start += example.ids.length;
     }
   }
   const source = sourceBatch(rows);
   return {
-      places.push({ example: plan[r]![s]!, start });
     ...(source === undefined ? {} : { source }),
     rows: rows.length,
     length,
