@@ -4,6 +4,7 @@ import type { Problem } from '../common/problem.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
+import { checkTrainedBase } from '../methods/trainedBase.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
 export interface AttachedAdapter {
@@ -18,7 +19,7 @@ export interface AttachedAdapter {
  *
  * @throws ProblemError `adapter.config` (a key that changes the arithmetic, a start from a changed base),
  *   `targets.*` (none of the modules is in the model), `adapter.keys` (with the prefix map where only a prefix differs),
- *   `adapter.shape` (both sizes), `adapter.non-finite`
+ *   `adapter.shape` (both sizes), `adapter.non-finite`, `adapter.trained-base`
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
@@ -26,6 +27,7 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     optionsWithoutHead(adapter.config, context.model.classes),
     configFile,
   );
+  await checkTrainedBase(adapter.config, configFile, context);
   const prepared = await adapter.format.prepared?.(adapter);
   const found = {
     ...context,

@@ -128,7 +128,8 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
     ];
   }
   const acting = methods.filter((other) => !guides(other));
-  if ((type === 'full' || type === 'lisa') && acting.length > 1) {
+  const along = methods[i]?.type === 'adapter_fusion' && methods[i].stage1 === 'MT-A';
+  if ((type === 'full' || type === 'lisa' || along) && acting.length > 1) {
     return [
       {
         code: 'config.full-with-others',

@@ -352,6 +352,13 @@ function resultOf(
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
     case 'prefix_tuning':
       return [{ method: config.type, what: 'adapter', bytes: prefixNumbers(config, model) * BYTES }];
+    case 'adapter_fusion':
+      return config.stage1 === 'ST-A'
+        ? [{ method: config.type, what: 'adapter', bytes: numbers * BYTES }]
+        : [
+            { method: config.type, what: 'model', bytes: total * BYTES },
+            { method: config.type, what: 'adapter', bytes: (numbers - total) * BYTES },
+          ];
     default:
       return [{ method: config.type, what: 'adapter', bytes: numbers * BYTES }];
   }

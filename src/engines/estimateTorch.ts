@@ -23,7 +23,8 @@ export function estimateTorch(shape: ModelShape, config: RunConfig, options: Tor
     if (method.type === 'child_tuning') return [];
     const alone = plannedRun(shape, { ...config, method: [method] }, options);
     const bytes = planMemory(alone.shape, alone.run).adapterFileBytes;
-    const what = method.type === 'full' || method.type === 'lisa' ? 'model' : 'adapter';
+    const along = method.type === 'adapter_fusion' && method.stage1 === 'MT-A';
+    const what = method.type === 'full' || method.type === 'lisa' || along ? 'model' : 'adapter';
     return [{ method: method.type, what, bytes }];
   });
   return { estimate: { engine: 'huggingface', plan, converted: 0, results, notes: planned.notes }, planned };

@@ -155,6 +155,8 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       return [{ sites: new Set(trained), make: (targets) => ({ kind: 'whole', targets }) }];
     }
     case 'adapter_fusion':
+      if (config.stage1 === 'ST-A') return [];
+      return [{ sites: new Set(sites), make: (targets) => ({ kind: 'whole', targets }) }];
     case 'ciat':
     case 'full':
     case 'child_tuning':

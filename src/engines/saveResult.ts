@@ -5,7 +5,7 @@ import { taskFolder } from '../adapters/taskFolders.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
 import type { JsonObject } from '../common/json.js';
-import type { SavedAdapter, SavedMethod } from '../methods/method.js';
+import type { NamedTensor, SavedAdapter } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
@@ -15,8 +15,8 @@ import { parameterNames } from './session.js';
 import type { OpenedModel } from './session.js';
 
 /**
- * Writes what a run learned into its folder: `adapter`, or `model` where weights of the base trained; of further methods
- * `adapter-TYPE`. A method that keeps an adapter for each task has folders of theirs in it. What a run that was stopped had written there is replaced. Returns the first folder.
+ * Writes what a run learned into its folder: `adapter`, or `model` where weights of the base trained, or both where they
+ * trained along with an adapter; of further methods `adapter-TYPE`. A method that keeps an adapter for each task has folders of theirs in it. What a run that was stopped had written there is replaced. Returns the first folder.
  *
  * @param suffix behind the names, for results that are not the run's end
  */
@@ -32,36 +32,62 @@ export async function saveResult(
     const saved = method.save(result.values);
     if (saved.kind === 'nothing') continue;
     const kind = saved.kind === 'model' ? 'model' : 'adapter';
-    const target = path.join(folder, `${resultName(kind, method.type, written.length === 0)}${suffix}`);
+    const placeOf = (what: 'adapter' | 'model'): string =>
+      path.join(folder, `${resultName(what, method.type, written.length === 0)}${suffix}`);
+    const target = placeOf(kind);
     if (saved.kind !== 'model') {
+      const base = saved.base === undefined ? undefined : path.resolve(placeOf('model'));
+      if (saved.base !== undefined) await writeTrained(placeOf('model'), saved.base, opened);
       const held = Object.entries(result.metrics).filter(([key]) => key.startsWith('eval_'));
       const card = modelCard({
-        baseModel: checkpoint.source,
+        baseModel: base ?? checkpoint.source,
         method,
         task: opened.model.task,
         metrics: Object.fromEntries(held),
         steps: result.steps,
       });
       const folders = saved.kind === 'adapter' ? [[target, saved] as const] : inTaskFolders(target, saved.byTask);
-      for (const [own, adapter] of folders) {
+      for (const [own, each] of folders) {
+        const adapter = base === undefined ? each : onBase(each, base);
         await writeAdapter(own, adapter, { tokenizer, card, existing: 'replace' });
       }
     } else {
-      const nameOf = writtenName(opened.model);
-      await writeModel(target, {
-        config: modelConfig(opened),
-        generationConfig: await readGenerationConfig(checkpoint.source),
-        tensors: [
-          ...saved.weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
-          ...untouched(saved, opened),
-        ].map((tensor) => ({ ...tensor, name: nameOf(tensor.name) })),
-        existing: 'replace',
-        tokenizerFiles: await tokenizer.files(),
-      });
+      await writeTrained(target, saved.weights, opened);
     }
     written.push(target);
   }
   return written[0]!;
+}
+
+/** A model folder of weights that trained, and of the base's others. */
+async function writeTrained(folder: string, weights: readonly NamedTensor[], opened: OpenedModel): Promise<void> {
+  const nameOf = writtenName(opened.model);
+  await writeModel(folder, {
+    config: modelConfig(opened),
+    generationConfig: await readGenerationConfig(opened.checkpoint.source),
+    tensors: [
+      ...weights.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+      ...untouched(weights, opened),
+    ].map((tensor) => ({ ...tensor, name: nameOf(tensor.name) })),
+    existing: 'replace',
+    tokenizerFiles: await opened.tokenizer.files(),
+  });
+}
+
+/** An adapter whose configs name another base model, a folder. */
+function onBase(adapter: SavedAdapter, base: string): SavedAdapter {
+  const renamed = (config: JsonObject): JsonObject => ({
+    ...config,
+    ...('model_name' in config ? { model_name: base } : {}),
+    ...('base_model_name_or_path' in config ? { base_model_name_or_path: base, revision: null } : {}),
+  });
+  return {
+    ...adapter,
+    config: renamed(adapter.config),
+    ...(adapter.parts === undefined
+      ? {}
+      : { parts: adapter.parts.map((part) => ({ ...part, config: renamed(part.config) })) }),
+  };
 }
 
 /**
@@ -95,10 +121,7 @@ function inTaskFolders(
 }
 
 /** The base's weights that did not train, read when their turn to be written comes. */
-function untouched(
-  { weights }: Extract<SavedMethod, { kind: 'model' }>,
-  { checkpoint, model }: OpenedModel,
-): TensorToWrite[] {
+function untouched(weights: readonly NamedTensor[], { checkpoint, model }: OpenedModel): TensorToWrite[] {
   const trained = new Set(weights.map(({ name }) => name));
   return parameterNames(model)
     .filter((name) => !trained.has(name))

@@ -27,8 +27,9 @@ import { sharesOf, sumsByTask } from './fusionShares.js';
 import { loadTrained } from './fusionSources.js';
 import { changedOptions } from './changedOptions.js';
 import type { AttachContext, Attached, Method, NamedTensor, StepPlace, Trainable, Values } from './method.js';
-import { loadByKey, parameterSize } from './parameters.js';
+import { coveredParameters, loadByKey, parameterSize } from './parameters.js';
 import type { OptionProblem } from './targets.js';
+import { trainedBase } from './trainedBase.js';
 
 /** Norms are the base's, which all adapters of a fusion share. */
 const OwnOptions = Type.Omit(Type.Object(BottleneckOptions), ['train_layer_norms']).properties;
@@ -45,6 +46,12 @@ export const AdapterFusionOptions = Type.Object(
           'adapter for each task that rows name first (`data.task_column`), and then fuses these.',
       }),
     ),
+    stage1: Type.Union([Type.Literal('ST-A'), Type.Literal('MT-A')], {
+      default: 'ST-A',
+      description:
+        'What trains with the adapters, where the run trains them. ST-A: nothing, the base stays as it is. MT-A: the base ' +
+        'trains along on the rows of all tasks, and is written as a model beside the adapters, which are for it alone.',
+    }),
     stage1_share: Type.Number({
       exclusiveMinimum: 0,
       exclusiveMaximum: 1,
@@ -94,7 +101,9 @@ const ATTENTION = 'attention/';
  * adapters that read the stream before the sublayer (parallel) the sublayer's result is added once.
  *
  * The adapters are trained before (`adapters`), or by the same run: in its first steps each row trains the adapter of its
- * task on the frozen model, so that no adapter sees rows of another (the paper's single-task adapters).
+ * task. On the frozen model no adapter sees rows of another (the paper's single-task adapters, ST-A; with the model
+ * frozen a joint stage is the same). With MT-A (its section 3.1) the model's own weights train along on the rows of all tasks,
+ * Θ and all Φₙ by Σₙ L(Dₙ; Θ, Φₙ), and rest with the adapters in the second stage.
  */
 export const adapterFusion: Method<typeof AdapterFusionOptions> = {
   info: {
@@ -151,7 +160,9 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
     let [ends, stage]: [number, 1 | 2] = [0, isTrained ? 2 : 1];
     const inStage = (which: 1 | 2): ReadonlySet<Variable> =>
       new Set((which === 1 ? adapters : fusion).map(({ variable }) => variable));
-    const [first, second] = [inStage(1), inStage(2)];
+    const base = options.stage1 === 'MT-A' ? trainedBase(context) : undefined;
+    const alongside = base?.trainables.map(({ variable }) => variable) ?? [];
+    const [first, second] = [new Set([...inStage(1), ...alongside]), inStage(2)];
 
     const fused = (place: SublayerPlace, tensors: Parameters<typeof wiring>[1], phase: PhaseOf): Tensor => {
       const { x, residual } = wiring(form, tensors);
@@ -171,6 +182,12 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
       type: 'adapter_fusion',
       ...(tasks.length > 0 ? { tasks } : {}),
       hooks: {
+        ...(base === undefined
+          ? {}
+          : {
+              parameter: (site, kind, own) =>
+                base.parameters.get((kind === 'weight' ? site.weight : site.bias)!)?.variable ?? own,
+            }),
         sublayer(place, tensors, phase) {
           if (!layers.has(place.path)) return tensors.output;
           if (stage === 2) return fused(place, tensors, phase);
@@ -182,7 +199,7 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
           return add(residual, ofTask(results, phase, readsSource(place, model)));
         },
       },
-      trainables: [...adapters, ...fusion],
+      trainables: [...(base?.trainables ?? []), ...adapters, ...fusion],
       active: () => (stage === 1 ? first : second),
       startedAfter: (variable) => (second.has(variable) ? ends : 0),
       beforeStep({ step, totalSteps }: StepPlace) {
@@ -209,6 +226,7 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
           { entry: l10n.t`fusion layers`, matched: places.length },
         ],
         modules: [
+          ...coveredParameters([...(base?.parameters.values() ?? [])]),
           ...(isTrained
             ? []
             : sets.flatMap(({ at }) =>
@@ -231,7 +249,10 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
           ),
         ],
         layersCovered: new Set(places.map(({ layer }) => layer)).size,
-        saves: l10n.t`a folder for each of the adapters ${names.join(', ')} and one for their fusion, as the adapters library reads them`,
+        saves:
+          base === undefined
+            ? l10n.t`a folder for each of the adapters ${names.join(', ')} and one for their fusion, as the adapters library reads them`
+            : l10n.t`a model folder with the changed base, and on it a folder for each of the adapters ${names.join(', ')} and one for their fusion, as the adapters library reads them`,
         warnings: fusionWarnings(options, form, names),
       },
       report: (values) =>
@@ -246,16 +267,15 @@ export const adapterFusion: Method<typeof AdapterFusionOptions> = {
       save(values) {
         const tensorsOf = (set: AdapterSet): NamedTensor[] =>
           set.trainables.map(({ variable }) => namedTensor(keyOf(variable.name), variable, values));
+        const parts = { sets, tensorsOf, options, ...(base === undefined ? {} : { base: base.saved(values) }) };
         // The run ended before its second stage.
-        if (fusion.some(({ variable }) => !values.has(variable.name))) {
-          return savedFusion({ sets, tensorsOf, options }, context);
-        }
+        if (fusion.some(({ variable }) => !values.has(variable.name))) return savedFusion(parts, context);
         const fusionTensors = places.flatMap((place) =>
           [...fusionVariables(layers.get(place.path)!)].map(([end, variable]) =>
             namedTensor(`${fusionModule(place, names.join(','))}.${end}`, variable, values),
           ),
         );
-        return savedFusion({ sets, tensorsOf, options, fusionTensors }, context);
+        return savedFusion({ ...parts, fusionTensors }, context);
       },
       load: (tensors, source) => loadByKey([...adapters, ...fusion], keyOf, tensors, source),
     };
@@ -280,8 +300,8 @@ function stage1Sets(options: AdapterFusionOptions, context: AttachContext): read
 
 /** Options of adapters say nothing about adapters that are trained already. */
 function checkAlone(options: AdapterFusionOptions): void {
-  const { stage1_share: share, placement } = AdapterFusionOptions.properties;
-  const [idle] = changedOptions(options, { stage1_share: share, placement, ...OwnOptions });
+  const { stage1, stage1_share: share, placement } = AdapterFusionOptions.properties;
+  const [idle] = changedOptions(options, { stage1, stage1_share: share, placement, ...OwnOptions });
   if (idle === undefined) return;
   const problem: OptionProblem = {
     code: 'fusion.idle-option',

@@ -14,10 +14,11 @@ import {
   adapterConfigToLibrary,
   bottleneckModules,
 } from './adaptersConfig.js';
-import type { AttachContext, NamedTensor, Prepared, SavedAdapter } from './method.js';
+import type { AttachContext, NamedTensor, Prepared, SavedAdapter, SavedMethod } from './method.js';
 import { packText, unpackText } from './packedText.js';
 import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
+import type { SavedBase } from './trainedBase.js';
 
 /** An adapter of a fusion, by its name there. */
 export interface FusedForm {
@@ -43,6 +44,8 @@ interface FusionToSave {
   readonly sets: readonly AdapterSet[];
   readonly tensorsOf: (set: AdapterSet) => readonly NamedTensor[];
   readonly options: AdapterFusionOptions;
+  /** The base, where it trained along. */
+  readonly base?: SavedBase;
   /** Absent: the run ended before the fusion trained. */
   readonly fusionTensors?: readonly NamedTensor[];
 }
@@ -52,18 +55,20 @@ interface FusionToSave {
  * what belongs together in `adapter_setup.json`; beside it an `adapter_config.json` that names the parts.
  */
 export function savedFusion(
-  { sets, tensorsOf, options, fusionTensors }: FusionToSave,
+  { sets, tensorsOf, options, base, fusionTensors }: FusionToSave,
   context: AttachContext,
-): SavedAdapter | { readonly kind: 'adapters'; readonly byTask: ReadonlyMap<string, SavedAdapter> } {
+): Extract<SavedMethod, { kind: 'adapter' | 'adapters' }> {
+  const mark = base?.mark ?? {};
+  const onBase = base === undefined ? {} : { base: base.weights };
   const names = sets.map(({ name }) => name);
   const adapters = sets.map((set): SavedAdapter => ({
     kind: 'adapter',
     library: 'adapters',
-    config: adapterConfigToLibrary(set.form, set.name, context),
+    config: { ...adapterConfigToLibrary(set.form, set.name, context), ...mark },
     tensors: tensorsOf(set),
   }));
   if (fusionTensors === undefined) {
-    return { kind: 'adapters', byTask: new Map(adapters.map((adapter, at) => [names[at]!, adapter])) };
+    return { kind: 'adapters', byTask: new Map(adapters.map((adapter, at) => [names[at]!, adapter])), ...onBase };
   }
   const fusion = names.join(',');
   return {
@@ -73,8 +78,10 @@ export function savedFusion(
       peft_type: 'ADAPTER_FUSION',
       revision: context.modelRevision ?? null,
       task_type: peftTaskType(context.model.task),
+      ...mark,
     },
     tensors: [],
+    ...onBase,
     parts: [
       ...adapters.map((adapter, at) => ({ folder: names[at]!, ...adapter, name: 'adapter' as const })),
       {

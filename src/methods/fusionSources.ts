@@ -8,6 +8,7 @@ import { FUSED, packForms } from './fusionConfig.js';
 import type { FusedForm } from './fusionConfig.js';
 import type { PrepareContext, Prepared, TrainedAdapter, Values } from './method.js';
 import { loadByKey } from './parameters.js';
+import { checkTrainedBase } from './trainedBase.js';
 
 /**
  * The adapters that a run fuses, as they are kept in its folder: their forms, and their tensors by the names that they
@@ -20,6 +21,7 @@ export async function loadTrained(folders: readonly string[], context: PrepareCo
   if (read === undefined) throw new Error('AdapterFusion needs adapters to be read');
   const adapters: TrainedAdapter[] = [];
   for (const folder of folders) adapters.push(await read(folder));
+  for (const { config, source } of adapters) await checkTrainedBase(config, source, context);
   const forms = adapters.map((adapter) => formOf(adapter, context));
   const names = adapterNames(forms.map(({ name }) => name));
   const prepared = new Map<string, Float32Array | Int32Array>([

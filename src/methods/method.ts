@@ -306,6 +306,8 @@ export interface SavedAdapter {
   /** Folders of the `adapters` library within it, which hold its tensors; and what says how they belong together. */
   readonly parts?: readonly SavedPart[];
   readonly setup?: JsonObject;
+  /** Weights of the base that trained along: it is written as a model, which the configs then name. */
+  readonly base?: readonly NamedTensor[];
 }
 
 /** A folder of the `adapters` library with the files of an adapter, or of a fusion of adapters. */
@@ -323,5 +325,9 @@ export interface SavedPart {
 export type SavedMethod =
   | { readonly kind: 'nothing' }
   | SavedAdapter
-  | { readonly kind: 'adapters'; readonly byTask: ReadonlyMap<string, SavedAdapter> }
+  | {
+      readonly kind: 'adapters';
+      readonly byTask: ReadonlyMap<string, SavedAdapter>;
+      readonly base?: readonly NamedTensor[];
+    }
   | { readonly kind: 'model'; readonly weights: readonly NamedTensor[]; readonly labels?: readonly string[] };

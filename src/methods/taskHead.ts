@@ -148,12 +148,20 @@ function savedTogether(saved: SavedMethod, head: SavedMethod, classes: ClassHead
     case 'model':
       return { ...saved, weights: [...saved.weights, ...own], labels: classes.labels };
     case 'adapter':
-      return adapterWithHead(saved, own, classes);
+      return { ...adapterWithHead(saved, own, classes), ...baseWithHead(saved, own) };
     case 'adapters': {
       const byTask = [...saved.byTask].map(([task, each]) => [task, adapterWithHead(each, own, classes)] as const);
-      return { ...saved, byTask: new Map(byTask) };
+      return { ...saved, byTask: new Map(byTask), ...baseWithHead(saved, own) };
     }
   }
+}
+
+/** A base that trained along is written as a whole model, and so with its head. */
+function baseWithHead(
+  { base }: Pick<SavedAdapter, 'base'>,
+  head: readonly NamedTensor[],
+): Pick<SavedAdapter, 'base'> {
+  return base === undefined ? {} : { base: [...base, ...head] };
 }
 
 function adapterWithHead(saved: SavedAdapter, head: readonly NamedTensor[], classes: ClassHead): SavedAdapter {

@@ -80,6 +80,9 @@ describe('methods together', () => {
     assert.deepEqual(brief(methods('lora', 'full')), ['error config.full-with-others 5:11-5:15']);
     assert.deepEqual(brief(methods('full')), []);
     assert.deepEqual(brief(methods('lisa', 'lora')), ['error config.full-with-others 4:11-4:15']);
+    const joint = methods('prompt_tuning', 'adapter_fusion\n    stage1: MT-A');
+    assert.deepEqual(brief(joint), ['error config.full-with-others 5:11-5:25']);
+    assert.deepEqual(brief(methods('prompt_tuning', 'adapter_fusion')), []);
   });
   it('one that guides others needs one before it', () => {
     assert.deepEqual(brief(methods('child_tuning')), ['error config.method-alone 4:11-4:23']);

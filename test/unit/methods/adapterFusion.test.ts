@@ -9,7 +9,13 @@ import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';
 import type { Example } from '../../../src/data/example.js';
 import { adapterReader } from '../../../src/engines/adapterReader.js';
-import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
+import {
+  attachMethods,
+  checkMethods,
+  parameterCount,
+  parameterNames,
+  prepareMethods,
+} from '../../../src/engines/session.js';
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { fusionFromLibrary } from '../../../src/methods/fusionConfig.js';
@@ -250,56 +256,80 @@ const STAGES = {
   save_total_limit: 100,
 };
 
-test('one run trains the adapters of the tasks that rows name, then their fusion', async () => {
-  const method = staged({ stage1_share: 0.5 });
-  const each = 2 * 4 * WIDTH + WIDTH + 4;
-  assert.equal(trainable(method), 2 * 2 * each + 2 * (3 * WIDTH ** 2 + 2 * WIDTH));
-  const parts = { train: MIXED, validation: MIXED, checkpoints: { runFolder: `${folder}/staged` } };
-  const { events, values } = await run(opened.llama, { methods: [method], ...parts, options: STAGES });
-  const after = async (step: number): Promise<Values> =>
-    (await readCheckpoint(checkpointFolder(`${folder}/staged`, step))).snapshot.values;
-  const moved = (before: Values, later: Values): Set<string> =>
-    new Set(
-      [...later]
-        .filter(([name, data]) => largestDifference(data, before.get(name) ?? data.map(() => NaN)) !== 0)
-        .map(([name]) => (name.includes('fusion_layer') ? 'fusion' : 'adapters')),
-    );
-  const [fourth, fifth] = [await after(4), await after(5)];
-  assert.deepEqual([...moved(await after(3), fourth)], ['adapters']);
-  assert.ok(![...fourth.keys()].some((name) => name.includes('fusion_layer')));
-  assert.deepEqual([...moved(fifth, values)], ['fusion']);
-  assert.deepEqual([...moved(fourth, fifth)], ['fusion']);
-  const told = eventsOf(events, 'attention');
-  assert.deepEqual(
-    told.map(({ step }) => step),
-    [6, 8],
-  );
-  assert.deepEqual([...new Set(told[0]!.sites.map(({ task }) => task))], TASKS);
-  const saved = method.save(values);
-  assert.ok(saved.kind === 'adapter');
-  assert.deepEqual(
-    saved.parts!.map((part) => part.folder),
-    ['news', 'chat', 'news,chat'],
-  );
-});
+for (const stage1 of ['ST-A', 'MT-A'] as const) {
+  const trainsBase = stage1 === 'MT-A';
 
-test('resumed in either stage: as if it had run through', async () => {
-  const parts = { train: MIXED, validation: MIXED, options: STAGES };
-  const whole = await run(opened.llama, {
-    methods: [staged()],
-    ...parts,
-    checkpoints: { runFolder: `${folder}/through` },
+  test(`one run trains the adapters of the tasks that rows name, then their fusion (${stage1})`, async () => {
+    const method = staged({ stage1, stage1_share: 0.5 });
+    const each = 2 * 4 * WIDTH + WIDTH + 4;
+    const base = trainsBase ? parameterCount(opened.llama.model) : 0;
+    assert.equal(trainable(method), base + 2 * 2 * each + 2 * (3 * WIDTH ** 2 + 2 * WIDTH));
+    const runFolder = `${folder}/staged-${stage1}`;
+    const parts = { train: MIXED, validation: MIXED, checkpoints: { runFolder } };
+    const { events, values } = await run(opened.llama, { methods: [method], ...parts, options: STAGES });
+    const after = async (step: number): Promise<Values> =>
+      (await readCheckpoint(checkpointFolder(runFolder, step))).snapshot.values;
+    const kindOf = (name: string): string => {
+      if (name.includes('fusion_layer')) return 'fusion';
+      return name.includes('.adapters.') ? 'adapters' : 'base';
+    };
+    const moved = (before: Values, later: Values): string[] => [
+      ...new Set(
+        [...later]
+          .filter(([name, data]) => largestDifference(data, before.get(name) ?? data.map(() => NaN)) !== 0)
+          .map(([name]) => kindOf(name)),
+      ),
+    ];
+    const [fourth, fifth] = [await after(4), await after(5)];
+    assert.deepEqual(moved(await after(3), fourth).sort(), trainsBase ? ['adapters', 'base'] : ['adapters']);
+    assert.ok(![...fourth.keys()].some((name) => name.includes('fusion_layer')));
+    assert.deepEqual(moved(fifth, values), ['fusion']);
+    assert.deepEqual(moved(fourth, fifth), ['fusion']);
+    const told = eventsOf(events, 'attention');
+    assert.deepEqual(
+      told.map(({ step }) => step),
+      [6, 8],
+    );
+    assert.deepEqual([...new Set(told[0]!.sites.map(({ task }) => task))], TASKS);
+    const saved = method.save(values);
+    assert.ok(saved.kind === 'adapter');
+    assert.deepEqual(
+      saved.parts!.map((part) => part.folder),
+      ['news', 'chat', 'news,chat'],
+    );
+    assert.deepEqual(
+      saved.base?.map(({ name }) => name),
+      trainsBase ? parameterNames(opened.llama.model) : undefined,
+    );
+    assert.equal('trained_base' in saved.config, trainsBase);
+    assert.ok(saved.parts!.slice(0, 2).every(({ config }) => 'trained_base' in config === trainsBase));
   });
-  for (const step of [2, 4, 6]) {
-    const from = await readCheckpoint(checkpointFolder(`${folder}/through`, step));
-    const rest = await run(opened.llama, {
-      methods: [staged()],
-      ...parts,
-      checkpoints: { runFolder: `${folder}/resumed-${step}`, from },
-    });
-    assert.deepEqual(rest.values, whole.values, `from step ${step}`);
-    assert.deepEqual(rest.metrics, whole.metrics);
-  }
+
+  test(`resumed in either stage: as if it had run through (${stage1})`, async () => {
+    const parts = { train: MIXED, validation: MIXED, options: STAGES };
+    const runFolder = `${folder}/through-${stage1}`;
+    const whole = await run(opened.llama, { methods: [staged({ stage1 })], ...parts, checkpoints: { runFolder } });
+    for (const step of [2, 4, 6]) {
+      const from = await readCheckpoint(checkpointFolder(runFolder, step));
+      const rest = await run(opened.llama, {
+        methods: [staged({ stage1 })],
+        ...parts,
+        checkpoints: { runFolder: `${folder}/resumed-${stage1}-${step}`, from },
+      });
+      assert.deepEqual(rest.values, whole.values, `from step ${step}`);
+      assert.deepEqual(rest.metrics, whole.metrics);
+    }
+  });
+}
+
+test('MT-A starts where ST-A starts: from the base as it is', async () => {
+  const [along, frozen] = [staged({ stage1: 'MT-A', dropout: 0 }), staged({ dropout: 0 })];
+  const [first, second] = await Promise.all(
+    [along, frozen].map(async (method) =>
+      logitsOf(opened.llama, ROWS, { method, values: await startValues(method.trainables) }),
+    ),
+  );
+  assert.equal(largestDifference(first!, second!), 0);
 });
 
 test('stopped in the first stage, the adapters are what is saved', async () => {
@@ -344,6 +374,7 @@ test('what cannot be fused is refused', async () => {
     { leave_out: [0] },
     { placement: 'houlsby' as const },
     { stage1_share: 0.3 },
+    { stage1: 'MT-A' as const },
   ]) {
     assert.throws(
       () => checkMethods([optionsOf({ adapters: ['a'], ...idle })], context),
