@@ -133,6 +133,16 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const values = Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
       return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
     }
+    case 'learned_mask': {
+      const { sites: masked } = matchTargets(config, sites, ({ kind }) => kind === 'linear');
+      return [{ sites: new Set(masked), make: (targets) => ({ kind: 'scores', targets }) }];
+    }
+    case 'intrinsic': {
+      const { sites: chosen } = matchTargets(config, sites, () => true);
+      return [
+        { sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values: config.intrinsic_dim }) },
+      ];
+    }
     case 'ia3': {
       const { targets, feedforward } = scaledModules(config, shape.modelType);
       const { sites: scaled } = matchTargets(
@@ -166,18 +176,6 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
   }
 }
 
-function valuesOf({ module }: ShapeSite): number {
-  return usedCount(module) * module.copies;
-}
-
-/** `bias` and `modules_to_save`. */
-function besidePairs(
-  { bias, modules_to_save: whole = [] }: { readonly bias: string; readonly modules_to_save?: readonly string[] },
-  sites: readonly ShapeSite[],
-  adapted: readonly ShapeSite[],
-): readonly Choice[] {
-  const copied = sites.filter(({ path }) => trainsWhole(whole, path));
-  const biased = (bias === 'all' ? sites : bias === 'lora_only' ? adapted : []).filter(
 /** What trains of the last layers on, and of what stands behind them: neither embeddings nor a head that is tied to them. */
 function lastSites(
   config: Extract<MethodConfig, { type: 'last_layers' }>,
@@ -199,6 +197,18 @@ function lastSites(
   });
 }
 
+function valuesOf({ module }: ShapeSite): number {
+  return usedCount(module) * module.copies;
+}
+
+/** `bias` and `modules_to_save`. */
+function besidePairs(
+  { bias, modules_to_save: whole = [] }: { readonly bias: string; readonly modules_to_save?: readonly string[] },
+  sites: readonly ShapeSite[],
+  adapted: readonly ShapeSite[],
+): readonly Choice[] {
+  const copied = sites.filter(({ path }) => trainsWhole(whole, path));
+  const biased = (bias === 'all' ? sites : bias === 'lora_only' ? adapted : []).filter(
     ({ module }) => module.bias,
   );
   return [
@@ -340,18 +350,6 @@ function notesOf(config: MethodConfig): readonly string[] {
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
       ];
-    case 'adapter':
-      return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];
-    case 'adapter_fusion':
-      return [l10n.t`Hugging Face PEFT has no AdapterFusion: planned as the adapters library runs it.`];
-    case 'ciat':
-      return [l10n.t`Hugging Face PEFT has no CIAT: planned as so many bottleneck adapters.`];
-    case 'child_tuning':
-      return [
-        l10n.t`Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.`,
-      ];
-    default:
-      return [];
     case 'bitfit':
       return [l10n.t`Hugging Face PEFT has no BitFit: planned with gradients and optimizer of the biases alone.`];
     case 'last_layers':
@@ -362,5 +360,21 @@ function notesOf(config: MethodConfig): readonly string[] {
       return [
         l10n.t`Hugging Face PEFT has no training in a random subspace: planned with gradients and optimizer of ${config.intrinsic_dim} numbers; the moved copy of each weight and the projection's random numbers come on top.`,
       ];
+    case 'adapter':
+      return [l10n.t`Hugging Face PEFT has no bottleneck adapters: planned as the adapters library runs them.`];
+    case 'adapter_fusion':
+      return [l10n.t`Hugging Face PEFT has no AdapterFusion: planned as the adapters library runs it.`];
+    case 'ciat':
+      return [l10n.t`Hugging Face PEFT has no CIAT: planned as so many bottleneck adapters.`];
+    case 'learned_mask':
+      return [
+        l10n.t`Hugging Face PEFT has no learned masks: planned as the authors' code runs them, with masks and masked weights kept for the backward pass.`,
+      ];
+    case 'child_tuning':
+      return [
+        l10n.t`Hugging Face PEFT has no Child-Tuning: planned as a mask over the gradients of the methods before it.`,
+      ];
+    default:
+      return [];
   }
 }

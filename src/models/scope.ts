@@ -86,11 +86,11 @@ export function createScope(
     weights.set(name, known);
     return known;
   };
-  const parameter = (site: Site, kind: ParameterKind): Tensor | undefined => {
+  const parameter = (site: Site, kind: ParameterKind, x: Tensor): Tensor | undefined => {
     const name = kind === 'weight' ? site.weight : site.bias;
     if (name === undefined) return undefined;
     return hooks.reduce<Tensor>(
-      (base, hook) => hook.parameter?.(site, kind, base, phase) ?? base,
+      (base, hook) => hook.parameter?.(site, kind, base, phase, x) ?? base,
       frozen(name, parameterShape(site, kind)),
     );
   };
@@ -108,13 +108,15 @@ export function createScope(
         (inner, hook) => [hook.input?.(site, inner[0]!, phase) ?? inner[0]!, ...inner],
         [x],
       );
-      const product = matmul(seen[0]!, parameter(site, 'weight')!, { transposeB: site.layout !== 'in-out' });
-      const bias = parameter(site, 'bias');
+      const product = matmul(seen[0]!, parameter(site, 'weight', seen[0]!)!, {
+        transposeB: site.layout !== 'in-out',
+      });
+      const bias = parameter(site, 'bias', seen[0]!);
       return finish(site, (at) => seen[at + 1]!, bias === undefined ? product : add(product, bias));
     },
     embedding(path, ids, scale) {
       const site = siteAt(path);
-      const table = parameter(site, 'weight')!;
+      const table = parameter(site, 'weight', ids)!;
       const lookUp = (known: Tensor): Tensor => {
         const rows = finish(site, () => known, gatherRows(table, known));
         return scale === undefined ? rows : mul(rows, scale);
@@ -123,11 +125,15 @@ export function createScope(
     },
     rmsNorm(path, x, epsilon, offset = 0) {
       const site = siteAt(path);
-      return finish(site, () => x, rmsNorm(x, add(parameter(site, 'weight')!, offset), epsilon));
+      return finish(site, () => x, rmsNorm(x, add(parameter(site, 'weight', x)!, offset), epsilon));
     },
     layerNorm(path, x, epsilon) {
       const site = siteAt(path);
-      return finish(site, () => x, layerNorm(x, parameter(site, 'weight')!, parameter(site, 'bias')!, epsilon));
+      return finish(
+        site,
+        () => x,
+        layerNorm(x, parameter(site, 'weight', x)!, parameter(site, 'bias', x)!, epsilon),
+      );
     },
     keysInFront: keysInFrontCount(hooks),
     attention: (place, keys, values) => withKeysInFront(place, { keys, values }, hooks, phase),
@@ -140,11 +146,11 @@ export function createScope(
       return output;
     },
     stackInput: (stack, x) => hooks.reduce((sofar, hook) => hook.stackInput?.(stack, sofar, phase) ?? sofar, x),
-    results,
-  };
-}
     layerInput(layer, x) {
       layerInputs.set(layer, x);
       return layer === given?.layer ? given.x : x;
     },
     layerInputs,
+    results,
+  };
+}

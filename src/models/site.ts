@@ -70,8 +70,12 @@ export type Stack = 'encoder' | 'decoder';
 
 /** What methods do to a model while its graph is built. Every hook gets what was there and returns what is to be. */
 export interface Hooks {
-  /** The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it. */
-  readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor, phase: Phase) => Tensor;
+  /**
+   * The weight or bias that a site uses: a method returns its own tensor to train, mask or rewrite it.
+   * @param x what the site reads, where it is known: what is made of little and is large waits for it (`after`), for a
+   *   runtime would make all weights of a model before it has the first one's x
+   */
+  readonly parameter?: (site: Site, kind: ParameterKind, base: Tensor, phase: Phase, x?: Tensor) => Tensor;
   /**
    * What a linear site reads, before its product. Methods wrap what is there, in order: the last one's input comes first
    * and its output last, so that a method's `output` sees the x that its own `input` got.

@@ -16,6 +16,8 @@ import { input } from '../tensor/tensor.js';
 export interface LossGraph {
   /** Cross-entropy summed over the supervised tokens, in nats, []. */
   readonly lossSum: Tensor;
+  /** Of each supervised token, [n]. */
+  readonly losses: Tensor;
   /** [n] bool: is the most likely token the right one. */
   readonly correct: Tensor;
   /** [n] int32: what is most likely, a token or a class. */
@@ -26,18 +28,18 @@ export interface LossGraph {
   readonly observed: ReadonlyMap<string, Tensor>;
 }
 
-/**
- * The loss of a batch. Logits are computed for the positions that predict a supervised token and for no others.
 /** The input of a graph that begins at a layer: what this layer reads, [batch, sequence, hidden]. */
 export const FROZEN_OUTPUTS = 'frozen_outputs';
 
+/**
+ * The loss of a batch. Logits are computed for the positions that predict a supervised token and for no others.
  *
  * @param options.positionLimit no example is longer than this
  * @param options.observing whether methods have tensors measured
- */
-export function lossGraph(
  * @param options.frozenBelow the layer that the graph begins at, with {@link FROZEN_OUTPUTS}; default: token ids
  * @param options.targets what each predictor is to predict, int32 [n], of its logits [n, classes]; default: what is fed
+ */
+export function lossGraph(
   model: LanguageModel,
   hooks: readonly Hooks[],
   options: {
@@ -50,7 +52,6 @@ export function lossGraph(
 ): LossGraph {
   const [batch, sequence, predicted] = [dim('batch'), dim('sequence'), dim('predictors')];
   const tokens = [batch, sequence];
-  const targets = input('targets', 'int32', [predicted]);
   const sources = [batch, dim('source')];
   const segments = input('segments', 'int32', tokens);
   const sourceSegments = input('source_segments', 'int32', sources);
@@ -82,8 +83,11 @@ export function lossGraph(
   const flat = reshape(hidden, [multiplyDims(batch, sequence), model.hiddenSize]);
   const logits = model.head(scope, gatherRows(flat, input('predictors', 'int32', [predicted])));
   const likely = cast(argMax(logits), 'int32');
+  const targets = options.targets?.(logits) ?? input('targets', 'int32', [predicted]);
+  const losses = crossEntropy(logits, targets);
   return {
-    lossSum: reduceSum(crossEntropy(logits, targets), [0]),
+    lossSum: reduceSum(losses, [0]),
+    losses,
     correct: equal(likely, targets),
     predicted: likely,
     scope,
@@ -92,10 +96,6 @@ export function lossGraph(
   };
 }
 
-/** What an evaluation asks of the graph: of classes, which one was told, since some metrics go by class. */
-export function evaluationOutputs(
-  { lossSum, correct, predicted }: LossGraph,
-  { classes }: Pick<LanguageModel, 'classes'>,
 function frozenOutputs(tokens: Shape, { hiddenSize }: LanguageModel): Tensor {
   return input(FROZEN_OUTPUTS, 'float32', [...tokens, hiddenSize]);
 }
