@@ -4,6 +4,7 @@ import { readAdapter } from '../adapters/readAdapter.js';
 import { pathKind } from '../common/files.js';
 import { formatPercent } from '../common/format.js';
 import { fail } from '../common/problem.js';
+import { createTogether } from '../generation/decoder.js';
 import { checkSameVocabulary, proxyDecoder } from '../generation/proxyTuning.js';
 import { API_KEY_VARIABLE, remoteDecoder } from '../generation/remoteBase.js';
 import type { RemoteDecoder } from '../generation/remoteBase.js';
@@ -77,12 +78,10 @@ export async function proxySource(
     maxPositions: Math.min(...parts.map(({ maxPositions }) => maxPositions)),
     inFront: Math.max(...parts.map(({ inFront }) => inFront)),
     async compile(positionLimit) {
-      const [main, expert, antiExpert] = [
-        await large.compile(positionLimit),
-        await small[0]!.compile(positionLimit),
-        await small[1]!.compile(positionLimit),
-      ];
-      return proxyDecoder({ base: main, expert, antiExpert, alpha: proxy.alpha });
+      const [main, expert, antiExpert] = await createTogether(
+        parts.map((part) => () => part.compile(positionLimit)),
+      );
+      return proxyDecoder({ base: main!, expert: expert!, antiExpert: antiExpert!, alpha: proxy.alpha });
     },
     afterwards: () => large.afterwards?.(),
   };

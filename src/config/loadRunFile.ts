@@ -7,6 +7,7 @@ import type { Problem } from '../common/problem.js';
 import { dataIdAt, modelIdAt } from '../models/hub/ids.js';
 import { deepFreeze } from './freeze.js';
 import { parseRunFile } from './parseRunFile.js';
+import type { ParsedRunFile } from './parseRunFile.js';
 import { checkPaths } from './paths.js';
 import { MAX_RUN_FILE_BYTES } from './readYaml.js';
 import { runName } from './runName.js';
@@ -22,6 +23,8 @@ export interface LoadedRun {
   readonly file: string;
   /** Its folder, absolute: relative paths start here. */
   readonly folder: string;
+  /** Where a key or value stands in it; absent where the options come from a run's record. */
+  readonly placeOf?: ParsedRunFile['placeOf'];
 }
 
 export type ResolvedRunConfig = RunConfig & { readonly output: { readonly name: string } };
@@ -39,10 +42,10 @@ export async function loadRunFile(
   const folder = path.dirname(absolute);
   const text = await readRunText(absolute);
   if (typeof text !== 'string') return { problems: [text] };
-  const { config, tree, problems: found } = parseRunFile(text, absolute, overrides);
+  const { config, tree, problems: found, placeOf } = parseRunFile(text, absolute, overrides);
   const problems = [...found, ...(tree ? await checkPaths(tree, folder) : []).map(boundedProblem)];
   if (!config || problems.some(isError)) return { problems };
-  return { run: { config: await resolve(config, absolute), file: absolute, folder }, problems };
+  return { run: { config: await resolve(config, absolute), file: absolute, folder, placeOf }, problems };
 }
 
 async function resolve(config: RunConfig, file: string): Promise<ResolvedRunConfig> {

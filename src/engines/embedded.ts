@@ -23,6 +23,7 @@ import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
 import { adapterReader } from './adapterReader.js';
+import { placedProblem } from './methodPlaces.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
 import { createRunFolder, openRunFolder } from './runFolder.js';
 import { headerOf, planOfRun, withSavings } from './runPlan.js';
@@ -94,8 +95,8 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
   };
   const totalSteps = plannedSteps(plan);
   // A wrong target leaves no folder behind, nor does a schedule that does not fit; methods that prepare attach below, when the data have been gone through.
-  checkMethods(config.method, context);
-  checkSchedules(config.method, totalSteps, run.file);
+  checkMethods(config.method, context, run.placeOf);
+  checkSchedules(config.method, totalSteps, run);
   checkTasks(config.method, dataset.tasks, totalSteps, run.file);
   const steered =
     config.proxy_tuning &&
@@ -157,7 +158,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
     };
     const planned = await planOfRun(toPlan);
     emit(
-      coverageOf(methods, opened, [
+      coverageOf(methods, opened, run, [
         ...(control.warnings ?? []),
         ...hubWarnings,
         ...dataset.warnings,
@@ -183,7 +184,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       attaching: {
         prepared,
         attach: (present) => attachMethods(config.method, context, present),
-        covered: (anew) => coverageOf(anew, opened, []),
+        covered: (anew) => coverageOf(anew, opened, run, []),
       },
       validation: dataset.validation,
       checkpoints: {
@@ -265,6 +266,7 @@ function classesOf(parts: readonly Attached['coverage'][]): Pick<Coverage, 'clas
 function coverageOf(
   methods: readonly Attached[],
   opened: OpenedModel,
+  { config, placeOf }: Pick<LoadedRun, 'config' | 'placeOf'>,
   inputWarnings: readonly Problem[],
 ): Coverage {
   const parts = methods.map((method) => method.coverage);
@@ -286,9 +288,11 @@ function coverageOf(
     ...classesOf(parts),
     trainable,
     total: parameterCount(opened.model),
-    saves: parts.map((part) => part.saves).join('; '),
+    saves: parts.map((part) => part.saves).reduce((told, more) => l10n.t`${told}; ${more}`),
     warnings: [
-      ...parts.flatMap((part) => part.warnings),
+      ...parts.flatMap(({ warnings }, index) =>
+        warnings.map((warning) => placedProblem(warning, index, config.method[index]!, placeOf)),
+      ),
       ...(opened.model.warnings ?? []),
       ...vocabularyWarnings(opened.model, opened.tokenizer),
       ...inputWarnings,

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
+import type { LoadedRun } from '../config/loadRunFile.js';
 import type { MethodConfig, TrainingOptions } from '../config/schema.js';
 import type { KnownClasses } from '../data/classes.js';
 import type { Example } from '../data/example.js';
@@ -23,6 +24,8 @@ import type { WantedTask } from '../models/task.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import { positionsInFront } from '../models/keysInFront.js';
 import { fixedSize } from '../tensor/dims.js';
+import { inMethod, placedProblem } from './methodPlaces.js';
+import type { PlaceOf } from './methodPlaces.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -118,14 +121,18 @@ export async function prepareMethods(
 /**
  * What attaching the methods would refuse, before any of them prepares. Methods behind one that prepares see only
  * those before it.
+ * @param placeOf names the option in what they refuse
  */
-export function checkMethods(configs: readonly MethodConfig[], context: AttachContext): void {
+export function checkMethods(configs: readonly MethodConfig[], context: AttachContext, placeOf?: PlaceOf): void {
   const methods: Attached[] = [];
   for (const [index, config] of configs.entries()) {
     // What it guides is not there yet.
     if (guides(config) && methods.length < index) continue;
     const own = contextOf(context, index, methods);
-    if (!checkPrepared(config, own)) methods.push(attachMethod(config, own));
+    const found = inMethod(index, config, placeOf, () =>
+      checkPrepared(config, own) ? undefined : attachMethod(config, own),
+    );
+    if (found !== undefined) methods.push(found);
   }
 }
 
@@ -138,10 +145,14 @@ export function guides({ type }: MethodConfig): boolean {
  * AdaLoRA's budget has to fall within the run.
  * @throws ProblemError `adalora.schedule`
  */
-export function checkSchedules(configs: readonly MethodConfig[], totalSteps: number, file: string): void {
-  for (const config of configs) {
+export function checkSchedules(
+  configs: readonly MethodConfig[],
+  totalSteps: number,
+  { file, placeOf = () => ({ file }) }: Pick<LoadedRun, 'file' | 'placeOf'>,
+): void {
+  for (const [index, config] of configs.entries()) {
     const problem = config.type === 'adalora' ? scheduleProblem(totalSteps, config) : undefined;
-    if (problem !== undefined) fail({ ...problem, where: { file } });
+    if (problem !== undefined) fail(placedProblem(problem, index, config, placeOf));
   }
 }
 

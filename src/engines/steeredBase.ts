@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatLoss } from '../common/format.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Example } from '../data/example.js';
-import { checkContinues, createDecoder } from '../generation/decoder.js';
+import { checkContinues, createDecoder, createTogether } from '../generation/decoder.js';
 import type { Decoder, DecoderSetup } from '../generation/decoder.js';
 import { checkSameVocabulary, proxyDecoder } from '../generation/proxyTuning.js';
 import { positionsInFront } from '../models/keysInFront.js';
@@ -62,9 +62,12 @@ export async function openSteeredBase(
     });
   };
   const steered = async (setup: DecoderSetup): Promise<Decoder> => {
-    const expert = await createDecoder(setup);
-    const antiExpert = await createDecoder({ ...setup, methods: [], values: new Map() });
-    return proxyDecoder({ base: await base(setup.positionLimit), expert, antiExpert, alpha: options.alpha });
+    const [expert, antiExpert, large] = await createTogether([
+      () => createDecoder(setup),
+      () => createDecoder({ ...setup, methods: [], values: new Map() }),
+      () => base(setup.positionLimit),
+    ]);
+    return proxyDecoder({ base: large!, expert: expert!, antiExpert: antiExpert!, alpha: options.alpha });
   };
   return {
     base: large,
@@ -81,13 +84,15 @@ export async function openSteeredBase(
       const inFront = positionsInFront(setup.methods.map(({ hooks }) => hooks));
       const positionLimit = Math.min(setup.model.maxPositions, inFront + longest(examples) + 1);
       const measure = async (decoder: Decoder): ReturnType<typeof evaluateDecoder> => {
-        const metrics = await evaluateDecoder(decoder, examples, async (done, total) => {
-          emit({ type: 'progress', activity: l10n.t`Evaluating the steered base model`, done, total });
-          await breathe();
-          return !stopRequested();
-        });
-        await decoder.dispose();
-        return metrics;
+        try {
+          return await evaluateDecoder(decoder, examples, async (done, total) => {
+            emit({ type: 'progress', activity: l10n.t`Evaluating the steered base model`, done, total });
+            await breathe();
+            return !stopRequested();
+          });
+        } finally {
+          await decoder.dispose();
+        }
       };
       const alone = await measure(await base(positionLimit));
       if (alone.rows < examples.length) return undefined;

@@ -101,7 +101,7 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
   );
   const prefixOf = (task: number): number[] => virtualTokenIds(hooks, model.vocabSize, task);
   const sources = sourceGraph(model, hooks, positionLimit - keysInFront);
-  const encoder = sources && (await setup.runtime.compile(sources, setup.weights));
+  const encoder = sources && (await orDisposed(setup.runtime.compile(sources, setup.weights), [program]));
   const feedsOf = (values: Values): Record<string, Value> => ({
     ...(encoder && trainedFeeds(methods, values, encoder.reads)),
     ...trainedFeeds(methods, values, program.reads),
@@ -155,6 +155,28 @@ export async function createDecoder(setup: DecoderSetup): Promise<Decoder> {
       await encoder?.dispose();
     },
   };
+}
+
+/**
+ * Makes decoders one after the other that are to work together; where one of them fails, those before it are let go.
+ * @throws what making them throws
+ */
+export async function createTogether(
+  makes: readonly (() => Decoder | Promise<Decoder>)[],
+): Promise<readonly Decoder[]> {
+  const made: Decoder[] = [];
+  for (const make of makes) made.push(await orDisposed(Promise.resolve().then(make), made));
+  return made;
+}
+
+/** What others are waiting for; where it fails, they are let go. */
+async function orDisposed<T>(work: Promise<T>, others: readonly Pick<Decoder, 'dispose'>[]): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    for (const each of others) await each.dispose();
+    throw error;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { isError, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { methodPath } from '../engines/methodPlaces.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
 import { optionOf, patternValue } from '../methods/targets.js';
@@ -123,37 +124,12 @@ function withoutText(config: MethodConfig): MethodConfig {
   }
 }
 
-/** The options that problems are about which do not say so themselves. */
-const OPTIONS: Readonly<Record<string, string>> = {
-  'targets.nothing': 'target_modules',
-  'targets.regex': 'target_modules',
-  'targets.regex-time': 'target_modules',
-  'targets.layers': 'lisa_activated_layers',
-  'lora.twice': 'modules_to_save',
-  'lora.tied': 'target_modules',
-  'lora.no-bias': 'bias',
-  'adalora.rank': 'target_r',
-  'prompt-tuning.positions': 'num_virtual_tokens',
-  'prompt-tuning.text': 'prompt_tuning_init',
-  'prompt-tuning.labels': 'prompt_tuning_init',
-  'ia3.modules': 'target_modules',
-  'prefix-tuning.positions': 'num_virtual_tokens',
-  'prefix-tuning.width-unused': 'encoder_hidden_size',
-  'sparse-delta.shared': 'target_modules',
-  'sparse-delta.nothing': 'keep_ratio',
-};
-
 function findingOf(problem: Problem, index: number, config: MethodConfig): Finding {
-  const own = optionOf(problem);
-  const named = OPTIONS[problem.code];
-  const option = own ?? (named !== undefined && named in config ? [named] : ['type']);
-  const isKey = option[0] === 'rank_pattern' || option[0] === 'alpha_pattern';
   const fault = problem.code === 'internal' && isError(problem);
   return {
     problem: fault
       ? { ...problem, message: l10n.t`this method could not be checked: ${problem.message}` }
       : problem,
-    path: ['method', index, ...option],
-    part: isKey ? 'key' : 'value',
+    ...methodPath(problem, index, config),
   };
 }

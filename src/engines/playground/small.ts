@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../../common/problem.js';
-import { createDecoder } from '../../generation/decoder.js';
+import { createDecoder, createTogether } from '../../generation/decoder.js';
 import type { Decoder } from '../../generation/decoder.js';
 import { checkSameVocabulary } from '../../generation/proxyTuning.js';
 import type { Tokenizer } from '../../models/tokenizer.js';
@@ -48,9 +48,13 @@ export async function openSmall(
   base.progress(l10n.t`Compiling the model`, 0, 0);
   const positionLimit = Math.min(base.positionLimit, model.maxPositions);
   const setup = { model, weights, runtime: base.runtime, positionLimit };
+  const [expert, antiExpert] = await createTogether([
+    () => createDecoder({ ...setup, methods, values }),
+    () => createDecoder({ ...setup, methods: [], values: new Map() }),
+  ]);
   return {
-    expert: await createDecoder({ ...setup, methods, values }),
-    antiExpert: await createDecoder({ ...setup, methods: [], values: new Map() }),
+    expert: expert!,
+    antiExpert: antiExpert!,
     warnings: [...warnings, ...vocabularyWarnings(model, tokenizer), ...said],
   };
 }

@@ -2,11 +2,15 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
+import type { Place } from '../../../src/common/problem.js';
+import { parseRunFile } from '../../../src/config/parseRunFile.js';
 import {
   attachMethods,
   openModel,
   parameterCount,
   checkHeldOut,
+  checkMethods,
+  checkSchedules,
   positionWarnings,
   vocabularyWarnings,
 } from '../../../src/engines/session.js';
@@ -63,6 +67,46 @@ test('methods are attached in order, with random numbers of their own', async ()
   const names = methods.flatMap(({ trainables }) => trainables.map(({ variable }) => variable.name));
   assert.equal(new Set(names).size, names.length, 'no two variables of a run share a name');
   assert.deepEqual((await starts(attachMethods([loraOptions()], context)[0]!)).get(name), first);
+});
+
+test('what a method refuses stands at its option in the run file, with its line', () => {
+  const text = [
+    'model: base',
+    'data: { train: rows.jsonl }',
+    'method:',
+    '  - type: lora',
+    '    target_modules: [q_proj]',
+    '  - type: adalora',
+    '    target_r: 2',
+    '    init_r: 3',
+    '    tinit: 5',
+    '    target_modules:',
+    '      - x_porj',
+  ].join('\n');
+  const { config, placeOf } = parseRunFile(text, 'a.peft.yaml');
+  const context = fakeContext(smallSites() as Site[]);
+  const placeIn = (work: () => void): Place | undefined => {
+    try {
+      work();
+    } catch (error) {
+      assert.ok(error instanceof ProblemError);
+      return error.problem.where;
+    }
+    return undefined;
+  };
+  const target = placeIn(() => checkMethods(config!.method, context, placeOf));
+  assert.deepEqual([target?.file, target?.line, target?.column], ['a.peft.yaml', 11, 9]);
+  const schedule = placeIn(() => checkSchedules(config!.method, 3, { file: 'a.peft.yaml', placeOf }));
+  assert.equal(schedule?.line, 6);
+  // Options of a run's record have no lines.
+  assert.equal(
+    placeIn(() => checkMethods(config!.method, context)),
+    undefined,
+  );
+  assert.deepEqual(
+    placeIn(() => checkSchedules(config!.method, 3, { file: 'a.peft.yaml' })),
+    { file: 'a.peft.yaml' },
+  );
 });
 
 test("rows beyond the model's positions are said, with the first one's line", async () => {
