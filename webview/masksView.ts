@@ -15,7 +15,7 @@ const quantities = (): readonly MapQuantity[] => [
   {
     key: 'density',
     title: l10n.t`Share that trains`,
-    about: l10n.t`Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are.`,
+    about: l10n.t`Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are. Of learned masks: share of the weights that are on; the others count as zero.`,
     format: formatPercent,
     formatShort: (share) => `${Number((100 * share).toPrecision(2))}`,
   },

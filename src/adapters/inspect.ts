@@ -71,7 +71,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
   }
   const whole = [...found.whole, ...head].map((key) => {
     const { shape } = adapter.tensors.get(key)!;
-    return { key, shape, trainable: elementCount(shape) ?? 0 };
+    return { key, shape, trainable: found.numbers?.get(key) ?? elementCount(shape) ?? 0 };
   });
   return {
     folder: adapter.folder,

@@ -93,6 +93,10 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
     source: 'Aghajanyan, Gupta & Zettlemoyer 2021',
     usual: { maximum: 100_000 },
   },
+  'learned_mask.initial_sparsity': {
+    text: 'The authors switch 5 % of the weights off at the start; rates of 1e-3 to 5e-3 go with it.',
+    source: 'Zhao et al. 2020, their code',
+  },
   'training.learning_rate': {
     text: 'LoRA and its kin: 1e-4 to 1e-3. Full fine-tuning: 1e-5 to 5e-5. (IA)³: 3e-3. Prompt tuning: 1e-3 to 0.3.',
     source:

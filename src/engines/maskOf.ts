@@ -1,38 +1,39 @@
 import * as l10n from '@vscode/l10n';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { ADAPTER_WEIGHTS } from '../adapters/adapterFiles.js';
 import { fail } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
-import type { SafetensorsHeader } from '../models/safetensors.js';
-import { checkpointFolder, checkpointSteps, checkpointTensors } from '../training/checkpoint.js';
+import { learnedMaskOf } from './learnedMaskOf.js';
+import { maskSources } from './maskSources.js';
+import type { MaskSource } from './maskSources.js';
 import type { TensorMask } from './tensorMask.js';
 
 /** Places that a page is sent at most: 64 MB, and as much again of values. A mask of half of a 32-million matrix fits. */
 const MAX_PLACES = 2 ** 24;
 /** Places are 32-bit integers. */
 const MAX_NUMBERS = 2 ** 31 - 1;
-/** A copied folder may have its files in any order of time: a checkpoint has to be so much newer than the adapter. */
-const NEWER_MS = 10_000;
 const PREPARED = /^prepared-\d+\.safetensors$/;
-const ADAPTER = /^adapter(?:-[a-z_]+)?$/;
 
 /**
  * The mask of one tensor of a run, out of what its methods found out before it (differences at places; Child-Tuning: bits),
- * with the differences out of the adapter or the newest checkpoint, whichever is newer. Reads only that tensor.
+ * with the differences out of the adapter or the newest checkpoint, whichever is newer; or the mask that a run has learned
+ * until then. Reads only that tensor.
  *
  * @param folder the run's
  * @param site as the run's `masks` event names it
  * @param shape of the tensor as it lies on disk, of the same event
- * @throws ProblemError `mask.not-found`, `mask.too-large`, `mask.indices`, `safetensors.*`
+ * @throws ProblemError `mask.not-found`, `mask.not-yet`, `mask.too-large`, `mask.indices`, `safetensors.*`
  */
 export async function maskOf(folder: string, site: string, shape: readonly number[]): Promise<TensorMask> {
   const numbers = shape.reduce((product, length) => product * (Number.isSafeInteger(length) ? length : NaN), 1);
   if (!(numbers <= MAX_NUMBERS)) tooLarge(site, numbers);
   const names = await readdir(folder).catch(() => []);
-  const indices = await placesIn(folder, names.filter((name) => PREPARED.test(name)).sort(), site, numbers);
   const [rows, columns] = shape.length < 2 ? [1, numbers] : [shape[0]!, numbers / Math.max(1, shape[0]!)];
-  const found = await differences(folder, names, `${site}.weight.values`, indices.length);
+  const sources = await maskSources(folder, names);
+  const learned = await learnedMaskOf(folder, site, numbers, sources);
+  if (learned !== undefined) return { rows, columns, indices: placesOf(site, learned) };
+  const indices = await placesIn(folder, names.filter((name) => PREPARED.test(name)).sort(), site, numbers);
+  const found = await differences(sources, `${site}.weight.values`, indices.length);
   return { rows, columns, indices, ...found };
 }
 
@@ -101,47 +102,16 @@ function checked(file: string, site: string, indices: Uint32Array, numbers: numb
 
 /** One tensor of the adapter or of the newest checkpoint, whichever is newer; nothing where neither has it. */
 async function differences(
-  folder: string,
-  names: readonly string[],
+  sources: readonly MaskSource[],
   tensor: string,
   length: number,
 ): Promise<Pick<TensorMask, 'values' | 'valuesOf'>> {
-  const adapters = names
-    .filter((name) => ADAPTER.test(name))
-    .map((name) => ({ file: path.join(folder, name, ADAPTER_WEIGHTS), valuesOf: 'adapter' as const }));
-  const step = (await checkpointSteps(folder)).at(-1);
-  const checkpoints =
-    step === undefined
-      ? []
-      : [{ file: checkpointTensors(checkpointFolder(folder, step)), valuesOf: step, prefix: 'values/' }];
-  const found = await Promise.all(
-    [...adapters, ...checkpoints].map(async (source) => ({ ...source, modified: await modifiedAt(source.file) })),
-  );
-  const rank = ({ modified, valuesOf }: (typeof found)[number]): number =>
-    (modified ?? 0) + (valuesOf === 'adapter' ? NEWER_MS : 0);
-  const newestFirst = found.filter(({ modified }) => modified !== undefined).sort((a, b) => rank(b) - rank(a));
-  for (const { file, valuesOf, ...source } of newestFirst) {
-    const prefix = 'prefix' in source ? source.prefix : '';
-    const header = await readSafetensorsHeader(file);
-    const name = nameIn(header, prefix, tensor);
+  for (const { header, of, nameOf } of sources) {
+    const name = nameOf(tensor);
     if (name === undefined || header.tensors.get(name)!.shape[0] !== length) continue;
-    return { values: await readSafetensor(header, name), valuesOf };
+    return { values: await readSafetensor(header, name), valuesOf: of };
   }
   return {};
-}
-
-/** A method that is not the run's first puts its number before its names in checkpoints. */
-function nameIn({ tensors }: SafetensorsHeader, prefix: string, tensor: string): string | undefined {
-  if (tensors.has(`${prefix}${tensor}`)) return `${prefix}${tensor}`;
-  return [...tensors.keys()].find((name) => name.startsWith(prefix) && name.endsWith(`:${tensor}`));
-}
-
-/** Undefined: there is no such file (an old checkpoint may just have been removed). */
-async function modifiedAt(file: string): Promise<number | undefined> {
-  return stat(file).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => undefined,
-  );
 }
 
 function tooLarge(site: string, count: number): never {

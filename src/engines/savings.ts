@@ -401,6 +401,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           ],
         },
       ];
+    case 'learned_mask':
     case 'child_tuning':
       return [];
   }

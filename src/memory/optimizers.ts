@@ -119,6 +119,11 @@ function factoredAdded(shape: ModelShape, method: Trained): number {
       return 0;
     case 'sparse':
       return method.values;
+    case 'scores':
+      return targetsOf(shape, method.targets).reduce(
+        (total, { module, layers }) => total + sidesOf(module) * module.copies * layers,
+        0,
+      );
     case 'low-rank':
       return targetsOf(shape, method.targets).reduce((total, { module, layers }) => {
         const vectors = (method.magnitude ? module.out : 0) + (method.singular ? method.rank : 0);

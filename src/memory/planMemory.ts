@@ -11,7 +11,7 @@ import type { MemoryPart, MemoryPlan, Moment, MomentName, PartName } from './pla
 import type { MemoryRun } from './run.js';
 import { largestLayer, sharesOf } from './sharding.js';
 import { DTYPE_BYTES, largestQuantized, requireWhole, weightBytes } from './storage.js';
-import { countTrained } from './trained.js';
+import { countTrained, scoreCount } from './trained.js';
 import type { TrainedCount } from './trained.js';
 
 /** A CUDA context with PyTorch's kernels, and cuBLAS's workspace; what nvidia-smi shows before the first tensor. */
@@ -48,17 +48,22 @@ export function planMemory(shape: ModelShape, run: MemoryRun): MemoryPlan {
     moments,
     parameters: parameterCount(shape),
     trainable: trained.base + trained.copied + trained.added + (run.resting ?? 0),
-    adapterFileBytes: fileBytes(run, trained),
+    adapterFileBytes: fileBytes(shape, run, trained),
     assumptions: assumptionsOf(shape),
   };
 }
 
-/** Whole tensors in the base's type, added ones in the adapter's; single values with the place of each. */
-function fileBytes(run: MemoryRun, { base, copied, added }: TrainedCount): number {
+/**
+ * Whole tensors in the base's type, added ones in the adapter's; single values with the place of each; of scores a bit
+ * each.
+ */
+function fileBytes(shape: ModelShape, run: MemoryRun, { base, copied, added }: TrainedCount): number {
+  const scores = scoreCount(shape, run.methods);
   const single = sum(run.methods, (method) => (method.kind === 'sparse' ? method.values : 0));
   return (
     (base + copied + (run.resting ?? 0)) * DTYPE_BYTES[run.weights.dtype] +
-    added * DTYPE_BYTES[adapterDtype(run)] +
+    (added - scores) * DTYPE_BYTES[adapterDtype(run)] +
+    Math.ceil(scores / 8) +
     single * INDEX_BYTES
   );
 }
@@ -135,15 +140,17 @@ function statePart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGr
   const averaged = countTrained(shape, adaptive).added;
   const masks = run.methods.filter(({ kind }) => kind === 'mask').length;
   const masked = sum(groups, ({ values }) => values);
+  const scores = scoreCount(shape, run.methods);
   const lines = [
     ...(averaged > 0
       ? [l10n.t`AdaLoRA's averages of importance = ${IMPORTANCE_AVERAGES} × ${formatCount(averaged)} × ${each}`]
       : []),
+    ...(scores > 0 ? [l10n.t`masks, and weights times masks = 2 × ${formatCount(scores)} × ${each}`] : []),
     ...(masks > 0 ? [l10n.t`a mask of a byte per trained value = ${masks} × ${formatCount(masked)}`] : []),
   ];
   return part(
     'state',
-    IMPORTANCE_AVERAGES * averaged * each + masks * masked,
+    IMPORTANCE_AVERAGES * averaged * each + 2 * scores * each + masks * masked,
     lines.join(' + ') || l10n.t`the methods keep none`,
   );
 }

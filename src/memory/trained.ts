@@ -23,6 +23,8 @@ export type Trained =
   | { readonly kind: 'biases'; readonly targets?: Targets }
   /** Single values of the targets' weights, chosen by a mask: FISH Mask (Sung et al. 2021). */
   | { readonly kind: 'sparse'; readonly targets: Targets; readonly values: number }
+  /** A score for each number of the targets' weights, which stay: learned masks (Zhao et al. 2020). */
+  | { readonly kind: 'scores'; readonly targets: Targets }
   /** A mask over what the other methods train: Child-Tuning (Xu et al. 2021). */
   | { readonly kind: 'mask' }
   /**
@@ -104,7 +106,9 @@ export function trainedParts(
 /** Whether a module's weight gets a gradient, for which its input is kept. */
 export function trainsWeight(placed: PlacedModule, methods: readonly Trained[]): boolean {
   const { weight, copy } = trainedParts(placed, methods);
-  return weight || copy || methods.some((each) => each.kind === 'sparse' && isTarget(placed, each.targets));
+  const isOwn = (each: Trained): boolean =>
+    (each.kind === 'sparse' || each.kind === 'scores') && isTarget(placed, each.targets);
+  return weight || copy || methods.some(isOwn);
 }
 
 /** Whether targets name a module: as PEFT does, by its path or an end of its path after a dot. */
@@ -140,6 +144,8 @@ function addedCount(shape: ModelShape, method: Trained): number {
     case 'sparse':
       targetsOf(shape, method.targets);
       return method.values;
+    case 'scores':
+      return scoreCount(shape, [method]);
     case 'low-rank':
       return sum(targetsOf(shape, method.targets), ({ module, layers }) => {
         const pair = method.rank * (module.in + module.out);
@@ -162,6 +168,15 @@ function addedCount(shape: ModelShape, method: Trained): number {
         (adapterCount(shape.hidden, method.size) + (method.scales ?? 0))
       );
   }
+}
+
+/** Numbers of the weights that have a score each. */
+export function scoreCount(shape: ModelShape, methods: readonly Trained[]): number {
+  return sum(methods, (method) =>
+    method.kind === 'scores'
+      ? sum(targetsOf(shape, method.targets), ({ module, layers }) => usedCount(module) * module.copies * layers)
+      : 0,
+  );
 }
 
 /**

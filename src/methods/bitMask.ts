@@ -18,6 +18,11 @@ export function packedBits(marks: Uint8Array): Int32Array {
   return bits;
 }
 
+/** The marks of so many numbers, as bytes. */
+export function unpackedBits(bits: Int32Array, size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, at) => (bits[at >> 5]! >>> (at & 31)) & 1);
+}
+
 /**
  * The mask of a trainable out of its packed bits; undefined where they are not a mask of its size.
  * @param name of the input
@@ -29,10 +34,7 @@ export function maskOf(
 ): Mask | undefined {
   const size = fixedSize(shape);
   if (!(bits instanceof Int32Array) || bits.length !== Math.ceil(size / 32)) return undefined;
-  return {
-    input: input(name, 'bool', shape),
-    data: Uint8Array.from({ length: size }, (_, at) => (bits[at >> 5]! >>> (at & 31)) & 1),
-  };
+  return { input: input(name, 'bool', shape), data: unpackedBits(bits, size) };
 }
 
 /** Masks as values of a step's inputs. */

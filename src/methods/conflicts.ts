@@ -19,8 +19,8 @@ export function refuseConflicts(method: Attached, { model, before = [] }: Attach
   for (const other of before) {
     const site = model.sites.find(
       (each) =>
-        (replaces(method.hooks, each) && acts(other.hooks, each)) ||
-        (replaces(other.hooks, each) && acts(method.hooks, each)),
+        (replaces(method.hooks, each) && actsOn(other.hooks, each)) ||
+        (replaces(other.hooks, each) && actsOn(method.hooks, each)),
     );
     if (site === undefined) continue;
     fail({
@@ -40,10 +40,19 @@ function replaces({ parameter }: Hooks, site: Site): boolean {
   });
 }
 
-/** Whether a method changes what a site computes. */
-function acts({ parameter, input: inputHook, output }: Hooks, site: Site): boolean {
-  if (parametersOf(site).some(([kind, base]) => (parameter?.(site, kind, base, PHASE) ?? base) !== base))
-    return true;
+/**
+ * Whether a method changes what a site computes.
+ * @param kinds the parameters that are looked at, beside what hooks make of what the site reads and gives
+ */
+export function actsOn(
+  { parameter, input: inputHook, output }: Hooks,
+  site: Site,
+  kinds: readonly ParameterKind[] = KINDS,
+): boolean {
+  const changes = parametersOf(site).some(
+    ([kind, base]) => kinds.includes(kind) && (parameter?.(site, kind, base, PHASE) ?? base) !== base,
+  );
+  if (changes) return true;
   const [x, y] = tensorsOf(site);
   return (inputHook?.(site, x, PHASE) ?? x) !== x || (output?.(site, x, y, PHASE) ?? y) !== y;
 }

@@ -44,6 +44,8 @@ export interface InspectedTensors {
   readonly modules: readonly InspectedModule[];
   /** Keys of base parameters that trained whole (`modules_to_save`, biases). */
   readonly whole: readonly string[];
+  /** How many numbers a tensor among them stands for, where these are not its own: the bits of a mask. */
+  readonly numbers?: ReadonlyMap<string, number>;
   /** Keys of tensors that belong to nothing that the config names. */
   readonly unknown: readonly string[];
   readonly problems: readonly Problem[];

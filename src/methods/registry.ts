@@ -32,6 +32,7 @@ const LIST = [
   lisa,
   fishMask,
   pafi,
+  learnedMask,
   full,
   childTuning,
   promptTuning,

@@ -166,10 +166,14 @@ for (const method of [
   { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'D', p: 0.3 }],
   { type: 'fish_mask', keep_ratio: 0.1 },
+  [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],
+  { type: 'learned_mask' },
   { type: 'prompt_tuning', num_virtual_tokens: 3 },
   { type: 'adapter', bottleneck_size: 4 },
 ]) {
-  const name = Array.isArray(method) ? method.map(({ type }) => type).join(' + ') : method.type;
+  const name = Array.isArray(method)
+    ? method.map((each) => Object.values(each).join(' ')).join(' + ')
+    : method.type;
   test(`the head trains beside ${name}, and is found again`, async () => {
     const run = await makeRun(BARE, { method, training: { max_steps: 3, learning_rate: 1e-2 } });
     const { events, error } = await emitted(run);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { maskOf } from '../../src/engines/maskOf.js';
 import type { Finished, Masks } from '../../src/training/events.js';
-import { problem, temporaryFolder } from '../support/adapters.js';
+import { names, problem, temporaryFolder } from '../support/adapters.js';
 import { ROOT } from '../support/fixtures.js';
 import { eventsOf } from '../unit/training/jobs.js';
 import { emitted, makeRun } from './engineModel.js';
@@ -119,4 +119,34 @@ test('Child-Tuning’s bits are places: only there has LoRA’s B moved from zer
   assert.ok(moved > 1000, `${moved}`);
   await assert.rejects(maskOf(run, 'model.layers.0.nothing', [4, 4]), problem('mask.not-found'));
   await assert.rejects(maskOf(path.join(folder, 'nowhere'), 'a', [4, 4]), problem('mask.not-found'));
+});
+
+test('a learned mask is the adapter’s bits; while the run goes on, what the newest checkpoint’s scores say', async () => {
+  const { masks, finished, run } = await trained('learned', {
+    type: 'learned_mask',
+    initial_sparsity: 0.3,
+    target_modules: ['q_proj', 'down_proj'],
+    layers_to_transform: [0, 1],
+  });
+  const adapter = await rawTensors(path.join(finished.adapter, 'adapter_model.safetensors'));
+  assert.equal(masks.sites.length, adapter.size);
+  const read = (): Promise<Uint32Array[]> =>
+    Promise.all(masks.sites.map(async ({ path: site, shape }) => (await maskOf(run, site, shape!)).indices));
+  const found = await read();
+  masks.sites.forEach(({ path: site, shape, density }, at) => {
+    const words = int32s(adapter.get(`${site}.weight.mask`)!.bytes);
+    const numbers = shape![0]! * shape![1]!;
+    const expected = Array.from({ length: numbers }, (_, place) => place).filter(
+      (place) => ((words[place >> 5]! >>> (place & 31)) & 1) === 1,
+    );
+    assert.deepEqual([...found[at]!], expected, site);
+    assert.equal(expected.length / numbers, density, site);
+    assert.ok(density > 0.6 && density < 0.8, `${site} ${density}`);
+  });
+  await rm(finished.adapter, { recursive: true });
+  assert.deepEqual(await read(), found);
+  const steps = (await names(run)).filter((name) => name.startsWith('checkpoint-'));
+  assert.ok(steps.length > 0);
+  await Promise.all(steps.map((name) => rm(path.join(run, name), { recursive: true })));
+  await assert.rejects(read(), problem('mask.not-yet', /neither a checkpoint nor the adapter/));
 });

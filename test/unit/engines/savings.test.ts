@@ -46,6 +46,8 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'adapter_fusion':
       case 'adapter':
         return sum + 64 * (each.bottleneck_size ?? 64);
+      case 'learned_mask':
+        return sum + WEIGHTS / 4;
       case 'child_tuning':
         return sum;
     }

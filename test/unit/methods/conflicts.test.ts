@@ -48,7 +48,10 @@ function expected(first: string, second: string): string | undefined {
 }
 
 /** Methods that act on all linear modules, or on their biases: what trains layers whole leaves them nothing. */
-const ON_MODULES = new Set(['lora', 'adalora', 'ia3', 'bitfit']);
+const ON_MODULES = new Set(['lora', 'adalora', 'ia3', 'intrinsic', 'bitfit', 'learned_mask']);
+
+/** Of these, those that change what a module reads or gives, not its weight. */
+const AROUND_MODULES = new Set(['lora', 'adalora', 'ia3']);
 
 function shareModules(...pair: readonly string[]): boolean {
   return pair.includes('last_layers') && pair.some((type) => ON_MODULES.has(type));
@@ -67,6 +70,10 @@ for (const first of TYPES) {
       const on = [first, second].includes('bitfit') ? gpt2 : context;
       if (shareModules(first, second)) {
         assert.throws(() => checkMethods(methods, on), problem('methods.same-module', first, second));
+        continue;
+      }
+      if (second === 'learned_mask' && AROUND_MODULES.has(first)) {
+        assert.throws(() => checkMethods(methods, on), problem('learned-mask.order', first));
         continue;
       }
       if (first === 'last_layers' && PREPARES.has(second) && !guides(second)) {

@@ -13,6 +13,8 @@ import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
 import * as shapes from '../../../src/tensor/ops/shape.js';
 import { descendingRank } from '../../../src/tensor/ops/sorting.js';
+import { straightThroughStep } from '../../../src/tensor/ops/straightThrough.js';
+import { unpackBits } from '../../../src/tensor/ops/unpackBits.js';
 import { constant, input } from '../../../src/tensor/tensor.js';
 import type { DType, Shape, Tensor } from '../../../src/tensor/tensor.js';
 import type { Value } from '../../../src/runtime/runtime.js';
@@ -373,6 +375,14 @@ export const COMPOSITES: readonly Case[] = [
   },
 ];
 
+/** For every op whose gradient is not its derivative by definition: the op, and what the gradient is in its place. */
+export const ESTIMATED: Readonly<
+  Record<string, { readonly apply: (x: Tensor) => Tensor; readonly gradient: (upstream: Tensor) => Tensor }>
+> = {
+  // A step is flat: finite differences give zero wherever they do not cross it.
+  straightThroughStep: { apply: (x) => straightThroughStep(x, 0.5), gradient: (upstream) => upstream },
+};
+
 /** For every op that stops gradient, the op applied to a tensor. */
 export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   argMax: (x) => reduce.argMax(x),
@@ -387,5 +397,7 @@ export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   iota: (x) => iota(x.shape[0]!, 'int32'),
   bitwiseXor: (x) => bitwiseXor(cast(x, 'uint32'), cast(x, 'uint32')),
   bitwiseOr: (x) => bitwiseOr(cast(x, 'uint32'), cast(x, 'uint32')),
+  unpackBits: (x) =>
+    unpackBits(cast(shapes.slice(shapes.reshape(x, [sizeOf(x.shape)]), 0, 0, 2), 'uint32'), [5, 7], 'float64'),
   shiftRight: (x) => shiftRight(cast(x, 'uint32'), 1),
 };

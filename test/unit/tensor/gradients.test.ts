@@ -12,7 +12,7 @@ import { add, cast, mul } from '../../../src/tensor/ops/elementwise.js';
 import { input } from '../../../src/tensor/tensor.js';
 import type { DType, Tensor } from '../../../src/tensor/tensor.js';
 import { gradientErrors, numbers, relativeError, sumAll } from '../../support/finiteDifferences.js';
-import { B, CASES, COMPOSITES, LENGTHS, S, STOPPING } from './gradientCases.js';
+import { B, CASES, COMPOSITES, ESTIMATED, LENGTHS, S, STOPPING } from './gradientCases.js';
 import type { Case, LeafSpec } from './gradientCases.js';
 
 // Every op that exists, also one whose file no test imports yet.
@@ -104,8 +104,33 @@ describe('ops without gradient', () => {
   }
 });
 
+describe('ops whose gradient is an estimate', () => {
+  for (const [op, { apply, gradient }] of Object.entries(ESTIMATED)) {
+    test(`${op}: it is what the op says, and not its derivative`, async () => {
+      const x = input('x', 'float64', [5]);
+      const y = apply(x);
+      assert.equal(y.kind === 'applied' ? y.op : y.kind, op);
+      const v = input('v', 'float64', [5]);
+      const [found] = gradients(sumAll(mul(v, y)), [x]);
+      const program = await runtime.compile({ y, found: found!, expected: gradient(v) });
+      const leaf = valuesOf({ shape: [5], domain: 'any' }, 'x');
+      const results = await program.run({ x: leaf, v: valuesOf({ shape: [5], domain: 'nonzero' }, 'v') });
+      await program.dispose();
+      assert.deepEqual([...results['found']!.data], [...results['expected']!.data]);
+      assert.deepEqual(
+        [...results['y']!.data],
+        [...leaf.data].map((value) => Number(Number(value) > 0.5)),
+      );
+    });
+  }
+});
+
 test('every op has a case, and every case an op', () => {
-  const covered = new Set([...CASES.map((example) => example.op), ...Object.keys(STOPPING)]);
+  const covered = new Set([
+    ...CASES.map((example) => example.op),
+    ...Object.keys(STOPPING),
+    ...Object.keys(ESTIMATED),
+  ]);
   assert.deepEqual([...covered].sort(), [...definedOps()].sort());
 });
 

@@ -18,6 +18,7 @@ import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/
 import type { TrainingResult } from '../../../src/training/job.js';
 import { childOverFull } from '../../support/childTuning.js';
 import { fixture } from '../../support/fixtures.js';
+import { maskOptions } from '../../support/learnedMask.js';
 import { openModel } from '../../support/model.js';
 import type { JobParts } from './jobs.js';
 import { UNEVEN, eventsOf, loraMethod, run } from './jobs.js';
@@ -120,6 +121,7 @@ const cases: Record<string, JobParts> = {
   },
   'Child-Tuning-F': { methods: childOverFull({ mode: 'F' }, opened.context).methods, options: SMALL },
   'last layers': { method: Value.Parse(LastLayersOptions, { type: 'last_layers' }), options: SMALL },
+  'learned masks': { method: maskOptions(), options: SMALL },
   LISA: {
     method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
     options: SMALL,
