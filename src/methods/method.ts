@@ -81,6 +81,56 @@ export interface GradientPasses {
   readonly squaredGradients: (request: GradientRequest) => Promise<SummedSquares>;
   /** Σ g per number, signs and all. @returns by the name of the variable or weight */
   readonly summedGradients: (request: GradientRequest) => Promise<Values>;
+  /** Σ g² per number over single rows, g the gradient of log p(y | x): the diagonal of the Fisher information. */
+  readonly fisher: (request: RowRequest & FisherKind) => Promise<RowSquares>;
+  /** Σ g per number over single rows. */
+  readonly rowGradients: (request: RowRequest) => Promise<RowSums>;
+  /**
+   * The diagonal of the Hessian of the sum of the rows' losses, by Hutchinson's estimator: the mean of v ⊙ Hv over vectors
+   * v of ±1, drawn anew for each probe.
+   */
+  readonly hessianDiagonal: (request: RowRequest & { readonly probes: number }) => Promise<RowSums>;
+  /** The present loss of each training row. */
+  readonly rowLosses: () => Promise<RowLosses>;
+}
+
+export interface RowLosses {
+  /** Means over each row's supervised tokens, in the order of the data. */
+  readonly losses: Float32Array;
+  /** Batches of an epoch of the run. */
+  readonly batches: number;
+}
+
+/**
+ * Which rows to pass over. g is the gradient of a row's mean loss per supervised token: each row counts alike, and
+ * whatever rows a pass takes at once, or a run packs together, the sums are the same.
+ */
+export interface RowRequest {
+  /** Frozen weights, by their name in the checkpoint. */
+  readonly weights: readonly string[];
+  /**
+   * How many rows, the first in the order of the run's first epoch; or which, by their places in the data. Default: all.
+   */
+  readonly rows?: number | readonly number[];
+}
+
+export interface FisherKind {
+  /** Whose answers y are: those of the rows, or any, each as likely as the model makes it. */
+  readonly fisher: 'empirical' | 'expected';
+  /** Expected: answers drawn for each row. Of classes none is drawn: all count, each by its probability. Default: 1. */
+  readonly draws?: number;
+}
+
+export interface RowSquares {
+  /** By the weights' names. */
+  readonly squares: Values;
+  /** How many rows there were: the data may hold fewer than were asked for. */
+  readonly rows: number;
+}
+
+export interface RowSums {
+  readonly sums: Values;
+  readonly rows: number;
 }
 
 /** What to sum the gradients of; g is the gradient of a batch's mean loss per supervised token. */
@@ -149,6 +199,17 @@ export interface Attached {
    */
   startedAfter?(trainable: Variable): number;
   /**
+   * Whether it is attached anew between this step and the next, because what it trains has another structure from then
+   * on. Depends on `at` alone, so that a resumed run does the same.
+   */
+  turnsAfter?(at: StepPlace): boolean;
+  /** What it is attached with from then on. */
+  turn?(now: TurnView): Promise<Turn>;
+  /** What it has taught so far is on the way to something else: such evaluations are neither the best nor an early end. */
+  readonly isPassing?: boolean;
+  /** The part of the run that a learning-rate schedule runs over at a step; default: all of it. */
+  stretch?(at: StepPlace): StepPlace;
+  /**
    * What an evaluation saw, out of the sums that hooks asked `Phase.measuring` for, over all its batches.
    * @param sums by their names
    */
@@ -183,21 +244,34 @@ export interface StepPlace {
   readonly totalSteps: number;
 }
 
+/** What a method that is about to be attached anew is handed: passes run over the methods with their present values. */
+export interface TurnView extends GradientPasses {
+  /** The step that was taken last. */
+  readonly at: StepPlace;
+  /** Present numbers of all methods' trainables and state tensors; only read. */
+  readonly values: Values;
+  /** Present optimizer slots as `TRAINABLE/SLOT`; only read. */
+  readonly slots: ReadonlyMap<string, Float32Array>;
+}
+
+/** What a method is attached with in the course of a run, and what goes over. */
+export interface Turn {
+  /** In place of what its `prepare` or its last turn found; checkpoints hold it. */
+  readonly prepared: Prepared;
+  /** Numbers of trainables and state tensors from then on, by name; its own that are missing start anew. */
+  readonly values: Values;
+  /** Optimizer slots of its own trainables as `TRAINABLE/SLOT`; a missing one is zero. */
+  readonly slots?: ReadonlyMap<string, Float32Array>;
+  /** What is logged of it; default: how many numbers train. */
+  readonly says?: string;
+  /** What else trains in the run starts anew as well, with values that `values` does not give. Default: it goes on. */
+  readonly startsOver?: true;
+}
+
 /** A term of the loss, already weighted. */
 export interface Regularizer {
   /** `orthogonality` */
   readonly name: string;
-  /**
-   * Whether it is attached anew between this step and the next, because what it trains has another structure from then
-   * on. Depends on `at` alone, so that a resumed run does the same.
-   */
-  turnsAfter?(at: StepPlace): boolean;
-  /** What it is attached with from then on. */
-  turn?(now: TurnView): Promise<Turn>;
-  /** What it has taught so far is on the way to something else: such evaluations are neither the best nor an early end. */
-  readonly isPassing?: boolean;
-  /** The part of the run that a learning-rate schedule runs over at a step; default: all of it. */
-  stretch?(at: StepPlace): StepPlace;
   /** [] */
   readonly term: Tensor;
 }
@@ -233,26 +307,6 @@ export interface LoadedValues {
 export interface Trainable {
   readonly variable: Variable;
   /** Its numbers before the first step. */
-/** What a method that is about to be attached anew is handed: passes run over the methods with their present values. */
-export interface TurnView extends GradientPasses {
-  /** The step that was taken last. */
-  readonly at: StepPlace;
-  /** Present numbers of all methods' trainables and state tensors; only read. */
-  readonly values: Values;
-}
-
-/** What a method is attached with in the course of a run, and what goes over. */
-export interface Turn {
-  /** In place of what its `prepare` or its last turn found; checkpoints hold it. */
-  readonly prepared: Prepared;
-  /** Numbers of trainables and state tensors from then on, by name; its own that are missing start anew. */
-  readonly values: Values;
-  /** Optimizer slots of its own trainables as `TRAINABLE/SLOT`; a missing one is zero. */
-  readonly slots?: ReadonlyMap<string, Float32Array>;
-  /** What else trains in the run starts anew as well, with values that `values` does not give. Default: it goes on. */
-  readonly startsOver?: true;
-}
-
   readonly start: () => Float32Array | Promise<Float32Array>;
   /** Weight decay acts on it. */
   readonly decays: boolean;

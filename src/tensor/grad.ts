@@ -15,12 +15,27 @@ import { scalar } from './tensor.js';
  */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.shape.length !== 0) throw new Error(`a loss has no axes, this one has ${shapeText(loss.shape)}`);
-  const order = topologicalOrder([loss]);
+  return gradientsAlong([loss], [scalar(1, loss.dtype)], wrt);
+}
+
+/**
+ * Σᵢ ⟨vᵢ, ∂yᵢ/∂t⟩ for each tensor t of `wrt`: the gradient of Σᵢ ⟨vᵢ, yᵢ⟩, without that sum (a vector-Jacobian product).
+ *
+ * @param vectors vᵢ, of the shapes of the results yᵢ; no gradient flows to them
+ * @throws when the results do not depend on one of `wrt`
+ */
+export function gradientsAlong(
+  results: readonly Tensor[],
+  vectors: readonly Tensor[],
+  wrt: readonly Tensor[],
+): Tensor[] {
+  const order = topologicalOrder(results);
   const reaching = new Set<Tensor>(wrt);
   for (const node of order) {
     if (node.kind === 'applied' && node.inputs.some((each) => reaching.has(each))) reaching.add(node);
   }
-  const terms = new Map<Tensor, Tensor[]>([[loss, [scalar(1, loss.dtype)]]]);
+  const terms = new Map<Tensor, Tensor[]>();
+  results.forEach((result, at) => terms.set(result, [...(terms.get(result) ?? []), vectors[at]!]));
   const sums = new Map<Tensor, Tensor>();
   const gradientOf = (tensor: Tensor): Tensor | undefined => {
     const parts = terms.get(tensor);

@@ -1,34 +1,24 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
-import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import { withPrefix } from '../data/virtualTokens.js';
-import type { Attached, GradientPasses, GradientRequest, Values } from '../methods/method.js';
+import type { GradientPasses, GradientRequest, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks } from '../models/site.js';
 import { virtualTokenCount, virtualTokenIds } from '../models/virtualTokens.js';
 import type { Outputs, Value } from '../runtime/runtime.js';
-import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { gradients } from '../tensor/grad.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
 import { input, variable } from '../tensor/tensor.js';
 import type { Tensor, Variable, Weight } from '../tensor/tensor.js';
 import { clipFactor, normOf } from './gradientNorm.js';
 import { breathe, longest } from './job.js';
-import type { TrainingJob } from './job.js';
 import { batchFeeds, floatFeed, lossGraph } from './lossGraph.js';
+import { frozenWeights, presentFeeds, zeros } from './passSetup.js';
+import type { PassSetup } from './passSetup.js';
+import { rowLosses } from './rowLosses.js';
+import { rowPasses } from './rowPasses.js';
 import { stepMasks } from './steps.js';
-
-/** What passes run over. */
-type PassSetup = Pick<
-  TrainingJob,
-  'model' | 'methods' | 'weights' | 'runtime' | 'train' | 'options' | 'packing' | 'masking' | 'maxLength' | 'emit'
-> & {
-  /** Present numbers of the methods' trainables; what it lacks starts where its method has it start. */
-  readonly values?: Values;
-  readonly stopRequested: () => boolean;
-  readonly stopped: Problem;
-};
 
 /** What is summed: gradients as they are, or their squares. */
 type Power = 1 | 2;
@@ -49,6 +39,8 @@ export function gradientPasses(setup: PassSetup): GradientPasses {
       return { squares: sums, batches };
     },
     summedGradients: async (request) => (await pass(request, 1)).sums,
+    ...rowPasses(setup),
+    rowLosses: () => rowLosses(setup),
   };
 }
 
@@ -131,41 +123,7 @@ export function sumsGraph(
   return { asked, sums, outputs };
 }
 
-/** Hooks that change nothing and note the tensors of these weights of the checkpoint. */
-function frozenWeights(names: readonly string[]): { readonly hooks: Hooks; found(): readonly Weight[] } {
-  const noted = new Map<string, Weight>();
-  return {
-    hooks: {
-      parameter(_site, _kind, base) {
-        if (base.kind === 'weight' && names.includes(base.name)) noted.set(base.name, base);
-        return base;
-      },
-    },
-    found: () => names.map((name) => noted.get(name)!),
-  };
-}
-
-export async function presentFeeds(
-  methods: readonly Pick<Attached, 'trainables'>[],
-  reads: ReadonlySet<string>,
-): Promise<Record<string, Value>> {
-  const feeds: Record<string, Value> = {};
-  values: Values = new Map(),
-  for (const { variable: each, start } of methods.flatMap(({ trainables }) => trainables)) {
-    if (reads.has(each.name)) feeds[each.name] = valueOf(each, values.get(each.name) ?? (await start()));
-  }
-  return feeds;
-}
-
 function clip(tensors: readonly Tensor[], limit: number): readonly Tensor[] {
   const factor = clipFactor(normOf(tensors), limit);
   return factor === undefined ? tensors : tensors.map((each) => mul(each, factor));
-}
-
-function zeros(each: Tensor): Value {
-  return valueOf(each, new Float32Array(fixedSize(each.shape)));
-}
-
-function valueOf({ shape }: Tensor, data: Float32Array): Value {
-  return { dtype: 'float32', shape: fixedShape(shape), data };
 }

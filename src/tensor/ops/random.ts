@@ -3,7 +3,7 @@ import { scalar } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
 import { bitwiseOr, bitwiseXor, shiftRight } from './bits.js';
 import { iota } from './dimValue.js';
-import { cast, greaterOrEqual, mul } from './elementwise.js';
+import { cast, greaterOrEqual, mul, sub } from './elementwise.js';
 import { reshape } from './shape.js';
 
 /**
@@ -32,6 +32,11 @@ const ROLES = { row: 0x9e3779b9, multiplier: 0x7f4a7c15, column: 0xf39cc060 } as
 export function randomUniform(shape: Shape, seed: Tensor, stream: number): Tensor {
   // 24 bits are what a float32 in [0, 1) holds exactly.
   return mul(cast(shiftRight(randomWords(shape, seed, stream), 8), 'float32'), 2 ** -24);
+}
+
+/** −1 or 1, each as likely, float32; seed and stream as in {@link randomUniform}. */
+export function randomSigns(shape: Shape, seed: Tensor, stream: number): Tensor {
+  return sub(mul(cast(shiftRight(randomWords(shape, seed, stream), 31), 'float32'), 2), 1);
 }
 
 /**

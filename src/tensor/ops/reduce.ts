@@ -118,3 +118,14 @@ const argMaxOp = defineOp<null>({
 export function argMax(x: Tensor): Tensor {
   return argMaxOp([x], null);
 }
+
+const cumulativeSumOp = defineOp<null>({
+  name: 'cumulativeSum',
+  infer: ([x]) => ({ dtype: x!.dtype, shape: x!.shape }),
+  lower: (emit, [x], node) => emit.node('CumSum', [x!, emit.scalar(node.shape.length - 1, 'int64')]),
+});
+
+/** Sums of the elements up to each, itself included, along the last axis; no gradient flows back through it. */
+export function cumulativeSum(x: Tensor): Tensor {
+  return cumulativeSumOp([x], null);
+}

@@ -19,7 +19,7 @@ import {
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { fusionFromLibrary } from '../../../src/methods/fusionConfig.js';
-import type { AttachContext, Attached, Prepared, Values } from '../../../src/methods/method.js';
+import type { AttachContext, Attached, GradientPasses, Prepared, Values } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { createEvaluator } from '../../../src/training/evaluate.js';
@@ -49,9 +49,18 @@ function optionsOf(options: Partial<AdapterFusionOptions> = {}): AdapterFusionOp
 
 const context: AttachContext = { ...opened.llama.context, readAdapter: adapterReader(SOURCES) };
 
+const none = (): never => assert.fail('no pass is needed');
+const PASSES: GradientPasses = {
+  squaredGradients: none,
+  summedGradients: none,
+  fisher: none,
+  rowGradients: none,
+  hessianDiagonal: none,
+  rowLosses: none,
+};
+
 function prepare(config: MethodConfig): Promise<(Prepared | undefined)[]> {
-  const none = (): never => assert.fail('no pass is needed');
-  return prepareMethods([config], context, () => ({ squaredGradients: none, summedGradients: none }));
+  return prepareMethods([config], context, () => PASSES);
 }
 
 /** A fusion of trained adapters. */
@@ -385,8 +394,7 @@ test('what cannot be fused is refused', async () => {
   assert.throws(() => attachMethods([optionsOf({ adapters: ['a'] })], context), problem('method.not-prepared'));
   // Adapters of other models: other layers, other paths.
   const shallow = { ...opened.llama.model, sublayers: opened.llama.model.sublayers.slice(0, 2) };
-  const none = (): never => assert.fail('no pass is needed');
-  const passes = () => ({ squaredGradients: none, summedGradients: none });
+  const passes = () => PASSES;
   await assert.rejects(
     prepareMethods([optionsOf({ adapters: ['task-a'] })], { ...context, model: shallow }, passes),
     problem('adapter.keys', 'layers.1'),

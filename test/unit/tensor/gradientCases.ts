@@ -386,6 +386,7 @@ export const ESTIMATED: Readonly<
 /** For every op that stops gradient, the op applied to a tensor. */
 export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   argMax: (x) => reduce.argMax(x),
+  cumulativeSum: (x) => reduce.cumulativeSum(x),
   descendingRank: (x) => descendingRank(shapes.reshape(x, [sizeOf(x.shape)])),
   stopGradient: (x) => elementwise.stopGradient(x),
   equal: (x) => elementwise.equal(x, 1),

@@ -5,7 +5,7 @@ import { onnxRuntime } from '../../../../src/runtime/onnxruntime.js';
 import { dim } from '../../../../src/tensor/dims.js';
 import { gradients } from '../../../../src/tensor/grad.js';
 import { mul } from '../../../../src/tensor/ops/elementwise.js';
-import { dropout, randomUniform } from '../../../../src/tensor/ops/random.js';
+import { dropout, randomSigns, randomUniform } from '../../../../src/tensor/ops/random.js';
 import { input } from '../../../../src/tensor/tensor.js';
 import type { Tensor } from '../../../../src/tensor/tensor.js';
 import { numbers, sumAll } from '../../../support/finiteDifferences.js';
@@ -79,6 +79,17 @@ describe('randomUniform', () => {
     assert.deepEqual(again, first);
     assert.notDeepEqual(other, first);
   });
+});
+
+test('randomSigns are −1 below one half of the uniform numbers, else 1', async () => {
+  const program = await runtime.compile({ signs: randomSigns([5, 7], input('seed', 'int32', []), 3) });
+  const fed = { dtype: 'int32', shape: [], data: Int32Array.of(11) } as const;
+  const { signs } = await program.run({ seed: fed });
+  await program.dispose();
+  assert.deepEqual(
+    numbers(signs!),
+    reference([5, 7], 11, 3).map((u) => (u < 0.5 ? -1 : 1)),
+  );
 });
 
 // Seeds are fixed, so these are no lottery: a bound of four standard deviations holds or it does not.
