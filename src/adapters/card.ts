@@ -32,6 +32,7 @@ const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
   ['fish_mask', undefined],
   ['learned_mask', undefined],
   ['pafi', undefined],
+  ['lt_sft', undefined],
 ]);
 
 /**

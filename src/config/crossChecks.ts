@@ -129,7 +129,7 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
   }
   const acting = methods.filter((other) => !guides(other));
   const along = methods[i]?.type === 'adapter_fusion' && methods[i].stage1 === 'MT-A';
-  if ((type === 'full' || type === 'lisa' || along) && acting.length > 1) {
+  if ((type === 'full' || type === 'lisa' || type === 'lt_sft' || along) && acting.length > 1) {
     return [
       {
         code: 'config.full-with-others',

@@ -350,6 +350,15 @@ function resultOf(
     case 'pafi':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
+    case 'lt_sft':
+      // All numbers train at first; those that are chosen are kept, each with its place.
+      return [
+        {
+          method: config.type,
+          what: 'adapter',
+          bytes: Math.floor(config.ft_params_proportion * numbers) * 2 * BYTES,
+        },
+      ];
     case 'learned_mask':
       return [{ method: config.type, what: 'adapter', bytes: numbers / 8 }];
     case 'prefix_tuning':

@@ -29,6 +29,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'intrinsic.dimension-large': 'intrinsic_dim',
   'intrinsic.shared': 'target_modules',
   'sparse-delta.nothing': 'keep_ratio',
+  'lt-sft.nothing': 'ft_params_proportion',
 };
 
 /** Where in a run file a problem of one of its methods belongs: at an option, else at the method's type. */

@@ -143,6 +143,12 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         { sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values: config.intrinsic_dim }) },
       ];
     }
+    case 'lt_sft': {
+      const { sites: chosen } = matchTargets(config, sites, () => true);
+      const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
+      const values = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+      return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
+    }
     case 'ia3': {
       const { targets, feedforward } = scaledModules(config, shape.modelType);
       const { sites: scaled } = matchTargets(
@@ -349,6 +355,10 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'pafi':
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
+      ];
+    case 'lt_sft':
+      return [
+        l10n.t`Hugging Face PEFT has no LT-SFT: planned as its first phase, in which all targeted weights train; the second needs less.`,
       ];
     case 'bitfit':
       return [l10n.t`Hugging Face PEFT has no BitFit: planned with gradients and optimizer of the biases alone.`];

@@ -351,6 +351,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       ];
     }
     case 'bitfit':
+    case 'lt_sft':
     case 'ia3':
       return [];
     case 'adapter':

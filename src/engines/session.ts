@@ -8,6 +8,7 @@ import type { KnownClasses } from '../data/classes.js';
 import type { Example } from '../data/example.js';
 import type { Masking } from '../data/masking.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
+import { phaseProblem } from '../methods/ltSftPhases.js';
 import type { AttachContext, Attached, GradientPasses, Prepared } from '../methods/method.js';
 import { METHODS, checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
 import { taskHead } from '../methods/taskHead.js';
@@ -142,8 +143,8 @@ export function guides({ type }: MethodConfig): boolean {
 }
 
 /**
- * AdaLoRA's budget has to fall within the run.
- * @throws ProblemError `adalora.schedule`
+ * AdaLoRA's budget has to fall within the run, and LT-SFT's phases have to find room.
+ * @throws ProblemError `adalora.schedule`, `lt-sft.schedule`
  */
 export function checkSchedules(
   configs: readonly MethodConfig[],
@@ -151,8 +152,19 @@ export function checkSchedules(
   { file, placeOf = () => ({ file }) }: Pick<LoadedRun, 'file' | 'placeOf'>,
 ): void {
   for (const [index, config] of configs.entries()) {
-    const problem = config.type === 'adalora' ? scheduleProblem(totalSteps, config) : undefined;
+    const problem = scheduleOf(config, totalSteps);
     if (problem !== undefined) fail(placedProblem(problem, index, config, placeOf));
+  }
+}
+
+function scheduleOf(config: MethodConfig, totalSteps: number): Problem | undefined {
+  switch (config.type) {
+    case 'adalora':
+      return scheduleProblem(totalSteps, config);
+    case 'lt_sft':
+      return phaseProblem(totalSteps, config);
+    default:
+      return undefined;
   }
 }
 

@@ -4,6 +4,7 @@ import type { MethodConfig } from '../config/schema.js';
 import { listWords } from '../config/shape.js';
 import { nodeAt } from '../config/tree.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
+import { phaseProblem } from '../methods/ltSftPhases.js';
 import type { MethodInfo } from '../methods/info.js';
 import { METHODS } from '../methods/registry.js';
 import { dataFindings, namedFiles } from './dataChecks.js';
@@ -126,23 +127,28 @@ function lengthFindings(
 }
 
 /**
- * AdaLoRA's budget has to fall within the run. Its length is known where `max_steps` gives it; where all rows of small
- * files were read, there is a longest one.
+ * AdaLoRA's budget has to fall within the run, LT-SFT's phases have to find room in it. Its length is known where
+ * `max_steps` gives it; where all rows of small files were read, there is a longest one.
  */
 async function scheduleFindings(
   { folder }: RunDocument,
   { method = [], training, data }: SoundSections,
   signal?: AbortSignal,
 ): Promise<Finding[]> {
-  const index = method.findIndex(({ type }) => type === 'adalora');
+  const index = method.findIndex(({ type }) => type === 'adalora' || type === 'lt_sft');
   const config = method[index];
-  if (config?.type !== 'adalora' || training === undefined) return [];
+  if ((config?.type !== 'adalora' && config?.type !== 'lt_sft') || training === undefined) return [];
   const rows = training.max_steps === undefined && data !== undefined ? await mostRows(data, folder, signal) : 0;
   if (rows === undefined) return [];
   const { gradient_accumulation_steps: accumulation, per_device_train_batch_size: batch } = training;
   const perEpoch = Math.ceil(Math.ceil(rows / batch) / accumulation);
   const steps = training.max_steps ?? Math.max(1, Math.ceil(perEpoch * training.num_train_epochs));
-  const problem = scheduleProblem(steps, config, training.max_steps === undefined);
+  const atMost = training.max_steps === undefined;
+  if (config.type === 'lt_sft') {
+    const problem = phaseProblem(steps, config, atMost);
+    return problem === undefined ? [] : [{ problem, path: ['method', index, 'n_ft_iterations'] }];
+  }
+  const problem = scheduleProblem(steps, config, atMost);
   if (problem === undefined) return [];
   return [{ problem, path: ['method', index, config.tfinal > config.tinit ? 'tfinal' : 'tinit'] }];
 }

@@ -16,6 +16,7 @@ import { lastLayers } from './lastLayers.js';
 import { learnedMask } from './learnedMask.js';
 import { lisa } from './lisa.js';
 import { lora } from './lora.js';
+import { ltSft } from './ltSft.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
 import { pafi } from './pafi.js';
 import type { PeftFormat } from './peftFormat.js';
@@ -33,6 +34,7 @@ const LIST = [
   fishMask,
   pafi,
   learnedMask,
+  ltSft,
   full,
   childTuning,
   promptTuning,

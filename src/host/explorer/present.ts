@@ -58,6 +58,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   fish_mask: 'mergeable',
   learned_mask: 'mergeable',
   pafi: 'mergeable',
+  lt_sft: 'mergeable',
   prompt_tuning: 'applied',
   prefix_tuning: 'applied',
   ia3: 'mergeable',

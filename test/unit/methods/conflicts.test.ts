@@ -40,7 +40,7 @@ const guides = (type: string): boolean => type === 'child_tuning';
 
 /** What the docs' table says of two methods in this order; undefined: they combine. */
 function expected(first: string, second: string): string | undefined {
-  const whole = (type: string): boolean => type === 'full' || type === 'lisa';
+  const whole = (type: string): boolean => ['full', 'lisa', 'lt_sft'].includes(type);
   if (first === second) return 'config.method-twice';
   if (guides(first)) return 'config.method-alone';
   if (guides(second)) return guidesItself.has(first) ? 'config.not-guided' : undefined;

@@ -4,6 +4,7 @@ import { TrainingOptions } from '../../../src/config/schema.js';
 import type { Example } from '../../../src/data/example.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
+import type { Attached } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import type { Program, Runtime, Value as Numbers } from '../../../src/runtime/runtime.js';
 import type { RunEvent } from '../../../src/training/events.js';
@@ -49,13 +50,25 @@ export type JobParts = Partial<Omit<TrainingJob, 'options'>> & {
 
 export function jobOn(opened: Opened, parts: JobParts = {}): TrainingJob {
   const { options, method, ...rest } = parts;
+  // The seed of the run is that of everything random.
+  const context = {
+    ...opened.context,
+    random: (...stream: (string | number)[]) => random(options?.seed ?? 42, ...stream),
+  };
+  const attach = (prepared?: Parameters<typeof attachMethods>[2]): Attached[] =>
+    attachMethods([method ?? loraMethod({ r: 4 })], context, prepared);
   return {
     ...opened,
-    // The seed of the run is that of everything random.
-    methods: attachMethods([method ?? loraMethod({ r: 4 })], {
-      ...opened.context,
-      random: (...stream) => random(options?.seed ?? 42, ...stream),
-    }),
+    methods: attach(),
+    attaching: {
+      prepared: [],
+      attach,
+      covered: (methods) => ({
+        type: 'log',
+        level: 'info',
+        message: `attached ${methods.map(({ type }) => type).join()}`,
+      }),
+    },
     train: UNEVEN,
     validation: [],
     options: trainingOptions(options),
