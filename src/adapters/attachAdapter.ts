@@ -23,11 +23,12 @@ export interface AttachedAdapter {
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
-  const { options, warnings } = adapter.format.options(
-    optionsWithoutHead(adapter.config, context.model.classes),
+  const { config, format } = adapter;
+  const { options, warnings } = format.options(
+    format.adaptsHead?.(config) === true ? config : optionsWithoutHead(config, context.model.classes),
     configFile,
   );
-  await checkTrainedBase(adapter.config, configFile, context);
+  await checkTrainedBase(config, configFile, context);
   const prepared = await adapter.format.prepared?.(adapter);
   const found = {
     ...context,

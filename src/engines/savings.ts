@@ -353,6 +353,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'bitfit':
     case 'lt_sft':
     case 'ia3':
+    case 'intrinsic':
       return [];
     case 'adapter':
       return [smallerAdapter(method, smaller)];

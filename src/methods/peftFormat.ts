@@ -17,6 +17,8 @@ export interface PeftFormat<Options> {
     config: JsonObject,
     source: string,
   ): { readonly options: Options; readonly warnings: readonly Problem[] };
+  /** Whether the head of a task is among the weights that an adapter changes, and no weights of its own beside them. */
+  adaptsHead?(config: JsonObject): boolean;
   /** For a method that prepares: what it found, out of the adapter's files. */
   prepared?(adapter: AdapterTensors): Promise<Prepared>;
   /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */

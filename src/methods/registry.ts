@@ -45,6 +45,7 @@ const LIST = [
   adapterFusion,
 ] as const;
 
+  intrinsic,
 /** What schema, scaffold, documentation and tests read of them. */
 export const METHODS = LIST.map(({ info }) => info);
 
@@ -55,11 +56,15 @@ export type MethodConfig = Static<(typeof METHODS)[number]['options']>;
 
 /**
  * Attaches the method that `config.type` names. The first method of a run trains the head of the task along, where the
- * model has one. Throws a ProblemError when it finds nothing to act on, or undoes what a method before it learns.
+ * model has one and the method does not act on it itself. Throws a ProblemError when it finds nothing to act on, or undoes
+ * what a method before it learns.
  */
 export function attachMethod(config: MethodConfig, context: AttachContext): Attached {
   const { classes } = context.model;
-  const method = methodOf(config).attach(optionsWithoutHead(config, classes), contextWithoutHead(context));
+  const found = methodOf(config);
+  if (found.adaptsHead?.(config) === true && (context.before ?? []).length === 0)
+    return found.attach(config, context);
+  const method = found.attach(optionsWithoutHead(config, classes), contextWithoutHead(context));
   refuseConflicts(method, context);
   const head = (context.before ?? []).length === 0 ? taskHead(context) : undefined;
   return head === undefined || classes === undefined ? method : withHead(method, head, classes);

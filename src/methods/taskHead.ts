@@ -99,8 +99,8 @@ export function withHead(method: Attached, head: Attached, classes: ClassHead): 
     alone: method,
     hooks: {
       ...method.hooks,
-      parameter: (site, kind, base, phase) =>
-        head.hooks.parameter!(site, kind, method.hooks.parameter?.(site, kind, base, phase) ?? base, phase),
+      parameter: (site, kind, base, phase, x) =>
+        head.hooks.parameter!(site, kind, method.hooks.parameter?.(site, kind, base, phase, x) ?? base, phase),
     },
     trainables: [...method.trainables, ...head.trainables],
     coverage: {

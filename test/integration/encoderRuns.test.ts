@@ -170,6 +170,7 @@ for (const method of [
   { type: 'learned_mask' },
   { type: 'prompt_tuning', num_virtual_tokens: 3 },
   { type: 'adapter', bottleneck_size: 4 },
+  { type: 'intrinsic', intrinsic_dim: 40, head_in_subspace: false },
 ]) {
   const name = Array.isArray(method)
     ? method.map((each) => Object.values(each).join(' ')).join(' + ')
@@ -194,6 +195,40 @@ for (const method of [
     assert.deepEqual((await inspectAdapter(finished!.adapter)).problems, []);
   });
 }
+
+test('a head in the subspace: exactly d numbers train, a run that is resumed is exact, and it is evaluated and merged', async () => {
+  const sections = {
+    method: { type: 'intrinsic', intrinsic_dim: 60 },
+    training: { max_steps: 8, learning_rate: 5e-2, save_steps: 2 },
+  };
+  const alone = await emitted(await makeRun(BARE, sections));
+  assert.equal(alone.error, undefined);
+  assert.equal(eventsOf(alone.events, 'coverage')[0]!.trainable, 60);
+  assert.deepEqual(eventsOf(alone.events, 'coverage')[0]!.classes, ['joy', 'rain', 'sand']);
+  const run = await makeRun(BARE, sections);
+  let steps = 0;
+  await emitted(run, {
+    emit: (event) => (steps = event.type === 'step' ? event.step : steps),
+    stopRequested: () => steps >= 3,
+  });
+  const rest = await emitted(run, { resume: await resumeNewest(run) });
+  const [one, two] = [alone, rest].map(({ events }) => eventsOf(events, 'finished')[0]!);
+  const [first, second] = await Promise.all(
+    [one!, two!].map(({ adapter }) => readFile(path.join(adapter, 'adapter_model.safetensors'))),
+  );
+  assert.ok(first!.equals(second!));
+  const disk = await readAdapter(one!.adapter);
+  assert.deepEqual([...disk.tensors.keys()].sort(), ['lambda', 'z']);
+  const opened = await openModel(BARE, 0, {}, adapterTask(disk));
+  const { method, values } = await attachAdapter(disk, opened.context);
+  const own = await measured(run, opened, { methods: [method], values });
+  assert.ok(Math.abs(own.loss - one!.metrics['eval_loss']!) <= 1e-5, `${own.loss}`);
+  const out = path.join(run.folder, 'merged');
+  const job = { ...opened, methods: [method], values, runtime: await onnxRuntime({ threads: 1 }), out };
+  await mergeAdapter({ ...job, dtype: 'F32' });
+  const merged = await measured(run, await openModel(out, 0), { methods: [], values: new Map() });
+  assert.ok(Math.abs(merged.loss - own.loss) <= 1e-4, `${merged.loss} for ${own.loss}`);
+});
 
 test('a run on masked tokens that is stopped and resumed is the one that ran through', async () => {
   const sections = {

@@ -63,6 +63,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   prefix_tuning: 'applied',
   ia3: 'mergeable',
   ciat: 'applied',
+  intrinsic: 'mergeable',
   adapter_fusion: 'applied',
 };
 

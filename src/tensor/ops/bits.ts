@@ -8,21 +8,21 @@ function bitwise(name: string, onnx: string): (a: Tensor, b: Tensor) => Tensor {
     name,
     infer: (inputs) => {
       const [a, b] = inputs as [Tensor, Tensor];
-      if (a.dtype !== 'uint32' || b.dtype !== 'uint32') {
+      if (a.dtype !== b.dtype || (a.dtype !== 'uint32' && a.dtype !== 'int32')) {
         throw new Error(
-          `${name}: needs uint32, not ${a.dtype} ${shapeText(a.shape)}, ${b.dtype} ${shapeText(b.shape)}`,
+          `${name}: needs two uint32 or two int32, not ${a.dtype} ${shapeText(a.shape)}, ${b.dtype} ${shapeText(b.shape)}`,
         );
       }
-      return { dtype: 'uint32', shape: broadcastShapes(a.shape, b.shape, name) };
+      return { dtype: a.dtype, shape: broadcastShapes(a.shape, b.shape, name) };
     },
     lower: (emit, inputs) => emit.node(onnx, inputs),
   });
   return (a, b) => apply([a, b], null);
 }
 
-/** Bits of uint32 that are set in one of two, broadcast. */
+/** Bits that are set in one of two, broadcast. */
 export const bitwiseXor = bitwise('bitwiseXor', 'BitwiseXor');
-/** Bits of uint32 that are set in one of two or both, broadcast. */
+/** Bits that are set in one of two or both, broadcast. */
 export const bitwiseOr = bitwise('bitwiseOr', 'BitwiseOr');
 
 const shiftRightOp = defineOp<number>({

@@ -28,7 +28,7 @@ test('front matter for the hub, and the numbers', () => {
 });
 
 test('it names the library that loads the adapter, if there is one', () => {
-  const libraries = ['lora', 'ia3', 'adapter', 'adapter_fusion', 'ciat', 'fish_mask'].map((type) => {
+  const libraries = ['lora', 'ia3', 'adapter', 'adapter_fusion', 'ciat', 'fish_mask', 'intrinsic'].map((type) => {
     const facts = {
       baseModel: 'a/b',
       method: { ...method, type },

@@ -98,6 +98,8 @@ const SECTIONS = [
   '{ type: prefix_tuning, num_virtual_tokens: 7 }',
   '{ type: prefix_tuning, num_virtual_tokens: 7, prefix_projection: true }',
   '[{ type: lora }, { type: prefix_tuning, prefix_projection: true, encoder_hidden_size: 24 }]',
+  '{ type: intrinsic }',
+  '{ type: intrinsic, intrinsic_dim: 50, variant: DID, target_modules: [q_proj, norm] }',
   '{ type: ia3 }',
   '{ type: ia3, target_modules: all-linear, exclude_modules: [q_proj], modules_to_save: [norm] }',
   "{ type: ia3, target_modules: [q_proj, 'layers.1.mlp.down_proj'], feedforward_modules: [] }",

@@ -42,6 +42,8 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
         return sum + each.num_virtual_tokens * 64;
       case 'ia3':
         return sum + 500;
+      case 'intrinsic':
+        return sum + each.intrinsic_dim;
       case 'ciat':
       case 'adapter_fusion':
       case 'adapter':

@@ -20,6 +20,7 @@ for (const method of [
   '{ type: adapter }',
   '{ type: ciat }',
   '{ type: adapter_fusion }',
+  '{ type: intrinsic }',
 ]) {
   test(`${method} starts at the same numbers whenever it is asked`, async () => {
     const { config, problems } = parseRunFile(`model: m\ndata: { train: a }\nmethod: ${method}\n`, 'a.peft.yaml');

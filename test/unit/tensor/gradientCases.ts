@@ -13,6 +13,7 @@ import * as reduce from '../../../src/tensor/ops/reduce.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
 import * as shapes from '../../../src/tensor/ops/shape.js';
 import { descendingRank } from '../../../src/tensor/ops/sorting.js';
+import { withGradient } from '../../../src/tensor/ops/withGradient.js';
 import { straightThroughStep } from '../../../src/tensor/ops/straightThrough.js';
 import { unpackBits } from '../../../src/tensor/ops/unpackBits.js';
 import { constant, input } from '../../../src/tensor/tensor.js';
@@ -235,6 +236,13 @@ export const CASES: readonly Case[] = [
     title: 'without axes, after one without axes',
     leaves: [any()],
     build: ([x]) => after(x!, elementwise.exp(x!)),
+  },
+  {
+    op: 'withGradient',
+    title: 'a sum over rows, whose gradient is given',
+    leaves: [any(S, 2)],
+    build: ([x]) =>
+      withGradient(reduce.reduceSum(elementwise.stopGradient(x!), [0]), x!, (g) => shapes.expand(g, [S, 2])),
   },
   {
     op: 'gatherRows',
