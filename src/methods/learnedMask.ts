@@ -4,9 +4,8 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
-import { mul } from '../tensor/ops/elementwise.js';
+import { cast, mul } from '../tensor/ops/elementwise.js';
 import { straightThroughStep } from '../tensor/ops/straightThrough.js';
-import { unpackBits } from '../tensor/ops/unpackBits.js';
 import { constant, variable } from '../tensor/tensor.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { packedBits, unpackedBits } from './bitMask.js';
@@ -174,12 +173,10 @@ function bitsOf(prepared: Prepared, sites: readonly Site[]): readonly MaskedSite
         mend: l10n.t`Use the base model that the adapter was trained on; or the file is damaged: export the adapter again.`,
       });
     }
-    const packed = constant(new Uint32Array(bits), [words], 'uint32');
-    return {
-      site,
-      mask: unpackBits(packed, parameterShape(site, 'weight'), 'float32'),
-      marks: () => unpackedBits(bits, size),
-    };
+    const marks = unpackedBits(bits, size);
+    // A byte each: unpacked in the graph they would be at each run, which takes many times as long as the product.
+    const mask = cast(constant(marks, parameterShape(site, 'weight'), 'bool'), 'float32');
+    return { site, mask, marks: () => marks };
   });
 }
 

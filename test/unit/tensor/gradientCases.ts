@@ -15,7 +15,6 @@ import * as shapes from '../../../src/tensor/ops/shape.js';
 import { descendingRank } from '../../../src/tensor/ops/sorting.js';
 import { withGradient } from '../../../src/tensor/ops/withGradient.js';
 import { straightThroughStep } from '../../../src/tensor/ops/straightThrough.js';
-import { unpackBits } from '../../../src/tensor/ops/unpackBits.js';
 import { constant, input } from '../../../src/tensor/tensor.js';
 import type { DType, Shape, Tensor } from '../../../src/tensor/tensor.js';
 import type { Value } from '../../../src/runtime/runtime.js';
@@ -406,7 +405,5 @@ export const STOPPING: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   iota: (x) => iota(x.shape[0]!, 'int32'),
   bitwiseXor: (x) => bitwiseXor(cast(x, 'uint32'), cast(x, 'uint32')),
   bitwiseOr: (x) => bitwiseOr(cast(x, 'uint32'), cast(x, 'uint32')),
-  unpackBits: (x) =>
-    unpackBits(cast(shapes.slice(shapes.reshape(x, [sizeOf(x.shape)]), 0, 0, 2), 'uint32'), [5, 7], 'float64'),
   shiftRight: (x) => shiftRight(cast(x, 'uint32'), 1),
 };
