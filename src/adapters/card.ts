@@ -30,6 +30,7 @@ const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
   ['ciat', undefined],
   ['last_layers', undefined],
   ['fish_mask', undefined],
+  ['fish_dip', undefined],
   ['intrinsic', undefined],
   ['learned_mask', undefined],
   ['pafi', undefined],

@@ -272,7 +272,7 @@ function rememberedMemory(
   const adafactor = Object.entries(options).filter(([key]) => key.startsWith('adafactor'));
   const accumulates = options.gradient_accumulation_steps > 1;
   const configs = methods.map(({ config }) => config);
-  const phased = attached.some((method) => method.active !== undefined);
+  const phased = attached.some(isPhased);
   const key = JSON.stringify([
     configs,
     attached.map(({ tasks }) => tasks?.length),
@@ -298,7 +298,7 @@ function buildMemory(
   graph: Graphs,
 ): Remembered {
   const totalSteps = options.max_steps ?? UNKNOWN_STEPS;
-  const phased = methods.filter((method) => method.active !== undefined);
+  const phased = methods.filter(isPhased);
   const rested = new Set<Variable>();
   let rebuilt = false;
   const begin = (): void => methods.forEach((method) => void method.beforeStep?.({ step: 1, totalSteps }));
@@ -323,15 +323,33 @@ function buildMemory(
     memory,
     preparations,
     steering: steered && steeringMemory(steered, model, methods, positionLimit),
-    assumptions:
-      phased.length === 0
+    assumptions: [
+      ...restAssumptions(configs, methods),
+      ...(phased.length === 0
         ? []
         : [
             options.max_steps === undefined
               ? l10n.t`${phased.map(({ type }) => type).join(', ')} trains a part at a time; all parts have had their turn.`
               : l10n.t`${phased.map(({ type }) => type).join(', ')} trains a part at a time; as after ${totalSteps} steps.`,
-          ],
+          ]),
+    ],
   };
+}
+
+/** Whether what trains changes from step to step. */
+function isPhased({ active, beforeStep }: Attached): boolean {
+  return active !== undefined && beforeStep !== undefined;
+}
+
+/** What is counted of numbers that no longer train. */
+function restAssumptions(configs: readonly MethodConfig[], methods: readonly Attached[]): string[] {
+  return configs.flatMap((config, at) => {
+    if (config.type !== 'fish_dip') return [];
+    const rests = methods[at]!.trainables.some(({ readAtRest }) => readAtRest === true);
+    return rests
+      ? l10n.t`fish_dip chooses anew: counted with as many numbers that trained before, and rest, as train at a time.`
+      : l10n.t`fish_dip chooses anew: numbers that trained before, and rest, are not counted.`;
+  });
 }
 
 function resultOf(
@@ -347,6 +365,7 @@ function resultOf(
     case 'lisa':
       return [{ method: config.type, what: 'model', bytes: total * BYTES }];
     case 'fish_mask':
+    case 'fish_dip':
     case 'pafi':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fail } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
+import { checkpointFolder, checkpointSteps } from '../training/checkpoint.js';
 import { learnedMaskOf } from './learnedMaskOf.js';
 import { maskSources } from './maskSources.js';
 import type { MaskSource } from './maskSources.js';
@@ -32,20 +33,29 @@ export async function maskOf(folder: string, site: string, shape: readonly numbe
   const sources = await maskSources(folder, names);
   const learned = await learnedMaskOf(folder, site, numbers, sources);
   if (learned !== undefined) return { rows, columns, indices: placesOf(site, learned) };
-  const indices = await placesIn(folder, names.filter((name) => PREPARED.test(name)).sort(), site, numbers);
+  const indices = await placesIn(folder, await preparedFiles(folder, names), site, numbers);
   const found = await differences(sources, `${site}.weight.values`, indices.length);
   return { rows, columns, indices, ...found };
 }
 
+/** What the methods were attached with: where they chose anew in the course of the run, that of the newest checkpoint. */
+async function preparedFiles(folder: string, names: readonly string[]): Promise<string[]> {
+  const step = names.length === 0 ? undefined : (await checkpointSteps(folder)).at(-1);
+  const newest = step === undefined ? folder : checkpointFolder(folder, step);
+  const later = step === undefined ? [] : await readdir(newest).catch(() => []);
+  const all = new Set([...names, ...later].filter((name) => PREPARED.test(name)));
+  return [...all].sort().map((name) => path.join(later.includes(name) ? newest : folder, name));
+}
+
 async function placesIn(
   folder: string,
-  names: readonly string[],
+  files: readonly string[],
   site: string,
   numbers: number,
 ): Promise<Uint32Array> {
   let hasPlaces = false;
-  for (const name of names) {
-    const header = await readSafetensorsHeader(path.join(folder, name));
+  for (const file of files) {
+    const header = await readSafetensorsHeader(file);
     hasPlaces ||= [...header.tensors.keys()].some((tensor) => tensor.endsWith('.weight.indices'));
     const places = header.tensors.get(`${site}.weight.indices`);
     const bits = header.tensors.get(site);

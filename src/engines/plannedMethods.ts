@@ -126,6 +126,7 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         { sites: new Set(lastSites(config, shape, sites)), make: (targets) => ({ kind: 'whole', targets }) },
       ];
     case 'fish_mask':
+    case 'fish_dip':
     case 'pafi': {
       const { sites: chosen } = matchTargets(config, sites, () => true);
       // A matrix that two modules use is masked once.
@@ -352,6 +353,7 @@ function notesOf(config: MethodConfig): readonly string[] {
         l10n.t`Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.`,
       ];
     case 'fish_mask':
+    case 'fish_dip':
     case 'pafi':
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,

@@ -372,6 +372,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       ];
     }
     case 'fish_mask':
+    case 'fish_dip':
     case 'pafi':
       return [smaller('keep_ratio', halvings(method.keep_ratio, 0), l10n.t`Share`, l10n.t`fewer numbers train`)];
     case 'prompt_tuning':

@@ -5,6 +5,7 @@ import type { AttachContext, Attached, GradientRequest, Prepared } from '../meth
 import { bottleneckForm } from '../methods/adapterOptions.js';
 import { denseAdapter } from '../methods/bottleneckAdapter.js';
 import { attachMethod } from '../methods/registry.js';
+import { indicesKey, leftIndicesKey, leftValuesKey } from '../methods/sparsePlaces.js';
 import { matchTargets } from '../methods/targets.js';
 import { withoutHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -27,6 +28,7 @@ export function standInFor(
 ): Attached | undefined {
   switch (config.type) {
     case 'fish_mask':
+    case 'fish_dip':
     case 'pafi':
       return attachMethod(config, {
         model,
@@ -58,6 +60,7 @@ export function passesOf(
 ): GradientRequest | undefined {
   switch (config.type) {
     case 'fish_mask':
+    case 'fish_dip':
       return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
     case 'child_tuning':
       if (config.mode === 'F') return undefined;
@@ -97,16 +100,18 @@ function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
   }));
   let rest = Math.floor(config.keep_ratio * sized.reduce((sum, { size }) => sum + size, 0));
   let left = sized.reduce((sum, { size }) => sum + size, 0);
-  const prepared = new Map<string, Int32Array>();
+  const prepared = new Map<string, Int32Array | Float32Array>();
   for (const { site, size } of sized) {
     const count = Math.round((rest * size) / left);
     rest -= count;
     left -= size;
-    if (count > 0)
-      prepared.set(
-        `${site.path}.weight.indices`,
-        Int32Array.from({ length: count }, (_, at) => at),
-      );
+    if (count === 0) continue;
+    const places = Int32Array.from({ length: count }, (_, at) => at);
+    prepared.set(indicesKey(site), places);
+    if (config.type !== 'fish_dip') continue;
+    // As after a new choice at which every number is another.
+    prepared.set(leftIndicesKey(site), places);
+    prepared.set(leftValuesKey(site), new Float32Array(count));
   }
   return prepared;
 }

@@ -214,7 +214,9 @@ function chosen(p: number, variables: readonly Variable[], squares: Values): Pre
 
 /** What the methods before it train. */
 function parents({ before = [] }: AttachContext): readonly Variable[] {
-  const other = before.find((each) => each.update !== undefined || each.active !== undefined);
+  const other = before.find(
+    (each) => each.update !== undefined || each.active !== undefined || each.turn !== undefined,
+  );
   if (other !== undefined) {
     fail({
       code: 'method.combination',

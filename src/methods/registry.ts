@@ -8,6 +8,7 @@ import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { childTuning } from './childTuning.js';
 import { ciat } from './ciat.js';
 import { refuseConflicts } from './conflicts.js';
+import { fishDip } from './fishDip.js';
 import { fishMask } from './fishMask.js';
 import { full } from './full.js';
 import { ia3 } from './ia3.js';
@@ -32,6 +33,7 @@ const LIST = [
   lastLayers,
   lisa,
   fishMask,
+  fishDip,
   pafi,
   learnedMask,
   ltSft,

@@ -5,24 +5,40 @@ import type { Problem } from '../common/problem.js';
 import { parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
 import { addAt } from '../tensor/ops/indexing.js';
+import { concat } from '../tensor/ops/shape.js';
 import { recomputed } from '../tensor/recompute.js';
 import { constant, variable } from '../tensor/tensor.js';
 import type { Constant, Tensor, Variable } from '../tensor/tensor.js';
-import type { AttachContext, Attached, NamedTensor, Prepared } from './method.js';
+import type { AttachContext, Attached, NamedTensor, Prepared, Trainable, Values } from './method.js';
 import { loadByKey } from './parameters.js';
-import { indicesKey, isNote, sparseTargets, valuesKey, weightSize } from './sparsePlaces.js';
+import {
+  indicesKey,
+  isNote,
+  leftIndicesKey,
+  leftValuesKey,
+  sparseTargets,
+  valuesKey,
+  weightSize,
+} from './sparsePlaces.js';
 import type { TargetOptions } from './targets.js';
 
-/** The difference that trains in one weight. */
+/** The differences of one weight. */
 interface Delta {
   /** The site that the weight is named after. */
   readonly site: Site;
+  /** Those that train, and those that did; at least one of the two. */
+  readonly parts: readonly Part[];
+  /** Places of all parts, one behind the other, as rows and columns: [k, axes]. */
+  readonly places: Constant;
+}
+
+interface Part {
   /** [k] */
   readonly values: Variable;
   /** Places in the weight as the checkpoint holds it, row-major, rising. */
   readonly indices: Int32Array;
-  /** The same as rows and columns: [k, axes]. */
-  readonly places: Constant;
+  /** What it starts from, where it no longer trains. */
+  readonly left?: Float32Array;
 }
 
 /** What tells one method that chooses numbers of weights from another. */
@@ -41,7 +57,11 @@ export interface SparseMethod {
  * chosen in it: W' = W + scatter(δ). It starts at zero, so that a weight decay pulls towards the base model, and gradient
  * and optimizer slots have the size of δ. W' is built again in the backward pass instead of kept.
  *
- * @param context `prepared` holds the places: in a run as `preparedPlaces` made them, for an adapter as its file does
+ * Where places are chosen anew in the course of a run, differences of places that were left stay in W' and rest. All of
+ * them are saved, by their places.
+ *
+ * @param context `prepared` holds the places: in a run as `preparedPlaces` made them, for an adapter as its file does; and
+ *   the differences that rest
  * @throws ProblemError `method.not-prepared`, `sparse-delta.weight`, `sparse-delta.indices`; those of `sparseTargets`
  */
 export function attachDeltas(options: TargetOptions, context: AttachContext, method: SparseMethod): Attached {
@@ -76,14 +96,18 @@ function attached(
 ): Attached {
   const each = [...deltas.values()];
   const order = new Map(model.sites.map(({ path }, at) => [path, at]));
-  const trainables = each.map(({ values, indices }) => ({
+  const parts = each.flatMap((delta) => delta.parts);
+  const trained = parts.filter(({ left }) => left === undefined);
+  const trainables = parts.map(({ values, indices, left }): Trainable => ({
     variable: values,
-    start: () => new Float32Array(indices.length),
-    decays: true,
+    start: () => left?.slice() ?? new Float32Array(indices.length),
+    decays: left === undefined,
+    ...(left === undefined ? {} : { readAtRest: true }),
   }));
+  const active = new Set(trained.map(({ values }) => values));
   const keyOf = (name: string): string => name.slice(instance.length);
   const total = each.reduce((sum, { site }) => sum + weightSize(site), 0);
-  const kept = each.reduce((sum, { indices }) => sum + indices.length, 0);
+  const kept = partsSize(parts);
   return {
     type,
     hooks: {
@@ -93,24 +117,23 @@ function attached(
       },
     },
     trainables,
+    ...(trained.length < parts.length ? { active: () => active } : {}),
     coverage: {
       targets: found.targets,
-      modules: each.map(({ site, indices }) => ({
-        path: site.path,
-        shape: site.shape,
-        trainable: indices.length,
-      })),
+      modules: each
+        .map((delta) => ({ path: delta.site.path, shape: delta.site.shape, trainable: trainedCount(delta) }))
+        .filter(({ trainable }) => trainable > 0),
       layersCovered: new Set(each.flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer]))).size,
       saves: l10n.t`adapter_model.safetensors with ${kept} differences and their places, of ${total} numbers, and adapter_config.json`,
       warnings: found.warnings,
     },
     report: (values) =>
       [
-        ...each.map(({ site, values: { name }, indices }) => ({
-          path: site.path,
-          density: indices.length / weightSize(site),
-          shape: parameterShape(site, 'weight'),
-          norm: norm(values.get(name)),
+        ...each.map((delta) => ({
+          path: delta.site.path,
+          density: trainedCount(delta) / weightSize(delta.site),
+          shape: parameterShape(delta.site, 'weight'),
+          norm: Math.hypot(...delta.parts.map((part) => norm(values.get(part.values.name)))),
         })),
         ...found.resting.map((site) => ({
           path: site.path,
@@ -123,20 +146,25 @@ function attached(
       const delta = kind === 'weight' ? deltas.get(site.weight!) : undefined;
       if (delta === undefined) return undefined;
       const merged = Float32Array.from(base);
-      const numbers = values.get(delta.values.name)!;
-      delta.indices.forEach((place, at) => (merged[place]! += numbers[at]!));
+      for (const { values: own, indices } of delta.parts) {
+        const numbers = values.get(own.name)!;
+        indices.forEach((place, at) => (merged[place]! += numbers[at]!));
+      }
       return merged;
     },
-    save: (values) => ({
-      kind: 'adapter',
-      config,
-      tensors: each.map(({ values: { name }, indices }): NamedTensor => ({
-        name: keyOf(name),
-        shape: [indices.length],
-        data: values.get(name)!,
-      })),
-      indices: each.map(({ site, indices }) => ({ name: indicesKey(site), data: indices })),
-    }),
+    save(values) {
+      const saved = each.map((delta) => ({ site: delta.site, ...together(delta, values) }));
+      return {
+        kind: 'adapter',
+        config,
+        tensors: saved.map(({ site, numbers }): NamedTensor => ({
+          name: valuesKey(site),
+          shape: [numbers.length],
+          data: numbers,
+        })),
+        indices: saved.map(({ site, indices }) => ({ name: indicesKey(site), data: indices })),
+      };
+    },
     load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
   };
 }
@@ -146,38 +174,78 @@ function norm(delta: Float32Array | undefined): number {
   return Math.sqrt(delta?.reduce((sum, value) => sum + value * value, 0) ?? 0);
 }
 
+function trainedCount({ parts }: Delta): number {
+  return partsSize(parts.filter(({ left }) => left === undefined));
+}
+
 /** W + scatter(δ), not kept for the backward pass. */
-function changed(base: Tensor, { values, places }: Delta): Tensor {
-  return recomputed(addAt(base, values, places), [base, values]);
+function changed(base: Tensor, { parts, places }: Delta): Tensor {
+  const values = parts.map((part) => part.values);
+  return recomputed(addAt(base, concat(values, 0), places), [base, ...values]);
+}
+
+/** The differences of all parts, by rising places. */
+function together({ parts }: Delta, values: Values): { numbers: Float32Array; indices: Int32Array } {
+  const size = partsSize(parts);
+  const [numbers, indices] = [new Float32Array(size), new Int32Array(size)];
+  const next = parts.map(() => 0);
+  const own = parts.map((part) => values.get(part.values.name)!);
+  for (let at = 0; at < size; at++) {
+    const places = parts.map((part, index) => part.indices[next[index]!] ?? Infinity);
+    const first = places.indexOf(Math.min(...places));
+    indices[at] = places[first]!;
+    numbers[at] = own[first]![next[first]!++]!;
+  }
+  return { numbers, indices };
+}
+
+function partsSize(parts: readonly Part[]): number {
+  return parts.reduce((sum, { indices }) => sum + indices.length, 0);
 }
 
 /** What was prepared, at the sites of this model, by the weights' names in the checkpoint. */
 function deltasOf(prepared: Prepared, { model, instance = '' }: AttachContext): ReadonlyMap<string, Delta> {
-  const byKey = new Map(model.sites.map((site) => [indicesKey(site), site]));
-  const deltas = new Map<string, Delta>();
+  const bySite = new Map<Site, Part[]>();
+  const known = new Map(
+    model.sites.flatMap((site) => [
+      [indicesKey(site), { site, valuesName: valuesKey(site) }] as const,
+      [leftIndicesKey(site), { site, valuesName: leftValuesKey(site) }] as const,
+    ]),
+  );
+  const leftValues = new Set(model.sites.map(leftValuesKey));
   for (const [key, indices] of prepared) {
-    const site = byKey.get(key);
-    if (isNote(key)) continue;
-    if (site?.weight === undefined || !(indices instanceof Int32Array)) {
+    if (isNote(key) || leftValues.has(key)) continue;
+    const place = known.get(key);
+    if (place?.site.weight === undefined || !(indices instanceof Int32Array)) {
       fail({
         code: 'sparse-delta.weight',
         message: l10n.t`${key} names no weight of the model`,
         mend: l10n.t`Use the base model that the adapter was trained on.`,
       });
     }
+    const { site, valuesName } = place;
     checkPlaces(key, indices, weightSize(site));
-    deltas.set(site.weight, {
-      site,
-      values: variable(`${instance}${valuesKey(site)}`, [indices.length]),
+    const left = prepared.get(valuesName);
+    const part: Part = {
+      values: variable(`${instance}${valuesName}`, [indices.length]),
       indices,
-      places: constant(
-        coordinates(indices, site),
-        [indices.length, parameterShape(site, 'weight').length],
-        'int64',
-      ),
-    });
+      ...(left instanceof Float32Array ? { left } : {}),
+    };
+    bySite.set(site, [...(bySite.get(site) ?? []), part]);
   }
-  return deltas;
+  return new Map(
+    [...bySite].map(([site, parts]) => [site.weight!, { site, parts, places: placesIn(site, parts) }]),
+  );
+}
+
+function placesIn(site: Site, parts: readonly Part[]): Constant {
+  const all = new Int32Array(partsSize(parts));
+  let filled = 0;
+  for (const { indices } of parts) {
+    all.set(indices, filled);
+    filled += indices.length;
+  }
+  return constant(coordinates(all, site), [all.length, parameterShape(site, 'weight').length], 'int64');
 }
 
 /** Rising and within the weight: each number at most once. */

@@ -140,3 +140,12 @@ export function valuesKey({ path }: Site): string {
 export function indicesKey({ path }: Site): string {
   return `${path}.weight.indices`;
 }
+
+/** Names in `Prepared` of differences that no longer train, and of their places. */
+export function leftValuesKey({ path }: Site): string {
+  return `${path}.weight.left_values`;
+}
+
+export function leftIndicesKey({ path }: Site): string {
+  return `${path}.weight.left_indices`;
+}

@@ -48,12 +48,14 @@ export async function attachAnew(
   const values = new Map([...snapshot.values, ...snapshot.state]);
   const passes = gradientPasses({ ...job, methods: now.methods, values, stopped: stopped() });
   const prepared = [...now.prepared];
+  const said = new Map<number, string>();
   let start = snapshot;
   try {
     for (const [index, method] of now.methods.entries()) {
       if (method.turnsAfter?.(at) !== true) continue;
-      const turn = await method.turn!({ ...passes, at, values });
+      const turn = await method.turn!({ ...passes, at, values, slots: snapshot.slots });
       prepared[index] = turn.prepared;
+      if (turn.says !== undefined) said.set(index, turn.says);
       start = goneOver(start, turn, method);
     }
   } catch (error) {
@@ -63,7 +65,7 @@ export async function attachAnew(
   const methods = attachedWith(job, prepared);
   job.emit(job.attaching!.covered(methods));
   for (const [index, method] of methods.entries()) {
-    if (prepared[index] !== now.prepared[index]) job.emit(turnedEvent(method, at));
+    if (prepared[index] !== now.prepared[index]) job.emit(turnedEvent(method, at, said.get(index)));
   }
   return { now: { methods, prepared }, start };
 }
@@ -101,11 +103,16 @@ const stopped = (): Problem => ({
   message: l10n.t`the run was stopped while a method was to be attached anew`,
 });
 
-function turnedEvent({ type, trainables }: Attached, { step }: StepPlace): Parameters<TrainingJob['emit']>[0] {
+function turnedEvent(
+  { type, trainables }: Attached,
+  { step }: StepPlace,
+  said: string | undefined,
+): Parameters<TrainingJob['emit']>[0] {
   const numbers = trainables.reduce((sum, { variable: { shape } }) => sum + fixedSize(shape), 0);
   return {
     type: 'log',
     level: 'info',
-    message: l10n.t`After step ${step}, ${type} goes on with other numbers: ${formatCount(numbers)} train.`,
+    message:
+      said ?? l10n.t`After step ${step}, ${type} goes on with other numbers: ${formatCount(numbers)} train.`,
   };
 }

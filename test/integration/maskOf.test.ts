@@ -96,6 +96,31 @@ test('while the run goes on, differences come from its newest checkpoint', async
   assert.deepEqual(mask.values, expected.values);
 });
 
+test('a mask that was chosen anew is the newest checkpoint’s, and what left it stays in the adapter', async () => {
+  const { masks, finished, run } = await trained('dip', {
+    type: 'fish_dip',
+    num_samples: 4,
+    reevaluate_after_steps: 1,
+  });
+  const adapter = await rawTensors(path.join(finished.adapter, 'adapter_model.safetensors'));
+  const first = await rawTensors(path.join(run, 'prepared-0.safetensors'));
+  let [kept, saved, differs] = [0, 0, false];
+  for (const { path: site, shape, density } of masks.sites) {
+    const mask = await maskOf(run, site, shape!);
+    assert.equal(mask.indices.length / (mask.rows * mask.columns), density, site);
+    kept += mask.indices.length;
+    const indices = adapter.get(`${site}.weight.indices`);
+    if (indices === undefined) continue;
+    const values = float32s(adapter.get(`${site}.weight.values`)!.bytes);
+    const all = new Map(int32s(indices.bytes).map((place, at) => [place, values[at]!]));
+    saved += all.size;
+    mask.indices.forEach((place, at) => assert.equal(all.get(place), mask.values?.[at], `${site} ${place}`));
+    const before = first.get(`${site}.weight.indices`);
+    differs ||= before === undefined || int32s(before.bytes).join() !== [...mask.indices].join();
+  }
+  assert.ok(differs && saved > kept, `${saved} saved, ${kept} train`);
+});
+
 test('Child-Tuning’s bits are places: only there has LoRA’s B moved from zero', async () => {
   const { masks, finished, run } = await trained('child', [
     { type: 'lora', r: 4, target_modules: 'all-linear' },

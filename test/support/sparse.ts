@@ -4,10 +4,11 @@ import { TrainingOptions } from '../../src/config/schema.js';
 import { makeBatch } from '../../src/data/batches.js';
 import type { Example } from '../../src/data/example.js';
 import { prepareMethods } from '../../src/engines/session.js';
-import type { Attached, Prepared, Values } from '../../src/methods/method.js';
+import type { Attached, GradientPasses, Prepared, Values } from '../../src/methods/method.js';
 import type { MethodConfig } from '../../src/methods/registry.js';
 import { gradientPasses } from '../../src/training/gradientPasses.js';
 import { startSnapshot } from '../../src/training/snapshot.js';
+import type { Snapshot } from '../../src/training/snapshot.js';
 import { createStepper } from '../../src/training/stepper.js';
 import { jobOn } from '../unit/training/jobs.js';
 import { fixture } from './fixtures.js';
@@ -31,28 +32,41 @@ export function prepare(
   model: Opened,
   train: readonly Example[],
 ): Promise<(Prepared | undefined)[]> {
-  return prepareMethods(configs, model.context, (before: readonly Attached[]) =>
-    gradientPasses({
-      ...jobOn(model),
-      train,
-      methods: before,
-      stopRequested: () => false,
-      stopped: { code: 'stopped', message: 'stopped' },
-    }),
-  );
+  return prepareMethods(configs, model.context, (before) => passesOver(model, train, before));
 }
 
-/** A step on each of the batches with AdamW, clipped to 1, without decay. */
+/** Passes over these rows. */
+export function passesOver(
+  model: Opened,
+  train: readonly Example[],
+  methods: readonly Attached[] = [],
+  values: Values = new Map(),
+): GradientPasses {
+  return gradientPasses({
+    ...jobOn(model),
+    train,
+    methods,
+    values,
+    stopRequested: () => false,
+    stopped: { code: 'stopped', message: 'stopped' },
+  });
+}
+
+/**
+ * A step on each of the batches with AdamW, clipped to 1, without decay.
+ * @param from where they go on from, after so many steps; default: the start
+ */
 export async function steps(
   model: Opened,
   method: Attached,
   batches: readonly (readonly Example[])[],
   learningRate: number,
-): Promise<{ losses: number[]; values: Values }> {
+  from?: { readonly snapshot: Snapshot; readonly step: number },
+): Promise<{ losses: number[]; values: Values; snapshot: Snapshot }> {
   const stepper = await createStepper({
     ...model,
     methods: [method],
-    start: startSnapshot(await startValues(method.trainables)),
+    start: from?.snapshot ?? startSnapshot(await startValues(method.trainables)),
     options: Value.Parse(TrainingOptions, { weight_decay: 0, max_grad_norm: 1 }),
     positionLimit: 64,
   });
@@ -62,8 +76,8 @@ export async function steps(
       rows,
       rows.map((_, row) => [row]),
     );
-    const place = { step: at + 1, totalSteps: batches.length };
-    losses.push((await stepper.step([batch], place, learningRate, at + 1)).loss);
+    const step = (from?.step ?? 0) + at + 1;
+    losses.push((await stepper.step([batch], { step, totalSteps: 12 }, learningRate, step)).loss);
   }
-  return { losses, values: stepper.values() };
+  return { losses, values: stepper.values(), snapshot: stepper.snapshot() };
 }

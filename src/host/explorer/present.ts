@@ -56,6 +56,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   bitfit: 'mergeable',
   last_layers: 'mergeable',
   fish_mask: 'mergeable',
+  fish_dip: 'mergeable',
   learned_mask: 'mergeable',
   pafi: 'mergeable',
   lt_sft: 'mergeable',

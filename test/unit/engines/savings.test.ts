@@ -36,6 +36,8 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'lisa':
         return sum + each.lisa_activated_layers * 5000;
       case 'fish_mask':
+      case 'fish_dip':
+      case 'pafi':
         return sum + each.keep_ratio * WEIGHTS;
       case 'prompt_tuning':
       case 'prefix_tuning':
