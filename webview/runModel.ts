@@ -102,7 +102,7 @@ export function takeEvent(model: RunModel, told: RunEvent): void {
       model.samples.length = 0;
       break;
     case 'coverage':
-      model.coverage = event;
+      model.coverage = event.anew ? { ...event, warnings: model.coverage?.warnings ?? [] } : event;
       break;
     case 'plan':
       model.plan = event;

@@ -155,6 +155,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       batch: largestBatch(rows),
       heldOut: largestEvaluation(rows),
       steered: steered && headerOf(steered.base),
+      rows,
     };
     const planned = await planOfRun(toPlan);
     emit(
@@ -184,7 +185,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       attaching: {
         prepared,
         attach: (present) => attachMethods(config.method, context, present),
-        covered: (anew) => coverageOf(anew, opened, run, []),
+        covered: (anew) => ({ ...coverageOf(anew, opened, run, []), warnings: [], anew: true }),
       },
       validation: dataset.validation,
       checkpoints: {

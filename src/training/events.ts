@@ -53,9 +53,14 @@ export interface Started {
   readonly resumedFrom?: number;
 }
 
-/** What the methods took hold of, and warnings of all input; comes before the first step. */
+/**
+ * What the methods took hold of, and warnings of all input; comes before the first step, and where methods were attached
+ * anew in the course of the run.
+ */
 export interface Coverage extends MethodCoverage {
   readonly type: 'coverage';
+  /** Methods were attached anew: what was warned of before still holds. */
+  readonly anew?: true;
   readonly layers: number;
   readonly trainable: number;
   readonly total: number;

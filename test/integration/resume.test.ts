@@ -153,6 +153,41 @@ test('a run file that changed, and one without a run, are not resumed; a stopped
   assert.ok(existsSync(path.join(lastRun('stopped'), 'adapter/adapter_model.safetensors')));
 });
 
+test('killed between a turn and the next checkpoint, and after one: what the run left alone gives', async () => {
+  const lottery = (name: string): string => {
+    const file = path.join(folder, `${name}.peft.yaml`);
+    writeFileSync(
+      file,
+      `model: model
+data: { train: rows.jsonl, validation: held.jsonl }
+method: { type: lt_sft, ft_params_proportion: 0.05, n_ft_iterations: 2 }
+training: { max_steps: 12, per_device_train_batch_size: 4, learning_rate: 1e-2, save_steps: 4, eval_steps: 5, load_best_model_at_end: true }
+runtime: { threads: 1 }
+`,
+    );
+    return file;
+  };
+  assert.equal((await train(lottery('lottery'), false)).code, 0);
+  const file = lottery('killed-lottery');
+  // The phases end after steps 3, 6 and 9.
+  for (const [resume, at] of [
+    [false, 5],
+    [true, 7],
+    [true, 11],
+  ] as const) {
+    const ran = await train(file, resume, (event, kill) => {
+      if (event.type === 'step' && event.step === at) kill();
+    });
+    assert.equal(ran.code, null);
+  }
+  const ended = await train(file, true);
+  assert.equal(ended.code, 0, ended.notes);
+  const [whole, parts] = [onlyRun('lottery'), onlyRun('killed-lottery')];
+  assert.deepEqual(curve(parts), curve(whole));
+  const bytes = (run: string): Buffer => readFileSync(path.join(run, 'adapter/adapter_model.safetensors'));
+  assert.ok(bytes(parts).equals(bytes(whole)), 'bit for bit');
+});
+
 const tmpfs = path.join(folder, 'small-disk');
 const canMount = ((): boolean => {
   mkdirSync(tmpfs, { recursive: true });

@@ -181,3 +181,30 @@ test('what a fusion takes from its adapters: a site for each place, adapter and 
   );
   assert.deepEqual(model.log.lines, []);
 });
+
+test('methods that were attached anew: what they cover now, with the warnings of before', () => {
+  const model = createRunModel();
+  const coverage = (trainable: number): Extract<RunEvent, { type: 'coverage' }> => ({
+    type: 'coverage',
+    targets: [],
+    modules: [],
+    layersCovered: 1,
+    layers: 1,
+    trainable,
+    total: 100,
+    saves: '',
+    warnings: [{ code: 'told', message: `of ${trainable}` }],
+  });
+  takeEvent(model, coverage(50));
+  takeEvent(model, { ...coverage(3), warnings: [], anew: true });
+  assert.equal(model.coverage?.trainable, 3);
+  assert.deepEqual(
+    model.coverage?.warnings.map(({ message }) => message),
+    ['of 50'],
+  );
+  takeEvent(model, coverage(20));
+  assert.deepEqual(
+    model.coverage?.warnings.map(({ message }) => message),
+    ['of 20'],
+  );
+});
