@@ -12,7 +12,7 @@ import type { Cursor, RunDocument, Suggestion } from './runDocument.js';
 const MAX_LAYERS = 200;
 
 /** Methods that can act on norms too. */
-const TAKES_NORMS = new Set(['fish_mask', 'fish_dip', 'pafi', 'lt_sft']);
+const TAKES_NORMS = new Set(['intrinsic', 'fish_mask', 'fish_dip', 'pafi', 'sam', 'lt_sft']);
 
 /**
  * The names of the model's modules where an option takes them: last parts first (`q_proj`), then with the block that

@@ -264,8 +264,6 @@ export interface Turn {
   readonly slots?: ReadonlyMap<string, Float32Array>;
   /** What is logged of it; default: how many numbers train. */
   readonly says?: string;
-  /** What is logged of it; default: how many numbers train. */
-  readonly says?: string;
   /** What else trains in the run starts anew as well, with values that `values` does not give. Default: it goes on. */
   readonly startsOver?: true;
 }

@@ -17,7 +17,6 @@ import { batchFeeds, floatFeed, lossGraph } from './lossGraph.js';
 import { frozenWeights, presentFeeds, zeros } from './passSetup.js';
 import type { PassSetup } from './passSetup.js';
 import { rowLosses } from './rowLosses.js';
-import { rowLosses } from './rowLosses.js';
 import { rowPasses } from './rowPasses.js';
 import { stepMasks } from './steps.js';
 
@@ -41,7 +40,6 @@ export function gradientPasses(setup: PassSetup): GradientPasses {
     },
     summedGradients: async (request) => (await pass(request, 1)).sums,
     ...rowPasses(setup),
-    rowLosses: () => rowLosses(setup),
     rowLosses: () => rowLosses(setup),
   };
 }

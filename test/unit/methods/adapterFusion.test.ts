@@ -59,16 +59,6 @@ const PASSES: GradientPasses = {
   rowLosses: none,
 };
 
-const none = (): never => assert.fail('no pass is needed');
-const PASSES: GradientPasses = {
-  squaredGradients: none,
-  summedGradients: none,
-  fisher: none,
-  rowGradients: none,
-  hessianDiagonal: none,
-  rowLosses: none,
-};
-
 function prepare(config: MethodConfig): Promise<(Prepared | undefined)[]> {
   return prepareMethods([config], context, () => PASSES);
 }
