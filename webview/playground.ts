@@ -55,6 +55,9 @@ let running: number | undefined;
 let lastRequest = 0;
 let keeping: number | undefined;
 const views = new Map<ShownAnswer, AnswerView>();
+/** The factors of columns that steer, and those that are being typed. */
+const factors = new Map<string, HTMLInputElement>();
+const typed = new Set<string>();
 
 const title = make('h1', {}, l10n.t`Playground`);
 const activity = make('p', { class: 'activity', role: 'status' });
@@ -281,7 +284,7 @@ function draw(): void {
 }
 
 function columnElement(column: PlaygroundColumn): HTMLElement {
-  const { id, folder, state, problem, warnings } = column;
+  const { id, folder, state, problem, warnings, steering } = column;
   const name = titleOf(column);
   const removal = l10n.t`Remove ${name}`;
   const remove = make('button', { class: 'remove', title: removal, 'aria-label': removal }, '✕');
@@ -297,6 +300,7 @@ function columnElement(column: PlaygroundColumn): HTMLElement {
     'section',
     { class: 'column', 'aria-label': name },
     make('div', { class: 'column-head' }, heading, ...(folder === undefined ? [] : [remove])),
+    ...(steering === undefined ? [] : [factorField(id, name, steering.alpha)]),
     ...(states[state] === '' ? [] : [make('p', { class: 'muted' }, states[state])]),
     ...(problem === undefined ? [] : [make('p', { class: 'problem', role: 'alert' }, placedSentences(problem))]),
     ...warnings.map((warning) => make('p', { class: 'muted' }, l10n.t`Warning: ${placedSentences(warning)}`)),
@@ -308,6 +312,32 @@ function columnElement(column: PlaygroundColumn): HTMLElement {
       return [...(turn.mode === 'chat' ? [said] : []), viewOf(answer).element];
     }),
   );
+}
+
+/** α of a column that steers; it holds from the next answer on. */
+function factorField(id: string, name: string, alpha: number): HTMLElement {
+  const input = factors.get(id) ?? factorInput(id);
+  factors.set(id, input);
+  if (!typed.has(id)) input.value = String(alpha);
+  input.disabled = running !== undefined;
+  input.setAttribute('aria-label', l10n.t`α of ${name}`);
+  const tip = l10n.t`The factor on what the adapter changed in the small model, from the next answer on: 1 as it is, 0 the base model alone`;
+  return make('label', { class: 'factor', title: tip }, make('span', {}, 'α'), input);
+}
+
+function factorInput(id: string): HTMLInputElement {
+  const input = document.createElement('input');
+  input.type = 'number';
+  input.step = '0.1';
+  input.addEventListener('input', () => typed.add(id));
+  input.addEventListener('change', () => {
+    typed.delete(id);
+    const was = setup.columns.find((column) => column.id === id)?.steering?.alpha;
+    const alpha = input.valueAsNumber;
+    if (Number.isFinite(alpha) && alpha !== was) send({ type: 'steer', column: id, alpha });
+    else input.value = String(was);
+  });
+  return input;
 }
 
 function viewOf(answer: ShownAnswer): AnswerView {

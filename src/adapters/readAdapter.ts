@@ -24,6 +24,7 @@ import {
 } from './adapterFiles.js';
 import { readLibraryHead } from './readHead.js';
 import { readSetup } from './readSetup.js';
+import { adaptersWithin } from './taskFolders.js';
 
 /** An adapter's folder (PEFT's, or the `adapters` library's) whose config and header are read, but not its numbers. */
 export interface AdapterOnDisk extends AdapterTensors {
@@ -140,10 +141,7 @@ async function checkFolder(folder: string): Promise<void> {
   }
   if ((await pathKind(path.join(folder, ADAPTER_CONFIG))) === 'file') return;
   const names = await readdir(folder);
-  const tasks: string[] = [];
-  for (const name of names) {
-    if ((await pathKind(path.join(folder, name, ADAPTER_CONFIG))) === 'file') tasks.push(name);
-  }
+  const tasks = await adaptersWithin(folder);
   if (tasks.length > 0) {
     fail({
       code: 'adapter.several',

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { adapterNames } from '../methods/adapterSet.js';
@@ -15,6 +16,15 @@ export function taskFolder(folder: string, task: string): string {
     [...part].map((each) => `%${each.charCodeAt(0).toString(16).padStart(2, '0')}`).join(''),
   );
   return path.join(folder, name);
+}
+
+/** Names of the folders within a folder that hold an adapter each, as those of tasks do. */
+export async function adaptersWithin(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const name of (await readdir(folder).catch(() => [])).sort()) {
+    if ((await pathKind(path.join(folder, name, ADAPTER_CONFIG))) === 'file') found.push(name);
+  }
+  return found;
 }
 
 /**

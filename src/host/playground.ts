@@ -13,6 +13,7 @@ import {
   setupAfter,
   setupOf,
   withAdapter,
+  withAlpha,
   withoutColumn,
 } from '../engines/playground/setup.js';
 import type {
@@ -174,6 +175,18 @@ export function createPlayground(parts: {
     if (adapter !== undefined) await addAdapter(adapter);
   }
 
+  async function steer(column: string, alpha: number): Promise<void> {
+    const next = withAlpha(setup, column, alpha);
+    if (next !== undefined) {
+      process?.send({ type: 'steer', column, alpha });
+      show(next);
+      return;
+    }
+    // The page shows the factor that holds again.
+    post({ type: 'setup', setup, defaults: DEFAULTS });
+    await vscode.window.showInformationMessage(l10n.t`PEFT Studio: there is a column with α = ${alpha} already.`);
+  }
+
   async function chooseBase(): Promise<void> {
     const base = await choices.base();
     if (base !== undefined) await open(base);
@@ -211,6 +224,9 @@ export function createPlayground(parts: {
       case 'removeAdapter':
         process?.send({ type: 'detach', column: message.column });
         show(withoutColumn(setup, message.column));
+        break;
+      case 'steer':
+        settle(steer(message.column, message.alpha));
         break;
       case 'copy':
         settle(vscode.env.clipboard.writeText(message.text));

@@ -1,7 +1,10 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { ADAPTER_CONFIG, ADAPTER_SETUP } from '../adapters/adapterFiles.js';
+import { adaptersWithin } from '../adapters/taskFolders.js';
 import { pathKind } from '../common/files.js';
+import { RESOLVED_CONFIG } from '../engines/runFiles.js';
 import { hasColumn } from '../engines/playground/setup.js';
 import type { PlaygroundAdapter, PlaygroundBase } from '../engines/playground/setup.js';
 import { baseArgument } from './explorer/baseArgument.js';
@@ -181,5 +184,22 @@ async function askForAdapter(): Promise<PlaygroundAdapter | undefined> {
       canSelectFiles: false,
       canSelectFolders: true,
     })) ?? [];
-  return uri && { folder: uri.fsPath, name: nameOf(uri.fsPath) };
+  const folder = uri && (await oneOfTasks(uri.fsPath));
+  return folder === undefined ? undefined : { folder, name: nameOf(folder) };
+}
+
+/** Of a folder with an adapter for each task, or of a run that wrote them, the one that is chosen; others as they are. */
+async function oneOfTasks(named: string): Promise<string | undefined> {
+  for (const folder of [named, path.join(named, 'adapter')]) {
+    const holds = async (name: string): Promise<boolean> =>
+      (await pathKind(path.join(folder, name))) !== 'nothing';
+    if ((await holds(ADAPTER_CONFIG)) || (await holds(ADAPTER_SETUP))) return named;
+    const tasks = await adaptersWithin(folder);
+    // The folders of a run that trained with several methods stand side by side as well, and are applied together.
+    if (tasks.length === 0 || (await holds(RESOLVED_CONFIG))) continue;
+    const title = l10n.t`Playground: the folder holds an adapter for each task. Which one?`;
+    const chosen = await vscode.window.showQuickPick(tasks, { title });
+    return chosen === undefined ? undefined : path.join(folder, chosen);
+  }
+  return named;
 }

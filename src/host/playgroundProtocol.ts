@@ -31,6 +31,7 @@ export type FromPlayground =
   | { readonly type: 'chooseBase' }
   | { readonly type: 'addAdapter' }
   | { readonly type: 'removeAdapter'; readonly column: string }
+  | { readonly type: 'steer'; readonly column: string; readonly alpha: number }
   | { readonly type: 'copy'; readonly text: string }
   /** So many answers of a request are drawn to their end. */
   | { readonly type: 'drawn'; readonly request: number; readonly answers: number }

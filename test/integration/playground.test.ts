@@ -260,6 +260,15 @@ test('a small model steers the base as generate --proxy does; one that cannot ke
   assert.equal(half!.base.length, 21, 'compared with the base model');
   assert.ok(Math.max(...differences(none!)) < 1e-5 && Math.max(...differences(half!)) > 0.1);
 
+  // Another factor holds from the next answer on; a column that is not there, or not steered, is left alone.
+  for (const column of ['none', 'nowhere', BASE_COLUMN]) child.send({ type: 'steer', column, alpha: 0.5 });
+  const again = [BASE_COLUMN, 'none'].map((column) => ({ column, prompt: PROMPT }));
+  child.send({ type: 'generate', request: 3, columns: again, options: OPTIONS });
+  await until((event) => event.type === 'done' && event.request === 3);
+  assert.equal(outcome(told, 3, 'none').answer?.text, half!.answer!.text);
+  assert.equal(outcome(told, 3, BASE_COLUMN).answer?.text, base!.answer!.text);
+  child.send({ type: 'steer', column: 'none', alpha: 0 });
+
   // The base that it steered answers on without it.
   child.send({ type: 'detach', column: 'half' });
   const two = [BASE_COLUMN, 'none'].map((column) => ({ column, prompt: PROMPT }));

@@ -7,6 +7,10 @@ export interface WebPage {
   click(selector: string): Promise<void>;
   /** Presses a key within an element, or in the window. */
   press(key: string, selector?: string): Promise<void>;
+  /** Writes into a field, or chooses, and leaves it. */
+  type(selector: string, text: string): Promise<void>;
+  /** What stands in a field. */
+  value(selector: string): string;
   /** Opens each `<details>`. */
   open(selector: string): Promise<void>;
   /** Tells an element that it has the focus. */

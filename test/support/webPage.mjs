@@ -31,6 +31,13 @@ export async function openWebPage(name, texts) {
       target.dispatchEvent(new window.KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
       await sleep(DRAWN_MS);
     },
+    async type(selector, text) {
+      const field = window.document.querySelector(selector);
+      field.value = text;
+      for (const name of ['input', 'change']) field.dispatchEvent(new window.Event(name, { bubbles: true }));
+      await sleep(DRAWN_MS);
+    },
+    value: (selector) => window.document.querySelector(selector).value,
     async open(selector) {
       for (const details of window.document.querySelectorAll(selector)) details.open = true;
       await sleep(DRAWN_MS);

@@ -3,7 +3,7 @@ import type { GenerateOptions } from '../../generation/options.js';
 import type { ChatMessage } from '../../models/tokenizer.js';
 
 /** Told with the first message: two builds that do not understand each other say so instead of guessing. */
-export const PLAYGROUND_PROTOCOL = 2;
+export const PLAYGROUND_PROTOCOL = 3;
 
 /** The base model and three adapters: more columns are too narrow to read, and each makes all others wait. */
 export const MAX_COLUMNS = 4;
@@ -37,6 +37,8 @@ export type PlaygroundRequest =
       readonly steering?: Steering | undefined;
     }
   | { readonly type: 'detach'; readonly column: string }
+  /** Another factor for a column that steers. */
+  | { readonly type: 'steer'; readonly column: string; readonly alpha: number }
   /** Lets the columns answer, in turns, token by token. */
   | {
       readonly type: 'generate';

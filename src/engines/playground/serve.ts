@@ -38,6 +38,9 @@ export function servePlayground(
         await opened(session).detach(request.column);
         tell({ type: 'detached', column: request.column });
         break;
+      case 'steer':
+        opened(session).steer(request.column, request.alpha);
+        break;
       case 'generate':
         await opened(session).generate(request, () => stopped.has(request.request));
         stopped.delete(request.request);

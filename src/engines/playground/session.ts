@@ -29,6 +29,8 @@ interface Column {
   readonly decoder: Decoder;
   /** The base model as it reads this column's answers; undefined for its own column. */
   readonly base: Decoder | undefined;
+  /** The column with another factor, where a small model steers it. */
+  readonly steered?: (alpha: number) => Column;
 }
 
 /**
@@ -45,6 +47,8 @@ export interface PlaygroundSession {
    *   `proxy.vocabulary` and those of the small model
    */
   attach(column: string, folder: string, steering?: Steering): Promise<readonly Problem[]>;
+  /** Steers a column by another factor from its next answer on; one that is not there, or not steered, is left alone. */
+  steer(column: string, alpha: number): void;
   /** Drops a column other than the base model's, with its memory. */
   detach(column: string): Promise<void>;
   /**
@@ -104,13 +108,18 @@ export async function openPlayground(
         const found = await openSmall(folder, steering.model, { tokenizer, runtime, positionLimit, progress });
         // The base stays open when this column is removed.
         const lent = { ...remembering(baseDecoder), dispose: () => Promise.resolve() };
-        const decoder = proxyDecoder({
+        const parts = {
           base: lent,
           expert: remembering(found.expert),
           antiExpert: remembering(found.antiExpert),
-          alpha: steering.alpha,
+        };
+        const along = remembering(baseDecoder);
+        const steered = (alpha: number): Column => ({
+          decoder: proxyDecoder({ ...parts, alpha }),
+          base: along,
+          steered,
         });
-        open.set(column, { decoder, base: remembering(baseDecoder) });
+        open.set(column, steered(steering.alpha));
         return found.warnings;
       }
       const onDisk = await openAdapters(folder);
@@ -118,6 +127,10 @@ export async function openPlayground(
       const decoder = await createDecoder({ ...plain, methods, values });
       open.set(column, { decoder: remembering(decoder), base: remembering(baseDecoder) });
       return [...onDisk.warnings, ...said];
+    },
+    steer(column, alpha) {
+      const changed = open.get(column)?.steered?.(alpha);
+      if (changed !== undefined) open.set(column, changed);
     },
     async detach(column) {
       const found = open.get(column);

@@ -77,6 +77,19 @@ export function hasColumn({ columns }: PlaygroundSetup, { folder, steering }: Pl
   return columns.some((column) => column.folder === folder && column.steering?.alpha === steering?.alpha);
 }
 
+/**
+ * With another factor for a column that steers.
+ * @returns undefined where there is no such column, or another one has this factor already
+ */
+export function withAlpha(setup: PlaygroundSetup, id: string, alpha: number): PlaygroundSetup | undefined {
+  const column = setup.columns.find((each) => each.id === id);
+  if (column?.folder === undefined || column.steering === undefined || !Number.isFinite(alpha)) return undefined;
+  const { folder, name, steering } = column;
+  const changedTo = { ...steering, alpha };
+  const isTaken = hasColumn(withoutColumn(setup, id), { folder, name, steering: changedTo });
+  return isTaken ? undefined : changed(setup, [id], { steering: changedTo });
+}
+
 /** Enough for every column, with one over while another is removed. */
 const LETTERS = Array.from({ length: MAX_COLUMNS }, (_, at) => String.fromCharCode('A'.charCodeAt(0) + at));
 

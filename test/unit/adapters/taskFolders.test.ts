@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { adapterOfTask, taskFolder } from '../../../src/adapters/taskFolders.js';
+import { adapterOfTask, adaptersWithin, taskFolder } from '../../../src/adapters/taskFolders.js';
 import { temporaryFolder } from '../../support/adapters.js';
 
 test("a task's folder lies within the run's, under a name that every system has", () => {
@@ -21,6 +21,14 @@ test("a task's folder lies within the run's, under a name that every system has"
   for (const [task, name] of Object.entries(expected)) {
     assert.equal(taskFolder('adapter', task), path.join('adapter', name));
   }
+});
+
+test('adapters within a folder are found by their configs', async () => {
+  const folder = temporaryFolder();
+  for (const name of ['b', 'a', 'empty']) mkdirSync(path.join(folder, name));
+  for (const name of ['b', 'a']) writeFileSync(path.join(folder, name, 'adapter_config.json'), '{}');
+  assert.deepEqual(await adaptersWithin(folder), ['a', 'b']);
+  assert.deepEqual(await adaptersWithin(path.join(folder, 'none')), []);
 });
 
 test('a task asked for is its own folder; a fusion of its adapter with others is left whole', async () => {

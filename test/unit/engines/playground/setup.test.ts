@@ -6,6 +6,7 @@ import {
   setupAfter,
   setupOf,
   withAdapter,
+  withAlpha,
   withoutColumn,
 } from '../../../../src/engines/playground/setup.js';
 import type { PlaygroundSetup } from '../../../../src/engines/playground/setup.js';
@@ -53,6 +54,25 @@ test('a small model may steer the base by several factors, each once, beside its
       ['C', undefined],
     ],
   );
+});
+
+test('the factor of a column that steers changes, but not to one that another column of its adapter has', () => {
+  const steered = (alpha: number) => ({ folder: '/a', name: 'a', steering: { model: '/small', alpha } });
+  const two = withAdapter(withAdapter(empty, steered(1))!, steered(0.5))!;
+  const changed = withAlpha(two, 'A', 2)!;
+  assert.deepEqual(
+    changed.columns.map(({ steering }) => steering),
+    [undefined, { model: '/small', alpha: 2 }, { model: '/small', alpha: 0.5 }],
+  );
+  for (const [id, alpha] of [
+    ['A', 0.5],
+    ['A', NaN],
+    ['base', 1],
+    ['C', 1],
+  ] as const) {
+    assert.equal(withAlpha(two, id, alpha), undefined, `${id} ${alpha}`);
+  }
+  assert.equal(withAlpha(withAdapter(empty, { folder: '/a', name: 'a' })!, 'A', 1), undefined);
 });
 
 test('what the process tells is shown; a bad adapter fails alone', () => {
