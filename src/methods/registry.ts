@@ -45,9 +45,9 @@ const LIST = [
   bottleneckAdapter,
   ciat,
   adapterFusion,
+  intrinsic,
 ] as const;
 
-  intrinsic,
 /** What schema, scaffold, documentation and tests read of them. */
 export const METHODS = LIST.map(({ info }) => info);
 
