@@ -34,6 +34,7 @@ const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
   ['intrinsic', undefined],
   ['learned_mask', undefined],
   ['pafi', undefined],
+  ['sam', undefined],
   ['lt_sft', undefined],
 ]);
 

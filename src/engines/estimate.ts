@@ -367,6 +367,7 @@ function resultOf(
     case 'fish_mask':
     case 'fish_dip':
     case 'pafi':
+    case 'sam':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
     case 'lt_sft':

@@ -127,7 +127,8 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       ];
     case 'fish_mask':
     case 'fish_dip':
-    case 'pafi': {
+    case 'pafi':
+    case 'sam': {
       const { sites: chosen } = matchTargets(config, sites, () => true);
       // A matrix that two modules use is masked once.
       const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
@@ -355,6 +356,7 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'fish_mask':
     case 'fish_dip':
     case 'pafi':
+    case 'sam':
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
       ];

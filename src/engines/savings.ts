@@ -374,6 +374,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'fish_mask':
     case 'fish_dip':
     case 'pafi':
+    case 'sam':
       return [smaller('keep_ratio', halvings(method.keep_ratio, 0), l10n.t`Share`, l10n.t`fewer numbers train`)];
     case 'prompt_tuning':
     case 'prefix_tuning':

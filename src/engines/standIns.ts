@@ -30,6 +30,7 @@ export function standInFor(
     case 'fish_mask':
     case 'fish_dip':
     case 'pafi':
+    case 'sam':
       return attachMethod(config, {
         model,
         modelName: '',

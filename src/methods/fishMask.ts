@@ -1,11 +1,10 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
-import * as l10n from '@vscode/l10n';
-import type { Problem } from '../common/problem.js';
 import { checkedFisher } from './fisher.js';
 import type { MethodInfo } from './info.js';
 import { markLargest } from './largest.js';
 import type { Method } from './method.js';
+import { rowWarnings } from './rowWarnings.js';
 import { attachDeltas } from './sparseDelta.js';
 import { sparseConfig, sparseFormat } from './sparseDeltaConfig.js';
 import { keepRatio, keptCount, preparedPlaces, sparseTargets } from './sparsePlaces.js';
@@ -19,7 +18,24 @@ export const FishMaskOptions = Type.Object(
     num_samples: Type.Integer({
       minimum: 1,
       default: 1024,
-      description: 'Training rows that the Fisher information is taken from, one gradient each.',
+      description: 'Training rows that the Fisher information is taken from, each by itself.',
+    }),
+    fisher: Type.Union(
+      [
+        Type.Literal('empirical', { description: 'By the answers that the rows have.' }),
+        Type.Literal('expected', { description: 'By answers as the model itself would give them.' }),
+      ],
+      {
+        default: 'empirical',
+        description:
+          'Whose answers the Fisher information is taken with: `empirical` those of the rows, `expected` the model’s own: ' +
+          'all classes by their probability, or tokens drawn from what it predicts.',
+      },
+    ),
+    num_draws: Type.Integer({
+      minimum: 1,
+      default: 1,
+      description: 'Answers drawn for each row where `fisher` is `expected`; of classes all are taken instead.',
     }),
     ...TargetOptions,
   },
@@ -51,44 +67,37 @@ const PEFT_TYPE = 'FISH_MASK';
 const ROWS = '#rows';
 
 /**
- * FISH Mask (Sung, Nair & Raffel 2021): the numbers of the targeted weights with the largest diagonal of the empirical
- * Fisher information, F̂ = 1/N Σᵢ (∇ log p(yᵢ | xᵢ))² (eq. 6), train; the others stay. The mask is taken once, before the
- * run, by one gradient per row with the true labels, and its threshold is one for all weights. See `attachDeltas` for
- * what trains; of equal numbers the first are chosen.
+ * FISH Mask (Sung, Nair & Raffel 2021): the numbers of the targeted weights with the largest diagonal of the Fisher
+ * information train; the others stay. The mask is taken once, before the run, and its threshold is one for all weights.
+ * See `attachDeltas` for what trains; of equal numbers the first are chosen. A head for classes trains whole in any case,
+ * and is not among the N numbers of int(keep_ratio · N); the authors' code takes its size off that count.
+ *
+ * By default it is the empirical one, F̂ = 1/N Σᵢ (∇ log p(yᵢ | xᵢ))² (eq. 6), with the true labels. The expected one,
+ * F = 1/N Σᵢ E (∇ log p(y | xᵢ))² over y ~ p(y | xᵢ), takes all classes as the authors' code does. Answers of a language
+ * model are too many: each supervised token is drawn from what the model predicts there, after the true tokens before it.
  */
 export const fishMask: Method<typeof FishMaskOptions> = {
   info: INFO,
   async prepare(options, context) {
     const targets = sparseTargets(INFO.type, options, context);
     const names = [...targets.weights.keys()];
-    const { squares, batches } = await context.squaredGradients({
+    const { squares, rows } = await context.fisher({
       weights: names,
-      batchSize: 1,
-      batches: options.num_samples,
+      rows: options.num_samples,
+      fisher: options.fisher,
+      draws: options.num_draws,
     });
     // The mean over the rows would have the same order as their sum.
     const { parts } = checkedFisher(names, squares);
     const marks = markLargest(parts, keptCount(options.keep_ratio, targets));
-    return preparedPlaces(targets, marks, { [ROWS]: batches });
+    return preparedPlaces(targets, marks, { [ROWS]: rows });
   },
   check: (options, context) => void keptCount(options.keep_ratio, sparseTargets(INFO.type, options, context)),
   attach: (options, context) =>
     attachDeltas(options, context, {
       ...INFO,
       config: sparseConfig(PEFT_TYPE, options, context),
-      warnings: rowWarnings(options, context.prepared?.get(ROWS)?.[0]),
+      warnings: rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]),
     }),
   peft: sparseFormat(PEFT_TYPE, INFO),
 };
-
-function rowWarnings({ num_samples: asked }: FishMaskOptions, rows: number | undefined): Problem[] {
-  if (rows === undefined || rows >= asked) return [];
-  return [
-    {
-      code: 'fish-mask.rows',
-      severity: 'warning',
-      message: l10n.t`the mask was taken from ${rows} rows, all that there are, instead of ${asked} (num_samples)`,
-      mend: l10n.t`Nothing to do, unless more data are at hand.`,
-    },
-  ];
-}

@@ -23,6 +23,7 @@ import { pafi } from './pafi.js';
 import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
+import { sam } from './sam.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
 
 /** Every method, in the order in which lists show them. A new one is a line here. */
@@ -35,6 +36,7 @@ const LIST = [
   fishMask,
   fishDip,
   pafi,
+  sam,
   learnedMask,
   ltSft,
   full,

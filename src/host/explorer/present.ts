@@ -59,6 +59,7 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   fish_dip: 'mergeable',
   learned_mask: 'mergeable',
   pafi: 'mergeable',
+  sam: 'mergeable',
   lt_sft: 'mergeable',
   prompt_tuning: 'applied',
   prefix_tuning: 'applied',

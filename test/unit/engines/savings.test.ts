@@ -38,6 +38,7 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'fish_mask':
       case 'fish_dip':
       case 'pafi':
+      case 'sam':
         return sum + each.keep_ratio * WEIGHTS;
       case 'prompt_tuning':
       case 'prefix_tuning':
