@@ -1,6 +1,5 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttentionPlace } from '../models/site.js';
 import { peftTaskType } from '../models/task.js';
@@ -10,6 +9,7 @@ import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 import { PREFIX_KEY } from './prefixEncoder.js';
 import { prefixLayout } from './prefixLayout.js';
 import { PrefixTuningOptions } from './prefixTuning.js';
+import { checkVirtualTokens, inspectVirtualTokens } from './virtualTokensConfig.js';
 
 /** `adapter_config.json` as HF PEFT writes it for prefix tuning, keys sorted. */
 export function prefixConfigToPeft(
@@ -61,16 +61,10 @@ export function prefixConfigFromPeft(
   { num_transformer_submodules: submodules, ...config }: JsonObject,
   source: string,
 ): { readonly options: PrefixTuningOptions; readonly warnings: readonly Problem[] } {
-  // PEFT has no default here: a file that does not say how many there are is broken.
-  if (typeof config['num_virtual_tokens'] !== 'number') {
-    const { num_virtual_tokens: count = 'missing' } = config;
-    return fail({
-      code: 'adapter.config',
-      message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prefix tuning takes`,
-      where: { file: source },
-      expected: l10n.t(String(PrefixTuningOptions.properties.num_virtual_tokens.description)),
-    });
-  }
+  checkVirtualTokens(config, source, {
+    message: (value) => l10n.t`num_virtual_tokens: ${value} is not a value that prefix tuning takes`,
+    expected: l10n.t(String(PrefixTuningOptions.properties.num_virtual_tokens.description)),
+  });
   // With 1 in an encoder-decoder PEFT would mix the keys of its source with those of its answer.
   const expected = config['task_type'] === 'SEQ_2_SEQ_LM' ? 2 : 1;
   const usual = submodules === undefined || submodules === null || submodules === expected;
@@ -87,41 +81,14 @@ export function prefixConfigFromPeft(
 
 /** What a prefix-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */
 export function inspectPrefix(adapter: AdapterTensors): Promise<InspectedTensors> {
-  const problems: Problem[] = [];
-  const keys = [...adapter.tensors.keys()];
-  const shape = adapter.tensors.get(PREFIX_KEY)?.shape;
-  const count = countIn(adapter, problems);
-  const { token_dim: width, num_layers: layers } = adapter.config;
-  const out = typeof width === 'number' && typeof layers === 'number' ? 2 * layers * width : undefined;
-  const fits =
-    shape?.length === 2 && (count === undefined || shape[0] === count) && (out === undefined || shape[1] === out);
-  if (!fits) {
-    const expected = `[${count ?? 'num_virtual_tokens'}, ${out ?? '2 · num_layers · token_dim'}]`;
-    problems.push({
-      code: 'adapter.shape',
-      severity: 'error',
-      message:
-        shape === undefined ? l10n.t`${PREFIX_KEY} is missing` : l10n.t`${PREFIX_KEY} is [${shape.join(', ')}]`,
-      where: { file: adapter.weightsFile },
-      expected: l10n.t`${expected} by the config`,
-      mend: l10n.t`Config and weights belong to different adapters, or the file is incomplete: export the adapter again.`,
-    });
-  }
-  return Promise.resolve({
-    r: undefined,
-    alpha: undefined,
-    modules: [],
-    whole: keys.filter((key) => key === PREFIX_KEY),
-    unknown: keys.filter((key) => key !== PREFIX_KEY),
-    problems,
-  });
-}
-
-function countIn(adapter: AdapterTensors, problems: Problem[]): number | undefined {
-  try {
-    return prefixConfigFromPeft(adapter.config, adapter.configFile).options.num_virtual_tokens;
-  } catch (error) {
-    problems.push(problemOf(error));
-    return undefined;
-  }
+  const { config, configFile } = adapter;
+  const { token_dim: width, num_layers: layers } = config;
+  return Promise.resolve(
+    inspectVirtualTokens(adapter, {
+      key: PREFIX_KEY,
+      columns: typeof width === 'number' && typeof layers === 'number' ? 2 * layers * width : undefined,
+      columnsAre: '2 · num_layers · token_dim',
+      count: () => prefixConfigFromPeft(config, configFile).options.num_virtual_tokens,
+    }),
+  );
 }

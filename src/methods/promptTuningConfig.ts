@@ -1,12 +1,12 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import type { AttachContext } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 import { PromptTuningOptions } from './promptTuning.js';
+import { checkVirtualTokens, inspectVirtualTokens } from './virtualTokensConfig.js';
 
 /** The one tensor of PEFT's prompt-tuning adapters: [num_virtual_tokens, token_dim]. */
 export const PROMPT_KEY = 'prompt_embeddings';
@@ -58,16 +58,10 @@ export function promptConfigFromPeft(
   { num_transformer_submodules: submodules, ...config }: JsonObject,
   source: string,
 ): { readonly options: PromptTuningOptions; readonly warnings: readonly Problem[] } {
-  // PEFT has no default here: a file that does not say how many there are is broken.
-  if (typeof config['num_virtual_tokens'] !== 'number') {
-    const { num_virtual_tokens: count = 'missing' } = config;
-    return fail({
-      code: 'adapter.config',
-      message: l10n.t`num_virtual_tokens: ${JSON.stringify(count)} is not a value that prompt tuning takes`,
-      where: { file: source },
-      expected: l10n.t(String(PromptTuningOptions.properties.num_virtual_tokens.description)),
-    });
-  }
+  checkVirtualTokens(config, source, {
+    message: (value) => l10n.t`num_virtual_tokens: ${value} is not a value that prompt tuning takes`,
+    expected: l10n.t(String(PromptTuningOptions.properties.num_virtual_tokens.description)),
+  });
   // 2 is for encoder and decoder, each with virtual tokens of its own.
   const single = submodules === undefined || submodules === null || submodules === 1;
   return optionsFromPeft(single ? config : { ...config, num_transformer_submodules: submodules }, source, {
@@ -83,43 +77,14 @@ export function promptConfigFromPeft(
 
 /** What a prompt-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */
 export function inspectPrompt(adapter: AdapterTensors): Promise<InspectedTensors> {
-  const problems: Problem[] = [];
-  const keys = [...adapter.tensors.keys()];
-  const shape = adapter.tensors.get(PROMPT_KEY)?.shape;
-  const count = countIn(adapter, problems);
-  const width = adapter.config['token_dim'];
-  const fits =
-    shape?.length === 2 &&
-    (count === undefined || shape[0] === count) &&
-    (typeof width !== 'number' || shape[1] === width);
-  if (!fits) {
-    problems.push({
-      code: 'adapter.shape',
-      severity: 'error',
-      message:
-        shape === undefined
-          ? l10n.t`${PROMPT_KEY} is missing`
-          : l10n.t`${PROMPT_KEY} is ${`[${shape.join(', ')}]`}`,
-      where: { file: adapter.weightsFile },
-      expected: l10n.t`[${count ?? 'num_virtual_tokens'}, ${typeof width === 'number' ? width : 'token_dim'}] by the config`,
-      mend: l10n.t`Config and weights belong to different adapters, or the file is incomplete: export the adapter again.`,
-    });
-  }
-  return Promise.resolve({
-    r: undefined,
-    alpha: undefined,
-    modules: [],
-    whole: keys.filter((key) => key === PROMPT_KEY),
-    unknown: keys.filter((key) => key !== PROMPT_KEY),
-    problems,
-  });
-}
-
-function countIn(adapter: AdapterTensors, problems: Problem[]): number | undefined {
-  try {
-    return promptConfigFromPeft(adapter.config, adapter.configFile).options.num_virtual_tokens;
-  } catch (error) {
-    problems.push(problemOf(error));
-    return undefined;
-  }
+  const { config, configFile } = adapter;
+  const width = config['token_dim'];
+  return Promise.resolve(
+    inspectVirtualTokens(adapter, {
+      key: PROMPT_KEY,
+      columns: typeof width === 'number' ? width : undefined,
+      columnsAre: 'token_dim',
+      count: () => promptConfigFromPeft(config, configFile).options.num_virtual_tokens,
+    }),
+  );
 }
