@@ -4,11 +4,13 @@ import { inspectAdapter } from '../../src/adapters/inspect.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import type { Random } from '../../src/common/random.js';
 import { AdaLoraOptions } from '../../src/methods/adalora.js';
+import { AdapterOptions } from '../../src/methods/bottleneckAdapter.js';
 import { FishMaskOptions } from '../../src/methods/fishMask.js';
 import type { LoraOptions } from '../../src/methods/lora.js';
 import type { Attached, Prepared } from '../../src/methods/method.js';
 import { PromptTuningOptions } from '../../src/methods/promptTuning.js';
 import { attachMethod } from '../../src/methods/registry.js';
+import type { SublayerPlace } from '../../src/models/site.js';
 import { attachLora, fakeContext, randomValues, smallSites } from '../unit/methods/fakeModel.js';
 import { sameBits } from './checkTensors.js';
 import { checkProblems, writeInput } from './fuzz.js';
@@ -19,6 +21,19 @@ import type { FuzzInput, FuzzTarget } from './target.js';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
+const LIBRARY_WEIGHTS = 'adapter.safetensors';
+
+/** Two layers of linears, with the places where bottleneck adapters stand. */
+function modelContext(): ReturnType<typeof fakeContext> {
+  const context = fakeContext(smallSites());
+  const sublayers = [0, 1].flatMap((layer): SublayerPlace[] => [
+    { kind: 'attention', layer, path: `layers.${layer}.attention` },
+    { kind: 'feed-forward', layer, path: `layers.${layer}.output` },
+  ]);
+  return { ...context, model: { ...context.model, sublayers } };
+}
+
+const weightsOf = (input: FuzzInput): Uint8Array | undefined => input.get(WEIGHTS) ?? input.get(LIBRARY_WEIGHTS);
 
 /** What PEFT writes beside the options that there are here. */
 const SILENT = {
@@ -49,6 +64,17 @@ const LORA: readonly Partial<LoraOptions>[] = [
   { r: 2, target_modules: ['embed_tokens', 'q_proj'], layers_to_transform: [0], layers_pattern: 'layers' },
 ];
 
+/** Forms of the `adapters` library: one bottleneck a layer, two, and beside what they stand at. */
+const BOTTLENECKS = [
+  { bottleneck_size: 2 },
+  { placement: 'houlsby', bottleneck_size: 3, train_layer_norms: false, non_linearity: 'gelu' },
+  { placement: 'parallel', bottleneck_size: 2, scaling: 'channel', leave_out: [1] },
+  { reduction_factor: { 0: 4, default: 8 }, scaling: 'learned' },
+];
+
+/** What the library writes beside an adapter's form. */
+const LIBRARY_SILENT = { version: '1.2.0', name: 'a' };
+
 /** Places of numbers in two weights, as `prepare` finds them. */
 const PLACES: Prepared = new Map([
   ['model.layers.0.q_proj.weight.indices', Int32Array.of(0, 7, 8, 47)],
@@ -57,7 +83,7 @@ const PLACES: Prepared = new Map([
 
 /** The methods whose adapters are changed, each with what PEFT writes beside its own keys. */
 function methods(): readonly (readonly [method: Attached, silent: object])[] {
-  const context = fakeContext(smallSites());
+  const context = modelContext();
   const adalora = Value.Parse(AdaLoraOptions, {
     type: 'adalora',
     init_r: 3,
@@ -71,6 +97,10 @@ function methods(): readonly (readonly [method: Attached, silent: object])[] {
     [attachMethod(adalora, context), {}],
     [attachMethod(fish, { ...context, prepared: PLACES }), {}],
     [attachMethod(prompt, context), {}],
+    ...BOTTLENECKS.map((options) => {
+      const bottleneck = Value.Parse(AdapterOptions, { type: 'adapter', ...options });
+      return [attachMethod(bottleneck, context), LIBRARY_SILENT] as const;
+    }),
   ];
 }
 
@@ -89,6 +119,8 @@ const WORDS = {
       'lora_A',
       ...Object.keys(SILENT),
     ],
+    ...['config', 'architecture', 'reduction_factor', 'mh_adapter', 'output_adapter', 'leave_out', 'scaling'],
+    ...['non_linearity', 'is_parallel', 'original_ln_before', 'residual_before_ln', 'cross_adapter', 'default'],
   ],
   values: [
     ...[
@@ -143,6 +175,7 @@ const WORDS = {
       '"olora"',
       '"gaussian"',
     ],
+    ...['"learned"', '"channel"', '{"0":4}', '{"default":0}', '{"1":1e-9,"default":8}', '"gelu_new"', '"swish"'],
     ...['[1,2,3]', '{"use":true}', '"<|invoke|>"', 'true', manyPatterns('x'), manyPatterns('[a-z]+.x')],
   ],
 };
@@ -152,7 +185,7 @@ function manyPatterns(key: string): string {
   return JSON.stringify(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`${key}${i}`, 1])));
 }
 
-/** Adapter folders as Hugging Face PEFT writes them. */
+/** Adapter folders as Hugging Face PEFT and the `adapters` library write them. */
 export const adapter: FuzzTarget = {
   name: 'adapter',
   seeds: () =>
@@ -164,7 +197,7 @@ export const adapter: FuzzTarget = {
         const places = (saved.indices ?? []).map(({ name, data }) => [name, 'I32', [data.length]] as const);
         return new Map([
           [CONFIG, Buffer.from(JSON.stringify({ ...silent, ...saved.config }))],
-          [WEIGHTS, floatFile([...lines, ...places])],
+          [saved.library === 'adapters' ? LIBRARY_WEIGHTS : WEIGHTS, floatFile([...lines, ...places])],
         ]);
       }),
     ),
@@ -174,7 +207,7 @@ export const adapter: FuzzTarget = {
     return changeOneFile(input, rng, (bytes, name) =>
       name === CONFIG
         ? mutateJsonBytes(bytes, rng, WORDS)
-        : mutateTensorFile(bytes, rng, pick(rng, others).get(WEIGHTS)),
+        : mutateTensorFile(bytes, rng, weightsOf(pick(rng, others))),
     );
   },
   async run(input, sandbox) {
@@ -182,7 +215,7 @@ export const adapter: FuzzTarget = {
     const inspection = await inspectAdapter(sandbox.folder);
     checkProblems(inspection.problems, sandbox);
     const opened = await readAdapter(sandbox.folder);
-    const { method, values, warnings } = await attachAdapter(opened, fakeContext(smallSites()));
+    const { method, values, warnings } = await attachAdapter(opened, modelContext());
     checkProblems(warnings, sandbox);
     const saved = method.save(values);
     if (saved.kind !== 'adapter') return broken('an adapter became a model');
