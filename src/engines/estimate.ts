@@ -290,6 +290,29 @@ function rememberedMemory(
 /** Steps of a run whose file does not tell them: so many until methods that take turns have had all of them. */
 const UNKNOWN_STEPS = 1000;
 
+/** A phase of methods that change what trains: its last step, whether graphs were built before it, and what has trained by then. */
+interface PhaseAt {
+  readonly step: number;
+  readonly rebuilt: boolean;
+  readonly rested: ReadonlySet<Variable>;
+}
+
+/** The phase in which the most numbers train, of equal ones the last, until everything has had its turn. */
+function largestPhase(methods: readonly Attached[], phased: readonly Attached[], totalSteps: number): PhaseAt {
+  const all = phased.reduce((sum, { trainables }) => sum + trainables.length, 0);
+  const rested = new Set<Variable>();
+  let largest: PhaseAt & { readonly size: number } = { step: 0, rebuilt: false, rested: new Set(), size: 0 };
+  let rebuilt = false;
+  for (let step = 1; step <= totalSteps && rested.size < all; step++) {
+    for (const method of methods) if (method.beforeStep?.({ step, totalSteps }) === 'rebuild') rebuilt = true;
+    const active = phased.flatMap((method) => [...method.active!()]);
+    for (const variable of active) rested.add(variable);
+    const size = active.reduce((sum, { shape }) => sum + fixedSize(shape), 0);
+    if (size >= largest.size) largest = { step, rebuilt, rested: new Set(rested), size };
+  }
+  return largest;
+}
+
 function buildMemory(
   model: LanguageModel,
   configs: readonly MethodConfig[],
@@ -299,18 +322,12 @@ function buildMemory(
 ): Remembered {
   const totalSteps = options.max_steps ?? UNKNOWN_STEPS;
   const phased = methods.filter(isPhased);
-  const rested = new Set<Variable>();
-  let rebuilt = false;
   const begin = (): void => methods.forEach((method) => void method.beforeStep?.({ step: 1, totalSteps }));
   begin();
-  if (phased.length > 0) {
-    const all = phased.reduce((sum, { trainables }) => sum + trainables.length, 0);
-    for (let step = 1; step <= totalSteps && rested.size < all; step++) {
-      for (const method of methods) if (method.beforeStep?.({ step, totalSteps }) === 'rebuild') rebuilt = true;
-      for (const method of phased) for (const variable of method.active!()) rested.add(variable);
-    }
-  }
-  const memory = stepMemory({ model, methods, options, ...graph, rebuilt, rested });
+  const { step: largest, ...state } = largestPhase(methods, phased, totalSteps);
+  begin();
+  for (let step = 1; step <= largest; step++) methods.forEach((each) => each.beforeStep?.({ step, totalSteps }));
+  const memory = stepMemory({ model, methods, options, ...graph, ...state });
   // What a run attached is its own again.
   begin();
   const preparations = configs.flatMap((config, at) => {

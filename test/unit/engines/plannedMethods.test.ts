@@ -89,6 +89,7 @@ const SECTIONS = [
   '{ type: adapter_fusion }',
   '{ type: adapter_fusion, share_layers: true, placement: houlsby }',
   '{ type: adapter_fusion, value: false, placement: houlsby, bottleneck_size: 5 }',
+  '{ type: adapter_fusion, stage1: MT-A }',
   '{ type: ciat, bottleneck_size: 3, layer_adapters: false }',
   '{ type: adapter, placement: houlsby, bottleneck_size: 5, leave_out: [1] }',
   '{ type: adapter, placement: parallel, scaling: channel, reduction_factor: { "0": 4, default: 8 } }',

@@ -85,6 +85,23 @@ test('LISA: as many layers as the run’s steps let train, and a whole model in 
   assert.deepEqual(one.results, [{ method: 'lisa', what: 'model', bytes: TOTAL * 4 }]);
 });
 
+test('AdapterFusion with the base along: the larger of its phases counts, and both folders are written', async () => {
+  const fusion = 'type: adapter_fusion, bottleneck_size: 2, value: false';
+  const [alone, along] = [
+    await estimated(`{ ${fusion} }`, 'training: { max_steps: 4 }\n'),
+    await estimated(`{ ${fusion}, stage1: MT-A }`, 'training: { max_steps: 4 }\n'),
+  ];
+  assert.equal(along.plan.trainable, TOTAL + alone.plan.trainable);
+  // Adapters and the whole base, in two buffers.
+  assert.ok(part(along, 'optimizer') >= TOTAL * 8 * 2, String(part(along, 'optimizer')));
+  assert.ok(part(alone, 'optimizer') < part(along, 'optimizer'));
+  const [{ bytes }] = alone.results as [{ bytes: number }];
+  assert.deepEqual(along.results, [
+    { method: 'adapter_fusion', what: 'model', bytes: TOTAL * 4 },
+    { method: 'adapter_fusion', what: 'adapter', bytes },
+  ]);
+});
+
 test('FISH Mask: as many numbers as its share, each kept with its place', async () => {
   const found = await estimated('{ type: fish_mask, keep_ratio: 0.5, target_modules: [q_proj] }');
   assert.equal(found.plan.trainable, (12 * 64) / 2);
