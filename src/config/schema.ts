@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { DataOptions } from '../data/options.js';
 import { METHODS } from '../methods/registry.js';
+import { CACHE_OPTIONS } from './cacheOptions.js';
 import { CHECKPOINT_OPTIONS } from './checkpointOptions.js';
 import { OPTIMIZER_OPTIONS } from './optimizerOptions.js';
 import { SCHEDULE_OPTIONS } from './scheduleOptions.js';
@@ -90,6 +91,7 @@ export const TrainingOptions = Type.Object(
       description:
         'Seed of everything random: initial weights, order of rows, dropout. Same file, same seed, same result.',
     }),
+    ...CACHE_OPTIONS,
     ...CHECKPOINT_OPTIONS,
     logging_steps: Type.Integer({
       minimum: 1,

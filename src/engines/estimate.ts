@@ -1,4 +1,5 @@
 import * as l10n from '@vscode/l10n';
+import { formatBytes } from '../common/format.js';
 import type { MethodConfig, RunConfig, TrainingOptions } from '../config/schema.js';
 import { chosenCount } from '../data/masking.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
@@ -7,10 +8,14 @@ import type { Attached } from '../methods/method.js';
 import { prefixNumbers } from '../methods/prefixTuning.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import type { Hooks } from '../models/site.js';
 import { keysInFrontCount } from '../models/keysInFront.js';
 import { virtualTokenCount } from '../models/virtualTokens.js';
 import { fixedSize } from '../tensor/dims.js';
 import type { Variable } from '../tensor/tensor.js';
+import { frozenLayers } from '../training/frozenLayers.js';
+import type { FrozenChoice } from '../training/frozenOutputs.js';
+import { rowPassMemory } from '../training/rowPassMemory.js';
 import { preparationMemory, stepMemory } from '../training/stepMemory.js';
 import type { PreparationMemory, StepMemory } from '../training/stepMemory.js';
 import { steering, steeringMemory } from './steeringMemory.js';
@@ -71,6 +76,8 @@ export interface KnownOfRun {
   readonly heldOut?: BatchShape;
   /** The larger base of `proxy_tuning`. */
   readonly steered?: ModelHeader;
+  /** Which outputs of frozen layers will be kept for its rows; without it, that follows from the methods alone. */
+  readonly frozen?: FrozenChoice;
 }
 
 /**
@@ -81,7 +88,7 @@ export function estimateRun(
   header: ModelHeader,
   methods: readonly EstimatedMethod[],
   config: RunConfig,
-  { batch, heldOut, steered }: KnownOfRun = {},
+  { batch, heldOut, steered, frozen: chosen }: KnownOfRun = {},
 ): Estimate {
   const { training, data } = config;
   const attached = attachedOf(header, methods);
@@ -90,12 +97,15 @@ export function estimateRun(
   const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
   const shape = batch ?? batchOf(training.per_device_train_batch_size, longest, virtual, header.model);
   const evaluates = data.validation !== undefined || (data.validation_split ?? 0) > 0;
+  const positionLimit = positionBucket(
+    Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0),
+    header.model.maxPositions - keysInFrontCount(hooks),
+  );
+  const frozen = chosen ?? (training.cache_frozen_layers ? unknownRows(header.model, hooks, positionLimit) : NONE);
   const found = rememberedMemory(header, methods, attached, training, {
-    positionLimit: positionBucket(
-      Math.max(shape.length, shape.source ?? 0, heldOut?.length ?? 0, heldOut?.source ?? 0),
-      header.model.maxPositions - keysInFrontCount(hooks),
-    ),
+    positionLimit,
     evaluates,
+    frozenBelow: 'reason' in frozen ? undefined : frozen.layer,
     // It is evaluated on held-out rows alone.
     steered: evaluates ? steered?.model : undefined,
   });
@@ -111,6 +121,7 @@ export function estimateRun(
     batch: shape,
     evaluated,
     steps: training.max_steps,
+    kept: 'reason' in frozen || !frozen.inMemory ? undefined : frozen.bytes,
     parameters: header.parameters,
     trainable: sizes(
       attached.flatMap(({ trainables }) =>
@@ -129,6 +140,11 @@ export function estimateRun(
           ]
         : []),
       ...found.assumptions,
+      ...(chosen === undefined && 'layer' in frozen
+        ? [
+            l10n.t`Kept outputs of the first ${frozen.layer} layers (cache_frozen_layers) come on top: ${formatBytes(BYTES * header.model.hiddenSize)} for each token of the data, up to ${training.cache_memory_mib} MiB.`,
+          ]
+        : []),
     ],
   };
   const after = found.steering === undefined ? [] : [steering(found.steering, evaluated)];
@@ -140,6 +156,14 @@ export function estimateRun(
     results,
     notes: [rowsNote(), ...(evaluates && training.eval_generations > 0 ? [answersNote()] : [])],
   };
+}
+
+const NONE: FrozenChoice = { reason: '' };
+
+/** What is kept of rows that nobody has counted: it is in no plan. */
+function unknownRows(model: LanguageModel, hooks: readonly Hooks[], positionLimit: number): FrozenChoice {
+  const layer = model.task === 'MASKED_LM' ? 0 : frozenLayers(model, hooks, positionLimit);
+  return layer === 0 ? NONE : { layer, tokens: 0, bytes: 0, inMemory: true };
 }
 
 function convertedBytes({ checkpoint, parameters }: ModelHeader): number {
@@ -252,6 +276,8 @@ interface Graphs {
   readonly positionLimit: number;
   readonly evaluates: boolean;
   readonly steered: LanguageModel | undefined;
+  /** The layer that they begin at, where what is below is kept. */
+  readonly frozenBelow: number | undefined;
 }
 
 /** Graphs remembered per model: tens of megabytes while they are planned, little after. */
@@ -276,7 +302,7 @@ function rememberedMemory(
   const key = JSON.stringify([
     configs,
     attached.map(({ tasks }) => tasks?.length),
-    [graph.positionLimit, graph.evaluates, graph.steered && identityOf(graph.steered)],
+    [graph.positionLimit, graph.evaluates, graph.steered && identityOf(graph.steered), graph.frozenBelow],
     [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
   ]);
   const found = known.get(key) ?? buildMemory(model, configs, attached, options, graph);

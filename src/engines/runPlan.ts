@@ -8,6 +8,8 @@ import type { MemoryPlan } from '../memory/plan.js';
 import type { Attached } from '../methods/method.js';
 import { preparesFor } from '../methods/registry.js';
 import type { LargestBatch, Planned } from '../training/events.js';
+import { frozenChoice } from '../training/frozenOutputs.js';
+import type { FrozenJob } from '../training/frozenOutputs.js';
 import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
 import { estimateRun } from './estimate.js';
 import type { ModelHeader } from './estimate.js';
@@ -37,6 +39,8 @@ export interface RunToPlan {
   readonly heldOut: LargestBatch | undefined;
   /** The larger base that it steers. */
   readonly steered: ModelHeader | undefined;
+  /** Its rows, with virtual tokens before them, and how they become batches. */
+  readonly rows: Omit<FrozenJob, 'methods' | 'options'>;
 }
 
 /** Plans a run. A plan is no part of the training: where it fails, that is said and the run goes on without one. */
@@ -86,9 +90,12 @@ export function headerOf({ checkpoint, model }: OpenedModel): ModelHeader {
   return { checkpoint, model, parameters: parameterCount(model) };
 }
 
-function planWith({ config, opened, methods, batch, heldOut, steered }: RunToPlan): MemoryPlan {
+function planWith({ config, opened, methods, batch, heldOut, steered, rows }: RunToPlan): MemoryPlan {
   const estimated = config.method.map((each, at) => ({ config: each, attached: methods[at] }));
-  const known = { batch, ...(heldOut && { heldOut }), ...(steered && { steered }) };
+  const attached = methods.filter((each) => each !== undefined);
+  const isKnown = attached.length === methods.length;
+  const frozen = isKnown ? frozenChoice({ ...rows, methods: attached, options: config.training }) : undefined;
+  const known = { batch, ...(heldOut && { heldOut }), ...(steered && { steered }), ...(frozen && { frozen }) };
   return estimateRun(headerOf(opened), estimated, config, known).plan;
 }
 

@@ -5,6 +5,7 @@ import type { Attached, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Runtime, Value, WeightFiles } from '../runtime/runtime.js';
+import type { FrozenRows } from './frozenOutputs.js';
 import { evaluationMasks } from './job.js';
 import { batchFeeds, evaluationOutputs, lossGraph } from './lossGraph.js';
 import { macroF1 } from './macroF1.js';
@@ -44,11 +45,18 @@ export async function createEvaluator(setup: {
   readonly positionLimit: number;
   readonly batchSize: number;
   readonly masking?: Masking | undefined;
+  /** What frozen layers give for the rows; absent: they are computed. */
+  readonly frozen?: FrozenRows | undefined;
 }): Promise<Evaluator> {
   const graph = lossGraph(
     setup.model,
     setup.methods.map((method) => method.hooks),
-    { training: false, positionLimit: setup.positionLimit, observing: true },
+    {
+      training: false,
+      positionLimit: setup.positionLimit,
+      observing: true,
+      frozenBelow: setup.frozen?.layer,
+    },
   );
   const program = await setup.runtime.compile(
     { ...evaluationOutputs(graph, setup.model), ...Object.fromEntries(graph.observed) },
@@ -71,6 +79,7 @@ export async function createEvaluator(setup: {
         const batch = makeBatch(examples, indices, evaluationMasks(setup.masking, at));
         const results = await program.run({
           ...batchFeeds(batch),
+          ...setup.frozen?.feeds(batch),
           ...trainedFeeds(setup.methods, values, program.reads),
         });
         const hits = hitsOf(results, batch, told);

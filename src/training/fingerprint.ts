@@ -9,6 +9,7 @@ const SAID_ONLY: ReadonlySet<string> = new Set([
   'save_total_limit',
   'eval_generations',
   'eval_generation_tokens',
+  'cache_memory_mib',
 ]);
 
 /**

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { Values } from '../methods/method.js';
 import { createEvaluator } from './evaluate.js';
 import type { Metrics } from './evaluate.js';
+import type { FrozenRows } from './frozenOutputs.js';
 import { breathe, longest, secondsSince } from './job.js';
 import type { TrainingJob } from './job.js';
 
@@ -12,11 +13,15 @@ export interface HeldOut {
   dispose(): Promise<void>;
 }
 
-/** Undefined when the job has no held-out rows. */
-export async function createHeldOut(job: TrainingJob): Promise<HeldOut | undefined> {
+/**
+ * Undefined when the job has no held-out rows.
+ * @param frozen what frozen layers give for them; absent: they are computed
+ */
+export async function createHeldOut(job: TrainingJob, frozen?: FrozenRows): Promise<HeldOut | undefined> {
   if (job.validation.length === 0) return undefined;
   const evaluator = await createEvaluator({
     ...job,
+    frozen,
     positionLimit: longest(job.validation),
     batchSize: job.options.per_device_eval_batch_size,
   });

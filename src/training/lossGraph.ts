@@ -46,7 +46,7 @@ export function lossGraph(
     readonly training: boolean;
     readonly positionLimit: number;
     readonly observing?: boolean;
-    readonly frozenBelow?: number;
+    readonly frozenBelow?: number | undefined;
     readonly targets?: (logits: Tensor) => Tensor;
   },
 ): LossGraph {

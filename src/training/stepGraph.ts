@@ -64,8 +64,10 @@ export function stepGraph(setup: {
   readonly methods: readonly Attached[];
   readonly options: TrainingOptions;
   readonly positionLimit: number;
+  /** The layer that it begins at; undefined: token ids. */
+  readonly frozenBelow?: number | undefined;
 }): StepGraph {
-  const { model, methods, options, positionLimit } = setup;
+  const { model, methods, options, positionLimit, frozenBelow } = setup;
   const isActive = (method: Attached, { variable }: Trainable): boolean => method.active?.().has(variable) ?? true;
   const active = methods.flatMap((method) => method.trainables.filter((each) => isActive(method, each)));
   const resting = methods.flatMap((method) => method.trainables.filter((each) => !isActive(method, each)));
@@ -95,7 +97,7 @@ export function stepGraph(setup: {
   const loss = lossGraph(
     model,
     methods.map((method) => method.hooks),
-    { training: true, positionLimit },
+    { training: true, positionLimit, frozenBelow },
   );
   const { phase } = loss;
   const regularizers = methods.flatMap((method) => method.regularizers?.() ?? []);

@@ -81,32 +81,38 @@ export function stepMemory(setup: {
   readonly evaluates: boolean;
   readonly rebuilt: boolean;
   readonly rested: ReadonlySet<Variable>;
+  /** The layer that the graphs begin at, where what is below is kept for each row. */
+  readonly frozenBelow?: number | undefined;
 }): StepMemory {
-  const { model, methods, options, positionLimit } = setup;
+  const { options } = setup;
   const graph = stepGraph(setup);
   const programs = stepPrograms(graph, options);
   const forward = new Set(topologicalOrder([graph.lossSum, ...graph.terms.values()]));
-  const groupOf = groups(model, forward, gradientTensors(graph));
+  const groupOf = groups(setup.model, forward, gradientTensors(graph));
   const planned = (kind: ProgramKind, outputs: Outputs): Session['programs'][number] => ({
     kind,
     program: planProgram(outputs, groupOf, isHanded),
   });
   const step = planned('step', programs.first);
-  const evaluation = setup.evaluates ? [evaluationProgram(model, methods, positionLimit)] : [];
+  const evaluation = setup.evaluates ? [evaluationProgram(setup)] : [];
   const apart = [programs.second, programs.ascent].filter((each) => each !== undefined);
   const joined = setup.rebuilt ? [[step], evaluation] : [[step, ...evaluation]];
   const sessions = [...joined, ...apart.map((outputs) => [planned('update', outputs)])]
     .filter((each) => each.length > 0)
     .map(session);
   const state = stateBytes(graph, programs, setup.rested);
-  return { state: { ...state, state: state.state + maskBytes(sessions) }, sessions, vocabulary: model.vocabSize };
+  return {
+    state: { ...state, state: state.state + maskBytes(sessions) },
+    sessions,
+    vocabulary: setup.model.vocabSize,
+  };
 }
 
 /** The memory of passes over the data before a run, for methods that prepare. */
 export interface PreparationMemory {
   /** Rows of a pass. */
   readonly rows: number;
-  /** Bytes of the sums of squared gradients, and of the trainables that are there before. */
+  /** Bytes of the sums, also of passes before, and of the trainables that are there before. */
   readonly sums: number;
   readonly trainables: number;
   readonly session: Session;
@@ -137,13 +143,16 @@ function isHanded(result: string): boolean {
   return result.startsWith('new ');
 }
 
-function evaluationProgram(
-  model: LanguageModel,
-  methods: readonly Attached[],
-  positionLimit: number,
-): Session['programs'][number] {
+function evaluationProgram({
+  model,
+  methods,
+  ...graph
+}: Pick<
+  Parameters<typeof stepMemory>[0],
+  'model' | 'methods' | 'positionLimit' | 'frozenBelow'
+>): Session['programs'][number] {
   const hooks = methods.map((method) => method.hooks);
-  const outputs = evaluationOutputs(lossGraph(model, hooks, { training: false, positionLimit }), model);
+  const outputs = evaluationOutputs(lossGraph(model, hooks, { training: false, ...graph }), model);
   const forward = new Set(topologicalOrder(Object.values(outputs)));
   const groupOf = groups(model, forward, new Set());
   return { kind: 'evaluation', program: planProgram(outputs, groupOf, isHanded) };

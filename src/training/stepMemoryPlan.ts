@@ -41,6 +41,8 @@ interface PlannedRun extends Pick<MemoryPlan, 'parameters' | 'trainable' | 'adap
   readonly evaluated: BatchLengths;
   /** Steps of the run; undefined where they are not known. */
   readonly steps: number | undefined;
+  /** Bytes of the outputs of frozen layers that are kept in memory; undefined: none are. */
+  readonly kept: number | undefined;
 }
 
 /**
@@ -87,7 +89,7 @@ function largest(moments: readonly Moment[]): Moment {
 function momentOf(
   name: MomentName,
   { state, sessions, vocabulary }: StepMemory,
-  { batch, evaluated, trainable, steps }: PlannedRun,
+  { batch, evaluated, trainable, steps, kept = 0 }: PlannedRun,
   batches: Partial<Record<ProgramKind, BatchLengths>>,
 ): Moment {
   const uses = sessions.map((session) => runSession(session, batches));
@@ -130,6 +132,11 @@ function momentOf(
       formula: l10n.t`results of the forward pass over ${tokens} that are there at the peak, counted on the graph`,
     },
     {
+      name: 'activations',
+      bytes: kept,
+      formula: l10n.t`outputs of the frozen layers, kept for every row (cache_frozen_layers)`,
+    },
+    {
       name: 'logits',
       bytes: logits,
       formula: l10n.t`${formatCount(supervised)} supervised tokens × vocabulary × 4 bytes, as many tensors of it as are there at the peak`,
@@ -145,7 +152,7 @@ function momentOf(
   return moment(name, parts);
 }
 
-/** A method's passes over the data: sums of squared gradients beside one batch's. */
+/** A method's passes over the data: sums beside what one pass takes. */
 function preparing(
   { rows, sums, trainables, session }: PreparationMemory,
   { vocabulary }: StepMemory,
@@ -164,7 +171,7 @@ function preparing(
     {
       name: 'state',
       bytes: sums,
-      formula: l10n.t`a sum of squared gradients for each of ${formatCount(sums / 4)} numbers, 4 bytes`,
+      formula: l10n.t`sums over the data, ${formatCount(sums / 4)} numbers × 4 bytes`,
     },
     {
       name: 'logits',

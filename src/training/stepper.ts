@@ -4,6 +4,7 @@ import type { Attached, StepPlace, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js';
 import type { Variable } from '../tensor/tensor.js';
+import type { FrozenRows } from './frozenOutputs.js';
 import { batchFeeds, floatFeed, intFeed } from './lossGraph.js';
 import { isAlone, isLarge, packedValues } from './packs.js';
 import type { Pack } from './packs.js';
@@ -47,6 +48,8 @@ export interface StepperSetup {
   readonly runtime: Runtime;
   readonly options: TrainingOptions;
   readonly positionLimit: number;
+  /** What frozen layers give for the rows of the batches; absent: they are computed. */
+  readonly frozen?: FrozenRows | undefined;
 }
 
 /**
@@ -55,7 +58,7 @@ export interface StepperSetup {
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const { methods, options, runtime, weights } = setup;
-  const graph = stepGraph(setup);
+  const graph = stepGraph({ ...setup, frozenBelow: setup.frozen?.layer });
   const programs = stepPrograms(graph, options);
   const { sums, points, changed } = programs;
 
@@ -96,6 +99,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
           ...feedsOf(first),
           ...common,
           ...batchFeeds(batch),
+          ...setup.frozen?.feeds(batch),
           [LOSS_SCALE]: floatFeed(1 / tokens),
           [TERM_SCALE]: floatFeed(1 / batches.length),
           dropout_seed: intFeed((dropoutSeed + at) | 0),

@@ -15,11 +15,16 @@ export interface StepBatches {
   readonly endsEpoch: boolean;
 }
 
+/** Optimizer steps of the first pass over the data; packed epochs may differ. */
+export function stepsOfEpoch(job: Planned): number {
+  return Math.ceil(epochPlan(job, 0).length / job.options.gradient_accumulation_steps);
+}
+
 /** Optimizer steps that a job will take. */
 export function plannedSteps(job: Planned): number {
-  const { max_steps: steps, num_train_epochs: epochs, gradient_accumulation_steps: accumulation } = job.options;
+  const { max_steps: steps, num_train_epochs: epochs } = job.options;
   if (steps !== undefined) return steps;
-  return Math.max(1, Math.ceil(Math.ceil(epochPlan(job, 0).length / accumulation) * epochs));
+  return Math.max(1, Math.ceil(stepsOfEpoch(job) * epochs));
 }
 
 /**

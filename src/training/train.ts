@@ -8,6 +8,8 @@ import { together } from '../runtime/together.js';
 import { checkpointFolder, pruneCheckpoints, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Memory } from './events.js';
 import { fingerprintOf } from './fingerprint.js';
+import { openFrozenOutputs, stillFrozen } from './frozenOutputs.js';
+import type { FrozenOutputs } from './frozenOutputs.js';
 import { createHeldOut, metricsOf } from './heldOut.js';
 import type { HeldOut } from './heldOut.js';
 import { breathe, longestRow, secondsSince, withVirtualTokens } from './job.js';
@@ -66,8 +68,12 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       fail(outOfMemory(error, { ...at, plan: job.plan, measured, checkpoint: saved, notKept }), error);
     }
   };
+  const frozen = await remembering(
+    { when: l10n.t`computing the outputs of the frozen layers`, moment: 'preparing' },
+    () => openFrozenOutputs(started),
+  );
   const graphs = await remembering({ when: l10n.t`compiling the training step`, moment: 'preparing' }, () =>
-    openGraphs(job, { step: step + 1, totalSteps }, meter),
+    openGraphs(job, { step: step + 1, totalSteps }, meter, frozen),
   );
   const { emit } = job;
   const measure = (): void => {
@@ -215,6 +221,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     };
   } finally {
     await graphs.letGo();
+    await frozen?.close();
   }
 }
 
@@ -237,7 +244,12 @@ interface Graphs {
   openAnew(job: TrainingJob, start: Snapshot, place: StepPlace): Promise<void>;
 }
 
-async function openGraphs(first: TrainingJob, place: StepPlace, meter: MemoryMeter): Promise<Graphs> {
+async function openGraphs(
+  first: TrainingJob,
+  place: StepPlace,
+  meter: MemoryMeter,
+  frozen: FrozenOutputs | undefined,
+): Promise<Graphs> {
   let job = first;
   /** Every method is asked, whatever the one before it says. */
   const needsRebuild = (next: StepPlace): boolean =>
@@ -248,12 +260,14 @@ async function openGraphs(first: TrainingJob, place: StepPlace, meter: MemoryMet
   // Training and evaluation share one mapping of the weights, and memory. A graph that is built anew is on its own.
   const runtime = together(job.runtime, job.weights);
   const joint = { ...job, runtime };
+  let kept = stillFrozen(frozen, job);
   let stepper = await createStepper({
     ...joint,
+    frozen: kept?.train,
     start: job.checkpoints?.from?.snapshot ?? startSnapshot(job.start),
     positionLimit,
   });
-  let heldOut = await createHeldOut(joint);
+  let heldOut = await createHeldOut(joint, kept?.validation);
   await meter.native(() => runtime.ready());
   let isOpen = true;
   const letGo = async (): Promise<void> => {
@@ -264,12 +278,13 @@ async function openGraphs(first: TrainingJob, place: StepPlace, meter: MemoryMet
     heldOut = undefined;
   };
   const open = async (start: Snapshot): Promise<void> => {
-    stepper = await createStepper({ ...job, start, positionLimit });
+    kept = stillFrozen(frozen, job);
+    stepper = await createStepper({ ...job, frozen: kept?.train, start, positionLimit });
     isOpen = true;
   };
   return {
     stepper: () => stepper,
-    heldOut: async () => (heldOut ??= await createHeldOut(job)),
+    heldOut: async () => (heldOut ??= await createHeldOut(job, kept?.validation)),
     async prepare(next) {
       if (!needsRebuild(next)) return;
       const start = stepper.snapshot();

@@ -122,6 +122,10 @@ const cases: Record<string, JobParts> = {
   'Child-Tuning-F': { methods: childOverFull({ mode: 'F' }, opened.context).methods, options: SMALL },
   'last layers': { method: Value.Parse(LastLayersOptions, { type: 'last_layers' }), options: SMALL },
   'learned masks': { method: maskOptions(), options: SMALL },
+  'last layers, outputs of the first ones kept': {
+    method: Value.Parse(LastLayersOptions, { type: 'last_layers' }),
+    options: { ...SMALL, cache_frozen_layers: true },
+  },
   LISA: {
     method: Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 }),
     options: SMALL,
