@@ -283,6 +283,8 @@ interface Graphs {
 /** Graphs remembered per model: tens of megabytes while they are planned, little after. */
 const KEPT = 8;
 
+const ROW_PASSES: ReadonlySet<string> = new Set(['fish_mask', 'fish_dip', 'sam']);
+
 const remembered = new WeakMap<LanguageModel, Map<string, Remembered>>();
 
 function rememberedMemory(
@@ -304,6 +306,8 @@ function rememberedMemory(
     attached.map(({ tasks }) => tasks?.length),
     [graph.positionLimit, graph.evaluates, graph.steered && identityOf(graph.steered), graph.frozenBelow],
     [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
+    // Passes over single rows take as many at once as a batch has.
+    configs.some(({ type }) => ROW_PASSES.has(type)) && options.per_device_train_batch_size,
   ]);
   const found = known.get(key) ?? buildMemory(model, configs, attached, options, graph);
   known.delete(key);
@@ -359,7 +363,13 @@ function buildMemory(
   const preparations = configs.flatMap((config, at) => {
     const before = methods.slice(0, at);
     const request = passesOf(config, model, before);
-    return request === undefined ? [] : [preparationMemory(model, before, request, graph.positionLimit)];
+    if (request === undefined) return [];
+    return 'sums' in request
+      ? rowPassMemory(model, before, request, {
+          positionLimit: graph.positionLimit,
+          most: options.per_device_train_batch_size,
+        })
+      : [preparationMemory(model, before, request, graph.positionLimit)];
   });
   const { steered, positionLimit } = graph;
   return {

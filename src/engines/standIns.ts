@@ -13,6 +13,7 @@ import type { Site } from '../models/site.js';
 import { where } from '../tensor/ops/elementwise.js';
 import { fixedSize } from '../tensor/dims.js';
 import { input, scalar } from '../tensor/tensor.js';
+import type { RowPass } from '../training/rowPassMemory.js';
 
 /**
  * A method as it will be once it has seen the data, for plans of memory: selective ones with their number of places
@@ -58,11 +59,17 @@ export function passesOf(
   config: MethodConfig,
   model: LanguageModel,
   before: readonly Attached[],
-): GradientRequest | undefined {
+): GradientRequest | RowPass | undefined {
   switch (config.type) {
     case 'fish_mask':
+      return { weights: [...targetedWeights(config, model).keys()], sums: [config.fisher] };
     case 'fish_dip':
-      return { weights: [...targetedWeights(config, model).keys()], batchSize: 1 };
+      return { weights: [...targetedWeights(config, model).keys()], sums: ['empirical'] };
+    case 'sam':
+      return {
+        weights: [...targetedWeights(config, model).keys()],
+        sums: config.hessian === 'constant' ? ['gradients'] : ['gradients', 'hessian'],
+      };
     case 'child_tuning':
       if (config.mode === 'F') return undefined;
       return {

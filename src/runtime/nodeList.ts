@@ -71,6 +71,14 @@ export function listNodes(outputs: Readonly<Record<string, Tensor>>): NodeList {
     },
   };
   const nameOf = new Map<Tensor, string>();
+  // A node may ask for a length of an input that no node before it reads.
+  for (const tensor of order) {
+    if (tensor.kind === 'applied' || tensor.kind === 'constant') continue;
+    const { dtype, shape } = tensor;
+    const name = tensor.kind === 'weight' ? `weight ${tensor.name}` : tensor.name;
+    nameOf.set(tensor, name);
+    add(name, { dtype, shape, from: tensor.kind === 'weight' ? 'weight' : 'fed', tensor });
+  }
   for (const tensor of order) {
     const { dtype, shape } = tensor;
     if (tensor.kind === 'applied') {
@@ -84,10 +92,6 @@ export function listNodes(outputs: Readonly<Record<string, Tensor>>): NodeList {
       values[place] = { dtype, shape, from: values[place]!.from, tensor };
     } else if (tensor.kind === 'constant') {
       nameOf.set(tensor, written.known(tensor));
-    } else {
-      const name = tensor.kind === 'weight' ? `weight ${tensor.name}` : tensor.name;
-      nameOf.set(tensor, name);
-      add(name, { dtype, shape, from: tensor.kind === 'weight' ? 'weight' : 'fed', tensor });
     }
   }
   const results = new Map<string, number>();

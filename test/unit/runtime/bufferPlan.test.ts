@@ -5,9 +5,10 @@ import { executionOrder } from '../../../src/runtime/executionOrder.js';
 import { listNodes } from '../../../src/runtime/nodeList.js';
 import { dim } from '../../../src/tensor/dims.js';
 import { add, cast, exp, mul, neg, sigmoid, where, less } from '../../../src/tensor/ops/elementwise.js';
-import { reshape } from '../../../src/tensor/ops/shape.js';
+import { matmul } from '../../../src/tensor/ops/matmul.js';
+import { expand, reshape } from '../../../src/tensor/ops/shape.js';
 import type { Tensor } from '../../../src/tensor/tensor.js';
-import { input } from '../../../src/tensor/tensor.js';
+import { input, scalar } from '../../../src/tensor/tensor.js';
 
 const x = input('x', 'float32', [dim('n'), 4]);
 
@@ -60,4 +61,11 @@ test('a cast to a wider type and back is dropped', () => {
     ['Add', 'Identity'],
   );
   assert.equal(listNodes({ y: cast(cast(x, 'int32'), 'float32') }).nodes.length, 3);
+});
+
+test('a node may ask for a length of an input that comes behind it', () => {
+  const rows = dim('rows');
+  const ones = expand(scalar(1), [1, rows]);
+  const { nodes, values } = listNodes({ y: matmul(ones, input('x', 'float32', [rows, 3])) });
+  for (const { inputs } of nodes) for (const each of inputs) assert.ok(values[each] !== undefined);
 });
