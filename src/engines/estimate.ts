@@ -357,7 +357,8 @@ function buildMemory(
   const { step: largest, ...state } = largestPhase(methods, phased, totalSteps);
   begin();
   for (let step = 1; step <= largest; step++) methods.forEach((each) => each.beforeStep?.({ step, totalSteps }));
-  const memory = stepMemory({ model, methods, options, ...graph, ...state });
+  const rebuilt = state.rebuilt || methods.some((method) => method.turn !== undefined);
+  const memory = stepMemory({ model, methods, options, ...graph, ...state, rebuilt });
   // What a run attached is its own again.
   begin();
   const preparations = configs.flatMap((config, at) => {

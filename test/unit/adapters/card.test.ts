@@ -45,6 +45,7 @@ test('it names the library that loads the adapter, if there is one', () => {
     'adapter-transformers',
     undefined,
     undefined,
+    undefined,
   ]);
 });
 
