@@ -2,6 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { ProblemError, problemOf } from '../common/problem.js';
 import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
+import { combine } from './combine.js';
 import { compare } from './compare.js';
 import { estimate } from './estimate.js';
 import { evaluate } from './evaluate.js';
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   generate,
   inspect,
   merge,
+  combine,
   methods,
 ];
 

@@ -110,7 +110,7 @@ export const bitfit: Method<typeof BitfitOptions> = {
       }),
     };
   },
-  peft: FORMAT,
+  peft: { ...FORMAT, differences: 'tensors' },
 };
 
 /**

@@ -14,6 +14,8 @@ const SILENT: ReadonlySet<string> = new Set([
   'base_model_name_or_path',
   'revision',
   'inference_mode',
+  // What a sum of adapters was made of.
+  'combined_from',
 ]);
 
 /** Options of PEFT's LoRA that are off in an adapter that can be read; AdaLoRA's config has them too. */

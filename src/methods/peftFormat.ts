@@ -19,6 +19,11 @@ export interface PeftFormat<Options> {
   ): { readonly options: Options; readonly warnings: readonly Problem[] };
   /** Whether the head of a task is among the weights that an adapter changes, and no weights of its own beside them. */
   adaptsHead?(config: JsonObject): boolean;
+  /**
+   * Its tensors are differences that are added to the base's numbers: at places of weights, or of whole tensors. Such
+   * adapters of one base model can be added up.
+   */
+  readonly differences?: 'places' | 'tensors';
   /** For a method that prepares: what it found, out of the adapter's files. */
   prepared?(adapter: AdapterTensors): Promise<Prepared>;
   /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */

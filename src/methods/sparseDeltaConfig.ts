@@ -52,6 +52,7 @@ export function sparseFormat<Options extends TObject>(
   return {
     type: peftType,
     options,
+    differences: 'places',
     prepared: placesOfAdapter,
     inspect(adapter) {
       const problems: Problem[] = [];

@@ -14,6 +14,8 @@ test('codes of problems become exit codes', () => {
     'adapter.keys': 2,
     'tokenizer.form': 2,
     'lora.tied': 2,
+    'lt-sft.schedule': 2,
+    'combine.base': 2,
     'resume.changed': 2,
     'fusion.source': 2,
     'ia3.modules': 2,

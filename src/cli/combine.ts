@@ -1,0 +1,114 @@
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { adapterTask, headKeys } from '../adapters/adapterTask.js';
+import { checkSameBase, combineAdapters, nameOf } from '../adapters/combine.js';
+import type { Combined, Part } from '../adapters/combine.js';
+import { writeAdapter } from '../adapters/writeAdapter.js';
+import { formatCount } from '../common/format.js';
+import { fail } from '../common/problem.js';
+import { openAdapters } from '../engines/openAdapters.js';
+import { openModel } from '../engines/session.js';
+import { baseOf } from './adapterBase.js';
+import type { Command } from './command.js';
+import { DONE } from './exitCode.js';
+import { hubOf } from './hub.js';
+import { table } from './table.js';
+
+export const combine: Command = {
+  name: 'combine',
+  summary: 'Add adapters that are differences from one base model into one adapter.',
+  positionals: [
+    { name: 'ADAPTER', help: 'adapter folders, of LT-SFT, FISH Mask and the like, or of BitFit', multiple: true },
+  ],
+  options: {
+    out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
+    weights: {
+      value: 'W,W',
+      help: 'What the differences of each adapter are multiplied by, in their order. Default: 1 each.',
+    },
+    model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
+  },
+  json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight" }], "numbers", "overlap", "warnings" }',
+  jsonForm: 'document',
+  examples: ['runs/language/adapter runs/task/adapter --out both', 'a b --weights 1,0.5 --out half-of-b'],
+  async run(args, io) {
+    const folders = args.rest(0);
+    const weights = weightsOf(args.text('weights'), folders.length);
+    const parts: Part[] = [];
+    for (const [at, folder] of folders.entries()) parts.push(await partOf(folder, weights[at]!));
+    const named = args.text('model');
+    const aliases = checkSameBase(parts, named !== undefined);
+    const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0) ?? parts[0]!;
+    const base = named ?? (await baseOf(parts[0]!.adapter));
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(headed.adapter));
+    io.interrupt.check();
+    const combined = await combineAdapters(parts, opened.context);
+    const out = path.resolve(args.required('out'));
+    await writeAdapter(out, combined.saved, { tokenizer: opened.tokenizer, card: cardOf(parts, combined) });
+    const warnings = [...aliases, ...combined.warnings];
+    for (const warning of warnings) io.problem(warning);
+    const from = parts.map(({ adapter, weight }) => ({
+      folder: adapter.folder,
+      peft_type: adapter.peftType,
+      weight,
+    }));
+    const { numbers, overlap } = combined;
+    if (args.flag('json')) {
+      io.json({ out, base: opened.pinned ?? path.resolve(base), from, numbers, overlap, warnings });
+    } else io.line(combinedText(out, from, combined));
+    return DONE;
+  },
+};
+
+async function partOf(folder: string, weight: number): Promise<Part> {
+  const { adapters } = await openAdapters(folder);
+  const [adapter] = adapters;
+  if (adapters.length === 1) return { adapter, weight };
+  return fail({
+    code: 'combine.several',
+    message: `${folder} stands for ${adapters.length} adapters`,
+    expected: 'the folder of one adapter',
+    mend: `Name one of them: ${adapters.map((each) => each.folder).join(', ')}`,
+  });
+}
+
+function weightsOf(text: string | undefined, count: number): readonly number[] {
+  if (text === undefined) return Array.from({ length: count }, () => 1);
+  const weights = text.split(',').map((each) => (each.trim() === '' ? NaN : Number(each)));
+  if (weights.length === count && weights.every(Number.isFinite)) return weights;
+  return fail({
+    code: 'cli.option-value',
+    message: `--weights is "${text}"`,
+    expected: `${count} numbers with commas between them, one for each adapter`,
+  });
+}
+
+function combinedText(
+  out: string,
+  from: readonly { readonly folder: string; readonly peft_type: string; readonly weight: number }[],
+  { numbers, overlap }: Combined,
+): string {
+  return table([
+    ['Adapter', out],
+    ...from.map(({ folder, peft_type: type, weight }, at) => [
+      at === 0 ? 'Sum of' : '',
+      `${weight === 1 ? '' : `${weight} × `}${folder} (${type})`,
+    ]),
+    ['Changes', `${formatCount(numbers)} numbers`],
+    ['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`],
+  ]);
+}
+
+function cardOf(parts: readonly Part[], { numbers, overlap }: Combined): string {
+  const list = parts.map(
+    (part) => `- ${part.weight} × \`${nameOf(part).replaceAll('`', '')}\` (${part.adapter.peftType})`,
+  );
+  return [
+    `---\n${stringify({ tags: ['peft-studio'] })}---\n`,
+    '# Sum of adapters\n',
+    'Differences from one base model, added by `peft-studio combine`:\n',
+    ...list,
+    '',
+    `It changes ${numbers.toLocaleString('en-US')} numbers, ${overlap.toLocaleString('en-US')} of which more than one of them changes.\n`,
+  ].join('\n');
+}

@@ -1,0 +1,91 @@
+// A language's and a task's differences, trained and added up as a user does it.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { allLogits } from '../../src/adapters/logits.js';
+import { attachAdapters, openAdapters } from '../../src/engines/openAdapters.js';
+import { openModel } from '../../src/engines/session.js';
+import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
+import { names, temporaryFolder } from '../support/adapters.js';
+import { largestDifference } from '../support/fixtures.js';
+import { document, run as cli } from '../unit/cli/support.js';
+import { emitted, makeModel, makeRun } from './engineModel.js';
+
+const folder = temporaryFolder();
+const model = await makeModel(path.join(folder, 'base'));
+const other = await makeModel(path.join(folder, 'other'));
+const TRAINING = { max_steps: 6, per_device_train_batch_size: 4, learning_rate: 1e-2 };
+const ROWS = [[5, 6, 70, 12, 9, 44, 3]];
+
+async function trained(name: string, method: object, base = model): Promise<string> {
+  const run = await makeRun(path.join(folder, name), base, { method: [method], training: TRAINING });
+  const { error } = await emitted(run);
+  assert.equal(error, undefined);
+  const [only] = await names(path.join(run.folder, 'runs/small'));
+  return path.join(run.folder, 'runs/small', only!, 'adapter');
+}
+
+/** Logits with adapters applied one after the other. */
+async function logits(...folders: string[]): Promise<Float32Array> {
+  const opened = await openModel(model, 0);
+  const adapters = await Promise.all(folders.map(async (each) => (await openAdapters(each)).adapters[0]));
+  const [first, ...rest] = adapters;
+  const attached =
+    first === undefined
+      ? { methods: [], values: new Map() }
+      : await attachAdapters({ adapters: [first, ...rest], warnings: [] }, opened.context);
+  return allLogits({
+    ...opened,
+    ...attached,
+    weights: await opened.checkpoint.mapped(),
+    runtime: await onnxRuntime({ threads: 1 }),
+    rows: ROWS,
+  });
+}
+
+const language = await trained('language', { type: 'lt_sft', ft_params_proportion: 0.05 });
+const task = await trained('task', { type: 'fish_mask', keep_ratio: 0.05, num_samples: 8 });
+
+test('combine: the sum is applied and merged as one adapter', async () => {
+  const out = path.join(folder, 'both');
+  const ran = await cli(['combine', language, task, '--out', out, '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  const told = document(ran);
+  assert.deepEqual(told['from'], [
+    { folder: language, peft_type: 'LT_SFT', weight: 1 },
+    { folder: task, peft_type: 'FISH_MASK', weight: 1 },
+  ]);
+  assert.ok(Number(told['overlap']) > 0 && Number(told['numbers']) > Number(told['overlap']));
+  const both = await logits(out);
+  assert.ok(largestDifference(both, await logits(language, task)) < 1e-5);
+  assert.ok(largestDifference(both, await logits(language)) > 1e-3);
+  const merged = await cli(['merge', out, '--out', path.join(folder, 'merged'), '--json']);
+  assert.equal(merged.code, 0, merged.err);
+  const inspected = document(await cli(['inspect', out, '--json']));
+  assert.deepEqual([inspected['method'], inspected['problems']], ['lt_sft', []]);
+  const text = await cli(['combine', language, task, '--weights', '1,0.5', '--out', path.join(folder, 'half')]);
+  assert.match(text.out, /0\.5 × .*\(FISH_MASK\)/);
+  assert.match(text.out, /Overlap +\d+ of them are changed by more than one adapter/);
+});
+
+test('combine: what cannot be added is refused, and nothing is written', async () => {
+  const lora = await trained('lora', { type: 'lora', r: 2 });
+  const foreign = await trained('foreign', { type: 'pafi', keep_ratio: 0.05 }, other);
+  const out = path.join(folder, 'none');
+  for (const [args, message] of [
+    [[language, lora], /LORA does not keep differences/],
+    [[language, foreign], /is of the base model .*base.* of .*other/],
+    [[language], /one adapter alone/],
+    [[language, task, '--weights', '1'], /--weights is "1"/],
+    [[language, task, '--weights', '1,x'], /expected: 2 numbers/i],
+    [[language, path.join(folder, 'nowhere')], /folder not found/],
+  ] as const) {
+    const ran = await cli(['combine', ...args, '--out', out]);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, message);
+  }
+  assert.ok(!(await names(folder)).includes('none'));
+  const named = await cli(['combine', language, foreign, '--model', model, '--out', out, '--json']);
+  assert.equal(named.code, 0, named.err);
+  assert.match(named.err, /is of the base model/);
+});
