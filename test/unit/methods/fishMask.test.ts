@@ -9,9 +9,12 @@ import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';
 import { FishMaskOptions } from '../../../src/methods/fishMask.js';
+import { markLargest } from '../../../src/methods/largest.js';
+import type { Prepared } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
+import { placesOf } from '../../../src/methods/sparsePlaces.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
-import { fixture, largestDifference } from '../../support/fixtures.js';
+import { fixture, largestDifference, readTensors } from '../../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
 import { prepare, referenceBatches, steps } from '../../support/sparse.js';
 import { UNEVEN, loraMethod } from '../training/jobs.js';
@@ -180,4 +183,51 @@ test('a matrix that two modules share stays one, and that is told', async () => 
   const [one, other] = sites.map((site) => mask!.merge!(site, 'weight', base, values)!);
   assert.deepEqual(one, other);
   assert.notDeepEqual(one, base);
+});
+
+test('by the expected Fisher information of all classes the places are those of PyTorch, and the head trains whole', async () => {
+  const bert = await openModel(fixture('encoders', 'tiny-bert-classes'));
+  const sums = await readTensors(fixture('fisher', 'fisher.safetensors'));
+  const rows = JSON.parse(await readFile(fixture('fisher', 'rows.json'), 'utf8')) as {
+    bert: { input_ids: number[]; label: number }[];
+  };
+  const train = rows.bert.map(({ input_ids: ids, label }) => {
+    return { ids, supervised: ids.map(() => 0 as const), label, file: 'rows.json', line: 1 };
+  });
+  const target = '.*encoder\\.layer.*\\.(query|key|value|dense)';
+  const chosen = async (fisher: 'empirical' | 'expected'): Promise<Prepared> => {
+    const own = fish({ fisher, keep_ratio: 0.01, target_modules: target, num_samples: 4 });
+    return (await prepare([own], bert, train))[0]!;
+  };
+  const placesOfTorch = (kind: string): Map<string, Int32Array> => {
+    const names = bert.model.sites.map(({ weight }) => weight!).filter((name) => sums.has(`${kind}/${name}`));
+    const parts = names.map((name) => sums.get(`${kind}/${name}`)!.data);
+    const total = parts.reduce((sum, { length }) => sum + length, 0);
+    const marks = markLargest(parts, Math.floor(0.01 * total));
+    const places = names.map((name, at) => [`${name}.indices`, placesOf(marks[at]!)] as const);
+    return new Map(places.filter(([, { length }]) => length > 0));
+  };
+  for (const [fisher, kind] of [
+    ['empirical', 'empirical'],
+    ['expected', 'classes'],
+  ] as const) {
+    const found = [...(await chosen(fisher))].filter(([name]) => !name.startsWith('#'));
+    assert.deepEqual(new Map(found), placesOfTorch(kind));
+  }
+  assert.notDeepEqual(placesOfTorch('classes'), placesOfTorch('empirical'));
+  const own = fish({ fisher: 'expected', keep_ratio: 0.01, target_modules: target });
+  const [method] = attachMethods([own], bert.context, [await chosen('expected')]);
+  const trainable = method!.trainables.map(({ variable }) => variable.name);
+  assert.ok(trainable.includes('classifier.weight') && trainable.includes('classifier.bias'));
+});
+
+test('expected answers are drawn by seed and row, more of them where asked for', async () => {
+  const chosen = async (options: Partial<FishMaskOptions>): Promise<Prepared> =>
+    (
+      await prepare([fish({ num_samples: 8, keep_ratio: 0.05, fisher: 'expected', ...options })], opened, UNEVEN)
+    )[0]!;
+  const one = await chosen({});
+  assert.deepEqual(await chosen({}), one);
+  assert.notDeepEqual(await chosen({ num_draws: 5 }), one);
+  assert.notDeepEqual(await chosen({ fisher: 'empirical' }), one);
 });

@@ -58,6 +58,16 @@ test('the places chosen and twelve steps are those of PyTorch', () => {
   }
 });
 
+test('a run that goes on from the sixth step does the same, bit for bit', async () => {
+  const [again] = attachMethods([sam()], opened.context, prepared);
+  const half = await steps(opened, again!, batches.slice(0, 6), reference.learning_rate);
+  const from = { snapshot: half.snapshot, step: 6 };
+  const [resumed] = attachMethods([sam()], opened.context, prepared);
+  const rest = await steps(opened, resumed!, batches.slice(6), reference.learning_rate, from);
+  assert.deepEqual([...half.losses, ...rest.losses], trained.losses);
+  assert.deepEqual(rest.values, trained.values);
+});
+
 test('by tensor the authors’ code chooses the same: int(keep_ratio · n) of each, none of a small one', async () => {
   const [found] = await prepare([sam({ ranking: 'per_tensor' })], opened, rows);
   assert.deepEqual(placesIn(found), reference.per_tensor);
