@@ -4,6 +4,7 @@ import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import { methodPath } from '../engines/methodPlaces.js';
+import { guides } from '../engines/session.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
 import { optionOf, patternValue } from '../methods/targets.js';
@@ -69,7 +70,9 @@ function attachAll(
       ...(tasks === undefined ? {} : { tasks: tasks.names }),
     };
     try {
-      if (checkPrepared(attachable, context)) methods.push(undefined);
+      // What it guides has to see the data first.
+      const waits = guides(config) && methods.includes(undefined);
+      if (waits || checkPrepared(attachable, context)) methods.push(undefined);
       else {
         const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
         methods.push(attached);

@@ -54,6 +54,15 @@ test('several methods: each problem at its own; what follows a refused one is no
   );
 });
 
+test('a method that guides one which has yet to see the data is not said to stand alone', async () => {
+  for (const first of ['fish_mask', 'pafi']) {
+    for (const mode of ['D', 'F']) {
+      const list = `[{ type: ${first}, keep_ratio: 0.1 }, { type: child_tuning, mode: ${mode} }]`;
+      assert.deepEqual(await problemsOf(folder, runText(list)), [], list);
+    }
+  }
+});
+
 test('modules to save, modules to leave out, twice the same, LISA’s layers, FISH Mask’s targets', async () => {
   const cases = [
     ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],
