@@ -379,6 +379,12 @@ function buildMemory(
     steering: steered && steeringMemory(steered, model, methods, positionLimit),
     assumptions: [
       ...restAssumptions(configs, methods),
+      ...methods
+        .filter(({ isPassing }) => isPassing === true)
+        .map(
+          ({ type }) =>
+            l10n.t`${type} is counted as it begins, with all targeted weights: what follows needs less.`,
+        ),
       ...(phased.length === 0
         ? []
         : [
