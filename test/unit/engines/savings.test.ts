@@ -52,6 +52,7 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'adapter':
         return sum + 64 * (each.bottleneck_size ?? 64);
       case 'learned_mask':
+      case 'lt_sft':
         return sum + WEIGHTS / 4;
       case 'child_tuning':
         return sum;
