@@ -74,6 +74,17 @@ const ADALORA: Readonly<Record<string, ForeignEntry>> = {
 
 const FROM_MODEL = needless([], () => l10n.t`it follows from the base model`);
 
+/** Options of sharpness-aware minimization, which has the same letters. */
+const SAM: Readonly<Record<string, ForeignEntry>> = Object.fromEntries(
+  ['rho', 'adaptive'].map((key) => [
+    key,
+    elsewhere(
+      () => l10n.t`Write \`sam_${key}\` under \`training\`: it goes with any method.`,
+      () => l10n.t`it belongs to sharpness-aware minimization; \`sam\` is the second-order approximation method`,
+    ),
+  ]),
+);
+
 /** `PromptTuningConfig` of HF PEFT, less what we have. */
 const PROMPT_TUNING: Readonly<Record<string, ForeignEntry>> = {
   peft_type: needless(['PROMPT_TUNING'], () => l10n.t`\`type\` says it`),
@@ -180,6 +191,7 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> 
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.prompt_tuning': PROMPT_TUNING,
+  'method.sam': SAM,
   'method.prefix_tuning': PREFIX_TUNING,
   'method.ia3': IA3,
   'method.adapter': ADAPTER,

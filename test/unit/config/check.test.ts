@@ -64,6 +64,13 @@ describe("HF PEFT's keys that the engine lacks (★ 15)", () => {
     assert.equal(lora('task_type: SEQ_CLS').code, 'config.unsupported-key');
   });
 
+  it('tells the two methods apart that are called SAM', () => {
+    const problem = onlyProblem(runText('').replace('type: lora', 'type: sam') + '  rho: 0.05\n');
+    assert.equal(problem.code, 'config.unsupported-key');
+    assert.match(problem.message, /sharpness-aware minimization; `sam` is the second-order approximation/);
+    assert.match(problem.mend!, /`sam_rho` under `training`/);
+  });
+
   it('ignores them with a warning at their off value', () => {
     for (const line of [
       'use_dora: false',
