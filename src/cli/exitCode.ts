@@ -24,6 +24,7 @@ const INPUT = new Set([
   'gguf',
   'hub',
   'ia3',
+  'intrinsic',
   'last-layers',
   'lora',
   'lt-sft',

@@ -11,6 +11,7 @@ import { generate } from './generate.js';
 import { commandHelp, programHelp } from './help.js';
 import { importCommand } from './import.js';
 import { inspect } from './inspect.js';
+import { intrinsicDimension } from './intrinsicDimension.js';
 import type { Io } from './io.js';
 import { merge } from './merge.js';
 import { methods } from './methods.js';
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   evaluate,
   compare,
   generate,
+  intrinsicDimension,
   inspect,
   merge,
   combine,

@@ -87,7 +87,7 @@ async function lastStep(folder: string): Promise<number | undefined> {
 }
 
 /** Keys that differ between two configs, as `training.learning_rate`. */
-function changedKeys(before: ResolvedRunConfig, now: ResolvedRunConfig): string[] {
+export function changedKeys(before: ResolvedRunConfig, now: ResolvedRunConfig): string[] {
   const flat = (config: ResolvedRunConfig): Map<string, unknown> =>
     new Map(
       Object.entries(config).flatMap(([key, value]): [string, unknown][] =>
