@@ -57,6 +57,10 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
   ],
   'learned masks + LoRA': [{ type: 'learned_mask' }, { type: 'lora', r: 2 }],
+  'subspace + LoRA': [
+    { type: 'intrinsic', intrinsic_dim: 60 },
+    { type: 'lora', r: 2 },
+  ],
   'LoRA + (IA)³ + prefix': [
     { type: 'lora', r: 2 },
     { type: 'ia3' },
