@@ -28,6 +28,8 @@ const INPUT = new Set([
   'last-layers',
   'lora',
   'lt-sft',
+  'mask',
+  'masks',
   'memory',
   'method',
   'model',

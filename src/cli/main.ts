@@ -13,6 +13,7 @@ import { importCommand } from './import.js';
 import { inspect } from './inspect.js';
 import { intrinsicDimension } from './intrinsicDimension.js';
 import type { Io } from './io.js';
+import { masks } from './masks.js';
 import { merge } from './merge.js';
 import { methods } from './methods.js';
 import { newRunFile } from './new.js';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   generate,
   intrinsicDimension,
   inspect,
+  masks,
   merge,
   combine,
   methods,

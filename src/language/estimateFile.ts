@@ -1,5 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import path from 'node:path';
 import { ProblemError, fail, isError } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunConfig } from '../config/schema.js';
@@ -9,7 +8,7 @@ import { modelIdAt } from '../models/hub/ids.js';
 import { factsWithoutWeights } from './configFacts.js';
 import { attachToHeader, tellsTasks } from './modelAttach.js';
 import type { ModelFacts } from './modelFacts.js';
-import { cachedModelPlace } from './modelHub.js';
+import { cachedModelPlace, modelOnDisk } from './modelHub.js';
 import { knownTasks } from './rowTasks.js';
 import type { KnownTasks } from './rowTasks.js';
 
@@ -57,8 +56,7 @@ export async function besidesOf(
 
 async function baseAt(model: string, folder: string, signal?: AbortSignal): Promise<ModelFacts | undefined> {
   try {
-    const id = await modelIdAt(model, folder);
-    const place = id === undefined ? path.resolve(folder, model) : await cachedModelPlace(id);
+    const place = await modelOnDisk(model, folder);
     return place === undefined ? undefined : (await factsWithoutWeights(place, signal)).facts;
   } catch (error) {
     if (error instanceof ProblemError) return undefined;

@@ -1,8 +1,9 @@
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { pathKind } from '../common/files.js';
 import { COMMIT } from '../models/hub/listing.js';
 import { repoFolder, snapshotFolder } from '../models/hub/cache.js';
-import { modelIdText } from '../models/hub/ids.js';
+import { modelIdAt, modelIdText } from '../models/hub/ids.js';
 import type { ModelId } from '../models/hub/ids.js';
 import { hubSettings } from '../models/hub/settings.js';
 import type { HubSettings } from '../models/hub/settings.js';
@@ -26,6 +27,17 @@ export async function cachedModelPlace(id: ModelId): Promise<string | undefined>
   if (repo === undefined || commit === undefined) return undefined;
   const folder = snapshotFolder(repo, commit);
   return id.file === undefined ? folder : path.join(folder, ...id.file.split('/'));
+}
+
+/**
+ * The folder or file of a model that is named as run files and adapters do; undefined for one that is not on this machine.
+ * @param folder where a relative path starts
+ */
+export async function modelOnDisk(model: string, folder: string): Promise<string | undefined> {
+  const id = await modelIdAt(model, folder);
+  if (id !== undefined) return cachedModelPlace(id);
+  const place = path.resolve(folder, model);
+  return (await pathKind(place)) === 'nothing' ? undefined : place;
 }
 
 /** The models that the hub's cache shows: folders with weights, and GGUF files. */

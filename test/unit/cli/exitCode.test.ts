@@ -15,6 +15,7 @@ test('codes of problems become exit codes', () => {
     'tokenizer.form': 2,
     'lora.tied': 2,
     'lt-sft.schedule': 2,
+    'masks.none': 2,
     'combine.base': 2,
     'resume.changed': 2,
     'fusion.source': 2,
