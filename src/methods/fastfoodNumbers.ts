@@ -119,7 +119,8 @@ export function projected(transform: Fastfood, z: Float32Array): Float64Array {
   const [height, across] = [rows.length / blocks, columns.length];
   const sum = new Float64Array(length);
   for (let block = 0; block < blocks; block++) {
-    const own = new Float64Array(length);
+    // A large tensor has one block: no second vector of its size.
+    const own = blocks === 1 ? sum : new Float64Array(length);
     const turned = places.columns.subarray(block * across, (block + 1) * across);
     let squares = 0;
     for (let row = block * height, at = 0; row < (block + 1) * height; row++) {
@@ -132,7 +133,10 @@ export function projected(transform: Fastfood, z: Float32Array): Float64Array {
       }
     }
     const scale = 1 / Math.sqrt(size * squares);
-    for (let at = 0; at < length; at++) sum[at]! += scale * own[at]!;
+    for (let at = 0; at < length; at++) {
+      if (own === sum) sum[at]! *= scale;
+      else sum[at]! += scale * own[at]!;
+    }
   }
   return walshHadamard(sum).subarray(0, size);
 }

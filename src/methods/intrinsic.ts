@@ -153,7 +153,10 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
     /** λₗ Pᵢ z */
     const change = (parameter: Parameter, values: Values): Float64Array => {
       const factor = values.get(lambda.name)?.[parameter.group] ?? 1;
-      return projected(transformOf(parameter), values.get(z.name)!).map((value) => factor * value);
+      return projected(
+        transformOf(parameter),
+        values.get(z.name)!.map((value) => factor * value),
+      );
     };
     const total = [...parameters.values()].reduce((sum, { size }) => sum + size, 0);
     const keyOf = (name: string): string => name.slice(instance.length);

@@ -249,3 +249,32 @@ test('a head that starts anew is part of the subspace: drawn again from the key,
   const [, second] = attachMethods([loraMethod({ r: 2, target_modules: ['query'] }), subspace()], encoder.context);
   assert.equal(second!.coverage.classes, undefined);
 });
+
+for (const [fixtureOf, stacks] of [
+  [['gpt2', 'tiny-gpt2'], 1],
+  [['t5', 'tiny-t5'], 2],
+] as const) {
+  test(`${fixtureOf.join('/')}: each layer of each stack has a factor, and a merge is the model with it`, async () => {
+    const other = await openModel(fixture(...fixtureOf));
+    const method = attachedTo(other, subspace({ intrinsic_dim: 50 }));
+    const layers = new Set(
+      other.model.sites.flatMap(({ path: site, layer }) =>
+        layer === undefined ? [] : [`${stacks === 1 ? '' : site.split('.')[0]} ${layer}`],
+      ),
+    );
+    const [, lambda] = method.trainables;
+    assert.deepEqual(lambda!.variable.shape, [layers.size + 1]);
+    assert.equal(method.report!(await startValues(method.trainables)).length, other.model.sites.length);
+    assert.match(method.coverage.saves, /with the 50 numbers that move \d+ weights/);
+    const z = Float32Array.from({ length: 50 - layers.size - 1 }, (_, at) => Math.sin(at) / 10);
+    const factors = Float32Array.from({ length: layers.size + 1 }, (_, at) => 1 + at / 10);
+    const values = new Map([
+      ['z', z],
+      ['lambda', factors],
+    ]);
+    const job = { ...other, methods: [method], values, tokenizer, dtype: 'F32' as const };
+    const report = await mergeAdapter({ ...job, out: path.join(folder, fixtureOf.join('-')) });
+    assert.ok(report.verifiedDifference < 1e-3, String(report.verifiedDifference));
+    assert.ok(report.tensorsChanged > 10 && report.tied !== 'untied');
+  });
+}
