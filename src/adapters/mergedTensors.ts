@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { rewrites } from '../methods/conflicts.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
@@ -35,8 +36,8 @@ interface Use {
 }
 
 /**
- * The tensors of a merged model, to be produced one at a time; several methods are merged one after the other. A matrix that two sites share stays one where the
- * method leaves both equal; otherwise the second site gets a tensor of its own.
+ * The tensors of a merged model, to be produced one at a time; several methods are merged one after the other. A matrix
+ * that two sites share stays one where the method leaves both equal; otherwise the second site gets a tensor of its own.
  *
  * @throws ProblemError `merge.not-mergeable`; and, when a tensor is produced, `merge.non-finite`
  */
@@ -63,7 +64,10 @@ export async function mergedTensors(parts: {
   const changed = new Set<string>();
   const warnings: Problem[] = [];
   const merge = ({ site, kind }: Use, base: Float32Array): Float32Array => {
-    const merged = methods.reduce((sofar, method) => method.merge?.(site, kind, sofar, values) ?? sofar, base);
+    // What a method makes of a parameter stands inside of what others make of the module's result, whatever their order.
+    const inner = methods.filter(({ hooks }) => rewrites(hooks, site, kind));
+    const ordered = [...inner, ...methods.filter((method) => !inner.includes(method))];
+    const merged = ordered.reduce((sofar, method) => method.merge?.(site, kind, sofar, values) ?? sofar, base);
     if (equal(merged, base)) return base;
     changed.add(ownName({ site, kind }));
     return finite(merged, ownName({ site, kind }), checkpoint.source);

@@ -32,6 +32,13 @@ export function refuseConflicts(method: Attached, { model, before = [] }: Attach
   }
 }
 
+/** Whether a method puts another tensor in the place of a parameter, made of it or not. */
+export function rewrites({ parameter }: Hooks, site: Site, kind: ParameterKind): boolean {
+  return parametersOf(site).some(
+    ([own, base]) => own === kind && (parameter?.(site, kind, base, PHASE) ?? base) !== base,
+  );
+}
+
 /** Whether a method's parameter stands in the place of the site's own, and not on it. */
 function replaces({ parameter }: Hooks, site: Site): boolean {
   return parametersOf(site).some(([kind, base]) => {

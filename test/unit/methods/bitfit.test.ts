@@ -1,22 +1,27 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { MODELS } from '../../../bench/memoryModels.js';
+import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { attachMethods } from '../../../src/engines/session.js';
 import { headerOf } from '../../../src/memory/headerOf.js';
 import { readModelShape } from '../../../src/memory/readShape.js';
 import { BitfitOptions } from '../../../src/methods/bitfit.js';
 import { BIAS_TERMS } from '../../../src/methods/biasTerms.js';
 import type { BiasTerm } from '../../../src/methods/biasTerms.js';
+import { Ia3Options } from '../../../src/methods/ia3.js';
 import type { AttachContext, Attached } from '../../../src/methods/method.js';
 import { attachMethod } from '../../../src/methods/registry.js';
 import { bert } from '../../../src/models/bert.js';
 import { fixedSize } from '../../../src/tensor/dims.js';
-import { problem } from '../../support/adapters.js';
+import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
 import { fakeContext, smallSites } from './fakeModel.js';
 
+const folder = temporaryFolder();
 const gpt2 = await openModel(fixture('gpt2/tiny-gpt2'));
 const encoder = await openModel(fixture('encoders/tiny-bert-classes'));
 
@@ -105,6 +110,24 @@ test('a bias of keys changes nothing where no positions turn the keys', async ()
   };
   assert.ok((await changed('key')) <= 1e-4);
   assert.ok((await changed('query')) > 1e-2);
+});
+
+test('beside factors on the module’s result, in either order, merged is applied', async () => {
+  const terms = { type: 'bitfit', bias_terms: 'all' } as const;
+  const ia3 = Value.Parse(Ia3Options, { type: 'ia3' });
+  for (const [at, configs] of [
+    [ia3, terms],
+    [terms, ia3],
+  ].entries()) {
+    const methods = attachMethods(configs, gpt2.context);
+    const start = await startValues(methods.flatMap(({ trainables }) => trainables));
+    const values = new Map(
+      [...start].map(([name, data]) => [name, data.map((value, place) => value + place / 64)]),
+    );
+    const out = path.join(folder, `merged-${at}`);
+    const { verifiedDifference } = await mergeAdapter({ ...gpt2, methods, values, tokenizer, out });
+    assert.ok(verifiedDifference <= 1e-3, String(verifiedDifference));
+  }
 });
 
 test('no biases, no such biases, biases that lie in one tensor', async () => {
