@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { modelCard } from '../adapters/card.js';
 import { withClasses } from '../adapters/classConfig.js';
@@ -51,6 +52,8 @@ export async function saveResult(
         const adapter = base === undefined ? each : onBase(each, base);
         await writeAdapter(own, adapter, { tokenizer, card, existing: 'replace' });
       }
+      // A run that was stopped while all weights trained had left them there.
+      if (saved.base === undefined) await rm(placeOf('model'), { recursive: true, force: true });
     } else {
       await writeTrained(target, saved.weights, opened);
     }

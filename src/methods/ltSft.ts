@@ -139,7 +139,10 @@ function keptAtOnce(
   if (count > 0) return count;
   return fail({
     code: 'lt-sft.nothing',
-    message: l10n.t`ft_params_proportion ${share} of ${total} numbers, in ${times} parts, is not one number`,
+    message:
+      times === 1
+        ? l10n.t`ft_params_proportion ${share} of ${total} numbers is not one number`
+        : l10n.t`ft_params_proportion ${share} of ${total} numbers, in ${times} parts, is not one number`,
     expected: l10n.t`a ft_params_proportion of at least ${(times / total).toExponential(1)}`,
     mend: l10n.t`Raise ft_params_proportion, or target more modules.`,
   });
