@@ -28,7 +28,7 @@ interface Delta {
   readonly site: Site;
   /** Those that train, and those that did; at least one of the two. */
   readonly parts: readonly Part[];
-  /** Places of all parts, one behind the other, as rows and columns: [k, axes]. */
+  /** Places of all parts, one behind the other: [k]. */
   readonly places: Constant;
 }
 
@@ -233,19 +233,17 @@ function deltasOf(prepared: Prepared, { model, instance = '' }: AttachContext): 
     };
     bySite.set(site, [...(bySite.get(site) ?? []), part]);
   }
-  return new Map(
-    [...bySite].map(([site, parts]) => [site.weight!, { site, parts, places: placesIn(site, parts) }]),
-  );
+  return new Map([...bySite].map(([site, parts]) => [site.weight!, { site, parts, places: placesIn(parts) }]));
 }
 
-function placesIn(site: Site, parts: readonly Part[]): Constant {
+function placesIn(parts: readonly Part[]): Constant {
   const all = new Int32Array(partsSize(parts));
   let filled = 0;
   for (const { indices } of parts) {
     all.set(indices, filled);
     filled += indices.length;
   }
-  return constant(coordinates(all, site), [all.length, parameterShape(site, 'weight').length], 'int64');
+  return constant(all, [all.length], 'int32');
 }
 
 /** Rising and within the weight: each number at most once. */
@@ -258,18 +256,4 @@ function checkPlaces(key: string, indices: Int32Array, size: number): void {
     expected: l10n.t`rising numbers from 0 to ${size - 1}`,
     mend: l10n.t`Use the base model that the adapter was trained on; or the file is damaged: export the adapter again.`,
   });
-}
-
-/** Flat places as one number per axis. */
-function coordinates(indices: Int32Array, site: Site): Int32Array {
-  const shape = parameterShape(site, 'weight');
-  const places = new Int32Array(indices.length * shape.length);
-  indices.forEach((place, at) => {
-    let rest = place;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      places[at * shape.length + axis] = rest % shape[axis]!;
-      rest = Math.floor(rest / shape[axis]!);
-    }
-  });
-  return places;
 }

@@ -1,6 +1,7 @@
 import { dimText, sameShape, shapeText, sizeOf } from '../dims.js';
 import type { Dim } from '../dims.js';
 import { defineOp } from '../defineOp.js';
+import type { Emitter } from '../emitter.js';
 import { scalar } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
 import { expand } from './shape.js';
@@ -65,10 +66,11 @@ const gatherAtOp = defineOp<null>({
     const [x, places] = node.inputs as [Tensor, Tensor];
     return [() => addAt(expand(scalar(0, x.dtype), x.shape), g, places), undefined];
   },
-  lower: (emit, inputs) => emit.node('GatherND', inputs),
+  lower: (emit, [x, places], node) =>
+    emit.node('GatherElements', [flattened(emit, x!, node.inputs[0]!), places!], { axis: 0 }),
 });
 
-/** Single elements: x [d₁, …, dₙ], places [k, n] (int64) → [k]. */
+/** Single elements: x of any shape, places [k] (int32, row-major) → [k]. */
 export function gatherAt(x: Tensor, places: Tensor): Tensor {
   return gatherAtOp([x, places], null);
 }
@@ -85,21 +87,34 @@ const addAtOp = defineOp<null>({
     return { dtype: x!.dtype, shape: x!.shape };
   },
   gradient: (node, g) => [() => g, () => gatherAt(g, node.inputs[2]!), undefined],
-  lower: (emit, [x, values, places]) => emit.node('ScatterND', [x!, places!, values!], { reduction: 'add' }),
+  lower(emit, [x, values, places], node) {
+    const [own] = node.inputs as [Tensor];
+    const flat = flattened(emit, x!, own);
+    const added = emit.node('ScatterElements', [flat, places!, values!], { axis: 0, reduction: 'add' });
+    return own.shape.length === 1 ? added : emit.node('Reshape', [added, emit.shape(own.shape)]);
+  },
 });
 
-/** x [d₁, …, dₙ] with values [k] added to single elements: places [k, n] (int64). Equal places add up. */
+/** x of any shape with values [k] added to single elements: places [k] (int32, row-major). Equal places add up. */
 export function addAt(x: Tensor, values: Tensor, places: Tensor): Tensor {
   return addAtOp([x, values, places], null);
 }
 
-/** How many elements `places` names. */
+/**
+ * How many elements `places` names. Flat places of 4 bytes: where single numbers of weights train there is one for each, and
+ * one number per axis, of 8 bytes each as ScatterND wants them, would outweigh what trains.
+ */
 function placesIn(x: Tensor, places: Tensor): Dim {
-  const [count, axes] = places.shape;
-  if (places.dtype !== 'int64' || places.shape.length !== 2 || axes !== x.shape.length) {
+  const [count, ...rest] = places.shape;
+  if (places.dtype !== 'int32' || count === undefined || rest.length > 0) {
     throw new Error(`no places in ${shapeText(x.shape)} by ${places.dtype} ${shapeText(places.shape)}`);
   }
-  return count!;
+  return count;
+}
+
+/** A view of a tensor as one axis. */
+function flattened(emit: Emitter, x: string, { shape }: Tensor): string {
+  return shape.length === 1 ? x : emit.node('Reshape', [x, emit.shape([sizeOf(shape)])]);
 }
 
 function restOf(updates: Tensor, indices: Tensor): Shape {
