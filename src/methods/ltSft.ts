@@ -244,10 +244,7 @@ async function chosen(
   const moves: Float32Array[] = [];
   for (const [index, site] of sites.entries()) {
     const [now, base] = [values.get(`${instance}${site.weight!}`)!, await read(site.weight!)];
-    // Numbers chosen before are left out.
-    moves.push(
-      base.map((value, place) => Math.abs(now[place]! - value)).filter((_, place) => taken[index]![place] === 0),
-    );
+    moves.push(movesOf(now, base, taken[index]!));
   }
   const marks = markLargest(moves, keptAtOnce(options, targets));
   const places = sites.map((_, index) => {
@@ -264,6 +261,16 @@ async function chosen(
     values: new Map([...starts, ...beside(prepared)]),
     startsOver: true,
   };
+}
+
+/** |now − base| of the numbers that are not taken, in their order. */
+function movesOf(now: Float32Array, base: Float32Array, taken: Uint8Array): Float32Array {
+  const moves = new Float32Array(base.length);
+  let count = 0;
+  base.forEach((value, place) => {
+    if (taken[place] === 0) moves[count++] = Math.abs(now[place]! - value);
+  });
+  return moves.subarray(0, count);
 }
 
 /** The end of a phase 2 that another iteration follows: all targeted weights train again, from where they are. */

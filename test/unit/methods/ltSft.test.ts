@@ -293,3 +293,21 @@ test('a share that keeps nothing is refused', () => {
     problem('lt-sft.nothing', 'in 2 parts'),
   );
 });
+
+test('weights that lie transposed, and one that modules share', async () => {
+  const gpt2 = await openModel(fixture('gpt2', 'tiny-gpt2'));
+  const ran = await run(gpt2, {
+    method: lt({ ft_params_proportion: 0.1, n_ft_iterations: 2, target_modules: ['c_fc', 'wte'] }),
+    options: SMALL,
+  });
+  const [method] = ran.methods;
+  let [total, changed] = [0, 0];
+  for (const [name, site] of new Map(gpt2.model.sites.map((each) => [each.weight ?? '', each]))) {
+    if (!/c_fc|wte/.test(name)) continue;
+    const base = await gpt2.context.read(name);
+    const merged = method!.merge!(site, 'weight', base, ran.values)!;
+    total += base.length;
+    changed += merged.reduce((sum, value, at) => sum + (value === base[at] ? 0 : 1), 0);
+  }
+  assert.equal(changed, 2 * Math.floor(Math.floor(0.1 * total) / 2));
+});
