@@ -93,8 +93,10 @@ export const LLAMA_FACTORY_RULES: Rules = {
   create_new_adapter: other('every run makes a new adapter'),
   loraplus_lr_ratio: result('A and B have one learning rate here'),
   loraplus_lr_embedding: result('A and B have one learning rate here'),
-  freeze_trainable_layers: result('training some layers only is not known here, but see the method lisa'),
-  freeze_trainable_modules: result('training some layers only is not known here, but see the method lisa'),
+  freeze_trainable_layers: result(
+    'see the method last_layers (num_layers), which trains what stands behind the last layer, too',
+  ),
+  freeze_trainable_modules: result('see the method last_layers, which trains whole layers'),
   use_galore: result('GaLore is not known here'),
   use_apollo: result('APOLLO is not known here'),
   use_badam: result('BAdam is not known here'),

@@ -63,12 +63,14 @@ test('a method that guides one which has yet to see the data is not said to stan
   }
 });
 
-test('modules to save, modules to leave out, twice the same, LISA’s layers, FISH Mask’s targets', async () => {
+test('modules to save, modules to leave out, twice the same, LISA’s and the last layers, no biases, FISH Mask’s targets', async () => {
   const cases = [
     ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],
     ['{ type: lora, exclude_modules: [kproj] }', 'targets.idle-exclude', 'kproj', 'k_proj'],
     ['{ type: lora, target_modules: [q_proj], modules_to_save: [q_proj] }', 'lora.twice', '[q_proj]', undefined],
     ['{ type: lisa, lisa_activated_layers: 13 }', 'targets.layers', '13', undefined],
+    ['{ type: last_layers, num_layers: 13 }', 'last-layers.layers', '13', undefined],
+    ['{ type: bitfit }', 'bitfit.no-bias', 'bitfit', undefined],
     ['{ type: fish_mask, target_modules: [q_porj] }', 'targets.no-match', 'q_porj', 'q_proj'],
     ['{ type: lora, target_modules: q_proj }', 'targets.no-match', 'q_proj', '["q_proj"]'],
     ['{ type: lora, target_modules: all-liner }', 'targets.no-match', 'all-liner', 'all-linear'],
