@@ -20,6 +20,8 @@ import {
 } from './maskImageMath.js';
 import type { BinMeasure, Bins, Window } from './maskImageMath.js';
 import { createMaskTable, maskCsv } from './maskImageTable.js';
+import { maskWords } from './maskWords.js';
+import type { MaskWords } from './maskWords.js';
 import type { Ask } from './requests.js';
 import { makeDropdown } from './toolkit.js';
 
@@ -45,6 +47,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
   const readout = make('p', { class: 'readout', role: 'status' });
   const where = make('p', { class: 'mask-where' });
   const legend = createHeatLegend();
+  const keys = make('p', { class: 'muted' });
   const table = createMaskTable();
   const frame = make('div', { class: 'mask-frame' }, canvas);
   const chooser = makeDropdown(l10n.t`Colour`, (key) => {
@@ -75,11 +78,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     legend.element,
     readout,
     where,
-    make(
-      'p',
-      { class: 'muted' },
-      l10n.t`Drag or the arrow keys move, double click or + and − zoom, 0 shows the whole matrix, N and P go through the numbers that train, Escape closes.`,
-    ),
+    keys,
     table.element,
     exportButtons(ask, {
       name: () => `mask-${path}`,
@@ -88,6 +87,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     }),
   );
   let path = '';
+  let words = maskWords(false);
   let mask: TensorMask | undefined;
   let view: Window | undefined;
   let bins: Bins | undefined;
@@ -180,13 +180,13 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     const pixel = single
       ? l10n.t`each cell is one number`
       : measure === 'share'
-        ? l10n.t`each pixel is ${formatCount(tall)} × ${formatCount(wide)} numbers, coloured by the share that trains`
+        ? words.pixel(tall, wide)
         : l10n.t`each pixel is ${formatCount(tall)} × ${formatCount(wide)} numbers, coloured by the mean |δ| of those that train`;
-    const counts = trainText(total, numbers);
+    const counts = words.counted(total, numbers);
     setText(where, l10n.t`${partText(window)}: ${counts}; ${pixel}.`);
     canvas.setAttribute('aria-label', l10n.t`Mask of ${path}. ${where.textContent ?? ''}`);
     if (measure === 'size') legend.draw('|δ| 0', formatLoss(largest));
-    else if (single) legend.draw(l10n.t`rests`, l10n.t`trains`);
+    else if (single) legend.draw(...words.legend);
     else legend.draw('0 %', formatPercent(largest));
   }
 
@@ -194,9 +194,9 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
     if (!mask || !bins) return '';
     const part = partOf(bins, x, y);
     const { top, left, rows, columns } = part;
-    if (rows === 1 && columns === 1) return describeNumber(mask, top, left);
+    if (rows === 1 && columns === 1) return describeNumber(mask, words, top, left);
     const count = bins.counts[y * bins.across + x] ?? 0;
-    const counts = trainText(count, rows * columns);
+    const counts = words.counted(count, rows * columns);
     return bins.sizes && count > 0
       ? l10n.t`${partText(part)}: ${counts}, mean |δ| ${formatLoss(measured(bins, 'size', x, y))}`
       : l10n.t`${partText(part)}: ${counts}`;
@@ -314,9 +314,10 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       path = nextPath;
       mask = nextMask;
       marked = undefined;
-      const { rows, columns, indices, values, valuesOf } = mask;
+      const { rows, columns, indices, values, valuesOf, learned } = mask;
+      words = maskWords(learned === true);
       const sizes = [
-        { key: 'share', title: l10n.t`Share that trains` },
+        { key: 'share', title: words.share },
         { key: 'size', title: l10n.t`Mean |δ|` },
       ];
       if (values === undefined) measure = 'share';
@@ -329,11 +330,9 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
           : valuesOf === 'adapter'
             ? l10n.t`δ is that of the adapter`
             : l10n.t`δ is that of the checkpoint of step ${formatCount(valuesOf)}`;
-      const share = formatPercent(indices.length / (rows * columns));
-      setText(
-        about,
-        l10n.t`${formatCount(rows)} × ${formatCount(columns)}: ${formatCount(indices.length)} numbers train, ${share}; ${source}.`,
-      );
+      const whole = words.mask(rows, columns, indices.length);
+      setText(about, learned === true ? `${whole}.` : l10n.t`${whole}; ${source}.`);
+      setText(keys, words.keys);
       setText(readout, l10n.t`Point at the picture.`);
       look(wholeOf(mask));
     },
@@ -347,21 +346,16 @@ function placeOf({ indices, columns }: TensorMask, at: number): readonly [number
 }
 
 /** `Row 12, column 40: trains, δ 0.01234`, or that it rests. */
-function describeNumber(mask: TensorMask, row: number, column: number): string {
+function describeNumber(mask: TensorMask, words: MaskWords, row: number, column: number): string {
   const at = indexAt(mask, row, column);
-  if (at === undefined) return l10n.t`Row ${row}, column ${column}: rests`;
-  const value = mask.values?.[at];
+  const value = at === undefined ? undefined : mask.values?.[at];
   return value === undefined
-    ? l10n.t`Row ${row}, column ${column}: trains`
+    ? words.at(row, column, at !== undefined)
     : l10n.t`Row ${row}, column ${column}: trains, δ ${formatLoss(value)}`;
 }
 
 function partText({ top, left, rows, columns }: Window): string {
   return l10n.t`Rows ${top} to ${top + rows - 1}, columns ${left} to ${left + columns - 1}`;
-}
-
-function trainText(count: number, all: number): string {
-  return l10n.t`${formatCount(count)} of ${formatCount(all)} numbers train (${formatPercent(count / all)})`;
 }
 
 function shortValue(value: number): string {

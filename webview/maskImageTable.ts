@@ -1,9 +1,10 @@
 import * as l10n from '@vscode/l10n';
-import { formatCount, formatLoss } from '../src/common/format.js';
+import { formatLoss } from '../src/common/format.js';
 import type { TensorMask } from '../src/engines/tensorMask.js';
 import { make, setText } from './dom.js';
 import { forEachIn } from './maskImageMath.js';
 import type { SparseMatrix, Window } from './maskImageMath.js';
+import { maskWords } from './maskWords.js';
 
 /** Rows of the table beside the picture: zooming in shows the others. */
 const MOST_ROWS = 200;
@@ -22,22 +23,20 @@ export function createMaskTable(): {
     {},
     ...[l10n.t`row`, l10n.t`column`, 'δ'].map((name) => make('th', { scope: 'col' }, name)),
   );
-  const element = make(
-    'details',
-    { class: 'heat-table' },
-    make('summary', {}, l10n.t`As a table`),
-    make(
-      'div',
-      { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': l10n.t`Numbers that train` },
-      make('table', {}, caption, make('thead', {}, head), body),
-    ),
+  const region = make(
+    'div',
+    { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': maskWords(false).numbers },
+    make('table', {}, caption, make('thead', {}, head), body),
   );
+  const element = make('details', { class: 'heat-table' }, make('summary', {}, l10n.t`As a table`), region);
   let draw: () => void = () => undefined;
   element.addEventListener('toggle', () => draw());
   return {
     element,
     draw(mask, window) {
       draw = () => {
+        const words = maskWords(mask.learned === true);
+        region.setAttribute('aria-label', words.numbers);
         if (!element.hasAttribute('open')) return;
         const rows: HTMLElement[] = [];
         forEachIn(mask, window, (row, column, at) => {
@@ -46,12 +45,7 @@ export function createMaskTable(): {
           rows.push(make('tr', {}, ...cells.map((text) => make('td', {}, text))));
           return rows.length < MOST_ROWS;
         });
-        setText(
-          caption,
-          rows.length === MOST_ROWS
-            ? l10n.t`The first ${formatCount(MOST_ROWS)} numbers that train in the part that is seen`
-            : l10n.t`All numbers that train in the part that is seen`,
-        );
+        setText(caption, words.table(rows.length === MOST_ROWS ? MOST_ROWS : undefined));
         body.replaceChildren(...rows);
       };
       draw();

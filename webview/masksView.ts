@@ -5,17 +5,23 @@ import { make, setShown, setText, tile } from './dom.js';
 import { createSiteMap } from './heatMapView.js';
 import type { MapQuantity } from './heatMapView.js';
 import { createMaskImage } from './maskImage.js';
+import { maskWords } from './maskWords.js';
+import type { MaskWords } from './maskWords.js';
 import { RequestRefused, isCancelled } from './requests.js';
 import type { Ask } from './requests.js';
 import { valueAt } from './siteHistory.js';
 import type { SiteHistory } from './siteHistory.js';
 import type { View } from './view.js';
 
-const quantities = (): readonly MapQuantity[] => [
+const quantities = (words: () => MaskWords): readonly MapQuantity[] => [
   {
     key: 'density',
-    title: l10n.t`Share that trains`,
-    about: l10n.t`Share of the numbers of each tensor that train, in the cells in per cent; the others stay as they are. Of learned masks: share of the weights that are on; the others count as zero.`,
+    get title() {
+      return words().share;
+    },
+    get about() {
+      return words().about;
+    },
     format: formatPercent,
     formatShort: (share) => `${Number((100 * share).toPrecision(2))}`,
   },
@@ -30,12 +36,13 @@ const quantities = (): readonly MapQuantity[] => [
 
 /** Which numbers train: their share in every tensor over time, and the mask of one of them. */
 export function createMasksView(ask: Ask): View {
+  let words = maskWords(false);
   const waiting = make('p', { class: 'muted' }, l10n.t`Masks are told before the first step.`);
   const summary = make('dl', { class: 'tiles' });
   const map = createSiteMap(
     {
       label: l10n.t`Masks: kinds of modules by layers`,
-      quantities: quantities(),
+      quantities: quantities(() => words),
       fileName: 'masks',
       opens: l10n.t`Open Mask`,
       hint: l10n.t`Point at a cell or use the arrow keys; Enter opens its mask.`,
@@ -104,16 +111,17 @@ export function createMasksView(ask: Ask): View {
     summary.replaceChildren(
       tile(l10n.t`After step`, formatCount(frame.step)),
       tile(l10n.t`Tensors`, formatCount(densities.length)),
-      tile(l10n.t`Wholly at rest`, formatCount(densities.filter((share) => share === 0).length)),
-      tile(l10n.t`Wholly training`, formatCount(densities.filter((share) => share === 1).length)),
-      ...(all > 0 ? [tile(l10n.t`Numbers that train`, l10n.t`${formatCount(kept)} of ${formatCount(all)}`)] : []),
+      tile(words.none, formatCount(densities.filter((share) => share === 0).length)),
+      tile(words.all, formatCount(densities.filter((share) => share === 1).length)),
+      ...(all > 0 ? [tile(words.numbers, l10n.t`${formatCount(kept)} of ${formatCount(all)}`)] : []),
       ...(all > 0 ? [tile(l10n.t`Share`, formatPercent(kept / all))] : []),
     );
   }
 
   return {
     element: make('div', { class: 'tab' }, waiting, body),
-    draw({ masks }) {
+    draw({ masks, started }) {
+      words = maskWords(started?.method.split(' + ').includes('learned_mask') ?? false);
       const none = masks.paths.length === 0;
       setShown(waiting, none);
       setShown(body, !none);

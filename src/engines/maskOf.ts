@@ -32,7 +32,7 @@ export async function maskOf(folder: string, site: string, shape: readonly numbe
   const [rows, columns] = shape.length < 2 ? [1, numbers] : [shape[0]!, numbers / Math.max(1, shape[0]!)];
   const sources = await maskSources(folder, names);
   const learned = await learnedMaskOf(folder, site, numbers, sources);
-  if (learned !== undefined) return { rows, columns, indices: placesOf(site, learned) };
+  if (learned !== undefined) return { rows, columns, indices: placesOf(site, learned), learned: true };
   const indices = await placesIn(folder, await preparedFiles(folder, names), site, numbers);
   const found = await differences(sources, `${site}.weight.values`, indices.length);
   return { rows, columns, indices, ...found };
