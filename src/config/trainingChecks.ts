@@ -190,6 +190,13 @@ function unreadProblems(training: TrainingOptions, placeOf: PlaceOf): Problem[] 
           l10n.t`Set \`early_stopping_patience\` also.`,
         )
       : []),
+    ...(training.cache_frozen_layers
+      ? []
+      : unread(
+          ['cache_memory_mib'],
+          l10n.t`\`cache_frozen_layers\` is off`,
+          l10n.t`Set \`cache_frozen_layers: true\` also.`,
+        )),
     ...(training.eval_generations === 0
       ? unread(
           ['eval_generation_tokens'],

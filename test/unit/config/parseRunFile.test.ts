@@ -52,6 +52,8 @@ describe('parseRunFile', () => {
         save_total_limit: 1,
         load_best_model_at_end: false,
         metric_for_best_model: 'eval_loss',
+        cache_frozen_layers: false,
+        cache_memory_mib: 1024,
         early_stopping_threshold: 0,
         eval_generations: 0,
         eval_generation_tokens: 64,

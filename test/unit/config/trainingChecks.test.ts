@@ -154,6 +154,8 @@ describe('evaluation', () => {
       'warning config.unread-option 7:12-7:33',
     ]);
     assert.deepEqual(brief(held('early_stopping_threshold: 0.1')), ['warning config.unread-option 7:12-7:36']);
+    assert.deepEqual(brief(held('cache_memory_mib: 64')), ['warning config.unread-option 7:12-7:28']);
+    assert.deepEqual(brief(held('cache_memory_mib: 64, cache_frozen_layers: true')), []);
     assert.deepEqual(brief(held('metric_for_best_model: eval_row_accuracy, load_best_model_at_end: true')), []);
   });
 });
