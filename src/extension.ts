@@ -50,6 +50,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     memoryLimit,
   });
   const isAlive = livenessFor(runs);
+  const jobs = createJobs(context.extensionUri, output);
   const panels = createPanels({
     extensionUri: context.extensionUri,
     runs,
@@ -57,8 +58,8 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     settle,
     isAlive,
     knownRuns: () => explorer.runs(),
+    jobs,
   });
-  const jobs = createJobs(context.extensionUri, output);
   const load = languageLoader(context.extensionUri, memoryLimit);
   const explorer = createExplorer({
     runs,

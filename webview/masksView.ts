@@ -4,7 +4,9 @@ import { formatCount, formatLoss, formatPercent } from '../src/common/format.js'
 import { make, setShown, setText, tile } from './dom.js';
 import { createSiteMap } from './heatMapView.js';
 import type { MapQuantity } from './heatMapView.js';
+import { createMaskCompare } from './maskCompare.js';
 import { createMaskImage } from './maskImage.js';
+import { createMaskShares } from './maskShares.js';
 import { maskWords } from './maskWords.js';
 import type { MaskWords } from './maskWords.js';
 import { RequestRefused, isCancelled } from './requests.js';
@@ -56,7 +58,9 @@ export function createMasksView(ask: Ask): View {
     close();
     map.focus();
   });
-  const body = make('div', {}, summary, map.element, notice, image.element);
+  const shares = createMaskShares();
+  const compare = createMaskCompare(ask);
+  const body = make('div', {}, summary, map.element, notice, image.element, shares.element, compare.element);
   let history: SiteHistory | undefined;
   let asking: AbortController | undefined;
   setShown(image.element, false);
@@ -106,6 +110,8 @@ export function createMasksView(ask: Ask): View {
   function drawTiles(): void {
     const frame = map.frame();
     if (!frame || !history) return;
+    shares.draw(history, frame);
+    setShown(shares.element, history.shapes.size > 0);
     const densities = history.paths.flatMap((_path, site) => valueAt(frame, 'density', site) ?? []);
     const { kept, all } = counted(history, (site) => valueAt(frame, 'density', site));
     summary.replaceChildren(
@@ -126,7 +132,10 @@ export function createMasksView(ask: Ask): View {
       setShown(waiting, none);
       setShown(body, !none);
       // Another run.
-      if (history !== masks) close();
+      if (history !== masks) {
+        close();
+        compare.close();
+      }
       history = masks;
       if (none) return;
       map.draw(masks);

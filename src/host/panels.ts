@@ -6,6 +6,7 @@ import { PANEL_VERSION } from '../engines/panelVersion.js';
 import { openPastRun } from '../engines/pastRun.js';
 import { pageOptions } from './pageHtml.js';
 import { createPanel } from './panel.js';
+import type { Jobs } from './job.js';
 import type { Panel, PanelWindow } from './panel.js';
 import { createPanelHandlers } from './panelHandlers.js';
 import type { KnownRuns } from './panelHandlers.js';
@@ -46,6 +47,7 @@ export function createPanels(parts: {
   /** Whether a process works on the run of a folder. */
   readonly isAlive: Liveness;
   readonly knownRuns: KnownRuns;
+  readonly jobs: Jobs;
 }): Panels {
   const { extensionUri, runs, output, settle, isAlive } = parts;
   const open = new Set<Panel>();
@@ -56,7 +58,7 @@ export function createPanels(parts: {
   const window: PanelWindow = {
     extensionUri,
     settle,
-    handlers: (panel) => createPanelHandlers({ panel, isAlive, knownRuns: parts.knownRuns }),
+    handlers: (panel) => createPanelHandlers({ panel, isAlive, knownRuns: parts.knownRuns, jobs: parts.jobs }),
     pageError(message) {
       errors += 1;
       output.error(`The panel's page: ${message}`);

@@ -2,6 +2,7 @@ import type { Place, Problem } from '../common/problem.js';
 import type { PackedEvents } from '../engines/packEvents.js';
 import type { PanelVersion } from '../engines/panelVersion.js';
 import type { RunState } from '../engines/runState.js';
+import type { MaskReport } from '../engines/masks/maskReport.js';
 import type { TensorMask } from '../engines/tensorMask.js';
 
 /**
@@ -80,6 +81,14 @@ export interface PanelRequests {
   readonly maskOf: {
     readonly params: { readonly path: string; readonly shape: readonly number[] };
     readonly reply: TensorMask;
+  };
+  /**
+   * The mask of this run, first, and another, compared: of a run of the workspace, or of a folder that the user is asked for.
+   * `report` is undefined when they cancel.
+   */
+  readonly compareMasks: {
+    readonly params: { readonly folder?: string };
+    readonly reply: { readonly report?: MaskReport };
   };
   /** Asks the user where to, and writes a text or (base64) a picture there; `saved` is undefined when they cancel. */
   readonly saveFile: { readonly params: FileToSave; readonly reply: { readonly saved?: string } };

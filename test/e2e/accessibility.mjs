@@ -155,6 +155,10 @@ async function walk(window) {
       await panel().locator('[role=gridcell]').nth(8).click();
       await panel().locator('.mask-canvas').waitFor({ timeout: 30_000 });
       await check(window, `panel of ${run}, a mask opened`);
+      for (const summary of await panel().locator('#view-masks summary').all()) await summary.click();
+      await panel().locator('.mask-compare vscode-button').first().click();
+      await panel().locator('.mask-compare vscode-dropdown').waitFor({ timeout: 30_000 });
+      await check(window, `panel of ${run}, shares and the choice of another mask`);
     }
   }
   await states(window);

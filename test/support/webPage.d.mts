@@ -9,6 +9,8 @@ export interface WebPage {
   press(key: string, selector?: string): Promise<void>;
   /** Writes into a field, or chooses, and leaves it. */
   type(selector: string, text: string): Promise<void>;
+  /** Whether an element, or what it is in, is put away. */
+  hidden(selector: string): boolean;
   /** What stands in a field. */
   value(selector: string): string;
   /** Opens each `<details>`. */

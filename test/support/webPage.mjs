@@ -37,6 +37,7 @@ export async function openWebPage(name, texts) {
       for (const name of ['input', 'change']) field.dispatchEvent(new window.Event(name, { bubbles: true }));
       await sleep(DRAWN_MS);
     },
+    hidden: (selector) => window.document.querySelector(selector).closest('[hidden]') !== null,
     value: (selector) => window.document.querySelector(selector).value,
     async open(selector) {
       for (const details of window.document.querySelectorAll(selector)) details.open = true;

@@ -23,6 +23,7 @@ const handlers: PanelHandlers = {
     }),
   runEvents: ({ folder }) => fail({ code: 'panel.unknown-run', message: `no run in ${folder}` }),
   maskOf: () => ({ rows: 1, columns: 2, indices: Uint32Array.of(1) }),
+  compareMasks: () => ({}),
   saveFile: () => {
     throw new Error('the disk is full');
   },
