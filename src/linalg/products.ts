@@ -71,11 +71,54 @@ function productNorm(b: Float32Array, a: Float32Array, r: number): number {
   return Math.sqrt(squares);
 }
 
-/** The transpose of a row-major matrix [rows, columns]. */
-export function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length);
+/** The transpose of a row-major matrix [rows, columns], in an array of the same kind. */
+export function transposed<Numbers extends Float32Array | Float64Array>(
+  matrix: Numbers,
+  rows: number,
+  columns: number,
+): Numbers {
+  const result = matrix.slice() as Numbers;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]!;
   }
   return result;
+}
+
+/** A·B in double precision, row-major: A [rows, inner], B [inner, columns]. */
+export function multiplied(a: Float64Array, b: Float64Array, rows: number, inner: number): Float64Array {
+  const columns = b.length / inner;
+  const result = new Float64Array(rows * columns);
+  for (let i = 0; i < rows; i++) {
+    const row = result.subarray(i * columns, (i + 1) * columns);
+    for (let k = 0; k < inner; k++) {
+      const factor = a[i * inner + k]!;
+      if (factor === 0) continue;
+      const from = k * columns;
+      for (let j = 0; j < columns; j++) row[j]! += factor * b[from + j]!;
+    }
+  }
+  return result;
+}
+
+/** A matrix W [rows, columns] and its products with others, in double precision: a runtime's are faster than ours. */
+export interface MatrixProducts {
+  readonly matrix: Float64Array;
+  readonly rows: number;
+  readonly columns: number;
+  /** W·X, [rows, count]. @param x [columns, count] */
+  times(x: Float64Array): Promise<Float64Array>;
+  /** Wᵀ·X, [columns, count]. @param x [rows, count] */
+  transposedTimes(x: Float64Array): Promise<Float64Array>;
+}
+
+/** Products without a runtime: for small matrices and tests. */
+export function plainProducts(matrix: Float64Array, rows: number, columns: number): MatrixProducts {
+  const back = transposed(matrix, rows, columns);
+  return {
+    matrix,
+    rows,
+    columns,
+    times: (x) => Promise.resolve(multiplied(matrix, x, rows, columns)),
+    transposedTimes: (x) => Promise.resolve(multiplied(back, x, columns, rows)),
+  };
 }
