@@ -168,6 +168,8 @@ for (const method of [
   { type: 'fish_mask', keep_ratio: 0.1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],
   { type: 'learned_mask' },
+  { type: 'bitfit', bias_terms: ['query', 'intermediate', 'head'] },
+  { type: 'last_layers', num_layers: 1 },
   { type: 'prompt_tuning', num_virtual_tokens: 3 },
   { type: 'adapter', bottleneck_size: 4 },
   { type: 'intrinsic', intrinsic_dim: 40, head_in_subspace: false },
