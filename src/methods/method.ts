@@ -87,7 +87,7 @@ export interface GradientPasses {
   readonly rowGradients: (request: RowRequest) => Promise<RowSums>;
   /**
    * The diagonal of the Hessian of the sum of the rows' losses, by Hutchinson's estimator: the mean of v ⊙ Hv over vectors
-   * v of ±1, drawn anew for each probe.
+   * v of ±1, drawn anew for each probe and row.
    */
   readonly hessianDiagonal: (request: RowRequest & { readonly probes: number }) => Promise<RowSums>;
   /** The present loss of each training row. */

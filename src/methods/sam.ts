@@ -50,8 +50,7 @@ export const SamOptions = Type.Object(
     num_probes: Type.Integer({
       minimum: 1,
       default: 10,
-      description:
-        'Random vectors that the diagonal of the Hessian is estimated with, each on all `num_samples` rows.',
+      description: 'Random vectors for each row that the diagonal of the Hessian is estimated with.',
     }),
     epsilon: Type.Number({
       exclusiveMinimum: 0,
@@ -96,7 +95,7 @@ const ROWS = '#rows';
  * What the authors released differs from the paper: h is constant (`hessian: constant`), the share is one of each tensor
  * (`ranking: per_tensor`; of tensors with fewer than 1 / keep_ratio numbers none is kept), dropout is on while gradients
  * are summed, and an unfinished flag makes Hutchinson's estimate from one random vector. Here dropout is off, so that the
- * order of the rows makes no difference, and each probe draws anew.
+ * order of the rows makes no difference, and each probe of a row draws anew.
  */
 export const sam: Method<typeof SamOptions> = {
   info: INFO,

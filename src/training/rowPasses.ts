@@ -38,9 +38,6 @@ export interface RowProgram {
   readonly rows: number;
 }
 
-/** Rows of a pass with Hessian-vector products: they keep some three times as much of a row as gradients do. */
-const PROBED_ROWS = 2;
-
 /** Bytes of the gradients of single rows by one weight that a pass holds at once. */
 const MOST_ROW_BYTES = 64 * 2 ** 20;
 
@@ -68,9 +65,9 @@ export function rowPasses(setup: PassSetup): Pick<GradientPasses, 'fisher' | 'ro
     },
     rowGradients: (request) => sumRows(setup, request, 'gradients', 1, (batch) => rowWeights(batch, 1)),
     hessianDiagonal: ({ probes, ...request }) =>
-      sumRows(setup, request, 'hessian', probes, (batch, _order, probe) => ({
+      sumRows(setup, request, 'hessian', probes, (batch, _rows, probe) => ({
         ...rowWeights(batch, 1 / probes),
-        probe_seed: intFeed(random(setup.options.seed, 'probe', probe).integer(2 ** 31)),
+        probe_seed: intFeed(random(setup.options.seed, 'probe', probe, contentOf(batch)).integer(2 ** 31)),
       })),
   };
 }
@@ -157,7 +154,7 @@ export function rowPrograms(
     case 'gradients':
       return [program(weights, gradients(loss, weights), limits.most)];
     case 'hessian':
-      return [program(weights, probed(loss, weights), Math.min(limits.most, PROBED_ROWS))];
+      return [program(weights, probed(loss, weights), 1)];
     case 'empirical':
     case 'expected': {
       const apart = weights.filter((each) => hasRowGradients(loss, each));
@@ -208,7 +205,8 @@ function drawnTargets(logits: Tensor): Tensor {
 
 /**
  * v ⊙ Hv for each weight, H the Hessian of the loss over all weights together and v a vector of ±1 drawn for the seed
- * (Hutchinson 1990; Bekas, Kokiopoulou & Saad 2007, section 2): its mean over draws is the diagonal of H.
+ * (Hutchinson 1990; Bekas, Kokiopoulou & Saad 2007, section 2): its mean over draws is the diagonal of H. With a draw of its
+ * own for each row, what is off averages out over rows as it does over probes.
  */
 function probed(loss: Tensor, weights: readonly Weight[]): Tensor[] {
   const seed = input('probe_seed', 'int32', []);
@@ -232,6 +230,11 @@ function rowWeights(batch: Batch, factor: number): Record<string, Value> {
   for (const predictor of batch.predictors) counts[rowOf(predictor)]!++;
   const data = Float32Array.from(batch.predictors, (predictor) => factor / counts[rowOf(predictor)]!);
   return { row_weights: { dtype: 'float32', shape: [data.length], data } };
+}
+
+/** What a batch reads, as a number: of a row it is the same wherever it stands in the data. */
+function contentOf({ inputIds, source }: Batch): number {
+  return hashText([...inputIds, ...(source?.ids ?? [])].join());
 }
 
 /** A number in (0, 1) for each supervised token, by the seed, the row and the draw: whatever rows it is with. */
