@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { describeProblem } from '../src/common/problem.js';
 import { formatCount, formatPercent } from '../src/common/format.js';
-import type { MaskReport } from '../src/engines/masks/maskReport.js';
+import type { MaskReport, NamedOverlap } from '../src/engines/masks/maskReport.js';
 import { expectedJaccard, jaccard } from '../src/engines/masks/overlap.js';
 import type { Overlap } from '../src/engines/masks/overlap.js';
 import { button, make, setExpanded, setShown, setText, tile } from './dom.js';
@@ -37,9 +37,9 @@ export function createMaskCompare(ask: Ask): MaskCompare {
   const about = make(
     'p',
     { class: 'muted' },
-    l10n.t`Jaccard: numbers in both masks, of those in either. At random: of masks with as many numbers in each tensor, drawn without looking at each other; an overlap near it means nothing.`,
+    l10n.t`Jaccard: numbers in both masks, of those in either. At random: of masks with as many numbers in each tensor, drawn without looking at each other: an overlap near it is that of chance.`,
   );
-  const found = make('div', {}, tiles, layers.element, kinds.element, about);
+  const found = make('div', { class: 'heat-table' }, tiles, layers.element, kinds.element, about);
   const runs = makeDropdown(l10n.t`Run`, (folder) => {
     chosen = folder;
     if (folder !== NONE) void compare(folder);
@@ -114,8 +114,8 @@ export function createMaskCompare(ask: Ask): MaskCompare {
       tile(l10n.t`At random`, indexText(expectedJaccard(total))),
     );
     setText(note, l10n.t`Compared with ${other.folder} (${other.method}).`);
-    layers.fill(pair.layers.map((layer) => rowOf(layerText(layer.name), layer)));
-    kinds.fill(pair.kinds.map((kind) => rowOf(kind.name, kind)));
+    layers.fill(marked(pair.layers).map((layer) => rowOf(layerText(layer.name), layer)));
+    kinds.fill(marked(pair.kinds).map((kind) => rowOf(kind.name, kind)));
     setShown(found, true);
   }
 
@@ -130,6 +130,11 @@ export function createMaskCompare(ask: Ask): MaskCompare {
       setExpanded(opener, false);
     },
   };
+}
+
+/** Where neither has a number there is nothing to compare. */
+function marked(groups: readonly NamedOverlap[]): readonly NamedOverlap[] {
+  return groups.filter(({ one, other }) => one + other > 0);
 }
 
 function rowOf(name: string, overlap: Overlap): string[] {

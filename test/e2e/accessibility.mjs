@@ -67,8 +67,14 @@ function fill(workspace) {
   };
   trainBefore(change('adalora', 'ranks', /num_train_epochs: .*/, 'max_steps: 90'));
   trainBefore(change('fish-mask', 'mask', /num_train_epochs: .*/, 'max_steps: 10'));
+  trainBefore(change('fish-mask', 'smallest', /fish_mask(?=\n)|num_train_epochs: .*/g, pafiShort));
   change('quickstart', 'endless', /num_train_epochs: .*/, 'max_steps: 100000');
   change('quickstart', 'diverging', /learning_rate: \S+/, 'learning_rate: 1e30');
+}
+
+/** PaFi instead of FISH Mask, for a few steps: another mask of the same model. */
+function pafiShort(found) {
+  return found === 'fish_mask' ? 'pafi' : 'max_steps: 10';
 }
 
 /** Checks the page that is shown, and prints what is wrong with it. */
@@ -158,7 +164,10 @@ async function walk(window) {
       for (const summary of await panel().locator('#view-masks summary').all()) await summary.click();
       await panel().locator('.mask-compare vscode-button').first().click();
       await panel().locator('.mask-compare vscode-dropdown').waitFor({ timeout: 30_000 });
-      await check(window, `panel of ${run}, shares and the choice of another mask`);
+      await panel().locator('.mask-compare vscode-dropdown').click();
+      await panel().locator('.mask-compare vscode-option', { hasText: 'smallest' }).click();
+      await panel().locator('.mask-compare .tiles dd').first().waitFor({ timeout: 60_000 });
+      await check(window, `panel of ${run}, shares and the overlap with another mask`);
     }
   }
   await states(window);
