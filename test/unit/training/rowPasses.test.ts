@@ -216,6 +216,19 @@ describe('many rows in a pass sum what each row by itself does', () => {
     });
   }
 
+  test('each of them has a second derivative: v ⊙ Hv is finite and not zero', async () => {
+    const encoder = [bert, bertRows] as const;
+    const others = await Promise.all(models.slice(1).map(async ([, open, rows]) => [await open(), rows] as const));
+    for (const [opened, rows] of [encoder, ...others]) {
+      const weights = linear(opened);
+      const { sums } = await passes(opened, rows.slice(0, 2)).hessianDiagonal({ weights, probes: 1 });
+      for (const name of weights) {
+        const size = Math.hypot(...sums.get(name)!);
+        assert.ok(Number.isFinite(size) && size > 0, `${name}: ${size}`);
+      }
+    }
+  });
+
   test('the layers of all of these go many at a time; what many rows read at one place, one at a time', async () => {
     for (const [, open] of models) {
       const opened = await open();
