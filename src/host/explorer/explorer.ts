@@ -11,6 +11,7 @@ import { reveal } from '../places.js';
 import type { Runs } from '../runs.js';
 import type { Settle } from '../settle.js';
 import { createComparePage } from '../comparePage.js';
+import { addAdapters } from './combineAction.js';
 import { runsToCompare } from './compareAction.js';
 import { deleteEntry } from './deleteAction.js';
 import { createDocuments } from './documents.js';
@@ -119,6 +120,9 @@ export function createExplorer(parts: {
     adapterCommand('inspectAdapter', { word: 'inspectable', title: l10n.t`Inspect Adapter` }, inspect),
     adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
       mergeIntoBase(jobs, adapter),
+    ),
+    adapterCommand('combineAdapters', { word: 'addable', title: l10n.t`Add Adapters` }, async (adapter) =>
+      addAdapters(jobs, adapter, await explorer.all()),
     ),
     adapterCommand('tryAdapter', { word: 'usable', title: l10n.t`Try Adapter` }, (adapter) =>
       tryIt({ jobs, documents, memory: parts.memory }, adapter),

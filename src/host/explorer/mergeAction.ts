@@ -1,13 +1,12 @@
 import * as l10n from '@vscode/l10n';
-import path from 'node:path';
 import * as vscode from 'vscode';
-import { pathKind } from '../../common/files.js';
 import { formatBytes } from '../../common/format.js';
 import { isJsonObject } from '../../common/json.js';
 import type { Jobs } from '../job.js';
 import { reveal } from '../places.js';
 import { baseArgument } from './baseArgument.js';
 import type { Entry } from './library.js';
+import { askOutFolder } from './outFolder.js';
 import { nameOf } from './tryAction.js';
 
 const dtypes = (): readonly (vscode.QuickPickItem & { readonly dtype?: string })[] => [
@@ -22,25 +21,17 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
   const { folder } = adapter.item;
   const base = await baseArgument(adapter);
   if (base === undefined) return;
-  const out = await vscode.window.showInputBox({
-    title: l10n.t`Merge into Base (1/2): folder for the merged model`,
-    value: await freeName(`${folder}-merged`),
-    prompt: l10n.t`It must not exist yet. The base model stays as it is.`,
-    ignoreFocusOut: true,
-    validateInput: async (value) => {
-      if (!path.isAbsolute(value.trim())) return l10n.t`An absolute path is needed.`;
-      return (await pathKind(value.trim())) === 'nothing'
-        ? undefined
-        : l10n.t`This exists already: choose another name.`;
-    },
-  });
-  if (out === undefined) return;
+  const target = await askOutFolder(
+    l10n.t`Merge into Base (1/2): folder for the merged model`,
+    `${folder}-merged`,
+    l10n.t`It must not exist yet. The base model stays as it is.`,
+  );
+  if (target === undefined) return;
   const dtype = await vscode.window.showQuickPick(dtypes(), {
     title: l10n.t`Merge into Base (2/2): type of the weights`,
     ignoreFocusOut: true,
   });
   if (dtype === undefined) return;
-  const target = out.trim();
   const report = await jobs.run({
     title:
       adapter.base.label === ''
@@ -81,11 +72,4 @@ function summary(report: unknown): string[] {
     ...(count === 1 ? [l10n.t`1 warning: see the log.`] : []),
     ...(count > 1 ? [l10n.t`${count} warnings: see the log.`] : []),
   ];
-}
-
-async function freeName(wanted: string): Promise<string> {
-  for (let at = 1; ; at++) {
-    const name = at === 1 ? wanted : `${wanted}-${at}`;
-    if ((await pathKind(name)) === 'nothing') return name;
-  }
 }

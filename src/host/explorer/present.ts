@@ -40,6 +40,8 @@ export type ContextWord =
   | 'inspectable'
   /** Holds an adapter that can be merged into its base. */
   | 'mergeable'
+  /** Holds an adapter of differences that can be added to others. */
+  | 'addable'
   /** Holds an adapter that can be tried with its base. */
   | 'usable'
   | 'resumable'
@@ -64,9 +66,19 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   prompt_tuning: 'applied',
   prefix_tuning: 'applied',
   ia3: 'mergeable',
-  ciat: 'applied',
   intrinsic: 'mergeable',
+  ciat: 'applied',
   adapter_fusion: 'applied',
+};
+
+/** Methods whose adapters are differences from the base: at places of weights, or of whole tensors. Those of a form add up. */
+export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors'>> = {
+  fish_mask: 'places',
+  fish_dip: 'places',
+  pafi: 'places',
+  sam: 'places',
+  lt_sft: 'places',
+  bitfit: 'tensors',
 };
 
 const RED = 'list.errorForeground';
@@ -203,7 +215,26 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
   if (item.problem !== undefined || kind === undefined) return [];
   if (unmatched.length > 0) return ['inspectable'];
   // A base that is not found is asked for.
-  return kind === 'mergeable' ? ['inspectable', 'mergeable', 'usable'] : ['inspectable', 'usable'];
+  if (kind === 'applied') return ['inspectable', 'usable'];
+  return ['inspectable', 'mergeable', 'usable', ...(formOf(item) === undefined ? [] : (['addable'] as const))];
+}
+
+/** Whether two adapters can be added up, as far as their configs tell: of one form, from one base model. */
+export function addsUpWith(adapter: Entry, other: Entry): boolean {
+  if (adapter.item.kind !== 'adapter' || other.item.kind !== 'adapter') return false;
+  const form = formOf(other.item);
+  return (
+    other.item.folder !== adapter.item.folder &&
+    other.item.problem === undefined &&
+    other.unmatched.length === 0 &&
+    form !== undefined &&
+    form === formOf(adapter.item) &&
+    other.base.key === adapter.base.key
+  );
+}
+
+function formOf({ format, method = '' }: FoundAdapter): 'places' | 'tensors' | undefined {
+  return format === 'peft' ? ADDABLE_METHODS[method] : undefined;
 }
 
 /** Of the `adapters` library's own kinds the bottleneck is read; its LoRA is not PEFT's. */

@@ -7,8 +7,15 @@ import { createLibrary } from '../../../../src/host/explorer/library.js';
 import type { Entry, Suspect } from '../../../../src/host/explorer/library.js';
 import { createExplorerModel, isWithin } from '../../../../src/host/explorer/model.js';
 import type { ExplorerModel, Redraw } from '../../../../src/host/explorer/model.js';
-import { READABLE_METHODS, lookOf, lookOfBase } from '../../../../src/host/explorer/present.js';
-import { METHODS, PEFT_TYPES } from '../../../../src/methods/registry.js';
+import {
+  ADDABLE_METHODS,
+  READABLE_METHODS,
+  addsUpWith,
+  lookOf,
+  lookOfBase,
+} from '../../../../src/host/explorer/present.js';
+import { METHODS, PEFT_TYPES, adapterFormat } from '../../../../src/methods/registry.js';
+import { writeSafetensors } from '../../../../src/models/writeSafetensors.js';
 import { adapterParts, temporaryFolder, writeParts } from '../../../support/adapters.js';
 import { fixture } from '../../../support/fixtures.js';
 
@@ -249,5 +256,43 @@ describe('how things look', () => {
     for (const { type, mergeable } of METHODS) {
       if (type in READABLE_METHODS) assert.equal(READABLE_METHODS[type] === 'mergeable', mergeable, type);
     }
+  });
+  test('adapters that are differences are offered to be added up, those of one form and base', async () => {
+    for (const [type, form] of Object.entries(ADDABLE_METHODS)) {
+      assert.equal(adapterFormat({ peft_type: type.toUpperCase() })?.differences, form, type);
+    }
+    const others = PEFT_TYPES.filter((type) => !(type.toLowerCase() in ADDABLE_METHODS));
+    for (const type of others) assert.equal(adapterFormat({ peft_type: type })?.differences, undefined, type);
+
+    const { folder, model, look } = await place();
+    const made: Record<string, Entry> = {};
+    for (const [name, type, base] of [
+      ['language', 'LT_SFT', 'one'],
+      ['task', 'FISH_MASK', 'one'],
+      ['foreign', 'PAFI', 'another'],
+      ['biases', 'BITFIT', 'one'],
+    ] as const) {
+      const own = path.join(folder, name);
+      await mkdir(own, { recursive: true });
+      await writeFile(
+        path.join(own, 'adapter_config.json'),
+        JSON.stringify({ peft_type: type, base_model_name_or_path: base, target_modules: ['q_proj'] }),
+      );
+      const key = type === 'BITFIT' ? 'q_proj.bias.difference' : 'q_proj.weight.values';
+      await writeSafetensors(path.join(own, 'adapter_model.safetensors'), [
+        { name: key, dtype: 'F32', shape: [1], data: Float32Array.of(1) },
+        ...(type === 'BITFIT'
+          ? []
+          : [{ name: 'q_proj.weight.indices', dtype: 'I32' as const, shape: [1], data: Int32Array.of(0) }]),
+      ]);
+      await look({ kind: 'adapter', folder: own });
+      made[name] = entryAt(model, own);
+      assert.ok(lookOf(made[name]).context.includes('addable'), name);
+    }
+    const [language, ...rest] = Object.values(made);
+    assert.deepEqual(
+      [language!, ...rest].filter((other) => addsUpWith(language!, other)),
+      [made['task']],
+    );
   });
 });
