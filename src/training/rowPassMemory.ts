@@ -3,8 +3,8 @@ import type { LanguageModel } from '../models/architecture.js';
 import { planProgram } from '../runtime/replay.js';
 import { fixedSize } from '../tensor/dims.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { rowPrograms } from './rowPasses.js';
-import type { RowSum } from './rowPasses.js';
+import { rowPrograms } from './rowPrograms.js';
+import type { RowSum } from './rowPrograms.js';
 import { groups, session } from './stepMemory.js';
 import type { PreparationMemory } from './stepMemory.js';
 

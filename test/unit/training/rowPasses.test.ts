@@ -18,7 +18,7 @@ import type { Weight } from '../../../src/tensor/tensor.js';
 import { gradientPasses } from '../../../src/training/gradientPasses.js';
 import { batchFeeds, lossGraph } from '../../../src/training/lossGraph.js';
 import { frozenWeights } from '../../../src/training/passSetup.js';
-import { hessianProducts, rowPrograms, scaledByRoot } from '../../../src/training/rowPasses.js';
+import { hessianProducts, rowPrograms, scaledByRoot } from '../../../src/training/rowPrograms.js';
 import { fixture, readTensors } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import type { Opened } from '../../support/model.js';
