@@ -52,7 +52,7 @@ export function createMaskCompare(ask: Ask): MaskCompare {
     note,
     found,
   );
-  const opener = button(l10n.t`Compare with Another Mask…`, 'secondary', () => {
+  const opener = button(l10n.t`Overlap with Another Mask…`, 'secondary', () => {
     setShown(body, body.hidden);
     setExpanded(opener, !body.hidden);
     if (!body.hidden) void list();
