@@ -6,11 +6,9 @@
 //
 // --only: measures these settings; --again: none. The report compares all that were ever measured with predictions of
 // now. SMOLLM2_FOLDER is SmolLM2-135M as an F32 Hugging Face folder. Linux only: figures are those of /proc/PID/status.
-import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { loadRunFile } from '../src/config/loadRunFile.js';
 import { contractOf } from '../src/engines/estimate.js';
@@ -18,6 +16,8 @@ import type { EstimateDocument } from '../src/engines/estimate.js';
 import { estimateFile } from '../src/language/estimateFile.js';
 import { openCheckpoint } from '../src/models/openCheckpoint.js';
 import { writeSafetensors } from '../src/models/writeSafetensors.js';
+import { measure, writeRows } from './measured.js';
+import type { Measured } from './measured.js';
 
 interface Setting {
   readonly name: string;
@@ -132,14 +132,6 @@ const GOAL = 0.1;
 const MIB = 2 ** 20;
 const RAW = new URL('results/memory-embedded.json', import.meta.url);
 
-interface Measured {
-  /** VmHWM. */
-  readonly peak: number;
-  /** Largest RssAnon and RssFile from the compilation to the last step, in a method's preparation too. */
-  readonly anonymous: number;
-  readonly fileBacked: number;
-}
-
 const { values: options, positionals } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
@@ -164,7 +156,7 @@ async function main(): Promise<void> {
     smollm2: path.resolve(positionals[0]!),
     'smollm2-bf16': await bfloat16(positionals[0]!, path.join(folder, 'smollm2')),
   };
-  const rows = writeRows('rows', 16);
+  const rows = writeRows(folder, 'rows', 16);
   const lines: string[] = [];
   const known = JSON.parse(readFileSync(RAW, 'utf8')) as Record<string, Measured>;
   for (const setting of SETTINGS) {
@@ -175,7 +167,7 @@ async function main(): Promise<void> {
       const cache = path.join(folder, 'cache');
       if (setting.converts) rmSync(cache, { recursive: true, force: true });
       else await (await openCheckpoint(models[setting.model])).mapped();
-      known[title] = await measure(file);
+      known[title] = await measure(file, options.cli);
       writeFileSync(RAW, `${JSON.stringify(known, undefined, 2)}\n`);
     }
     const measured = known[title];
@@ -191,7 +183,7 @@ async function main(): Promise<void> {
 
 function runFile(setting: Setting, model: string, rows: string): string {
   const { method, length, rows: batch, accumulation = 1, evaluates, training, steps = STEPS } = setting;
-  const held = evaluates === undefined ? '' : `, validation: ${writeRows(`held${evaluates}`, evaluates)}`;
+  const held = evaluates === undefined ? '' : `, validation: ${writeRows(folder, `held${evaluates}`, evaluates)}`;
   return [
     `model: ${model}`,
     `data: { train: ${rows}, max_length: ${length}${held} }`,
@@ -205,81 +197,6 @@ function runFile(setting: Setting, model: string, rows: string): string {
     `output: { dir: ${path.join(folder, 'runs')} }`,
     '',
   ].join('\n');
-}
-
-/** More words than any setting has tokens, so that every row is cut to its length. */
-function writeRows(name: string, count: number): string {
-  const words = [
-    'time',
-    'water',
-    'and',
-    'house',
-    'people',
-    'under',
-    'light',
-    'which',
-    'stone',
-    'never',
-    'green',
-    'of',
-  ];
-  let state = 1;
-  const word = (): string => {
-    state = (state * 48271) % 2147483647;
-    return words[state % words.length]!;
-  };
-  const file = path.join(folder, `${name}.jsonl`);
-  const row = (): string => JSON.stringify({ text: Array.from({ length: 600 }, word).join(' ') });
-  writeFileSync(file, Array.from({ length: count }, row).join('\n'));
-  return file;
-}
-
-/** Runs a file by the command line, looking at the worker's memory all the time. */
-async function measure(file: string): Promise<Measured> {
-  const child = spawn(process.execPath, [path.resolve(options.cli), 'train', file, '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let [peak, anonymous, fileBacked] = [0, 0, 0];
-  let isStepping = false;
-  let last = '';
-  createInterface(child.stdout).on('line', (line) => {
-    const event = JSON.parse(line) as { type: string; activity?: string };
-    if (event.type === 'progress' && /Compiling|Measuring/.test(event.activity ?? '')) isStepping = true;
-    if (event.activity === 'Writing a checkpoint') isStepping = false;
-    last = line;
-  });
-  child.stderr.on('data', (text) => process.stderr.write(String(text)));
-  const timer = setInterval(() => {
-    for (const worker of children(child.pid!)) {
-      const status = statusOf(worker);
-      peak = Math.max(peak, status('VmHWM'));
-      if (!isStepping) continue;
-      anonymous = Math.max(anonymous, status('RssAnon'));
-      fileBacked = Math.max(fileBacked, status('RssFile'));
-    }
-  }, 10);
-  await new Promise((resolve) => child.on('close', resolve));
-  clearInterval(timer);
-  if (!last.includes('"finished"')) throw new Error(last);
-  return { peak, anonymous, fileBacked };
-}
-
-function children(pid: number): readonly number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-  } catch {
-    return [];
-  }
-}
-
-function statusOf(pid: number): (key: string) => number {
-  let status = '';
-  try {
-    status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  } catch {
-    // It has just ended.
-  }
-  return (key) => 1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
 }
 
 function lineOf(setting: Setting, predicted: EstimateDocument, measured: Measured): string {

@@ -8,6 +8,7 @@ import type { Finished } from '../src/training/events.js';
 /** What a short run is made of: cosine with a warm-up of 5 %, one thread, evaluated before the first step and at the end. */
 export interface ShortRun {
   readonly model: string;
+  /** One, or a list. */
   readonly method: object;
   readonly rate: number;
   readonly seed: number;
@@ -17,6 +18,22 @@ export interface ShortRun {
   readonly held: readonly string[];
   readonly batchSize?: number;
   readonly maxLength?: number;
+  /** Absent: the usual one of the model. */
+  readonly taskType?: string;
+}
+
+/** The section `training` of such a run. */
+export function trainingOf({ seed, steps, rate, batchSize = 16 }: Omit<ShortRun, 'method'>): object {
+  return {
+    seed,
+    max_steps: steps,
+    eval_steps: steps,
+    save_steps: steps,
+    per_device_train_batch_size: batchSize,
+    learning_rate: rate,
+    lr_scheduler_type: 'cosine',
+    warmup_ratio: 0.05,
+  };
 }
 
 /** Runs in a folder that goes when the process ends. */
@@ -24,7 +41,8 @@ export function shortRuns(name: string): (run: ShortRun) => Promise<Finished> {
   const scratch = mkdtempSync(path.join(tmpdir(), `peft-${name}-`));
   process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
   let count = 0;
-  return async ({ model, method, rate, seed, steps, rows, held, batchSize = 16, maxLength = 128 }) => {
+  return async (short) => {
+    const { model, method, rows, held, maxLength = 128, taskType } = short;
     const folder = path.join(scratch, String(++count));
     mkdirSync(folder);
     writeFileSync(path.join(folder, 'train.jsonl'), rows.join('\n'));
@@ -34,16 +52,8 @@ export function shortRuns(name: string): (run: ShortRun) => Promise<Finished> {
       model,
       method,
       data: { train: 'train.jsonl', validation: 'held.jsonl', max_length: maxLength },
-      training: {
-        seed,
-        max_steps: steps,
-        eval_steps: steps,
-        save_steps: steps,
-        per_device_train_batch_size: batchSize,
-        learning_rate: rate,
-        lr_scheduler_type: 'cosine',
-        warmup_ratio: 0.05,
-      },
+      training: trainingOf(short),
+      ...(taskType === undefined ? {} : { task_type: taskType }),
       runtime: { threads: 1 },
     };
     writeFileSync(file, JSON.stringify(config));

