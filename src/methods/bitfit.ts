@@ -101,7 +101,7 @@ export const bitfit: Method<typeof BitfitOptions> = {
       report: (values) =>
         parameters.map(({ site, variable: { name } }) => ({
           path: `${site.path}.bias`,
-          norm: Math.hypot(...(values.get(name) ?? [])),
+          norm: Math.sqrt(values.get(name)?.reduce((sum, value) => sum + value * value, 0) ?? 0),
         })),
       save: (values) => ({
         kind: 'adapter',

@@ -19,7 +19,7 @@ import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
-import { fakeContext, smallSites } from './fakeModel.js';
+import { fakeContext, site, smallSites } from './fakeModel.js';
 
 const folder = temporaryFolder();
 const gpt2 = await openModel(fixture('gpt2/tiny-gpt2'));
@@ -52,6 +52,14 @@ test('as many numbers as the authors count without the classifier: 102,912 of BE
   assert.equal(count(attach(bertOf('bertBase'))), 102_912);
   assert.equal(count(attach(bertOf('bertLarge'))), 272_384);
   assert.equal(count(attach(bertOf('bertLarge'), ['query', 'intermediate'])), 122_880);
+});
+
+test('the norm of a bias as long as a large vocabulary is told', () => {
+  const vocabulary = 250_002;
+  const method = attach(fakeContext([site('linear', 'decoder', [vocabulary, 8], { bias: 'decoder.bias' })]));
+  const [{ variable }] = method.trainables as [Attached['trainables'][number]];
+  const values = new Map([[variable.name, new Float32Array(vocabulary).fill(2)]]);
+  assert.equal(method.report!(values)[0]!.norm, 2 * Math.sqrt(vocabulary));
 });
 
 test('a kind is a kind of module and no part of a name; together they are all biases', () => {
