@@ -86,18 +86,29 @@ export const intrinsicDimension: Command = {
     if (goal !== undefined) runner.tell(`The goal: ${goal.metric} ${goalText(goal)}.`);
     let aim = goal;
     const found = await smallestDimension(plan.dimensions, plan.halvings, async (dimension) => {
-      const results = await runner.subspace(dimension);
+      const results = await runner.subspace(dimension).catch((error: unknown) => {
+        if (dimensions.size > 0 && hasCode(error, 'intrinsic.dimension-large')) return undefined;
+        throw error;
+      });
+      if (results === undefined) {
+        runner.tell(`d ${dimension}: more than the numbers of the targeted weights`);
+        return undefined;
+      }
+      const best = bestOf(plan.metric(), results);
+      dimensions.set(dimension, best);
+      if (best === undefined) {
+        runner.tell(`d ${dimension}: too few for SAID`);
+        return false;
+      }
       // Where full fine-tuning is not run, the start is the first subspace's, which is that of the base model.
       const start = results.find(({ start: each }) => plan.metricOf(each) !== undefined)?.start;
       aim ??= goalOf(plan.metric(), plan.share, plan.full!, start && plan.metricOf(start));
-      const best = bestOf(plan.metric(), results);
-      dimensions.set(dimension, best);
-      const reached = best !== undefined && reaches(aim, best.value);
-      runner.tell(`d ${dimension}: ${best === undefined ? 'too few for SAID' : bestText(best, reached)}`);
+      const reached = reaches(aim, best.value);
+      runner.tell(`d ${dimension}: ${bestText(best, reached)}`);
       return reached;
     });
     io.progress.end();
-    if (aim === undefined || found === undefined) return fail(tooFew(plan.file));
+    if (aim === undefined) return fail(tooFew(plan.file));
     return conclude(plan, { goal: aim, found, dimensions, runs: runner.runs }, io, args.flag('json'));
   },
 };
@@ -310,11 +321,15 @@ function createRunner(plan: Plan, io: Io) {
           dimension,
         });
       } catch (error) {
-        if (error instanceof ProblemError && error.problem.code === 'intrinsic.dimension') return [];
+        if (hasCode(error, 'intrinsic.dimension')) return [];
         throw error;
       }
     },
   };
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof ProblemError && error.problem.code === code;
 }
 
 type Runner = ReturnType<typeof createRunner>;

@@ -61,18 +61,17 @@ export interface Found {
  *
  * @param dimensions the grid
  * @param halvings how often the interval is halved; it ends where no whole number is left between
- * @param attempt whether a dimension reaches the goal; undefined ends the search
- * @returns undefined where the search was ended
+ * @param attempt whether a dimension reaches the goal; undefined where it is more than the model has, which ends the grid
  */
 export async function smallestDimension(
   dimensions: readonly number[],
   halvings: number,
   attempt: (dimension: number) => Promise<boolean | undefined>,
-): Promise<Found | undefined> {
+): Promise<Found> {
   let [below, dimension]: (number | undefined)[] = [undefined, undefined];
   for (const each of [...new Set(dimensions)].sort((a, b) => a - b)) {
     const reached = await attempt(each);
-    if (reached === undefined) return undefined;
+    if (reached === undefined) break;
     if (reached) {
       dimension = each;
       break;
@@ -82,9 +81,7 @@ export async function smallestDimension(
   for (let left = halvings; left > 0 && dimension !== undefined && below !== undefined; left--) {
     const middle = Math.round(Math.sqrt(below * dimension));
     if (middle <= below || middle >= dimension) break;
-    const reached = await attempt(middle);
-    if (reached === undefined) return undefined;
-    if (reached) dimension = middle;
+    if ((await attempt(middle)) === true) dimension = middle;
     else below = middle;
   }
   return { dimension, below };

@@ -121,6 +121,8 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
     const factors = options.variant === 'SAID' ? groups.length : 0;
     const count = options.intrinsic_dim - factors;
     if (count < 1) refuseDimension(options.intrinsic_dim, factors);
+    const total = [...parameters.values()].reduce((sum, { size }) => sum + size, 0);
+    if (options.intrinsic_dim > total) refuseSize(options.intrinsic_dim, total);
     const z = variable(`${instance}${POINT}`, [count]);
     const lambda = variable(`${instance}${FACTORS}`, [factors]);
     const point: Trainable = { variable: z, start: () => new Float32Array(count), decays: true };
@@ -158,7 +160,6 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
         values.get(z.name)!.map((value) => factor * value),
       );
     };
-    const total = [...parameters.values()].reduce((sum, { size }) => sum + size, 0);
     const keyOf = (name: string): string => name.slice(instance.length);
     return {
       type: 'intrinsic',
@@ -284,9 +285,19 @@ function refuseDimension(dimension: number, factors: number): never {
   });
 }
 
-/** More numbers than the weights have are no subspace. */
+/** More numbers than the weights have are no subspace; each tensor would take many transforms of them. */
+function refuseSize(dimension: number, total: number): never {
+  return fail({
+    code: 'intrinsic.dimension-large',
+    message: l10n.t`intrinsic_dim is ${dimension}, and the targeted weights have ${total} numbers`,
+    expected: l10n.t`an intrinsic_dim of at most ${total}`,
+    mend: l10n.t`Lower intrinsic_dim, target more modules, or train the weights themselves (full).`,
+  });
+}
+
+/** As many numbers as the weights have: nothing is saved. */
 function sizeWarnings({ intrinsic_dim: dimension }: IntrinsicOptions, total: number): Problem[] {
-  if (dimension < total) return [];
+  if (2 * dimension <= total) return [];
   return [
     {
       code: 'intrinsic.dimension-large',

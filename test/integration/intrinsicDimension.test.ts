@@ -164,4 +164,15 @@ test('intrinsic-dimension: what cannot be is refused before anything runs', asyn
     await refused('--metric', 'eval_accuracy', '--dimensions', '10'),
     /one of eval_loss, eval_token_accuracy/,
   );
+  assert.match(await refused('--full', '1', '--dimensions', '1000000'), /intrinsic_dim is 1000000/);
+});
+
+test('intrinsic-dimension: what is too small for SAID or more than the weights have is passed over', async () => {
+  const args = ['intrinsic-dimension', file, '--out', path.join(folder, 'edges'), '--json', '--full', '0.001'];
+  const ended = await cli([...args, '--dimensions', '3,10,1000000,2000000', '--learning-rates', '0.01']);
+  assert.equal(ended.code, 0, ended.err);
+  assert.match(ended.err, /d 3: too few for SAID/);
+  assert.match(ended.err, /d 1000000: more than the numbers/);
+  const { d90, below, dimensions } = document(ended) as unknown as Results;
+  assert.deepEqual([d90, below, dimensions.map(({ intrinsic_dim: each }) => each)], [null, 10, [3, 10]]);
 });

@@ -9,7 +9,7 @@ async function searched(
   grid: readonly number[],
   halvings: number,
   from: number,
-): Promise<{ found: Found | undefined; tried: number[] }> {
+): Promise<{ found: Found; tried: number[] }> {
   const tried: number[] = [];
   const found = await smallestDimension(grid, halvings, (dimension) => {
     tried.push(dimension);
@@ -35,8 +35,9 @@ test('a search ends where no number is left between, where the smallest reaches 
   });
 });
 
-test('an attempt that is undefined ends the search', async () => {
-  assert.equal(await smallestDimension([10, 100], 3, () => Promise.resolve(undefined)), undefined);
+test('an attempt that is undefined ends the grid', async () => {
+  const attempt = (dimension: number) => Promise.resolve(dimension > 10 ? undefined : false);
+  assert.deepEqual(await smallestDimension([10, 100, 1000], 3, attempt), { dimension: undefined, below: 10 });
 });
 
 test('90 % of an accuracy, and of the fall of a loss', () => {

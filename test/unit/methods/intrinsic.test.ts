@@ -189,8 +189,17 @@ test('what cannot be is refused', () => {
   assert.throws(() => attach(subspace({ target_modules: ['q_porj'] })), problem('targets.no-match', 'q_porj'));
   assert.throws(() => attach(subspace(), { type: 'full' }), problem('methods.same-module', 'intrinsic and full'));
   attach(loraMethod({ r: 2 }), subspace());
-  const [many] = attach(subspace({ target_modules: ['norm'], intrinsic_dim: 100 }));
-  assert.equal(many!.coverage.warnings[0]!.code, 'intrinsic.dimension-large');
+});
+
+test('a dimension above the numbers that it spans is refused, one of more than half of them is warned of', () => {
+  const attach = (intrinsic_dim: number) =>
+    attachedTo(opened, subspace({ target_modules: ['norm'], variant: 'DID', intrinsic_dim }));
+  const { hiddenSize: hidden } = opened.context.model;
+  assert.throws(() => attach(hidden + 1), problem('intrinsic.dimension-large', `at most ${hidden}`));
+  assert.equal(attach(hidden).coverage.warnings[0]!.code, 'intrinsic.dimension-large');
+  assert.deepEqual(attach(hidden / 2).coverage.warnings, []);
+  // Refused before a single number of the projection is drawn.
+  assert.throws(() => attach(10 ** 12), problem('intrinsic.dimension-large'));
 });
 
 test('an adapter of another version of the numbers, or without its key, is refused', async () => {
