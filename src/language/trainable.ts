@@ -3,8 +3,9 @@ import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import { sparseCount } from '../methods/bottleneckAdapter.js';
-import type { AttachContext } from '../methods/method.js';
+import type { AttachContext, Attached } from '../methods/method.js';
 import { matchTargets } from '../methods/targets.js';
+import { optionsWithoutHead, taskHead, withoutHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { attachToHeader, tellsTasks } from './modelAttach.js';
 import { soundSections } from './modelDraft.js';
@@ -47,7 +48,7 @@ export async function trainableOf(
       const modules = methods[index]?.coverage.modules ?? [];
       return maskedNumbers(config, facts.model) + modules.reduce((sum, each) => sum + each.trainable, 0);
     })
-    .reduce((sum, count) => sum + count, 0);
+    .reduce((sum, count) => sum + count, headBeside(methods, facts.model));
   const isLeast = tasks?.whole === false && tellsTasks(configs, facts, tasks);
   return { trainable, total: facts.parameters, ...(isLeast ? { tasks: Math.max(1, tasks.names.length) } : {}) };
 }
@@ -56,12 +57,23 @@ export async function trainableOf(
 export function maskedNumbers(config: MethodConfig, model: LanguageModel): number {
   if (config.type === 'adapter') return config.sparsity > 0 ? sparseCount(config, unread(model)) : 0;
   if (!('keep_ratio' in config)) return 0;
-  const { sites } = model;
-  const match = matchTargets(config, sites, ({ weight }) => weight !== undefined);
+  const { sites } = withoutHead(model);
+  const match = matchTargets(
+    optionsWithoutHead(config, model.classes),
+    sites,
+    ({ weight }) => weight !== undefined,
+  );
   const sizes = new Map(
     match.sites.map(({ weight, shape }) => [weight, shape.reduce((product, length) => product * length, 1)]),
   );
   return Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
+}
+
+/** Numbers of the head of the task where no method that is attached has it along: the first ones see the data before. */
+function headBeside(methods: readonly (Attached | undefined)[], model: LanguageModel): number {
+  if (methods.some((method) => method?.coverage.classes !== undefined)) return 0;
+  const modules = taskHead(unread(model))?.coverage.modules ?? [];
+  return modules.reduce((sum, { trainable }) => sum + trainable, 0);
 }
 
 function unread(model: LanguageModel): AttachContext {

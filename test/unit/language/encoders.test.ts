@@ -60,4 +60,12 @@ test('the head of a task is counted, and is no target', async () => {
     await counted('{ type: lora, target_modules: [query, value], modules_to_save: [classifier] }'),
     pairs + head,
   );
+  // Those that choose their numbers when the run starts.
+  const half = (2 * 32 * 32) / 2;
+  const pafi = '{ type: pafi, keep_ratio: 0.5, target_modules: [query] }';
+  assert.equal(await counted(pafi), half + head);
+  assert.equal(await counted(`[${pafi}, { type: child_tuning }]`), half + head);
+  assert.equal(await counted(`[${pafi}, { type: lora, target_modules: [query, value] }]`), half + pairs + head);
+  const every = 2 * (4 * 32 * 32 + 2 * 32 * 48);
+  assert.equal(await counted('{ type: pafi, keep_ratio: 0.5, target_modules: all-linear }'), every / 2 + head);
 });
