@@ -7,6 +7,7 @@ import type { Trained } from '../memory/trained.js';
 import { bottleneckForm, bottleneckSize, factorOf } from '../methods/adapterOptions.js';
 import type { BottleneckChoice } from '../methods/adapterOptions.js';
 import { biasedSites } from '../methods/bitfit.js';
+import { largestRatio } from '../methods/fishDip.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
@@ -132,7 +133,8 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const { sites: chosen } = matchTargets(config, sites, () => true);
       // A matrix that two modules use is masked once.
       const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
-      const values = Math.floor(config.keep_ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
+      const ratio = config.type === 'fish_dip' ? largestRatio(config) : config.keep_ratio;
+      const values = Math.floor(ratio * [...sizes.values()].reduce((sum, size) => sum + size, 0));
       return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
     }
     case 'learned_mask': {

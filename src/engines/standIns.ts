@@ -1,5 +1,6 @@
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { largestRatio } from '../methods/fishDip.js';
 import { FUSED, packForms } from '../methods/fusionConfig.js';
 import type { AttachContext, Attached, GradientRequest, Prepared } from '../methods/method.js';
 import { bottleneckForm } from '../methods/adapterOptions.js';
@@ -106,7 +107,8 @@ function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
     site,
     size: fixedSize(site.shape),
   }));
-  let rest = Math.floor(config.keep_ratio * sized.reduce((sum, { size }) => sum + size, 0));
+  const ratio = config.type === 'fish_dip' ? largestRatio(config) : config.keep_ratio;
+  let rest = Math.floor(ratio * sized.reduce((sum, { size }) => sum + size, 0));
   let left = sized.reduce((sum, { size }) => sum + size, 0);
   const prepared = new Map<string, Int32Array | Float32Array>();
   for (const { site, size } of sized) {

@@ -113,7 +113,15 @@ async function turn(options: FishDipOptions, context: AttachContext, now: TurnVi
   };
 }
 
-function laterRatio({ keep_ratio: first, subsequent_keep_ratio: later = first }: FishDipOptions): number {
+/** The larger of the two shares: plans of memory go by it. */
+export function largestRatio(options: Pick<FishDipOptions, 'keep_ratio' | 'subsequent_keep_ratio'>): number {
+  return Math.max(options.keep_ratio, laterRatio(options));
+}
+
+function laterRatio({
+  keep_ratio: first,
+  subsequent_keep_ratio: later = first,
+}: Pick<FishDipOptions, 'keep_ratio' | 'subsequent_keep_ratio'>): number {
   return later;
 }
 

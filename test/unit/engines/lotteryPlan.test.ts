@@ -4,6 +4,7 @@ import { parseRunFile } from '../../../src/config/parseRunFile.js';
 import { estimateRun } from '../../../src/engines/estimate.js';
 import type { Estimate } from '../../../src/engines/estimate.js';
 import { attachMethods, openModel, parameterCount } from '../../../src/engines/session.js';
+import { preparesFor } from '../../../src/methods/registry.js';
 
 const { checkpoint, model, context } = await openModel('examples/base-model/peft-studio-tiny', 1);
 /** Numbers of all linear weights but the head's. */
@@ -13,7 +14,7 @@ function estimate(section: string): Estimate {
   const text = `model: m\ndata: { train: a.jsonl, validation: b.jsonl }\nmethod: ${section}\n`;
   const { config, problems } = parseRunFile(text, 'a.peft.yaml');
   assert.ok(config, JSON.stringify(problems));
-  const attached = attachMethods(config.method, context);
+  const attached = config.method.some(preparesFor) ? [] : attachMethods(config.method, context);
   const methods = config.method.map((each, at) => ({ config: each, attached: attached[at] }));
   const batch = { rows: 8, length: 100, supervised: 80 };
   return estimateRun({ checkpoint, model, parameters: parameterCount(model) }, methods, config, { batch });
@@ -29,4 +30,12 @@ test('LT-SFT is planned as its first phase, which is the larger one, and that is
   assert.match(plan.assumptions.join('\n'), /lt_sft is counted as it begins, with all targeted weights/);
   assert.deepEqual(results, [{ method: 'lt_sft', what: 'adapter', bytes: Math.floor(0.02 * TARGETED) * 8 }]);
   assert.doesNotMatch(estimate('{ type: full }').plan.assumptions.join('\n'), /counted as it begins/);
+});
+
+test('FISH-DIP is planned with the larger of its two shares', () => {
+  const [later, first] = ['subsequent_keep_ratio: 0.2', 'subsequent_keep_ratio: 0.001'].map((rest) =>
+    estimate(`{ type: fish_dip, keep_ratio: 0.01, ${rest} }`),
+  ) as [Estimate, Estimate];
+  assert.equal(later.plan.trainable, Math.floor(0.2 * TARGETED));
+  assert.equal(first.plan.trainable, Math.floor(0.01 * TARGETED));
 });

@@ -115,6 +115,11 @@ for (const section of SECTIONS) {
   });
 }
 
+test('FISH-DIP is planned with the larger of its two shares', () => {
+  const dip = plannedCount(methodsOf('{ type: fish_dip, subsequent_keep_ratio: 0.2 }'));
+  assert.equal(dip, plannedCount(methodsOf('{ type: fish_mask, keep_ratio: 0.2 }')));
+});
+
 test('biases, all or those of adapted modules', () => {
   const gpt2 = readModelShape(MODELS.gpt2.config, 'gpt2');
   const trained = (section: string): number => {
