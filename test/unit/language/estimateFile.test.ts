@@ -95,7 +95,7 @@ test('AdapterFusion with the base along: the larger of its phases counts, and bo
   // Adapters and the whole base, in two buffers.
   assert.ok(part(along, 'optimizer') >= TOTAL * 8 * 2, String(part(along, 'optimizer')));
   assert.ok(part(alone, 'optimizer') < part(along, 'optimizer'));
-  const [{ bytes }] = alone.results as [{ bytes: number }];
+  const bytes = alone.results[0]!.bytes;
   assert.deepEqual(along.results, [
     { method: 'adapter_fusion', what: 'model', bytes: TOTAL * 4 },
     { method: 'adapter_fusion', what: 'adapter', bytes },
