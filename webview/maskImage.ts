@@ -20,7 +20,7 @@ import {
 } from './maskImageMath.js';
 import type { BinMeasure, Bins, Window } from './maskImageMath.js';
 import { createMaskTable, maskCsv } from './maskImageTable.js';
-import { maskWords } from './maskWords.js';
+import { describeMask, maskWords } from './maskWords.js';
 import type { MaskWords } from './maskWords.js';
 import type { Ask } from './requests.js';
 import { makeDropdown } from './toolkit.js';
@@ -314,8 +314,8 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       path = nextPath;
       mask = nextMask;
       marked = undefined;
-      const { rows, columns, indices, values, valuesOf, learned } = mask;
-      words = maskWords(learned === true);
+      const { values } = mask;
+      words = maskWords(mask.learned === true);
       const sizes = [
         { key: 'share', title: words.share },
         { key: 'size', title: l10n.t`Mean |δ|` },
@@ -324,14 +324,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       chooser.setOptions(sizes, measure);
       setShown(chooser.element, values !== undefined);
       setText(title, path);
-      const source =
-        valuesOf === undefined
-          ? l10n.t`no values are written yet`
-          : valuesOf === 'adapter'
-            ? l10n.t`δ is that of the adapter`
-            : l10n.t`δ is that of the checkpoint of step ${formatCount(valuesOf)}`;
-      const whole = words.mask(rows, columns, indices.length);
-      setText(about, learned === true ? `${whole}.` : l10n.t`${whole}; ${source}.`);
+      setText(about, describeMask(mask));
       setText(keys, words.keys);
       setText(readout, l10n.t`Point at the picture.`);
       look(wholeOf(mask));

@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount, formatPercent } from '../src/common/format.js';
+import type { TensorMask } from '../src/engines/tensorMask.js';
 
 /** What a mask says, in words: which numbers train, or (learned masks) which weights are on. */
 export interface MaskWords {
@@ -71,4 +72,24 @@ const learned = (): MaskWords => ({
 
 export function maskWords(isLearned: boolean): MaskWords {
   return isLearned ? learned() : training();
+}
+
+/** A sentence above the picture: how much of the matrix the mask holds, and of when its values are, where it may have some. */
+export function describeMask({
+  rows,
+  columns,
+  indices,
+  learned: isLearned,
+  valueless,
+  valuesOf,
+}: TensorMask): string {
+  const whole = maskWords(isLearned === true).mask(rows, columns, indices.length);
+  if (isLearned || valueless) return `${whole}.`;
+  const source =
+    valuesOf === undefined
+      ? l10n.t`no values are written yet`
+      : valuesOf === 'adapter'
+        ? l10n.t`δ is that of the adapter`
+        : l10n.t`δ is that of the checkpoint of step ${formatCount(valuesOf)}`;
+  return l10n.t`${whole}; ${source}.`;
 }

@@ -26,7 +26,7 @@ export interface FoundAdapter {
   readonly base: string | undefined;
   readonly rank: number | undefined;
   readonly alpha: number | undefined;
-  /** Numbers in its weights. */
+  /** Numbers in its weights, or bits of its masks. */
   readonly trainable: number | undefined;
   /** Of all its files. */
   readonly bytes: number;
@@ -96,13 +96,20 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     const modules = lowRankModules(tensors);
     return {
       ...named,
-      trainable: [...tensors.values()].reduce((sum, { shape }) => sum + (elementCount(shape) ?? 0), 0),
+      trainable: [...tensors].reduce((sum, [key, { dtype, shape }]) => sum + numbersOf(key, dtype, shape), 0),
       modules,
       irregular: irregularities(modules, tensors.keys(), config),
     };
   } catch (error) {
     return { ...named, problem: problemOf(error) };
   }
+}
+
+/** What trains of a tensor: places say where the values beside them lie; a learned mask holds 32 bits in a word. */
+function numbersOf(key: string, dtype: string, shape: readonly number[]): number {
+  if (dtype === 'I32' && key.endsWith('.indices')) return 0;
+  const count = elementCount(shape) ?? 0;
+  return dtype === 'I32' && key.endsWith('.mask') ? 32 * count : count;
 }
 
 interface Files {

@@ -33,9 +33,10 @@ export async function maskOf(folder: string, site: string, shape: readonly numbe
   const sources = await maskSources(folder, names);
   const learned = await learnedMaskOf(folder, site, numbers, sources);
   if (learned !== undefined) return { rows, columns, indices: placesOf(site, learned), learned: true };
-  const indices = await placesIn(folder, await preparedFiles(folder, names), site, numbers);
-  const found = await differences(sources, `${site}.weight.values`, indices.length);
-  return { rows, columns, indices, ...found };
+  const places = await placesIn(folder, await preparedFiles(folder, names), site, numbers);
+  if (places.valueless) return { rows, columns, ...places };
+  const found = await differences(sources, `${site}.weight.values`, places.indices.length);
+  return { rows, columns, ...places, ...found };
 }
 
 /** What the methods were attached with: where they chose anew in the course of the run, that of the newest checkpoint. */
@@ -52,7 +53,7 @@ async function placesIn(
   files: readonly string[],
   site: string,
   numbers: number,
-): Promise<Uint32Array> {
+): Promise<Pick<TensorMask, 'indices' | 'valueless'>> {
   let hasPlaces = false;
   for (const file of files) {
     const header = await readSafetensorsHeader(file);
@@ -62,19 +63,15 @@ async function placesIn(
     if (places !== undefined) {
       if (places.length / 4 > MAX_PLACES) tooLarge(site, places.length / 4);
       const indices = await readSafetensorInt32(header, `${site}.weight.indices`);
-      return checked(
-        header.file,
-        site,
-        new Uint32Array(indices.buffer, indices.byteOffset, indices.length),
-        numbers,
-      );
+      const unsigned = new Uint32Array(indices.buffer, indices.byteOffset, indices.length);
+      return { indices: checked(header.file, site, unsigned, numbers) };
     }
     if (bits?.dtype === 'I32' && bits.length === 4 * Math.ceil(numbers / 32)) {
-      return placesOf(site, await readSafetensorInt32(header, site));
+      return { indices: placesOf(site, await readSafetensorInt32(header, site)), valueless: true };
     }
   }
   // Nothing is kept of a tensor of which no number was chosen.
-  if (hasPlaces) return new Uint32Array();
+  if (hasPlaces) return { indices: new Uint32Array() };
   return fail({
     code: 'mask.not-found',
     message: l10n.t`the run's folder has no mask of ${site}`,

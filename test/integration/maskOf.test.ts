@@ -132,6 +132,7 @@ test('Child-Tuning’s bits are places: only there has LoRA’s B moved from zer
     const mask = await maskOf(run, site, shape!);
     const size = mask.rows * mask.columns;
     assert.ok(Math.abs(mask.indices.length / size - density) < 1e-12, site);
+    assert.ok(mask.valueless, site);
     if (!site.endsWith('lora_B')) continue;
     const places = new Set(mask.indices);
     const numbers = float32s(adapter.get(`base_model.model.${site}.weight`)!.bytes);

@@ -5,6 +5,8 @@ import { describe, test } from 'node:test';
 import { findAdapter } from '../../../src/adapters/findAdapters.js';
 import type { FoundAdapter } from '../../../src/adapters/findAdapters.js';
 import { findBase, readBaseModules, unmatchedModules } from '../../../src/adapters/findBase.js';
+import { writeSafetensors } from '../../../src/models/writeSafetensors.js';
+import type { IntegersToWrite, TensorToWrite } from '../../../src/models/writeSafetensors.js';
 import type { AdapterParts } from '../../support/adapters.js';
 import { adapterParts, temporaryFolder, writeParts } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
@@ -39,6 +41,24 @@ describe('an adapter folder in a list', () => {
   test('of AdaLoRA has the rank it was led to', async () => {
     const found = await written({ 'adapter_config.json': '{"peft_type":"ADALORA","r":12,"target_r":8}' });
     assert.equal(found!.rank, 8);
+  });
+  test('counts the values of a mask without their places, and the bits of one that was learned', async () => {
+    const counted = async (tensors: readonly (IntegersToWrite | TensorToWrite)[]): Promise<number | undefined> => {
+      const at = fresh();
+      await mkdir(at);
+      await writeFile(path.join(at, 'adapter_config.json'), '{"peft_type":"FISH_MASK"}');
+      await writeSafetensors(path.join(at, 'adapter_model.safetensors'), tensors);
+      return (await findAdapter(at))!.trainable;
+    };
+    const places: IntegersToWrite = {
+      name: 'a.weight.indices',
+      shape: [3],
+      data: Int32Array.of(0, 2, 9),
+      dtype: 'I32',
+    };
+    const moves: TensorToWrite = { name: 'a.weight.values', shape: [3], data: new Float32Array(3), dtype: 'F32' };
+    assert.equal(await counted([places, moves]), 3);
+    assert.equal(await counted([{ ...places, name: 'a.weight.mask' }]), 96);
   });
   test('of the adapters library is known by its config', async () => {
     const config = {
