@@ -23,7 +23,7 @@ const [model, out] = positionals;
 if (model === undefined || out === undefined) throw new Error('name the model and the file to write');
 const MIB = 2 ** 20;
 const [ROWS, LENGTH] = [1, 64];
-const SHARES = [0.001, 0.005, 0.01, 0.1];
+const SHARES = [0.001, 0.005, 0.01, 0.1, 0.5, 1];
 /** All weights: a tied head is the embedding's matrix. */
 const EVERYTHING = '{ type: pafi, keep_ratio: SHARE, target_modules: ".*" }';
 const METHODS = [
@@ -65,9 +65,9 @@ try {
     };
     rmSync(path.join(folder, 'runs'), { recursive: true, force: true });
     writeFileSync(raw, `${JSON.stringify(known, undefined, 2)}\n`);
-    writeFileSync(out, report());
     process.stdout.write(`${lineOf(name, known[name])}\n`);
   }
+  writeFileSync(out, report());
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -80,7 +80,7 @@ function report(): string {
   return [
     '# Peak memory against the share that trains',
     '',
-    `${path.basename(model!)}, ${ROWS} row of ${LENGTH} tokens, AdamW, two steps; MiB. Anonymous memory is what is not pages of files, from the compilation to the last step. B/number: anonymous memory measured beyond that of the smallest share, by the numbers that train beyond its. Written by \`bench/selectiveMemory.ts\`.`,
+    `SmolLM2-135M (${path.basename(model!)}), ${ROWS} row of ${LENGTH} tokens, AdamW, two steps; MiB. Anonymous memory is what is not pages of files, from the compilation to the last step. B/number: anonymous memory measured beyond that of the smallest share, by the numbers that train beyond its. Written by \`bench/selectiveMemory.ts\`.`,
     '',
     '| what trains | numbers | peak predicted | measured | anonymous predicted | measured | B/number predicted | measured |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
