@@ -9,8 +9,8 @@ import { dropWithoutScale, dropout } from '../tensor/ops/random.js';
 import { scalar } from '../tensor/tensor.js';
 import type { Variable } from '../tensor/tensor.js';
 import { densityOf, maskFeeds, maskOf, packedBits } from './bitMask.js';
-import { changedOptions } from './changedOptions.js';
 import { checkedFisher } from './fisher.js';
+import { idleOptions } from './idleOptions.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, Attached, Method, Prepared, Values } from './method.js';
 import type { OptionProblem } from './targets.js';
@@ -132,7 +132,7 @@ export const childTuning: Method<typeof ChildTuningOptions> = {
         modules: [],
         layersCovered: 0,
         saves: l10n.t`nothing of Child-Tuning itself`,
-        warnings: [...warnings, ...idleOptions(options)],
+        warnings: [...warnings, ...ofOtherMode(options)],
       },
       save: () => ({ kind: 'nothing' }),
       load: () => ({ values: new Map(), warnings: [] }),
@@ -236,21 +236,12 @@ function parents({ before = [] }: AttachContext): readonly Variable[] {
   return variables;
 }
 
-/** Options that belong to the other mode. */
-function idleOptions(options: ChildTuningOptions): OptionProblem[] {
+function ofOtherMode(options: ChildTuningOptions): OptionProblem[] {
   const { rescale, batch_size: size, batches, max_grad_norm: norm } = ChildTuningOptions.properties;
-  const { mode } = options;
-  const changed =
-    mode === 'D'
-      ? changedOptions(options, { rescale })
-      : changedOptions(options, { batch_size: size, batches, max_grad_norm: norm });
-  return changed.map((name) => ({
-    code: 'child-tuning.idle-option',
-    severity: 'warning',
-    message: l10n.t`${name} is not used: mode is ${mode}`,
-    mend: mode === 'D' ? l10n.t`Set mode: F, or remove it.` : l10n.t`Set mode: D, or remove it.`,
-    option: [name],
-  }));
+  const because = { option: 'mode', value: options.mode };
+  return options.mode === 'D'
+    ? idleOptions(options, { rescale }, because, 'mode: F')
+    : idleOptions(options, { batch_size: size, batches, max_grad_norm: norm }, because, 'mode: D');
 }
 
 function zeroWarnings(zeros: number, total: number): Problem[] {

@@ -7,6 +7,7 @@ import { checkedFisher } from './fisher.js';
 import type { MethodInfo } from './info.js';
 import { markLargest } from './largest.js';
 import type { AttachContext, GradientPasses, Method, Prepared, StepPlace, Turn, TurnView } from './method.js';
+import { rowWarnings } from './rowWarnings.js';
 import { attachDeltas } from './sparseDelta.js';
 import { sparseConfig, sparseFormat } from './sparseDeltaConfig.js';
 import { changedPlaces, movedOn } from './sparseMoves.js';
@@ -65,6 +66,9 @@ const INFO: MethodInfo<typeof FishDipOptions> = {
 
 const PEFT_TYPE = 'FISH_DIP';
 
+/** Beside the places: from how many rows they were found. */
+const ROWS = '#rows';
+
 /**
  * FISH-DIP (Das, Zhang, Yuan, Yin & Zhang 2023): as FISH Mask, the numbers with the largest empirical Fisher information
  * train, but it is taken from the rows with the highest loss under the present model, and anew every
@@ -84,7 +88,7 @@ export const fishDip: Method<typeof FishDipOptions> = {
   async prepare(options, context) {
     const targets = sparseTargets(INFO.type, options, context);
     const { marks, rows } = await chosen(options, targets, context, options.keep_ratio);
-    return preparedPlaces(targets, marks, { '#rows': rows });
+    return preparedPlaces(targets, marks, { [ROWS]: rows });
   },
   check(options, context) {
     const targets = sparseTargets(INFO.type, options, context);
@@ -92,7 +96,14 @@ export const fishDip: Method<typeof FishDipOptions> = {
     keptCount(laterRatio(options), targets);
   },
   attach: (options, context) => ({
-    ...attachDeltas(options, context, { ...INFO, config: sparseConfig(PEFT_TYPE, options, context) }),
+    ...attachDeltas(options, context, {
+      ...INFO,
+      config: sparseConfig(PEFT_TYPE, options, context),
+      warnings:
+        options.num_samples === undefined
+          ? []
+          : rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]),
+    }),
     turnsAfter: ({ step, totalSteps }: StepPlace) =>
       step % options.reevaluate_after_steps === 0 && step < totalSteps,
     turn: (now: TurnView) => turn(options, context, now),
@@ -104,7 +115,7 @@ async function turn(options: FishDipOptions, context: AttachContext, now: TurnVi
   const targets = sparseTargets(INFO.type, options, context);
   const before: Prepared = context.prepared ?? new Map();
   const { marks, rows } = await chosen(options, targets, now, laterRatio(options));
-  const next = preparedPlaces(targets, marks, { '#rows': rows });
+  const next = preparedPlaces(targets, marks, { [ROWS]: rows });
   const { step } = now.at;
   const { entered, left } = changedPlaces(before, next);
   return {

@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import type { Problem } from '../common/problem.js';
 import { checkedFisher } from './fisher.js';
+import { idleOptions } from './idleOptions.js';
 import type { MethodInfo } from './info.js';
 import { markLargest } from './largest.js';
 import type { Method } from './method.js';
@@ -97,7 +99,13 @@ export const fishMask: Method<typeof FishMaskOptions> = {
     attachDeltas(options, context, {
       ...INFO,
       config: sparseConfig(PEFT_TYPE, options, context),
-      warnings: rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]),
+      warnings: [...rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]), ...idleDraws(options)],
     }),
   peft: sparseFormat(PEFT_TYPE, INFO),
 };
+
+function idleDraws(options: FishMaskOptions): readonly Problem[] {
+  if (options.fisher === 'expected') return [];
+  const { num_draws } = FishMaskOptions.properties;
+  return idleOptions(options, { num_draws }, { option: 'fisher', value: options.fisher }, 'fisher: expected');
+}

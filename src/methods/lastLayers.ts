@@ -5,6 +5,7 @@ import { fail } from '../common/problem.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Site } from '../models/site.js';
 import { baseParameters } from './baseParameters.js';
+import { idleOptions } from './idleOptions.js';
 import type { Method } from './method.js';
 import type { TrainedParameter } from './parameters.js';
 import type { OptionProblem } from './targets.js';
@@ -92,7 +93,7 @@ export const lastLayers: Method<typeof LastLayersOptions> = {
         modules,
         layersCovered,
         saves: l10n.t`adapter_model.safetensors with the new numbers of ${parameters.length} tensors and adapter_config.json`,
-        warnings: [],
+        warnings: idleFraction(options),
       },
       report: () =>
         model.sites
@@ -103,6 +104,12 @@ export const lastLayers: Method<typeof LastLayersOptions> = {
   },
   peft: FORMAT,
 };
+
+function idleFraction(options: LastLayersOptions): OptionProblem[] {
+  if (options.num_layers === undefined) return [];
+  const { fraction } = LastLayersOptions.properties;
+  return idleOptions(options, { fraction }, { option: 'num_layers', value: options.num_layers });
+}
 
 /**
  * Number of the lowest layer that trains.

@@ -2,7 +2,9 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import { checkedFisher } from './fisher.js';
+import { idleOptions } from './idleOptions.js';
 import type { MethodInfo } from './info.js';
 import { markLargest } from './largest.js';
 import type { Method, Values } from './method.js';
@@ -116,10 +118,17 @@ export const sam: Method<typeof SamOptions> = {
     attachDeltas(options, context, {
       ...INFO,
       config: sparseConfig(PEFT_TYPE, options, context),
-      warnings: rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]),
+      warnings: [...rowWarnings(options.num_samples, context.prepared?.get(ROWS)?.[0]), ...idleOfSam(options)],
     }),
   peft: sparseFormat(PEFT_TYPE, INFO),
 };
+
+function idleOfSam(options: SamOptions): readonly Problem[] {
+  if (options.hessian === 'hutchinson') return [];
+  const { num_probes, epsilon } = SamOptions.properties;
+  const because = { option: 'hessian', value: options.hessian };
+  return idleOptions(options, { num_probes, epsilon }, because, 'hessian: hutchinson');
+}
 
 /**
  * g² / max(|h|, ε) of each number, or g² without h, in place of the gradients.

@@ -219,6 +219,13 @@ test('a tenth of the batches, at least 3 and at most 25, are chosen from', () =>
   assert.deepEqual([1, 30, 39, 40, 120, 250, 1000].map(sampleCount), [3, 3, 3, 4, 12, 25, 25]);
 });
 
+test('fewer rows than asked for are told', async () => {
+  const many = fishDip({ num_samples: 100 });
+  const [mask] = attachMethods([many], opened.context, await prepare([many], opened, UNEVEN));
+  assert.match(mask!.coverage.warnings[0]!.message, /from 8 rows, all that there are, instead of 100/);
+  assert.deepEqual(before!.coverage.warnings, []);
+});
+
 test('what cannot be is refused before a pass', () => {
   const check = (...configs: MethodConfig[]) => checkMethods(configs, opened.context);
   assert.throws(() => check(fishDip({ keep_ratio: 1e-9 })), problem('sparse-delta.nothing', '1e-9'));

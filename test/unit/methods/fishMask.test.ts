@@ -142,6 +142,13 @@ test('places that are damaged are told', async () => {
     Int32Array.from(first!.data, (_, at) => at - 1),
   );
   await assert.rejects(attachAdapter(opened, negative), problem('sparse-delta.indices', 'holds -1'));
+  // Without the base model it shows, too, that places do not rise.
+  for (const out of [twice, negative]) {
+    assert.deepEqual(
+      (await inspectAdapter(out)).problems.map(({ code }) => code),
+      ['sparse-delta.indices'],
+    );
+  }
   const short = await changed('short', first!.data.slice(1));
   assert.match((await inspectAdapter(short)).problems[0]!.message, /numbers and .*\.indices \d+ places/);
   await assert.rejects(attachAdapter(opened, short), problem('adapter.shape'));
@@ -153,6 +160,12 @@ test('fewer rows than asked for are told, and so is a ratio that keeps nothing',
   const few = fish({ num_samples: 100 });
   const [mask] = attachMethods([few], opened.context, await prepare([few], opened, UNEVEN));
   assert.match(mask!.coverage.warnings[0]!.message, /from 8 rows, all that there are, instead of 100/);
+  const drawn = fish({ num_samples: 8, num_draws: 5 });
+  const [idle] = attachMethods([drawn], opened.context, await prepare([drawn], opened, UNEVEN));
+  assert.deepEqual(
+    idle!.coverage.warnings.map(({ message }) => message),
+    ['num_draws is not used: fisher is empirical'],
+  );
   await assert.rejects(
     prepare([fish({ keep_ratio: 1e-9 })], opened, UNEVEN),
     problem('sparse-delta.nothing', '1e-9'),

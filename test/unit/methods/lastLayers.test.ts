@@ -55,6 +55,15 @@ test('these layers and what stands behind them train; a head that is the embeddi
   assert.match(targets[1]!.entry, /embeddings’ matrix, and frozen/);
 });
 
+test('a share of the layers beside their number is told to have no say', () => {
+  const { coverage } = attach(bundled.context, { num_layers: 2, fraction: 0.5 });
+  assert.deepEqual(
+    coverage.warnings.map(({ message }) => message),
+    ['fraction is not used: num_layers is 2'],
+  );
+  assert.deepEqual(attach(bundled.context, { num_layers: 2 }).coverage.warnings, []);
+});
+
 test('layers of an encoder-decoder count through, the encoder’s first', async () => {
   const t5 = await openModel(fixture('t5/tiny-t5'));
   const decoder = names(attach(t5.context, { num_layers: 3 }));

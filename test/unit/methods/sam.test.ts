@@ -172,6 +172,11 @@ test('the base is unchanged at the start; saved, loaded and merged it does the s
 
 test('fewer rows than asked for are told, and what cannot be is refused before a pass', () => {
   assert.match(method!.coverage.warnings[0]!.message, /from \d+ rows, all that there are, instead of 1024/);
+  const [idle] = attachMethods([sam({ num_probes: 3, epsilon: 1 })], opened.context, prepared);
+  assert.deepEqual(
+    idle!.coverage.warnings.slice(1).map(({ message }) => message),
+    ['num_probes is not used: hessian is constant', 'epsilon is not used: hessian is constant'],
+  );
   const check = (...configs: MethodConfig[]) => checkMethods(configs, opened.context);
   assert.throws(() => check(sam({ keep_ratio: 1e-9 })), problem('sparse-delta.nothing', '1e-9'));
   assert.throws(
