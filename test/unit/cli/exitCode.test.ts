@@ -16,6 +16,8 @@ test('codes of problems become exit codes', () => {
     'lora.tied': 2,
     'lt-sft.schedule': 2,
     'masks.none': 2,
+    'learned-mask.start': 2,
+    'methods.same-module': 2,
     'combine.base': 2,
     'resume.changed': 2,
     'fusion.source': 2,
