@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { boundedProblem } from '../common/problem.js';
+import { boundedProblem, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
@@ -63,12 +63,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
       mend: l10n.t`No gradient reached them, or the file was written before the first step: look at the run that made it.`,
     });
   }
-  if (unknown.length > 0) {
-    report('adapter.unknown-tensors', {
-      message: l10n.t`${unknown.length} tensors belong to nothing that the config names: ${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ', …' : ''}`,
-      mend: l10n.t`The adapter was made by another method or another version: load it where it was made.`,
-    });
-  }
+  problems.push(...unknownTensors(adapter, unknown));
   const whole = [...found.whole, ...head].map((key) => {
     const { shape } = adapter.tensors.get(key)!;
     return { key, shape, trainable: found.numbers?.get(key) ?? elementCount(shape) ?? 0 };
@@ -85,6 +80,32 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     tensors: adapter.tensors.size,
     problems: problems.map(boundedProblem),
   };
+}
+
+/**
+ * Refuses an adapter whose tensors do not belong together, as far as that shows without its base model.
+ *
+ * @throws ProblemError `adapter.*`, `sparse-delta.indices`: what {@link inspectAdapter} reports first, numbers apart
+ */
+export async function checkTensors(adapter: AdapterOnDisk): Promise<void> {
+  const { problems, unknown } = await adapter.format
+    .inspect(withoutKeys(adapter, headKeys(adapter)))
+    .catch((error: unknown) => failIn(adapter.configFile, error));
+  const wrong = [...problems, ...unknownTensors(adapter, unknown)].find(isError);
+  if (wrong !== undefined) fail(wrong);
+}
+
+function unknownTensors({ weightsFile }: AdapterOnDisk, unknown: readonly string[]): readonly Problem[] {
+  if (unknown.length === 0) return [];
+  return [
+    {
+      code: 'adapter.unknown-tensors',
+      severity: 'error',
+      where: { file: weightsFile },
+      message: l10n.t`${unknown.length} tensors belong to nothing that the config names: ${unknown.slice(0, 3).join(', ')}${unknown.length > 3 ? ', …' : ''}`,
+      mend: l10n.t`The adapter was made by another method or another version: load it where it was made.`,
+    },
+  ];
 }
 
 /** An adapter as a method made it: without the head of the task, which the method does not know. */

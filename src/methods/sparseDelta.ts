@@ -11,6 +11,7 @@ import { constant, variable } from '../tensor/tensor.js';
 import type { Constant, Tensor, Variable } from '../tensor/tensor.js';
 import type { AttachContext, Attached, NamedTensor, Prepared, Trainable, Values } from './method.js';
 import { loadByKey } from './parameters.js';
+import { firstOutOfOrder } from './placeOrder.js';
 import {
   indicesKey,
   isNote,
@@ -248,7 +249,7 @@ function placesIn(parts: readonly Part[]): Constant {
 
 /** Rising and within the weight: each number at most once. */
 function checkPlaces(key: string, indices: Int32Array, size: number): void {
-  const wrong = indices.findIndex((place, at) => place >= size || place <= (at === 0 ? -1 : indices[at - 1]!));
+  const wrong = firstOutOfOrder(indices, size);
   if (wrong < 0) return;
   fail({
     code: 'sparse-delta.indices',

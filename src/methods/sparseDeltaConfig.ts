@@ -8,6 +8,7 @@ import type { MethodInfo } from './info.js';
 import type { AttachContext, Prepared } from './method.js';
 import { optionsFromPeft } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors, PeftFormat } from './peftFormat.js';
+import { firstOutOfOrder } from './placeOrder.js';
 
 const VALUES = /\.values$/;
 const INDICES = '.indices';
@@ -54,14 +55,14 @@ export function sparseFormat<Options extends TObject>(
     options,
     differences: 'places',
     prepared: placesOfAdapter,
-    inspect(adapter) {
+    async inspect(adapter) {
       const problems: Problem[] = [];
       try {
         problems.push(...options(adapter.config, adapter.configFile).warnings);
       } catch (error) {
         problems.push(problemOf(error));
       }
-      return Promise.resolve(inspected(adapter, problems));
+      return inspected(adapter, problems);
     },
   };
 }
@@ -75,8 +76,8 @@ async function placesOfAdapter(adapter: AdapterTensors): Promise<Prepared> {
   return prepared;
 }
 
-/** What its tensors are: pairs of values and indices of one length, per weight. */
-function inspected(adapter: AdapterTensors, ofConfig: readonly Problem[]): InspectedTensors {
+/** What its tensors are: pairs of values and rising indices of one length, per weight. */
+async function inspected(adapter: AdapterTensors, ofConfig: readonly Problem[]): Promise<InspectedTensors> {
   const problems = [...ofConfig];
   const names = [...adapter.tensors.keys()];
   const whole = names.filter((name) => VALUES.test(name));
@@ -84,7 +85,13 @@ function inspected(adapter: AdapterTensors, ofConfig: readonly Problem[]): Inspe
   for (const name of whole) {
     const indices = name.replace(VALUES, INDICES);
     const lengths = [name, indices].map((each) => adapter.tensors.get(each)?.shape.join(' × '));
-    if (lengths[0] === lengths[1] && adapter.tensors.get(indices)?.dtype === 'I32') continue;
+    if (lengths[0] === lengths[1] && adapter.tensors.get(indices)?.dtype === 'I32') {
+      problems.push(
+        ...wrongTypes(adapter, name),
+        ...wrongOrder(adapter, indices, await adapter.readIndices(indices)),
+      );
+      continue;
+    }
     problems.push({
       code: 'adapter.shape',
       severity: 'error',
@@ -105,4 +112,35 @@ function inspected(adapter: AdapterTensors, ofConfig: readonly Problem[]): Inspe
     unknown: names.filter((name) => !paired.has(name)),
     problems,
   };
+}
+
+/** Differences are no whole numbers. */
+function wrongTypes({ tensors, weightsFile }: AdapterTensors, name: string): Problem[] {
+  if (tensors.get(name)?.dtype !== 'I32') return [];
+  return [
+    {
+      code: 'adapter.dtype',
+      severity: 'error',
+      message: l10n.t`${name} has type I32`,
+      where: { file: weightsFile },
+      expected: l10n.t`numbers in F32, F16, BF16 or F64`,
+      mend: l10n.t`The file is damaged: export the adapter again.`,
+    },
+  ];
+}
+
+/** Each number of a weight has one place at most. Whether the last is within the weight, the base model knows. */
+function wrongOrder({ weightsFile }: AdapterTensors, name: string, indices: Int32Array): Problem[] {
+  const at = firstOutOfOrder(indices, Infinity);
+  if (at < 0) return [];
+  return [
+    {
+      code: 'sparse-delta.indices',
+      severity: 'error',
+      message: l10n.t`${name} holds ${String(indices[at])} at position ${at}`,
+      where: { file: weightsFile },
+      expected: l10n.t`rising numbers from 0 up`,
+      mend: l10n.t`The file is damaged: export the adapter again.`,
+    },
+  ];
 }

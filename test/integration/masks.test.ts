@@ -4,6 +4,8 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
+import type { IntegersToWrite, TensorToWrite } from '../../src/models/writeSafetensors.js';
 import { temporaryFolder } from '../support/adapters.js';
 import { ROOT } from '../support/fixtures.js';
 import { run as cli, document } from '../unit/cli/support.js';
@@ -184,6 +186,29 @@ test('what has no mask, another base, a damaged file, and a base that is not the
     text.replace(/"base_model_name_or_path": "[^"]*"/, `"base_model_name_or_path": "${mini}"`),
   );
   assert.match(await refusal(fish.adapter, other), /masks\.(other-base|places|shapes)/);
+  // Places without numbers, numbers without places, and another type: the mask would be another one.
+  const { tensors, readIndices, read } = await readAdapter(pafi.adapter);
+  const kept = [...tensors.keys()].filter((name) => name.includes('layers.0.self_attn'));
+  const damaged = async (label: string, leave: (key: string) => boolean): Promise<string> => {
+    const out = path.join(folder, label);
+    await cp(pafi.adapter, out, { recursive: true });
+    const left = kept.filter((key) => !leave(key));
+    const parts = await Promise.all(
+      left.map(async (name): Promise<IntegersToWrite | TensorToWrite> => {
+        const { shape } = tensors.get(name)!;
+        return name.endsWith('indices')
+          ? { name, dtype: 'I32', shape, data: await readIndices(name) }
+          : { name, dtype: 'F32', shape, data: await read(name) };
+      }),
+    );
+    await writeSafetensors(path.join(out, 'adapter_model.safetensors'), parts);
+    return out;
+  };
+  const first = 'model.layers.0.self_attn.q_proj.weight';
+  const noPlaces = await damaged('no-places', (key) => key === `${first}.indices`);
+  assert.match(await refusal(noPlaces), /q_proj\.weight\.indices is missing/);
+  const noNumbers = await damaged('no-numbers', (key) => key === `${first}.values`);
+  assert.match(await refusal(noNumbers), /belong to nothing that the config names: .*q_proj\.weight\.indices/);
   // Another name of one base is a warning.
   const copy = path.join(folder, 'tiny-again');
   await cp(bundled, copy, { recursive: true });

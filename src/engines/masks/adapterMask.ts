@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { headKeys } from '../../adapters/adapterTask.js';
 import type { AdapterOnDisk } from '../../adapters/readAdapter.js';
 import { fail } from '../../common/problem.js';
+import { firstOutOfOrder } from '../../methods/placeOrder.js';
 import type { BaseTensors } from './baseTensors.js';
 import type { MaskTensor } from './maskTensor.js';
 import type { Places } from './places.js';
@@ -52,7 +53,7 @@ async function readPlaces(
     if (read.length === Math.ceil(size / 32)) return { kind: 'bits', words: read };
     return wrongPlaces(adapter, l10n.t`${key} holds ${read.length} words of 32 bits`, size);
   }
-  const wrong = read.findIndex((place, at) => place >= size || place <= (at === 0 ? -1 : read[at - 1]!));
+  const wrong = firstOutOfOrder(read, size);
   if (wrong < 0) return { kind: 'list', indices: read };
   return wrongPlaces(adapter, l10n.t`${key} holds ${String(read[wrong])} at position ${wrong}`, size);
 }

@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { adapterTask } from '../../adapters/adapterTask.js';
+import { checkTensors } from '../../adapters/inspect.js';
 import type { AdapterOnDisk } from '../../adapters/readAdapter.js';
 import { pathKind } from '../../common/files.js';
 import { ProblemError, fail } from '../../common/problem.js';
@@ -87,7 +88,9 @@ async function ofAdapters(folder: string, { model, placeOf }: OpenMaskOptions): 
   let refused: unknown;
   for (const adapter of adapters) {
     try {
-      for (const tensor of adapterMask(adapter, base)) tensors.set(tensor.name, tensor);
+      const mask = adapterMask(adapter, base);
+      await checkTensors(adapter);
+      for (const tensor of mask) tensors.set(tensor.name, tensor);
     } catch (error) {
       // Another method of the run may have one.
       if (!(error instanceof ProblemError) || error.problem.code !== 'masks.none') throw error;
