@@ -152,7 +152,7 @@ function groups(): readonly Group[] {
     },
     {
       title: 'LT-SFT beside a drawn mask, 1 %: the bundled model, 320 rows, 60 steps of 16 rows',
-      note: 'Does not appear: of as many steps in all the drawn mask is better, and of as many sparse steps (LT-SFT with 120) no worse. One cosine runs through both phases, so that the sparse one trains at its lower half.',
+      note: 'Does not appear: of as many steps in all the drawn mask is better, and of as many sparse steps (LT-SFT with 120) no worse. Each phase has a cosine of its own.',
       on: whole,
       entries: [
         ...at([1e-2], 'drawn (all steps sparse)', 0.01),
