@@ -232,7 +232,7 @@ export function createMaskImage(ask: Ask, onClose: () => void): MaskImage {
       next = nearer;
     }
     look(showing(mask, next, row, column));
-    setText(readout, describeNumber(mask, row, column));
+    setText(readout, describeNumber(mask, words, row, column));
   }
 
   /** The bin at a place of the picture. */
