@@ -33,15 +33,19 @@ export interface SparseTargets {
  * The weights of the matched sites.
  *
  * @param type the method's, for messages
- * @throws ProblemError `method.combination` beside a method that trains weights of the base model; of `matchTargets`
+ * @throws ProblemError `method.combination` beside a method that trains one of these weights whole; of `matchTargets`
  */
 export function sparseTargets(
   type: string,
   options: TargetOptions,
   { model, before = [], idlePatterns }: AttachContext,
 ): SparseTargets {
+  const match = matchTargets(options, model.sites, ({ weight }) => weight !== undefined, idlePatterns);
+  const weights = new Map<string, Site>();
+  for (const site of match.sites) if (!weights.has(site.weight!)) weights.set(site.weight!, site);
+  const names = [...weights.keys()];
   const other = before.find(({ trainables }) =>
-    trainables.some(({ variable: { name } }) => isWeight(model.sites, name)),
+    trainables.some(({ variable }) => names.some((name) => variable.name.endsWith(name))),
   );
   if (other !== undefined) {
     fail({
@@ -50,9 +54,6 @@ export function sparseTargets(
       mend: l10n.t`Take one of the two out of \`method\`.`,
     });
   }
-  const match = matchTargets(options, model.sites, ({ weight }) => weight !== undefined, idlePatterns);
-  const weights = new Map<string, Site>();
-  for (const site of match.sites) if (!weights.has(site.weight!)) weights.set(site.weight!, site);
   const targeted = new Set(match.sites);
   const sharing = model.sites.filter((site) => !targeted.has(site) && weights.has(site.weight ?? ''));
   const warnings = sharing.map((site): Problem => {
@@ -65,10 +66,6 @@ export function sparseTargets(
     };
   });
   return { weights, match, warnings };
-}
-
-function isWeight(sites: readonly Site[], name: string): boolean {
-  return sites.some(({ weight }) => weight !== undefined && name.endsWith(weight));
 }
 
 /**

@@ -7,6 +7,7 @@ import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';
+import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { PaFiOptions } from '../../../src/methods/pafi.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
@@ -86,6 +87,22 @@ test('the base is unchanged at the start; saved, loaded and merged it does the s
   assert.deepEqual([found.method, found.base], ['pafi', 'tiny-llama']);
   const report = await mergeAdapter({ ...opened, ...again, tokenizer, out: path.join(folder, 'merged') });
   assert.ok(report.verifiedDifference <= 1e-5, String(report.verifiedDifference));
+});
+
+test('beside last layers that train whole it chooses in the layers below, in either order', async () => {
+  const last = Value.Parse(LastLayersOptions, { type: 'last_layers', num_layers: 1 });
+  const below = pafi({ keep_ratio: 0.1, layers_to_transform: [0] });
+  for (const configs of [
+    [last, below],
+    [below, last],
+  ]) {
+    checkMethods(configs, opened.context);
+    const methods = attachMethods(configs, opened.context, await prepare(configs, opened, []));
+    const own = methods[configs.indexOf(below)]!;
+    assert.ok(own.coverage.modules.length > 0);
+    assert.ok(own.coverage.modules.every(({ path: at }) => at.startsWith('model.layers.0.')));
+  }
+  assert.throws(() => checkMethods([last, pafi()], opened.context), problem('method.combination', 'last_layers'));
 });
 
 test('what cannot be is refused before a weight is read', () => {
