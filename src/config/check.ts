@@ -118,6 +118,7 @@ function checkShape(shape: Shape, node: ConfigNode, at: Checking): unknown {
       return checkShape(only, node, at);
     }
     case 'text':
+    case 'numbered':
     case 'number':
     case 'boolean':
     case 'choice': {
@@ -162,7 +163,7 @@ function takes(shape: Shape, node: ConfigNode): boolean {
 }
 
 function scalarType(shape: Shape): string | undefined {
-  if (shape.kind === 'text') return 'string';
+  if (shape.kind === 'text' || shape.kind === 'numbered') return 'string';
   return shape.kind === 'number' || shape.kind === 'boolean' ? shape.kind : undefined;
 }
 
@@ -173,6 +174,8 @@ function fits(shape: Shape, { value }: ScalarNode): boolean {
       return shape.values.some((known) => known === value);
     case 'text':
       return typeof value === 'string' && value.length >= shape.minimum;
+    case 'numbered':
+      return typeof value === 'string' && new RegExp(shape.pattern).test(value);
     case 'number':
       if (typeof value !== 'number' || !Number.isFinite(value)) return false;
       return (!shape.whole || Number.isSafeInteger(value)) && withinRange(value, shape.range);

@@ -93,6 +93,8 @@ function valueJson(schema: TSchema): JsonObject {
       return { ...common, anyOf: members(schema).map(valueJson) };
     case 'text':
       return { ...common, type: 'string', ...(shape.minimum > 0 ? { minLength: shape.minimum } : {}) };
+    case 'numbered':
+      return { ...common, type: 'string', pattern: shape.pattern };
     case 'number': {
       const limits = Object.entries(shape.range).filter(([, limit]) => limit !== undefined);
       return { ...common, type: shape.whole ? 'integer' : 'number', ...Object.fromEntries(limits) };

@@ -12,6 +12,8 @@ export type Shape =
   | { readonly kind: 'variants'; readonly key: string; readonly variants: ReadonlyMap<string, TObject> }
   | { readonly kind: 'union'; readonly members: readonly Shape[] }
   | { readonly kind: 'text'; readonly minimum: number }
+  /** Text with a whole number in it: `pissa_niter_16`. */
+  | { readonly kind: 'numbered'; readonly pattern: string }
   | { readonly kind: 'number'; readonly whole: boolean; readonly range: Range }
   | { readonly kind: 'boolean' };
 
@@ -33,6 +35,7 @@ export function shapeOf(schema: TSchema): Shape {
   if (KindGuard.IsLiteral(schema)) return { kind: 'choice', values: [schema.const] };
   if (KindGuard.IsUnion(schema)) return unionShape(schema.anyOf);
   if (KindGuard.IsString(schema)) return { kind: 'text', minimum: schema.minLength ?? 0 };
+  if (KindGuard.IsTemplateLiteral(schema)) return { kind: 'numbered', pattern: schema.pattern };
   if (KindGuard.IsNumber(schema)) return { kind: 'number', whole: false, range: rangeOf(schema) };
   if (KindGuard.IsInteger(schema)) return { kind: 'number', whole: true, range: rangeOf(schema) };
   if (KindGuard.IsBoolean(schema)) return { kind: 'boolean' };
@@ -96,6 +99,8 @@ export function describeShape(shape: Shape): string {
       return shape.members.map(describeShape).join(l10n.t`; or `);
     case 'text':
       return shape.minimum > 0 ? l10n.t`text that is not empty` : l10n.t`text`;
+    case 'numbered':
+      return l10n.t`\`${shape.pattern.replace(/^\^|\(.*\)|\$$/g, (part) => (part.length > 1 ? 'N' : ''))}\` with a whole number for N`;
     case 'number':
       return numberWords(shape.whole, rangeWords(shape.range));
     case 'boolean':

@@ -52,6 +52,7 @@ import { openSteeredBase } from './steeredBase.js';
 import { checkTasks } from './taskNames.js';
 import { validationAnswers } from './validationAnswers.js';
 import type { ValidationAnswers } from './validationAnswers.js';
+import { withWeightWork } from './weightWork.js';
 
 /** Rows shown decoded before the first step. */
 const SAMPLES = 2;
@@ -139,8 +140,17 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       resume === undefined
         ? await writePrepared(
             folder.path,
-            await prepareMethods(config.method, context, (before) =>
-              gradientPasses({ ...shared, methods: before, stopped: stoppedEarly() }),
+            await withWeightWork(
+              runtime,
+              emit,
+              () => control.stopRequested() && fail(stoppedEarly()),
+              (weightWork) =>
+                prepareMethods(
+                  config.method,
+                  context,
+                  (before) => gradientPasses({ ...shared, methods: before, stopped: stoppedEarly() }),
+                  weightWork,
+                ),
             ),
           )
         : await readPrepared(folder.path);

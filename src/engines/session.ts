@@ -9,7 +9,7 @@ import type { Example } from '../data/example.js';
 import type { Masking } from '../data/masking.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
 import { phaseProblem } from '../methods/ltSftPhases.js';
-import type { AttachContext, Attached, GradientPasses, Prepared } from '../methods/method.js';
+import type { AttachContext, Attached, GradientPasses, Prepared, WeightWork } from '../methods/method.js';
 import { METHODS, checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
 import { taskHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -100,11 +100,13 @@ export function attachMethods(
 /**
  * What the methods of a new run have to find out before they attach, in their order; each sees those before it attached.
  * @param passes makes passes over the training data with these methods attached
+ * @param weightWork products of weights on a runtime; default: plain ones
  */
 export async function prepareMethods(
   configs: readonly MethodConfig[],
   context: AttachContext,
   passes: (before: readonly Attached[]) => GradientPasses,
+  weightWork?: WeightWork,
 ): Promise<(Prepared | undefined)[]> {
   const prepared: (Prepared | undefined)[] = [];
   const methods: Attached[] = [];
@@ -112,7 +114,11 @@ export async function prepareMethods(
     const own = contextOf(context, index, methods);
     // The head of the task may start anew: before a method trains it along, it stands alone.
     const head = methods.length === 0 ? taskHead(own) : undefined;
-    const found = await prepareMethod(config, { ...own, ...passes(head === undefined ? methods : [head]) });
+    const found = await prepareMethod(config, {
+      ...own,
+      ...passes(head === undefined ? methods : [head]),
+      ...(weightWork === undefined ? {} : { weightWork }),
+    });
     prepared.push(found);
     methods.push(attachMethod(config, { ...own, ...given(found) }));
   }

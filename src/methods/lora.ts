@@ -3,11 +3,14 @@ import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { inspectLora } from './inspectLora.js';
-import { loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
+import { doubledOptions, loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
 import { ParameterOptions, biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
-import { lowRankOutput, lowRankPair, mergePair, pairNorm, startPair, takesPair } from './lowRankPair.js';
+import { checkStart, drawnStart, preparedStart, preparedStarts, startsFromBase } from './loraStart.js';
+import type { Factors } from './loraStart.js';
+import { storedPairs } from './loraStored.js';
+import { lowRankOutput, lowRankPair, mergePair, pairNorm, takesPair } from './lowRankPair.js';
 import type { LowRankPair } from './lowRankPair.js';
-import type { AttachContext, Attached, Method, NamedTensor, Trainable } from './method.js';
+import type { AttachContext, Attached, Method, NamedTensor, Trainable, Values } from './method.js';
 import { coveredParameters, loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
 import { TargetOptions, idlePattern, idlePatternKeys, matchTargets, patternValue } from './targets.js';
@@ -43,17 +46,34 @@ export const LoraOptions = Type.Object(
       default: false,
       description: 'Scale by lora_alpha / √r (rank-stabilized LoRA, Kalajdzievski 2023).',
     }),
-    init_lora_weights: Type.Union([Type.Boolean(), Type.Literal('gaussian')], {
-      default: true,
-      description:
-        'How A and B start. `true`: A Kaiming uniform, B zero; `gaussian`: A normal with deviation 1/r, B zero; `false`: both Kaiming uniform, so that the start is not the base model. An embedding starts with A zero and B normal (`false`: both normal).',
-    }),
+    init_lora_weights: Type.Union(
+      [
+        Type.Boolean(),
+        Type.Literal('gaussian'),
+        Type.Literal('orthogonal'),
+        Type.Literal('olora'),
+        Type.Literal('pissa'),
+        Type.TemplateLiteral('pissa_niter_${number}'),
+        Type.Literal('milora'),
+      ],
+      {
+        default: true,
+        description:
+          'How A and B start. `true`: A Kaiming uniform, B zero; `gaussian`: A normal with deviation 1/r, B zero; `false`: both Kaiming uniform, so that the start is not the base model; `orthogonal`: both random with B·A = 0 (even `r`). From the weight, which is then learned on: `pissa` its r largest singular values, `pissa_niter_16` these by random projection with 16 iterations, `milora` the r smallest (not in PEFT), `olora` the first r parts of its QR decomposition. An embedding starts with A zero and B normal (`false`: both normal).',
+      },
+    ),
   },
   { additionalProperties: false },
 );
 export type LoraOptions = Static<typeof LoraOptions>;
 
-/** LoRA (Hu et al. 2021): y = W x + s·B·A·dropout(x), s = lora_alpha / r (eq. 3), A and B trained, W frozen. */
+/**
+ * LoRA (Hu et al. 2021): y = W x + s·B·A·dropout(x), s = lora_alpha / r (eq. 3), A and B trained, W frozen.
+ *
+ * Starts that take a part off the base (PiSSA, MiLoRA, OLoRA; see `loraStart.ts`) leave W as it is: with W' = W − s·B₀·A₀,
+ * y = W' x + s·B·A·dropout(x) = W x + s·(B·A·dropout(x) − B₀·A₀ x). Saved as PEFT converts them to a plain LoRA of twice the rank,
+ * A' = [A; A₀] and B' = [B, −B₀], which goes on the base as it was.
+ */
 export const lora: Method<typeof LoraOptions> = {
   info: {
     type: 'lora',
@@ -71,32 +91,23 @@ export const lora: Method<typeof LoraOptions> = {
     mergeable: true,
     options: LoraOptions,
   },
+  // What it finds out is where it starts: it attaches without.
+  prepares: () => false,
+  async prepare(options, context) {
+    const { init_lora_weights: init } = options;
+    if (!startsFromBase(init)) return undefined;
+    return preparedStarts(pairsOf(options, context).pairs.values(), init, context);
+  },
   attach(options, context) {
-    const { model, instance = '', idlePatterns } = context;
-    const match = matchTargets(options, model.sites, takesPair, idlePatterns);
-    const paths = match.sites.map((site) => site.path);
-    const idle = [
-      ...idlePatternKeys('rank_pattern', options.rank_pattern, paths),
-      ...idlePatternKeys('alpha_pattern', options.alpha_pattern, paths),
-    ].map((problem) => idlePattern(problem, idlePatterns));
-    const pairs = new Map(
-      match.sites.map((site) => {
-        const r = patternValue(options.rank_pattern, site.path) ?? options.r;
-        const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
-        // Rank-stabilized: Kalajdzievski 2023, eq. 3.
-        const scale = options.use_rslora ? alpha / Math.sqrt(r) : alpha / r;
-        return [site.path, lowRankPair(site, r, scale, instance)];
-      }),
-    );
+    const { pairs, ...found } = pairsOf(options, context);
     const { trained, warnings } = trainedParameters(options, context, pairs);
     return attached(options, context, pairs, trained, {
-      targets: match.entries,
+      targets: found.targets,
       warnings: [
-        ...match.warnings,
-        ...idle,
+        ...found.warnings,
         ...warnings,
         ...tiedWarnings(
-          model,
+          context.model,
           [...pairs.values(), ...trained].map(({ site }) => site),
         ),
         ...biasWarnings(options, trained),
@@ -106,28 +117,70 @@ export const lora: Method<typeof LoraOptions> = {
   peft: { type: 'LORA', options: loraConfigFromPeft, inspect: inspectLora },
 };
 
+interface Found {
+  readonly targets: Attached['coverage']['targets'];
+  readonly warnings: readonly Problem[];
+}
+
+/** The pairs of all sites that match. @throws ProblemError `targets.*`, `lora.odd-rank`, `lora.init-rank` */
+function pairsOf(
+  options: LoraOptions,
+  { model, instance = '', idlePatterns }: AttachContext,
+): Found & { readonly pairs: ReadonlyMap<string, LowRankPair> } {
+  const match = matchTargets(options, model.sites, takesPair, idlePatterns);
+  const paths = match.sites.map((site) => site.path);
+  const idle = [
+    ...idlePatternKeys('rank_pattern', options.rank_pattern, paths),
+    ...idlePatternKeys('alpha_pattern', options.alpha_pattern, paths),
+  ].map((problem) => idlePattern(problem, idlePatterns));
+  const { init_lora_weights: init } = options;
+  const pairs = new Map(
+    match.sites.map((site) => {
+      const r = patternValue(options.rank_pattern, site.path) ?? options.r;
+      const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
+      // Rank-stabilized: Kalajdzievski 2023, eq. 3.
+      const scale = options.use_rslora ? alpha / Math.sqrt(r) : alpha / r;
+      return [site.path, lowRankPair(site, r, scale, instance, startsFromBase(init))];
+    }),
+  );
+  checkStart(pairs.values(), init);
+  return { pairs, targets: match.entries, warnings: [...match.warnings, ...idle] };
+}
+
 function attached(
   options: LoraOptions,
   context: AttachContext,
   pairs: ReadonlyMap<string, LowRankPair>,
   trained: readonly TrainedParameter[],
-  found: { targets: Attached['coverage']['targets']; warnings: readonly Problem[] },
+  found: Found,
 ): Attached {
   const byParameter = new Map(trained.map((each) => [`${each.site.path}.${each.kind}`, each]));
-  const start = new Map<string, [Float32Array, Float32Array]>();
-  const startOf = (pair: LowRankPair): [Float32Array, Float32Array] => {
+  const keyOf = (name: string): string => {
+    const own = name.slice((context.instance ?? '').length);
+    return byParameter.get(own)?.key ?? peftKey(own);
+  };
+  const start = new Map<string, Factors>();
+  const startOf = (pair: LowRankPair): Factors => {
     const path = pair.site.path;
-    const known = start.get(path) ?? startPair(pair, options.init_lora_weights, context.random('lora', path));
+    const known = start.get(path) ?? drawnStart(pair, options.init_lora_weights, context.random('lora', path));
     start.set(path, known);
     return known;
   };
   const trainables: Trainable[] = [
-    ...[...pairs.values()].flatMap((pair) => [
-      { variable: pair.a, start: () => startOf(pair)[0], decays: true },
-      { variable: pair.b, start: () => startOf(pair)[1], decays: true },
-    ]),
+    ...[...pairs.values()].flatMap((pair) => trainablesOf(pair, () => startOf(pair), context)),
     ...trained.map((each) => readTrained(each, context)),
   ];
+  const resting = new Set([...pairs.values()].flatMap(({ initial }) => (initial ? [initial.a, initial.b] : [])));
+  const training = new Set(trainables.map(({ variable }) => variable).filter((each) => !resting.has(each)));
+  const doubled = resting.size > 0;
+  const stored = storedPairs([...pairs.values()], doubled);
+  const onDisk = [...stored.tensors, ...trained];
+  const tensorsOf = (values: Values): NamedTensor[] =>
+    onDisk.map(({ variable: { name, shape } }) => ({
+      name: keyOf(name),
+      shape: shape as readonly number[],
+      data: values.get(name)!,
+    }));
   const modules = [
     ...[...pairs.values()].map(({ site, a, b }) => ({
       path: site.path,
@@ -136,10 +189,6 @@ function attached(
     })),
     ...coveredParameters(trained),
   ];
-  const keyOf = (name: string): string => {
-    const own = name.slice((context.instance ?? '').length);
-    return byParameter.get(own)?.key ?? peftKey(own);
-  };
   return {
     type: 'lora',
     hooks: {
@@ -155,13 +204,14 @@ function attached(
       },
     },
     trainables,
+    ...(doubled ? { active: () => training } : {}),
     coverage: {
       targets: found.targets,
       modules,
       layersCovered: new Set(
         [...pairs.values()].flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer])),
       ).size,
-      saves: l10n.t`adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
+      saves: l10n.t`adapter_model.safetensors with ${onDisk.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
       warnings: found.warnings,
     },
     report: (values) =>
@@ -181,16 +231,33 @@ function attached(
     save: (values) => ({
       kind: 'adapter',
       config: loraConfigToPeft(
-        options,
+        doubled ? doubledOptions(options) : options,
         [...pairs.values()].map(({ site }) => site),
         context,
       ),
-      tensors: trainables.map(({ variable: { name, shape } }): NamedTensor => ({
-        name: keyOf(name),
-        shape: shape as readonly number[],
-        data: values.get(name)!,
-      })),
+      tensors: tensorsOf(new Map([...values, ...stored.stored(values)])),
     }),
-    load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
+    load(tensors, source) {
+      const { values, warnings } = loadByKey(onDisk, keyOf, tensors, source);
+      return { values: new Map([...values, ...stored.loaded(values)]), warnings };
+    },
   };
+}
+
+/** A and B, and what rests of their start. */
+function trainablesOf(pair: LowRankPair, drawn: () => Factors, context: AttachContext): Trainable[] {
+  const { a, b, initial } = pair;
+  if (initial === undefined) {
+    return [
+      { variable: a, start: () => drawn()[0], decays: true },
+      { variable: b, start: () => drawn()[1], decays: true },
+    ];
+  }
+  const taken = (which: 0 | 1) => (): Float32Array => preparedStart(pair, context)[which].slice();
+  return [
+    { variable: a, start: taken(0), decays: true },
+    { variable: b, start: taken(1), decays: true },
+    { variable: initial.a, start: taken(0), decays: false, readAtRest: true },
+    { variable: initial.b, start: taken(1), decays: false, readAtRest: true },
+  ];
 }

@@ -43,6 +43,24 @@ export function loraConfigToPeft(
   };
 }
 
+/**
+ * The options of a plain LoRA of twice the rank with the same scale: lora_alpha / r stays with twice the alpha,
+ * lora_alpha / √r with √2 times it.
+ */
+export function doubledOptions(options: LoraOptions): LoraOptions {
+  const factor = options.use_rslora ? Math.SQRT2 : 2;
+  const times = (pattern: Readonly<Record<string, number>>, by: number): Record<string, number> =>
+    Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, by * value]));
+  return {
+    ...options,
+    r: 2 * options.r,
+    lora_alpha: factor * options.lora_alpha,
+    rank_pattern: times(options.rank_pattern, 2),
+    alpha_pattern: times(options.alpha_pattern, factor),
+    init_lora_weights: true,
+  };
+}
+
 /** The short names that select just these modules, or their whole paths where no short ones do. */
 export function moduleNames(adapted: readonly Site[], all: readonly Site[]): string[] {
   const short = [...new Set(adapted.map((site) => site.path.split('.').at(-1)!))].sort();

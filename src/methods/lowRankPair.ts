@@ -2,7 +2,7 @@ import type { Random } from '../common/random.js';
 import { addLowRank, lowRankNorm, transposed } from '../linalg/products.js';
 import { parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
-import { add } from '../tensor/ops/elementwise.js';
+import { add, sub } from '../tensor/ops/elementwise.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { dropWithoutScale } from '../tensor/ops/random.js';
@@ -10,9 +10,8 @@ import { transpose } from '../tensor/ops/shape.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
 import type { Values } from './method.js';
-import { parameterSize } from './parameters.js';
 
-/** A and B of one site. */
+/** A and B of one site: y + s·B·A·x, or y + s·(B·A − B₀·A₀)·x where the start was taken off the base. */
 export interface LowRankPair {
   readonly site: Site;
   readonly r: number;
@@ -22,6 +21,8 @@ export interface LowRankPair {
   readonly a: Variable;
   /** [out, r] */
   readonly b: Variable;
+  /** A₀ and B₀, of the same shapes, which rest. */
+  readonly initial?: { readonly a: Variable; readonly b: Variable };
 }
 
 /** Sites that can have a pair: others have no weight matrix. */
@@ -32,8 +33,15 @@ export function takesPair({ kind }: Pick<Site, 'kind'>): boolean {
 /**
  * The pair of a linear or embedding site.
  * @param instance what the names of the variables start with
+ * @param fromBase whether it starts as a part of the weight; an embedding's does not
  */
-export function lowRankPair(site: Site, r: number, scale: number, instance: string): LowRankPair {
+export function lowRankPair(
+  site: Site,
+  r: number,
+  scale: number,
+  instance: string,
+  fromBase = false,
+): LowRankPair {
   const [inSize, outSize] =
     site.kind === 'embedding' ? [site.shape[0]!, site.shape[1]!] : [site.shape[1]!, site.shape[0]!];
   const name = `${instance}${site.path}.${site.kind === 'embedding' ? 'lora_embedding_' : 'lora_'}`;
@@ -43,10 +51,15 @@ export function lowRankPair(site: Site, r: number, scale: number, instance: stri
     scale,
     a: variable(`${name}A`, [r, inSize]),
     b: variable(`${name}B`, [outSize, r]),
+    ...(fromBase && site.kind === 'linear' && site.weight !== undefined
+      ? {
+          initial: { a: variable(`${name}A.initial`, [r, inSize]), b: variable(`${name}B.initial`, [outSize, r]) },
+        }
+      : {}),
   };
 }
 
-/** y + s·B·A·x; for an embedding A's columns are looked up by token id. */
+/** y + s·B·A·x; for an embedding A's columns are looked up by token id. What rests reads all of x. */
 export function lowRankOutput(
   pair: LowRankPair,
   x: Tensor,
@@ -54,48 +67,65 @@ export function lowRankOutput(
   dropped: { readonly rate: number; readonly seed: Tensor | undefined; readonly random: Random },
 ): Tensor {
   const { rate, seed, random } = dropped;
-  const { site, a, b, scale } = pair;
+  const { site, a, b, scale, initial } = pair;
   if (site.kind === 'embedding') {
     const rows = gatherRows(transpose(a, [1, 0]), x);
     return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
   }
   const drops = rate > 0 && seed !== undefined;
   const input = drops ? dropWithoutScale(x, rate, seed, random.integer(2 ** 32)) : x;
-  const down = matmul(input, a, { transposeB: true });
-  return add(y, matmul(down, b, { transposeB: true, alpha: drops ? scale / (1 - rate) : scale }));
+  const update = (from: Tensor, { a: first, b: second }: typeof pair.initial & object, alpha: number): Tensor =>
+    matmul(matmul(from, first, { transposeB: true }), second, { transposeB: true, alpha });
+  const learned = update(input, pair, drops ? scale / (1 - rate) : scale);
+  // The difference first: at the start it is zero to the last bit.
+  return add(y, initial === undefined ? learned : sub(learned, update(x, initial, scale)));
 }
 
-/**
- * Starting values as PEFT's `reset_lora_parameters` has them. Kaiming uniform with slope √5 (He et al. 2015,
- * eq. 14) is U(−1/√fan_in, 1/√fan_in).
- */
-export function startPair(
-  pair: LowRankPair,
-  init: boolean | 'gaussian',
-  random: Random,
-): [Float32Array, Float32Array] {
-  const { a, b, r, site } = pair;
-  const filled = (size: number, value: () => number): Float32Array => {
-    const values = new Float32Array(size);
-    // Float32Array.from takes ten times as long, of millions of numbers.
-    for (let at = 0; at < size; at++) values[at] = value();
-    return values;
-  };
-  const uniform = (bound: number): number => (2 * random.uniform() - 1) * bound;
-  const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
-  if (site.kind === 'embedding') {
-    const startA = init === false ? filled(sizeA, () => random.normal()) : new Float32Array(sizeA);
-    return [startA, filled(sizeB, () => random.normal())];
+/** Numbers of A [r, …] and B [out, r] of ΔW = s·B·A. */
+export interface PairValues {
+  readonly r: number;
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+}
+
+/** A and B; of a pair whose start was taken off the base [A; A₀] and [B, −B₀], of twice the rank. */
+export function pairValues(pair: LowRankPair, values: Values): PairValues {
+  const { a, b, r, initial } = pair;
+  const now = { r, a: values.get(a.name)!, b: values.get(b.name)! };
+  if (initial === undefined) return now;
+  const taken = values.get(initial.b.name)!;
+  return stacked(now, { r, a: values.get(initial.a.name)!, b: taken.map((value) => -value) });
+}
+
+/** [A; A'] and [B, B'] of B·A + B'·A'. */
+export function stacked(one: PairValues, other: PairValues): PairValues {
+  const r = one.r + other.r;
+  const rows = one.b.length / one.r;
+  const a = new Float32Array(one.a.length + other.a.length);
+  a.set(one.a);
+  a.set(other.a, one.a.length);
+  const b = new Float32Array(rows * r);
+  for (let i = 0; i < rows; i++) {
+    b.set(one.b.subarray(i * one.r, (i + 1) * one.r), i * r);
+    b.set(other.b.subarray(i * other.r, (i + 1) * other.r), i * r + one.r);
   }
-  const bound = 1 / Math.sqrt(sizeA / r);
-  const startA = filled(sizeA, init === 'gaussian' ? () => random.normal() / r : () => uniform(bound));
-  return [startA, init === false ? filled(sizeB, () => uniform(1 / Math.sqrt(r))) : new Float32Array(sizeB)];
+  return { r, a, b };
 }
 
-/** W + s·B·A for the site's base weight W, as the checkpoint holds it. */
+/** The two that {@link stacked} put together, the first of this rank. */
+export function unstacked({ a, b, r }: PairValues, first: number): readonly [PairValues, PairValues] {
+  const part = (from: number, to: number): PairValues => ({
+    r: to - from,
+    a: a.slice((from * a.length) / r, (to * a.length) / r),
+    b: b.filter((_, at) => at % r >= from && at % r < to),
+  });
+  return [part(0, first), part(first, r)];
+}
+
+/** W + ΔW for the site's base weight W, as the checkpoint holds it. */
 export function mergePair(pair: LowRankPair, base: Float32Array, values: Values): Float32Array {
-  const { site, r, scale } = pair;
-  const [a, b] = [values.get(pair.a.name)!, values.get(pair.b.name)!];
+  const { site, scale } = pair;
+  const { a, b, r } = pairValues(pair, values);
   const [rows, columns] = parameterShape(site, 'weight') as [number, number];
   // An embedding's W is [vocabulary, out], a Conv1D's [in, out]: their update is (B·A)ᵀ = Aᵀ·Bᵀ.
   return site.kind === 'embedding' || site.layout === 'in-out'
@@ -103,7 +133,8 @@ export function mergePair(pair: LowRankPair, base: Float32Array, values: Values)
     : addLowRank(base, b, a, scale, rows, r);
 }
 
-/** ‖s·B·A‖_F */
-export function pairNorm({ a, b, r, scale }: LowRankPair, values: Values): number {
-  return scale * lowRankNorm(values.get(b.name)!, values.get(a.name)!, r);
+/** ‖ΔW‖_F */
+export function pairNorm(pair: LowRankPair, values: Values): number {
+  const { a, b, r } = pairValues(pair, values);
+  return pair.scale * lowRankNorm(b, a, r);
 }

@@ -2,6 +2,7 @@ import type { Static, TObject } from '@sinclair/typebox';
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import type { Random } from '../common/random.js';
+import type { MatrixProducts } from '../linalg/products.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
 import type { Tokenizer } from '../models/tokenizer.js';
@@ -21,7 +22,7 @@ export interface Method<Options extends TObject> {
    * that is resumed gets what it found then.
    */
   prepare?(options: Static<Options>, context: PrepareContext): Promise<Prepared | undefined>;
-  /** Whether it prepares with these options. Default: where it has `prepare`, always. */
+  /** Whether it has to prepare before it can attach, with these options. Default: where it has `prepare`, always. */
   prepares?(options: Static<Options>): boolean;
   /** For a method that prepares: throws what `attach` would refuse whatever `prepare` finds. Reads nothing but headers. */
   check?(options: Static<Options>, context: AttachContext): void;
@@ -64,7 +65,18 @@ export interface AttachContext {
 }
 
 /** What `prepare` is handed. */
-export interface PrepareContext extends AttachContext, GradientPasses {}
+export interface PrepareContext extends AttachContext, GradientPasses {
+  /** Absent: without a runtime, and without a word. */
+  readonly weightWork?: WeightWork;
+}
+
+/** For methods that take weights apart. */
+export interface WeightWork {
+  /** A matrix [rows, columns], whose products a runtime computes. */
+  readonly products: (matrix: Float64Array, rows: number, columns: number) => MatrixProducts;
+  /** Says how far it has come; stops with a ProblemError when the run is asked to end. */
+  readonly progress: (done: number, total: number) => Promise<void>;
+}
 
 /** An adapter that was trained before. */
 export interface TrainedAdapter {

@@ -44,7 +44,7 @@ export function parameterSize(shape: Shape): number {
  * @throws ProblemError `adapter.keys` with the names missing or left over, `adapter.shape` with both shapes
  */
 export function loadByKey(
-  trainables: readonly Trainable[],
+  trainables: readonly Pick<Trainable, 'variable'>[],
   keyOf: (name: string) => string,
   tensors: ReadonlyMap<string, NamedTensor>,
   source: string,

@@ -188,6 +188,35 @@ runtime: { threads: 1 }
   assert.ok(bytes(parts).equals(bytes(whole)), 'bit for bit');
 });
 
+test('a start that was taken off the base is not computed anew: killed and resumed, bit for bit', async () => {
+  const started = (name: string): string => {
+    const file = path.join(folder, `${name}.peft.yaml`);
+    writeFileSync(
+      file,
+      `model: model
+data: { train: rows.jsonl, validation: held.jsonl }
+method: { type: lora, r: 2, lora_dropout: 0.2, init_lora_weights: pissa_niter_1 }
+training: { max_steps: 8, per_device_train_batch_size: 4, learning_rate: 1e-2, save_steps: 3, eval_steps: 4 }
+runtime: { threads: 1 }
+`,
+    );
+    return file;
+  };
+  assert.equal((await train(started('pissa'), false)).code, 0);
+  const file = started('killed-pissa');
+  const ran = await train(file, false, (event, kill) => {
+    if (event.type === 'step' && event.step === 5) kill();
+  });
+  assert.equal(ran.code, null);
+  const ended = await train(file, true);
+  assert.equal(ended.code, 0, ended.notes);
+  assert.ok(!ended.notes.includes('Taking weights apart'));
+  const [whole, parts] = [onlyRun('pissa'), onlyRun('killed-pissa')];
+  assert.deepEqual(curve(parts), curve(whole));
+  const bytes = (run: string): Buffer => readFileSync(path.join(run, 'adapter/adapter_model.safetensors'));
+  assert.ok(bytes(parts).equals(bytes(whole)), 'bit for bit');
+});
+
 const tmpfs = path.join(folder, 'small-disk');
 const canMount = ((): boolean => {
   mkdirSync(tmpfs, { recursive: true });

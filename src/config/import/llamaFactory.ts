@@ -16,6 +16,13 @@ const stage: Rule = (entry, draft) => {
   else leave(draft, entry, 'result', 'only supervised fine-tuning is known here');
 };
 
+/** With `pissa_iter` subspace iterations, 16 where it is not written; exactly for −1. */
+function pissa(value: unknown, { all }: Source): Converted {
+  if (value !== true) return { value: true };
+  const iterations = all['pissa_iter'] ?? 16;
+  return { value: iterations === -1 ? 'pissa' : `pissa_niter_${String(iterations)}` };
+}
+
 /** `q_proj,v_proj`, `[q_proj, v_proj]` or `all`. */
 function target(value: unknown): Converted {
   const names = namesOf(value);
@@ -87,9 +94,9 @@ export const LLAMA_FACTORY_RULES: Rules = {
   additional_target: to('method.modules_to_save', (value) => ({ value: namesOf(value) })),
   use_rslora: to('method.use_rslora'),
   use_dora: result('DoRA is not known here: plain LoRA is written'),
-  pissa_init: result('PiSSA is not known here: the usual start is written'),
-  pissa_iter: result('PiSSA is not known here'),
-  pissa_convert: result('PiSSA is not known here'),
+  pissa_init: to('method.init_lora_weights', pissa),
+  pissa_iter: other('it is part of init_lora_weights, where pissa_init is on'),
+  pissa_convert: other('what is written is a plain LoRA in any case'),
   create_new_adapter: other('every run makes a new adapter'),
   loraplus_lr_ratio: result('A and B have one learning rate here'),
   loraplus_lr_embedding: result('A and B have one learning rate here'),

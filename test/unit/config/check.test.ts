@@ -147,6 +147,17 @@ describe('values', () => {
     assert.equal(lora('init_lora_weights: gausian').mend, 'Did you mean `gaussian`?');
     assert.equal(lora('bias: NONE').mend, 'Did you mean `none`?');
   });
+
+  it('takes text with a whole number in it, and nothing like it', () => {
+    for (const value of ['pissa', 'pissa_niter_0', 'pissa_niter_16', 'milora', 'true']) {
+      assert.deepEqual(problemsOf(runText(`  init_lora_weights: ${value}\n`)), []);
+    }
+    for (const value of ['pissa_niter_', 'pissa_niter_1.5', 'pissa_niter_-1', 'pissa_niter_four']) {
+      const problem = lora(`init_lora_weights: ${value}`);
+      assert.equal(problem.code, 'config.unknown-value');
+      assert.match(problem.expected!, /`pissa_niter_N` with a whole number for N/);
+    }
+  });
 });
 
 describe('the method', () => {

@@ -133,10 +133,26 @@ test('PEFT: the options are PEFT’s own; what would change the start or the ari
   );
   assert.deepEqual(method.modules_to_save, ['lm_head']);
   assert.deepEqual(leftOf(found, 'use_dora'), [22, 'result', 'DoRA is not known here: plain LoRA is written']);
-  assert.equal(leftOf(found, 'init_lora_weights')?.[0], 9);
+  assert.equal(method.init_lora_weights, 'pissa');
+  const other = ofText(
+    JSON.stringify({ peft_type: 'LORA', base_model_name_or_path: 'org/name', r: 8, init_lora_weights: 'corda' }),
+  );
+  assert.equal(leftOf(other, 'init_lora_weights')?.[1], 'result');
   assert.equal(leftOf(found, 'layers_to_transform')?.[1], 'off');
   assert.match(notes.join('\n'), /No training data are named/);
   assert.match(text, /train: train\.jsonl/);
+});
+
+test('LLaMA-Factory: PiSSA is carried over, with its iterations', () => {
+  const start = (lines: string): unknown => {
+    const { config } = ofText(`model_name_or_path: org/name\nstage: sft\nfinetuning_type: lora\n${lines}\n`);
+    const [method] = config.method;
+    return method?.type === 'lora' && method.init_lora_weights;
+  };
+  assert.equal(start('pissa_init: true'), 'pissa_niter_16');
+  assert.equal(start('pissa_init: true\npissa_iter: 4\npissa_convert: true'), 'pissa_niter_4');
+  assert.equal(start('pissa_init: true\npissa_iter: -1'), 'pissa');
+  assert.equal(start('pissa_init: false'), true);
 });
 
 test('PEFT: every kind that is carried over is one whose adapters can be read', () => {
