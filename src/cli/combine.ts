@@ -6,6 +6,7 @@ import type { Combined, Part } from '../adapters/combine.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import { openAdapters } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
 import { baseOf } from './adapterBase.js';
@@ -34,18 +35,19 @@ export const combine: Command = {
   async run(args, io) {
     const folders = args.rest(0);
     const weights = weightsOf(args.text('weights'), folders.length);
+    const out = path.resolve(args.required('out'));
     const parts: Part[] = [];
     for (const [at, folder] of folders.entries()) parts.push(await partOf(folder, weights[at]!));
     const named = args.text('model');
+    checkOutside(out, parts);
     const aliases = checkSameBase(parts, named !== undefined);
     const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0) ?? parts[0]!;
     const base = named ?? (await baseOf(parts[0]!.adapter));
     const opened = await openModel(base, 0, hubOf(io), adapterTask(headed.adapter));
     io.interrupt.check();
     const combined = await combineAdapters(parts, opened.context);
-    const out = path.resolve(args.required('out'));
     await writeAdapter(out, combined.saved, { tokenizer: opened.tokenizer, card: cardOf(parts, combined) });
-    const warnings = [...aliases, ...combined.warnings];
+    const warnings = [...aliases, ...twice(parts), ...combined.warnings];
     for (const warning of warnings) io.problem(warning);
     const from = parts.map(({ adapter, weight }) => ({
       folder: adapter.folder,
@@ -72,14 +74,36 @@ async function partOf(folder: string, weight: number): Promise<Part> {
   });
 }
 
+/** What is written into an adapter's folder would be a part of that adapter. */
+function checkOutside(out: string, parts: readonly Part[]): void {
+  const around = parts.find(({ adapter }) => `${out}${path.sep}`.startsWith(`${adapter.folder}${path.sep}`));
+  if (around === undefined || out === around.adapter.folder) return;
+  fail({
+    code: 'combine.inside',
+    message: `${out} lies in ${around.adapter.folder}, which is to be added`,
+    expected: 'a folder outside of the adapters',
+    mend: 'Name another folder with --out.',
+  });
+}
+
+function twice(parts: readonly Part[]): readonly Problem[] {
+  const folders = parts.map(({ adapter }) => adapter.folder);
+  return [...new Set(folders.filter((folder, at) => folders.indexOf(folder) !== at))].map((folder) => ({
+    code: 'combine.twice',
+    severity: 'warning',
+    message: `${folder} is named more than once: its differences are added as often`,
+    mend: 'Nothing to do, if that is meant; else name it once, with a weight of its own.',
+  }));
+}
+
 function weightsOf(text: string | undefined, count: number): readonly number[] {
   if (text === undefined) return Array.from({ length: count }, () => 1);
   const weights = text.split(',').map((each) => (each.trim() === '' ? NaN : Number(each)));
-  if (weights.length === count && weights.every(Number.isFinite)) return weights;
+  if (weights.length === count && weights.every((each) => Number.isFinite(each) && each !== 0)) return weights;
   return fail({
     code: 'cli.option-value',
     message: `--weights is "${text}"`,
-    expected: `${count} numbers with commas between them, one for each adapter`,
+    expected: `${count} numbers other than 0 with commas between them, one for each adapter`,
   });
 }
 

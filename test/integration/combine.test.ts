@@ -78,6 +78,7 @@ test('combine: what cannot be added is refused, and nothing is written', async (
     [[language], /one adapter alone/],
     [[language, task, '--weights', '1'], /--weights is "1"/],
     [[language, task, '--weights', '1,x'], /expected: 2 numbers/i],
+    [[language, task, '--weights', '1,0'], /expected: 2 numbers other than 0/i],
     [[language, path.join(folder, 'nowhere')], /folder not found/],
   ] as const) {
     const ran = await cli(['combine', ...args, '--out', out]);
@@ -85,7 +86,14 @@ test('combine: what cannot be added is refused, and nothing is written', async (
     assert.match(ran.err, message);
   }
   assert.ok(!(await names(folder)).includes('none'));
+  const inside = await cli(['combine', language, task, '--out', path.join(task, 'sum')]);
+  assert.equal(inside.code, 2, inside.err);
+  assert.match(inside.err, /sum lies in .*, which is to be added/);
+  assert.ok(!(await names(task)).includes('sum'));
   const named = await cli(['combine', language, foreign, '--model', model, '--out', out, '--json']);
   assert.equal(named.code, 0, named.err);
   assert.match(named.err, /is of the base model/);
+  const doubled = await cli(['combine', task, task, '--out', path.join(folder, 'doubled'), '--json']);
+  assert.equal(doubled.code, 0, doubled.err);
+  assert.match(doubled.err, /named more than once/);
 });
