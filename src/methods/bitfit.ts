@@ -46,7 +46,8 @@ const FORMAT = wholeTensorsFormat({
 /**
  * BitFit (Ben Zaken, Goldberg & Ravfogel 2022, section 3): all weights are frozen, the biases of linear modules and norms
  * train: y = W x + b + Δb. ΔW = 0. What trains is Δb, from zero, without
- * weight decay: the same steps as training b itself, and it leaves room for other methods at the module.
+ * weight decay: the same steps as training b itself (where they do not go by the size of what trains), and it leaves room for
+ * other methods at the module.
  *
  * The authors' code chooses biases by parts of their names: its `output` is the attention's output too, its
  * `output_layernorm` both norms, and the pooler's bias trains beside any subset. Here each is a kind of its own. Of a

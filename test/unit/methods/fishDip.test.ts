@@ -215,6 +215,35 @@ test('stopped and resumed around new choices: bit for bit the run left alone, an
   }
 });
 
+for (const options of [
+  { optim: 'sgd', momentum: 0.9, learning_rate: 0.1 },
+  { optim: 'adafactor', adafactor_beta1: 0.9, gradient_accumulation_steps: 2 },
+] as const) {
+  test(`${options.optim}: its slots go over a new choice, and a resumed run is the run left alone`, async () => {
+    const alone = await run(opened, await parts({ options }));
+    assert.ok([...alone.values.values()].every((numbers) => numbers.every(Number.isFinite)));
+    for (const at of [2, 3]) {
+      const runFolder = path.join(folder, `${options.optim}-${at}`);
+      await mkdir(runFolder);
+      let stop = false;
+      await run(
+        opened,
+        await parts({
+          options,
+          checkpoints: { runFolder },
+          emit: (event) => (stop ||= event.type === 'step' && event.step === at),
+          stopRequested: () => stop,
+        }),
+      );
+      const from = await readCheckpoint(checkpointFolder(runFolder, at));
+      const moments = [...from.snapshot.slots].filter(([name]) => name.includes('.weight.values/'));
+      assert.ok(moments.length > 0 && moments.some(([, numbers]) => numbers.some((value) => value !== 0)));
+      const resumed = await run(opened, await parts({ options, checkpoints: { runFolder, from } }));
+      assert.deepEqual(resumed.values, alone.values);
+    }
+  });
+}
+
 test('a tenth of the batches, at least 3 and at most 25, are chosen from', () => {
   assert.deepEqual([1, 30, 39, 40, 120, 250, 1000].map(sampleCount), [3, 3, 3, 4, 12, 25, 25]);
 });

@@ -8,6 +8,7 @@ import { BitfitOptions } from '../../../src/methods/bitfit.js';
 import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
 import { attachMethod } from '../../../src/methods/registry.js';
+import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { openFrozenOutputs, stillFrozen } from '../../../src/training/frozenOutputs.js';
 import { storeInFile, storeInMemory } from '../../../src/training/frozenStore.js';
 import type { TrainingResult } from '../../../src/training/job.js';
@@ -150,6 +151,24 @@ test('methods that are attached anew and reach below: what was kept is no longer
   assert.equal(stillFrozen(frozen, { ...job, methods: below }), undefined);
   assert.equal(stillFrozen(frozen, { ...job, methods: [] }), frozen);
   await frozen!.close();
+});
+
+test('stopped and resumed with outputs that are kept: bit for bit the run left alone', async () => {
+  const job = { method: last, ...SPLIT, options: { ...OPTIONS, gradient_accumulation_steps: 2 } };
+  const alone = await run(llama, job);
+  const runFolder = await newFolder();
+  let stop = false;
+  await run(llama, {
+    ...job,
+    checkpoints: { runFolder },
+    emit: (event) => (stop ||= event.type === 'step' && event.step === 2),
+    stopRequested: () => stop,
+  });
+  const from = await readCheckpoint(checkpointFolder(runFolder, 2));
+  const resumed = await run(llama, { ...job, checkpoints: { runFolder, from } });
+  assert.match(logs(resumed), /are kept in memory/);
+  assert.ok(resumed.steps > 2);
+  assert.deepEqual(resumed.values, alone.values);
 });
 
 test('a stop while they are computed', async () => {
