@@ -113,7 +113,10 @@ export function createMaskCompare(ask: Ask): MaskCompare {
       tile(l10n.t`Jaccard`, indexText(jaccard(total))),
       tile(l10n.t`At random`, indexText(expectedJaccard(total))),
     );
-    setText(note, l10n.t`Compared with ${other.folder} (${other.method}).`);
+    setText(
+      note,
+      l10n.t`Compared with ${other.folder} (${other.method}). Shares are of all numbers of the base model.`,
+    );
     layers.fill(marked(pair.layers).map((layer) => rowOf(layerText(layer.name), layer)));
     kinds.fill(marked(pair.kinds).map((kind) => rowOf(kind.name, kind)));
     setShown(found, true);

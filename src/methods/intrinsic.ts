@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
+import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
@@ -179,7 +180,7 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
         })),
         layersCovered: new Set(match.sites.flatMap(({ layer }) => (layer === undefined ? [] : [layer]))).size,
         ...(inHead === undefined ? {} : { classes: inHead.labels }),
-        saves: l10n.t`adapter_model.safetensors with the ${options.intrinsic_dim} numbers that move ${total} weights, and adapter_config.json with the seed of the projection`,
+        saves: l10n.t`adapter_model.safetensors with the ${formatCount(options.intrinsic_dim)} numbers that move ${formatCount(total)} weights, and adapter_config.json with the seed of the projection`,
         warnings: [...match.warnings, ...sharedWarnings(match, model.sites), ...sizeWarnings(options, total)],
       },
       report: (values) =>

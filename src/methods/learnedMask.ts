@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
+import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
@@ -204,7 +205,7 @@ function attached(
       targets: match.entries,
       modules: masked.map(({ site }) => ({ path: site.path, shape: site.shape, trainable: weightSize(site) })),
       layersCovered: new Set(match.sites.flatMap(({ layer }) => (layer === undefined ? [] : [layer]))).size,
-      saves: l10n.t`adapter_model.safetensors with a bit for each of ${total} weights, and adapter_config.json; the share ${sparsity} of them is off at the start, so that a run does not begin as the base model`,
+      saves: l10n.t`adapter_model.safetensors with a bit for each of ${formatCount(total)} weights, and adapter_config.json; the share ${sparsity} of them is off at the start, so that a run does not begin as the base model`,
       warnings: match.warnings,
     },
     report: (values) =>

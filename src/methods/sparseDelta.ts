@@ -1,4 +1,5 @@
 import * as l10n from '@vscode/l10n';
+import { formatCount } from '../common/format.js';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
@@ -125,7 +126,7 @@ function attached(
         .map((delta) => ({ path: delta.site.path, shape: delta.site.shape, trainable: trainedCount(delta) }))
         .filter(({ trainable }) => trainable > 0),
       layersCovered: new Set(each.flatMap(({ site }) => (site.layer === undefined ? [] : [site.layer]))).size,
-      saves: l10n.t`adapter_model.safetensors with ${kept} differences and their places, of ${total} numbers, and adapter_config.json`,
+      saves: l10n.t`adapter_model.safetensors with ${formatCount(kept)} differences and their places, of ${formatCount(total)} numbers, and adapter_config.json`,
       warnings: found.warnings,
     },
     report: (values) =>

@@ -274,7 +274,7 @@ for (const [fixtureOf, stacks] of [
     const [, lambda] = method.trainables;
     assert.deepEqual(lambda!.variable.shape, [layers.size + 1]);
     assert.equal(method.report!(await startValues(method.trainables)).length, other.model.sites.length);
-    assert.match(method.coverage.saves, /with the 50 numbers that move \d+ weights/);
+    assert.match(method.coverage.saves, /with the 50 numbers that move \d{1,3}(,\d{3})+ weights/);
     const z = Float32Array.from({ length: 50 - layers.size - 1 }, (_, at) => Math.sin(at) / 10);
     const factors = Float32Array.from({ length: layers.size + 1 }, (_, at) => 1 + at / 10);
     const values = new Map([
