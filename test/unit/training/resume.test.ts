@@ -6,20 +6,28 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
+import { attachMethods } from '../../../src/engines/session.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
+import { BitfitOptions } from '../../../src/methods/bitfit.js';
+import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
+import { FishMaskOptions } from '../../../src/methods/fishMask.js';
+import { IntrinsicOptions } from '../../../src/methods/intrinsic.js';
 import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
+import { PaFiOptions } from '../../../src/methods/pafi.js';
 import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
+import type { MethodConfig } from '../../../src/methods/registry.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
 import { childOverFull } from '../../support/childTuning.js';
 import { fixture } from '../../support/fixtures.js';
 import { maskOptions } from '../../support/learnedMask.js';
 import { openModel } from '../../support/model.js';
+import { prepare } from '../../support/sparse.js';
 import type { JobParts } from './jobs.js';
 import { UNEVEN, eventsOf, loraMethod, run } from './jobs.js';
 
@@ -37,10 +45,10 @@ async function runFolder(): Promise<string> {
 type Ran = Awaited<ReturnType<typeof run>>;
 
 /** Stops after a step, reads the newest checkpoint and goes on. */
-async function cut(parts: JobParts, at: number): Promise<[Ran, Ran]> {
+async function cut(parts: JobParts, at: number, on = opened): Promise<[Ran, Ran]> {
   const folder = await runFolder();
   let stop = false;
-  const first = await run(opened, {
+  const first = await run(on, {
     ...parts,
     checkpoints: { runFolder: folder },
     emit: (event) => (stop ||= event.type === 'step' && event.step === at),
@@ -49,7 +57,7 @@ async function cut(parts: JobParts, at: number): Promise<[Ran, Ran]> {
   const step = (await checkpointSteps(folder)).at(-1)!;
   assert.equal(step, at, 'a stop writes a checkpoint');
   const from = await readCheckpoint(checkpointFolder(folder, step));
-  return [first, await run(opened, { ...parts, checkpoints: { runFolder: folder, from } })];
+  return [first, await run(on, { ...parts, checkpoints: { runFolder: folder, from } })];
 }
 
 function losses(...runs: Ran[]): Map<number, number> {
@@ -63,7 +71,14 @@ function same(a: TrainingResult, b: TrainingResult): void {
 
 const SMALL = { per_device_train_batch_size: 2, learning_rate: 1e-2, max_steps: 9 };
 const dropped = loraMethod({ r: 4, lora_dropout: 0.3 });
-const cases: Record<string, JobParts> = {
+const gpt2 = await openModel(fixture('gpt2', 'tiny-gpt2'));
+
+/** Methods that go over the data, or the weights, before they attach. */
+async function prepared(...configs: readonly MethodConfig[]): Promise<JobParts['methods']> {
+  return attachMethods(configs, opened.context, await prepare(configs, opened, UNEVEN));
+}
+
+const cases: Record<string, JobParts & { on?: typeof opened }> = {
   'AdamW, dropout, accumulation, held-out rows': {
     method: dropped,
     validation: UNEVEN.slice(0, 3),
@@ -120,6 +135,23 @@ const cases: Record<string, JobParts> = {
     options: SMALL,
   },
   'Child-Tuning-F': { methods: childOverFull({ mode: 'F' }, opened.context).methods, options: SMALL },
+  'Child-Tuning-D over LoRA': {
+    methods: await prepared(dropped, Value.Parse(ChildTuningOptions, { type: 'child_tuning', mode: 'D' })),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
+  },
+  'FISH Mask': {
+    methods: await prepared(Value.Parse(FishMaskOptions, { type: 'fish_mask', keep_ratio: 0.02 })),
+    options: { ...SMALL, weight_decay: 0.1 },
+  },
+  'PaFi, accumulated': {
+    methods: await prepared(Value.Parse(PaFiOptions, { type: 'pafi', keep_ratio: 0.02 })),
+    options: { ...SMALL, gradient_accumulation_steps: 2 },
+  },
+  BitFit: { on: gpt2, method: Value.Parse(BitfitOptions, { type: 'bitfit' }), options: SMALL },
+  'a subspace': {
+    method: Value.Parse(IntrinsicOptions, { type: 'intrinsic', intrinsic_dim: 40 }),
+    options: { ...SMALL, weight_decay: 0.1 },
+  },
   'last layers': { method: Value.Parse(LastLayersOptions, { type: 'last_layers' }), options: SMALL },
   'learned masks': { method: maskOptions(), options: SMALL },
   'last layers, outputs of the first ones kept': {
@@ -132,12 +164,12 @@ const cases: Record<string, JobParts> = {
   },
 };
 
-for (const [name, parts] of Object.entries(cases)) {
+for (const [name, { on, ...parts }] of Object.entries(cases)) {
   test(`resumed = left alone: ${name}`, async () => {
-    const whole = await run(opened, parts);
+    const whole = await run(on ?? opened, parts);
     assert.equal(whole.reason, 'completed');
     for (const at of [1, 5]) {
-      const [first, rest] = await cut(parts, at);
+      const [first, rest] = await cut(parts, at, on);
       assert.equal(rest.reason, 'completed');
       assert.deepEqual(losses(first, rest), losses(whole));
       same(rest, whole);
