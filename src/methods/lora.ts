@@ -62,6 +62,19 @@ export const LoraOptions = Type.Object(
           'How A and B start. `true`: A Kaiming uniform, B zero; `gaussian`: A normal with deviation 1/r, B zero; `false`: both Kaiming uniform, so that the start is not the base model; `orthogonal`: both random with B·A = 0 (even `r`). From the weight, which is then learned on: `pissa` its r largest singular values, `pissa_niter_16` these by random projection with 16 iterations, `milora` the r smallest (not in PEFT), `olora` the first r parts of its QR decomposition. An embedding starts with A zero and B normal (`false`: both normal).',
       },
     ),
+    loraplus_lr_ratio: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description:
+          'LoRA+: the learning rate of B (and of biases) is so many times that of A, which is the run’s. Hayou et al. advise about 16, with a smaller `learning_rate`.',
+      }),
+    ),
+    loraplus_lr_embedding: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'LoRA+: the learning rate of A and B of embeddings, with `loraplus_lr_ratio`. Default: 1e-6.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -69,6 +82,8 @@ export type LoraOptions = Static<typeof LoraOptions>;
 
 /**
  * LoRA (Hu et al. 2021): y = W x + s·B·A·dropout(x), s = lora_alpha / r (eq. 3), A and B trained, W frozen.
+ *
+ * With `loraplus_lr_ratio` A and B have learning rates of their own, as `loraplusRate` has them.
  *
  * Starts that take a part off the base (PiSSA, MiLoRA, OLoRA; see `loraStart.ts`) leave W as it is: with W' = W − s·B₀·A₀,
  * y = W' x + s·B·A·dropout(x) = W x + s·(B·A·dropout(x) − B₀·A₀ x). Saved as PEFT converts them to a plain LoRA of twice the rank,
@@ -169,7 +184,7 @@ function attached(
   const trainables: Trainable[] = [
     ...[...pairs.values()].flatMap((pair) => trainablesOf(pair, () => startOf(pair), context)),
     ...trained.map((each) => readTrained(each, context)),
-  ];
+  ].map((each) => ({ ...each, ...loraplusRate(each.variable, options) }));
   const resting = new Set([...pairs.values()].flatMap(({ initial }) => (initial ? [initial.a, initial.b] : [])));
   const training = new Set(trainables.map(({ variable }) => variable).filter((each) => !resting.has(each)));
   const doubled = resting.size > 0;
@@ -242,6 +257,22 @@ function attached(
       return { values: new Map([...values, ...stored.loaded(values)]), warnings };
     },
   };
+}
+
+/** PEFT's `create_loraplus_optimizer`, where none is given. */
+const LORAPLUS_LR_EMBEDDING = 1e-6;
+
+/**
+ * LoRA+ (Hayou, Ghosh & Yu 2024): B learns λ times as fast as A (section 5). As in PEFT's `create_loraplus_optimizer`, with B go
+ * all vectors, and an embedding's A and B have a rate of their own. A head of the task has the run's.
+ */
+function loraplusRate(
+  { name, shape }: Trainable['variable'],
+  { loraplus_lr_ratio: ratio, loraplus_lr_embedding: peak = LORAPLUS_LR_EMBEDDING }: LoraOptions,
+): Pick<Trainable, 'rate'> {
+  if (ratio === undefined) return {};
+  if (/\.lora_embedding_[AB]$/.test(name)) return { rate: { peak } };
+  return name.endsWith('.lora_B') || shape.length === 1 ? { rate: { times: ratio } } : {};
 }
 
 /** A and B, and what rests of their start. */

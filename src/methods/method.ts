@@ -324,6 +324,11 @@ export interface Trainable {
   readonly decays: boolean;
   /** The model reads it though it rests from the start: it is kept as it starts. */
   readonly readAtRest?: boolean;
+  /**
+   * Its learning rate: so many times the run's, or one of its own, on which the run's schedule acts as on its own. Default:
+   * the run's.
+   */
+  readonly rate?: { readonly times: number } | { readonly peak: number };
   /** Trainables of one group are updated as one vector; a method that changes some after the update puts them apart. */
   readonly group?: string;
 }

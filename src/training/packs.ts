@@ -14,6 +14,8 @@ export interface Pack {
   readonly decays: boolean;
   /** Optimizer steps of the run that were taken before its members began to train. */
   readonly startedAfter: number;
+  /** Of the run's learning rate. */
+  readonly rate: number;
   readonly members: readonly PackMember[];
 }
 
@@ -31,20 +33,23 @@ const LARGE = 2 ** 18;
 
 /**
  * Packs small trainables together: those with weight decay apart from those without, each group apart, and those that
- * began to train at another step.
+ * began to train at another step or have another learning rate.
  * @param elementwise whether the optimizer's rule allows it; without, each trainable stays alone
  * @param startedAfter steps taken before a trainable began to train
+ * @param rateOf a trainable's learning rate as a factor of the run's
  */
 export function packTrainables(
   trainables: readonly Trainable[],
   elementwise: boolean,
   startedAfter: (trainable: Variable) => number = () => 0,
+  rateOf: (trainable: Trainable) => number = () => 1,
 ): Pack[] {
   const staysAlone = ({ variable: each }: Trainable): boolean => !elementwise || fixedSize(each.shape) >= LARGE;
   const alone = trainables.filter(staysAlone).map((trainable): Pack => ({
     variable: trainable.variable,
     decays: trainable.decays,
     startedAfter: startedAfter(trainable.variable),
+    rate: rateOf(trainable),
     members: [{ trainable, view: trainable.variable, offset: 0, size: fixedSize(trainable.variable.shape) }],
   }));
   const together = new Map<string, Trainable[]>();
@@ -55,17 +60,20 @@ export function packTrainables(
       ...(each.group === undefined ? [] : [each.group]),
       each.decays ? 'decayed' : 'kept',
       ...(age === 0 ? [] : [age]),
+      ...(rateOf(each) === 1 ? [] : [`rate ${rateOf(each)}`]),
     ];
     const name = parts.join('/');
     together.set(name, [...(together.get(name) ?? []), each]);
   }
   return [
     ...alone,
-    ...[...together].map(([name, members]) => pack(name, members, startedAfter(members[0]!.variable))),
+    ...[...together].map(([name, members]) =>
+      pack(name, members, { startedAfter: startedAfter(members[0]!.variable), rate: rateOf(members[0]!) }),
+    ),
   ];
 }
 
-function pack(name: string, trainables: readonly Trainable[], startedAfter: number): Pack {
+function pack(name: string, trainables: readonly Trainable[], shared: Pick<Pack, 'startedAfter' | 'rate'>): Pack {
   let total = 0;
   const places = trainables.map((trainable) => {
     const size = fixedSize(trainable.variable.shape);
@@ -77,7 +85,7 @@ function pack(name: string, trainables: readonly Trainable[], startedAfter: numb
   return {
     variable: vector,
     decays: trainables[0]!.decays,
-    startedAfter,
+    ...shared,
     members: places.map((place) => ({
       ...place,
       view: reshape(slice(vector, 0, place.offset, place.offset + place.size), place.trainable.variable.shape),

@@ -10,6 +10,7 @@ import { input, scalar } from '../tensor/tensor.js';
 import { clipFactor, normOf } from './gradientNorm.js';
 import { lossGraph } from './lossGraph.js';
 import { createOptimizer } from './optimizers/optimizer.js';
+import type { Optimizer } from './optimizers/optimizer.js';
 import type { Slot } from './optimizers/slots.js';
 import { isLarge, memberOf, packTrainables, packed } from './packs.js';
 import type { Pack } from './packs.js';
@@ -77,12 +78,19 @@ export function stepGraph(setup: {
     ),
   );
   const { elementwise } = createOptimizer(options);
-  const packs = packTrainables(active, elementwise, (trainable) => ages.get(trainable)!);
-  // Corrections go by the age of the slots, so that slots of an age have an optimizer of their own.
+  const rateOf = ({ rate }: Trainable): number => {
+    if (rate === undefined) return 1;
+    return 'times' in rate ? rate.times : rate.peak / options.learning_rate;
+  };
+  const packs = packTrainables(active, elementwise, (trainable) => ages.get(trainable)!, rateOf);
+  // Corrections go by the age of the slots, so that slots of an age have an optimizer of their own; so has a learning rate.
+  const kindOf = ({ startedAfter: age, rate }: Pack): string =>
+    `${age === 0 ? '' : `${age}/`}${rate === 1 ? '' : `rate ${rate}/`}`;
   const optimizers = new Map(
-    packs.map(({ startedAfter: age }) => [age, createOptimizer(options, age === 0 ? '' : `${age}/`)] as const),
+    packs.map((pack) => [kindOf(pack), { pack, optimizer: createOptimizer(options, kindOf(pack)) }] as const),
   );
-  const slotsOf = (pack: Pack): readonly Slot[] => optimizers.get(pack.startedAfter)!.slots(pack.variable);
+  const optimizerOf = (pack: Pack): Optimizer => optimizers.get(kindOf(pack))!.optimizer;
+  const slotsOf = (pack: Pack): readonly Slot[] => optimizerOf(pack).slots(pack.variable);
   const members = packs.flatMap((pack) => pack.members.map((member) => ({ pack, member })));
   const packOf = new Map(members.map((each) => [each.member.trainable.variable, each]));
   // Models and methods speak of trainables; the graph has vectors of many. One that is alone is its own view.
@@ -143,7 +151,12 @@ export function stepGraph(setup: {
     state: methods.flatMap((method) => method.state ?? []),
     slotsOf,
     scalars: (step, rate) =>
-      Object.assign({}, ...[...optimizers].map(([age, optimizer]) => optimizer.scalars(step - age, rate))),
+      Object.assign(
+        {},
+        ...[...optimizers.values()].map(({ pack, optimizer }) =>
+          optimizer.scalars(step - pack.startedAfter, pack.rate * rate),
+        ),
+      ),
     lossSum,
     terms,
     batchGradients: packs.map((pack) => packed(pack, (each) => gradientOf.get(each)!)),
@@ -151,9 +164,7 @@ export function stepGraph(setup: {
       const norm = normOf(gradient);
       const factor = clipFactor(norm, options.max_grad_norm);
       const used = governed(factor === undefined ? gradient : gradient.map((each) => mul(each, factor)));
-      const updated = packs.map((pack, at) =>
-        optimizers.get(pack.startedAfter)!.update(pack.variable, used[at]!, pack.decays),
-      );
+      const updated = packs.map((pack, at) => optimizerOf(pack).update(pack.variable, used[at]!, pack.decays));
       const changes = new Map<Variable, Tensor>();
       const own = methodUpdates(methods, {
         gradient: partOf(used),

@@ -98,8 +98,8 @@ export const LLAMA_FACTORY_RULES: Rules = {
   pissa_iter: other('it is part of init_lora_weights, where pissa_init is on'),
   pissa_convert: other('what is written is a plain LoRA in any case'),
   create_new_adapter: other('every run makes a new adapter'),
-  loraplus_lr_ratio: result('A and B have one learning rate here'),
-  loraplus_lr_embedding: result('A and B have one learning rate here'),
+  loraplus_lr_ratio: to('method.loraplus_lr_ratio', number),
+  loraplus_lr_embedding: to('method.loraplus_lr_embedding', number),
   freeze_trainable_layers: result(
     'see the method last_layers (num_layers), which trains what stands behind the last layer, too',
   ),
