@@ -49,7 +49,10 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
       });
     }
   }
-  const told = method.coverage.warnings.map((warning) => ({ where: { file: configFile }, ...warning }));
+  // The config holds every option, used or not.
+  const told = method.coverage.warnings
+    .filter(({ code }) => code !== 'method.idle-option')
+    .map((warning) => ({ where: { file: configFile }, ...warning }));
   return {
     method,
     values: loaded.values,

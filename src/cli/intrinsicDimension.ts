@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileWhole } from '../common/files.js';
 import { formatBytes, formatDuration, formatLoss } from '../common/format.js';
 import { ProblemError, fail } from '../common/problem.js';
+import { makeFolder } from '../common/wholeFolder.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import { falls, goalOf, isBetter, reaches, smallestDimension } from '../engines/intrinsicDimension.js';
 import type { Found, Goal } from '../engines/intrinsicDimension.js';
@@ -79,7 +79,7 @@ export const intrinsicDimension: Command = {
   ],
   async run(args, io) {
     const plan = await planOf(args);
-    await mkdir(plan.folder, { recursive: true });
+    await makeFolder(plan.folder);
     const runner = createRunner(plan, io);
     const goal = await goalFor(plan, runner);
     const dimensions = new Map<number, Best>();
@@ -202,7 +202,7 @@ async function planOf(args: Arguments): Promise<Plan> {
       'whole numbers from 0 up',
     ),
     share: numberOf(args, 'share', SHARE, (value) => value > 0 && value <= 1, 'a number above 0, at most 1'),
-    full: args.number('full'),
+    full: fullOf(args, metric),
     variant,
     metric: () => metric ?? 'eval_loss',
     metricOf,
@@ -222,6 +222,18 @@ function numberOf(
   const value = args.number(name) ?? usual;
   if (fits(value)) return value;
   return fail({ code: 'cli.option-value', message: `--${name} is ${value}`, expected });
+}
+
+/** Full fine-tuning's value where it is given: none of the metrics is below 0, and a share is at most 1. */
+function fullOf(args: Arguments, metric: string | undefined): number | undefined {
+  const value = args.number('full');
+  const most = metric === undefined || falls(metric) ? Infinity : 1;
+  if (value === undefined || (value >= 0 && value <= most)) return value;
+  return fail({
+    code: 'cli.option-value',
+    message: `--full is ${value}`,
+    expected: most === 1 ? `a share from 0 to 1, as ${String(metric)} is` : 'a number from 0 up',
+  });
 }
 
 function listOf(
@@ -290,35 +302,54 @@ function createRunner(plan: Plan, io: Io) {
     runs.push({ ...row, value, result });
     return result;
   };
-  const each = async (
-    rates: readonly number[],
-    name: string,
-    method: string | readonly string[],
-    row: Pick<RunRow, 'method' | 'dimension'>,
-  ): Promise<readonly (VariantResult & { readonly rate: number; readonly value: number })[]> => {
+  const atRate = async (rate: number, { name, method, row }: Tried): Promise<readonly Measured[]> => {
     const results = [];
+    for (const seed of plan.seeds) {
+      const variant: Variant = {
+        name: `${name}-rate-${rate}-seed-${seed}`,
+        overrides: [method, `training.learning_rate=${rate}`, `training.seed=${seed}`].flat(),
+      };
+      const result = await runOne(variant, { ...row, rate, seed }).catch((error: unknown) => {
+        if (hasCode(error, DIVERGED)) {
+          io.note(`learning rate ${rate} does not count: ${variant.name} ended with numbers that are not finite`);
+        }
+        throw error;
+      });
+      results.push({ ...result, rate, value: plan.metricOf(result.end)! });
+    }
+    return results;
+  };
+  /** Without learning rates that diverge, unless all do. */
+  const each = async (rates: readonly number[], tried: Tried): Promise<readonly Measured[]> => {
+    const results: Measured[] = [];
+    let diverged: unknown;
     for (const rate of rates) {
-      for (const seed of plan.seeds) {
-        const variant: Variant = {
-          name: `${name}-rate-${rate}-seed-${seed}`,
-          overrides: [method, `training.learning_rate=${rate}`, `training.seed=${seed}`].flat(),
-        };
-        const result = await runOne(variant, { ...row, rate, seed });
-        results.push({ ...result, rate, value: plan.metricOf(result.end)! });
+      try {
+        results.push(...(await atRate(rate, tried)));
+      } catch (error) {
+        if (!hasCode(error, DIVERGED)) throw error;
+        diverged = error;
       }
     }
+    if (results.length === 0 && diverged !== undefined) throw diverged;
     return results;
   };
   return {
     runs,
     tell: (text: string) => io.note(text),
-    full: () => each(plan.fullRates, 'full', 'method={type: full}', { method: 'full', dimension: undefined }),
+    full: () =>
+      each(plan.fullRates, {
+        name: 'full',
+        method: 'method={type: full}',
+        row: { method: 'full', dimension: undefined },
+      }),
     /** None where the dimension is too small for the method. */
     async subspace(dimension: number) {
       try {
-        return await each(plan.rates, nameOf(plan, dimension), methodOf(plan, dimension), {
-          method: 'intrinsic',
-          dimension,
+        return await each(plan.rates, {
+          name: nameOf(plan, dimension),
+          method: methodOf(plan, dimension),
+          row: { method: 'intrinsic', dimension },
         });
       } catch (error) {
         if (hasCode(error, 'intrinsic.dimension')) return [];
@@ -327,6 +358,18 @@ function createRunner(plan: Plan, io: Io) {
     },
   };
 }
+
+/** Of a run whose numbers are no longer finite. */
+const DIVERGED = 'training.non-finite';
+
+/** What is run with each learning rate and seed. */
+interface Tried {
+  readonly name: string;
+  readonly method: string | readonly string[];
+  readonly row: Pick<RunRow, 'method' | 'dimension'>;
+}
+
+type Measured = VariantResult & { readonly rate: number; readonly value: number };
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof ProblemError && error.problem.code === code;

@@ -25,7 +25,7 @@ export async function writeFolderWhole<T>(
 ): Promise<T> {
   const target = path.resolve(folder);
   if (existing === 'refuse') await refuseExisting(target);
-  await makeParent(target);
+  await makeFolder(path.dirname(target));
   await checkSpace(target, bytes);
   const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
   const [content, scratch] = [path.join(temporary, 'content'), path.join(temporary, 'scratch')];
@@ -52,16 +52,19 @@ async function refuseExisting(folder: string): Promise<void> {
   });
 }
 
-async function makeParent(target: string): Promise<void> {
-  const parent = path.dirname(target);
+/**
+ * Makes a folder and those around it, unless they are there.
+ * @throws ProblemError `folder.no-parent`
+ */
+export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(parent, { recursive: true });
+    await mkdir(folder, { recursive: true });
   } catch (error) {
     fail(
       {
         code: 'folder.no-parent',
         message: l10n.t`the folder cannot be made: ${messageOf(error)}`,
-        where: { file: parent },
+        where: { file: folder },
         mend: l10n.t`Name an output folder in a place where you may write.`,
       },
       error,

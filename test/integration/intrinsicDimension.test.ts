@@ -86,6 +86,30 @@ test('intrinsic-dimension: full fine-tuning, then dimensions until one reaches i
   assert.equal(known.full, found.full);
 });
 
+test('a learning rate that diverges does not count, with any seed; where all do, that is the reason of the end', async () => {
+  const dimensions = [
+    '--full',
+    '0.01',
+    '--dimensions',
+    '20',
+    '--seeds',
+    '1,2',
+    '--out',
+    path.join(folder, 'wild'),
+  ];
+  const mixed = await cli(['intrinsic-dimension', file, ...dimensions, '--learning-rates', '1e30,0.05', '--json']);
+  assert.equal(mixed.code, 0, mixed.err);
+  assert.match(mixed.err, /learning rate 1e\+30 does not count: d-20-rate-1e\+30-seed-1 ended with/);
+  const found = document(mixed) as unknown as Results;
+  assert.deepEqual(
+    found.runs.map(({ learning_rate: rate }) => rate),
+    [0.05, 0.05],
+  );
+  const wild = await cli(['intrinsic-dimension', file, ...dimensions, '--learning-rates', '1e30']);
+  assert.equal(wild.code, 1, wild.err);
+  assert.match(wild.err, /loss NaN|not finite|gradient norm/);
+});
+
 test('a variant that is stopped goes on from its checkpoint, and one that ended is found', async () => {
   const events: RunEvent[] = [];
   let present: WorkerRun | undefined;
@@ -165,6 +189,12 @@ test('intrinsic-dimension: what cannot be is refused before anything runs', asyn
     /one of eval_loss, eval_token_accuracy/,
   );
   assert.match(await refused('--full', '1', '--dimensions', '1000000'), /intrinsic_dim is 1000000/);
+  assert.match(await refused('--full', '-1'), /--full is -1/);
+  assert.match(await refused('--full', '85', '--metric', 'eval_token_accuracy'), /a share from 0 to 1/);
+  // A file stands where the folder is to be.
+  const inFile = await cli(['intrinsic-dimension', file, '--out', path.join(file, 'results')]);
+  assert.equal(inFile.code, 2, inFile.err);
+  assert.match(inFile.err, /the folder cannot be made/);
 });
 
 test('intrinsic-dimension: what is too small for SAID or more than the weights have is passed over', async () => {

@@ -17,6 +17,7 @@ import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference, readTensors } from '../../support/fixtures.js';
 import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
 import { prepare, referenceBatches, steps } from '../../support/sparse.js';
+import { startValues } from '../../support/startValues.js';
 import { UNEVEN, loraMethod } from '../training/jobs.js';
 
 const folder = temporaryFolder();
@@ -166,6 +167,12 @@ test('fewer rows than asked for are told, and so is a ratio that keeps nothing',
     idle!.coverage.warnings.map(({ message }) => message),
     ['num_draws is not used: fisher is empirical'],
   );
+  // An adapter's config holds the option for good: nothing is to be done about it any more.
+  const out = path.join(folder, 'idle');
+  const saved = idle!.save(await startValues(idle!.trainables));
+  assert.ok(saved.kind === 'adapter');
+  await writeAdapter(out, saved, { tokenizer, card: '' });
+  assert.deepEqual((await attachAdapter(opened, out)).warnings, []);
   await assert.rejects(
     prepare([fish({ keep_ratio: 1e-9 })], opened, UNEVEN),
     problem('sparse-delta.nothing', '1e-9'),
