@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
-import { fail, messageOf } from '../common/problem.js';
+import { ProblemError, fail, messageOf } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { Batch } from '../data/example.js';
 import type { StepPlace } from '../methods/method.js';
@@ -64,7 +64,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       return await work();
     } catch (error) {
       if (!isOutOfMemory(error)) throw error;
-      const notKept = at.moment !== 'preparing' && step > (saved ?? 0) ? await rescue(at.moment) : undefined;
+      const notKept = step > (saved ?? 0) ? await rescue(at.moment) : undefined;
       fail(outOfMemory(error, { ...at, plan: job.plan, measured, checkpoint: saved, notKept }), error);
     }
   };
@@ -121,7 +121,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     emit({ type: 'checkpoint', step, folder });
   };
   /** A checkpoint of the last step after memory ran out; returns why there is none. */
-  const rescue = async (moment: 'step' | 'evaluation'): Promise<string | undefined> => {
+  const rescue = async (moment: Circumstances['moment']): Promise<string | undefined> => {
     if (moment === 'step' && !graphs.stepper().isReversible) return l10n.t`the step had begun to write into it`;
     const problem = overflow(graphs.stepper().values(), step);
     if (problem !== undefined) return problem.message;
@@ -142,12 +142,16 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     emit({ type: 'progress', activity: l10n.t`Attaching the methods anew`, done: 0, total: 0 });
     const snapshot = graphs.stepper().snapshot();
     await graphs.letGo();
-    const next = await attachAnew(given, now, at, snapshot);
+    const next = await attachAnew(given, now, at, snapshot).catch((error: unknown) => {
+      if (isOutOfMemory(error) || !(error instanceof ProblemError)) throw error;
+      return error.problem;
+    });
     if (next === undefined) return 'stopped';
-    now = next.now;
-    job = { ...job, methods: now.methods };
-    await graphs.openAnew(job, next.start, { step: step + 1, totalSteps });
-    turned = step;
+    if ('code' in next) return next;
+    const anew = { ...job, methods: next.now.methods };
+    await graphs.openAnew(anew, next.start, { step: step + 1, totalSteps });
+    // Until it is compiled the run stands before the turn: so does a checkpoint that is written where memory runs out.
+    [now, job, turned] = [next.now, anew, step];
     return undefined;
   };
   const result = (): Omit<TrainingResult, 'reason'> => ({

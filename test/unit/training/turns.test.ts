@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { fail } from '../../../src/common/problem.js';
 import { random } from '../../../src/common/random.js';
 import { FishMaskOptions, fishMask } from '../../../src/methods/fishMask.js';
 import { LoraOptions, lora } from '../../../src/methods/lora.js';
@@ -19,6 +20,7 @@ import type {
 } from '../../../src/methods/method.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
 import type { TrainingResult } from '../../../src/training/job.js';
+import { problem } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import type { JobParts } from './jobs.js';
@@ -273,4 +275,32 @@ test('numbers that overflowed are not what a turn goes by', async () => {
   });
   assert.ok(failed.reason === 'failed');
   assert.match(failed.problem.message, /^step 3: the update made the trainable .* not finite$/);
+});
+
+test('a turn that is refused fails the run, and what was learned before it is in its values', async () => {
+  const refuse = (): never => fail({ code: 'method.fisher', message: 'nothing can be chosen' });
+  const failed = await run(
+    opened,
+    parts(() => Promise.resolve().then(refuse)),
+  );
+  assert.ok(failed.reason === 'failed');
+  assert.deepEqual([failed.problem.code, failed.steps], ['method.fisher', TURN]);
+  assert.ok([...failed.values.values()].some((numbers) => numbers.some((value) => value !== 0)));
+});
+
+test('where memory runs out in a turn, a checkpoint is written, and the run goes on from it', async () => {
+  const folder = await runFolder();
+  const checkpoints = { runFolder: folder };
+  const full = (): never => {
+    throw new RangeError('Array buffer allocation failed');
+  };
+  await assert.rejects(
+    run(
+      opened,
+      parts(() => Promise.resolve().then(full), { checkpoints }),
+    ),
+    problem('runtime.out-of-memory', `The checkpoint of step ${TURN} is there`),
+  );
+  const from = await readCheckpoint(checkpointFolder(folder, TURN));
+  same(await run(opened, parts(anew, { checkpoints: { ...checkpoints, from } })), await run(opened, parts()));
 });
