@@ -63,7 +63,7 @@ interface Group {
   readonly note?: string;
 }
 
-/** AG News in four classes, as rows of an encoder. */
+/** AG News as rows of an encoder. */
 function news(model = '', tasks: string | undefined): { readonly many: Setting; readonly few: Setting } {
   const lines = tasks === undefined ? [] : read(path.join(tasks, 'ag_news_classify.jsonl'));
   const rows = lines.map((line) => {
@@ -91,15 +91,17 @@ function groups(): readonly Group[] {
   return [
     {
       title: 'Last layers and BitFit beside full fine-tuning: MiniLM on AG News, 140 rows, 24 steps of 8 rows',
+      note: 'Last quarter: appears, 96 % of the accuracy of full fine-tuning (85.6 to 88.9 %), each at its better rate. BitFit: that it wants larger rates appears (0.01, 33 times that of full; 0.03 is too much), that it comes near full fine-tuning does not within 24 steps (72.8 %).',
       on: encoder.many,
       entries: [
         ...at([1e-4, 3e-4], 'full', FULL),
         ...at([3e-4, 1e-3], 'last quarter (2 of 6 layers)', { type: 'last_layers' }),
-        ...at([3e-4, 1e-3, 3e-3], 'BitFit', { type: 'bitfit' }),
+        ...at([3e-4, 1e-3, 3e-3, 1e-2, 3e-2], 'BitFit', { type: 'bitfit' }),
       ],
     },
     {
       title: 'Child-Tuning on few rows: MiniLM on AG News, 40 rows (others for each seed), 20 steps of 8 rows',
+      note: 'Does not appear within 20 steps: at the same rate F ends above full fine-tuning, and D where it does.',
       on: encoder.few,
       entries: [
         ...at([3e-4], 'full', FULL),
@@ -228,7 +230,7 @@ function report(all: readonly Group[]): string {
       ].join('\n'),
     ];
   });
-  const intro = `Loss on held-out rows in nats (of the bundled model per supervised token: 100 rows of the quickstart; of MiniLM per row, cut to 48 tokens: 60 rows), ${seeds.length} seeds: mean, and from the lowest to the highest. Cosine with a warm-up of 5 %, AdamW, one thread. Written by \`bench/selective.ts\`.`;
+  const intro = `Loss on held-out rows in nats (of the bundled model per supervised token: 100 rows of the quickstart; of MiniLM per row, cut to 48 tokens: 60 rows of AG News, which hold two of its classes), ${seeds.length} seeds: mean, and from the lowest to the highest. Cosine with a warm-up of 5 %, AdamW, one thread. Written by \`bench/selective.ts\`.`;
   return `${['# Selective methods: shapes of the claims', intro, ...sections].join('\n\n')}\n`;
 }
 
