@@ -19,7 +19,7 @@ export interface AttachedAdapter {
  *
  * @throws ProblemError `adapter.config` (a key that changes the arithmetic, a start from a changed base),
  *   `targets.*` (none of the modules is in the model), `adapter.keys` (with the prefix map where only a prefix differs),
- *   `adapter.shape` (both sizes), `adapter.non-finite`, `adapter.trained-base`
+ *   `adapter.shape` (both sizes), `adapter.non-finite`, `adapter.trained-base`, `adapter.other-base`
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
@@ -29,6 +29,7 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     configFile,
   );
   await checkTrainedBase(config, configFile, context);
+  format.checkBase?.(config, options, context, configFile);
   const prepared = await adapter.format.prepared?.(adapter);
   const found = {
     ...context,

@@ -19,11 +19,12 @@ import type { Fastfood } from './fastfoodNumbers.js';
 import {
   FACTORS,
   POINT,
+  checkSpanned,
   inspectIntrinsic,
   intrinsicConfigFromPeft,
   intrinsicConfigToPeft,
 } from './intrinsicConfig.js';
-import type { Method, SiteReport, Trainable, Values } from './method.js';
+import type { AttachContext, Method, SiteReport, Trainable, Values } from './method.js';
 import { loadByKey, parameterSize } from './parameters.js';
 import { TargetOptions, matchTargets } from './targets.js';
 import type { TargetMatch } from './targets.js';
@@ -112,12 +113,7 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
       projection_prng_key: seed,
       head_in_subspace: given.head_in_subspace && before.length === 0,
     };
-    const match = matchTargets(
-      options,
-      model.sites,
-      ({ weight, bias }) => (weight ?? bias) !== undefined,
-      context.idlePatterns,
-    );
+    const match = matchTargets(options, model.sites, isPresent, context.idlePatterns);
     const { parameters, groups } = parametersOf(match.sites);
     const factors = options.variant === 'SAID' ? groups.length : 0;
     const count = options.intrinsic_dim - factors;
@@ -193,7 +189,7 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
       },
       save: (values) => ({
         kind: 'adapter',
-        config: intrinsicConfigToPeft(options, context),
+        config: intrinsicConfigToPeft(options, context, spannedBy(parameters.values(), context)),
         tensors: trainables.map(({ variable: { name, shape } }) => ({
           name: keyOf(name),
           shape: shape as readonly number[],
@@ -207,10 +203,25 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
   peft: {
     type: 'INTRINSIC',
     options: intrinsicConfigFromPeft,
+    checkBase(config, options, context, source) {
+      const { sites } = matchTargets(options, context.model.sites, isPresent, 'warning');
+      checkSpanned(config, spannedBy(parametersOf(sites).parameters.values(), context), source);
+    },
     adaptsHead: (config) => config['head_in_subspace'] === true,
     inspect: inspectIntrinsic,
   },
 };
+
+/** Whether a module has numbers that can move. */
+function isPresent({ weight, bias }: Site): boolean {
+  return (weight ?? bias) !== undefined;
+}
+
+/** Numbers of the base that move. A head for classes is no part of it: it may start anew. */
+function spannedBy(parameters: Iterable<Parameter>, { model }: AttachContext): number {
+  const ofHead = new Set(model.classes?.sites.flatMap(({ weight, bias }) => [weight, bias]));
+  return [...parameters].reduce((sum, { name, size }) => (ofHead.has(name) ? sum : sum + size), 0);
+}
 
 /** A tensor of the base that moves. */
 interface Parameter {

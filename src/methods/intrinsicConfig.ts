@@ -13,8 +13,18 @@ import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 export const POINT = 'z';
 export const FACTORS = 'lambda';
 
-/** An `adapter_config.json` in PEFT's manner: PEFT itself has no such method. What the projection is drawn from is in it. */
-export function intrinsicConfigToPeft(options: IntrinsicOptions, context: AttachContext): JsonObject {
+/** The key of how many numbers of the base move: z alone has the same shape for any model. */
+const SPANNED = 'spanned_numbers';
+
+/**
+ * An `adapter_config.json` in PEFT's manner: PEFT itself has no such method. What the projection is drawn from is in it.
+ * @param spanned numbers of the base model that move, those of a head apart
+ */
+export function intrinsicConfigToPeft(
+  options: IntrinsicOptions,
+  context: AttachContext,
+  spanned: number,
+): JsonObject {
   return {
     base_model_name_or_path: context.modelName,
     exclude_modules: options.exclude_modules ?? null,
@@ -28,6 +38,7 @@ export function intrinsicConfigToPeft(options: IntrinsicOptions, context: Attach
     projection_prng_key: options.projection_prng_key ?? null,
     projection_version: FASTFOOD_VERSION,
     revision: context.modelRevision ?? null,
+    [SPANNED]: spanned,
     target_modules: options.target_modules,
     task_type: peftTaskType(context.model.task),
     variant: options.variant,
@@ -65,10 +76,25 @@ export function intrinsicConfigFromPeft(
     schema: IntrinsicOptions,
     type: 'intrinsic',
     title: l10n.t`Intrinsic dimension`,
-    silent: new Set(['projection', 'projection_version']),
+    silent: new Set(['projection', 'projection_version', SPANNED]),
     knownOff: new Set(),
     optional: new Set(),
     mend: l10n.t`Train it without this option.`,
+  });
+}
+
+/**
+ * Refuses a base model of which another count of numbers would move. An adapter that does not say how many is taken.
+ * @throws ProblemError `adapter.other-base`
+ */
+export function checkSpanned(config: JsonObject, spanned: number, source: string): void {
+  const { [SPANNED]: expected = null } = config;
+  if (expected === null || expected === spanned) return;
+  fail({
+    code: 'adapter.other-base',
+    message: l10n.t`the adapter moves ${JSON.stringify(expected)} numbers of its base model, and of this one ${spanned}`,
+    where: { file: source },
+    mend: l10n.t`Use the base model that the adapter was trained on.`,
   });
 }
 

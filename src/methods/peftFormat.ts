@@ -1,6 +1,6 @@
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
-import type { Prepared } from './method.js';
+import type { AttachContext, Prepared } from './method.js';
 
 /** How Hugging Face PEFT, or the `adapters` library, keeps the adapters of a method, so that they can be read back. */
 export interface PeftFormat<Options> {
@@ -17,6 +17,12 @@ export interface PeftFormat<Options> {
     config: JsonObject,
     source: string,
   ): { readonly options: Options; readonly warnings: readonly Problem[] };
+  /**
+   * Refuses a base model that is another one, where no tensor's shape tells.
+   * @param source the config's file, for messages
+   * @throws ProblemError `adapter.other-base`
+   */
+  checkBase?(config: JsonObject, options: Options, context: AttachContext, source: string): void;
   /** Whether the head of a task is among the weights that an adapter changes, and no weights of its own beside them. */
   adaptsHead?(config: JsonObject): boolean;
   /**

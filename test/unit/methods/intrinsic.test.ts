@@ -202,6 +202,20 @@ test('a dimension above the numbers that it spans is refused, one of more than h
   assert.throws(() => attach(10 ** 12), problem('intrinsic.dimension-large'));
 });
 
+test('a base model of other sizes is refused, though a point fits any', async () => {
+  const method = attachedTo(opened, subspace({ intrinsic_dim: 20, variant: 'DID' }));
+  const out = await written('other-base', method, await startValues(method.trainables));
+  const other = await openModel(fixture('gpt2', 'tiny-gpt2'));
+  await assert.rejects(attachAdapter(other, out), problem('adapter.other-base', 'of this one'));
+  const file = path.join(out, 'adapter_config.json');
+  const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  assert.equal(config['spanned_numbers'], 23_712);
+  // Adapters of before do not say.
+  await writeFile(file, JSON.stringify({ ...config, spanned_numbers: null }));
+  await attachAdapter(opened, out);
+  assert.deepEqual((await inspectAdapter(out)).problems, []);
+});
+
 test('an adapter of another version of the numbers, or without its key, is refused', async () => {
   const method = attachedTo(opened, subspace({ intrinsic_dim: 20 }));
   const values = await startValues(method.trainables);
