@@ -27,6 +27,7 @@ import { positionsInFront } from '../models/keysInFront.js';
 import { fixedSize } from '../tensor/dims.js';
 import { inMethod, placedProblem } from './methodPlaces.js';
 import type { PlaceOf } from './methodPlaces.js';
+import { standInFor } from './standIns.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -126,8 +127,8 @@ export async function prepareMethods(
 }
 
 /**
- * What attaching the methods would refuse, before any of them prepares. Methods behind one that prepares see only
- * those before it.
+ * What attaching the methods would refuse, before any of them prepares. Methods behind one that chooses numbers see one
+ * of its kind that chose in all its weights; behind others that prepare they see only those before it.
  * @param placeOf names the option in what they refuse
  */
 export function checkMethods(configs: readonly MethodConfig[], context: AttachContext, placeOf?: PlaceOf): void {
@@ -137,7 +138,7 @@ export function checkMethods(configs: readonly MethodConfig[], context: AttachCo
     if (guides(config) && methods.length < index) continue;
     const own = contextOf(context, index, methods);
     const found = inMethod(index, config, placeOf, () =>
-      checkPrepared(config, own) ? undefined : attachMethod(config, own),
+      checkPrepared(config, own) ? standInFor(config, own.model, methods) : attachMethod(config, own),
     );
     if (found !== undefined) methods.push(found);
   }

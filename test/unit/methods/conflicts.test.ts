@@ -76,6 +76,10 @@ for (const first of TYPES) {
         assert.throws(() => checkMethods(methods, on), problem('learned-mask.order', first));
         continue;
       }
+      if (second === 'last_layers' && PREPARES.has(first)) {
+        assert.throws(() => checkMethods(methods, on), problem('methods.same-module', first, second));
+        continue;
+      }
       if (first === 'last_layers' && PREPARES.has(second) && !guides(second)) {
         assert.throws(() => checkMethods(methods, on), problem('method.combination', first));
         continue;
