@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sharesOf } from '../../../webview/maskShares.js';
+import { sharesOf } from '../../../webview/shareCounts.js';
 import { createSiteHistory, takeReport } from '../../../webview/siteHistory.js';
 
 test('shares by layer and kind weigh tensors by their size; those of an unknown size are left out', () => {
