@@ -1,13 +1,12 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
 import { PEFT_PREFIX, isTrained } from './loraParameters.js';
-import { LORA_KNOWN_OFF, optionsFromPeft } from './peftConfig.js';
+import { LORA_KNOWN_OFF, optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
 /** Further keys of PEFT's AdaLoraConfig that say nothing about the arithmetic, or that AdaLoRA ignores. */
@@ -58,7 +57,7 @@ const PART = /^(?:base_model\.model\.)?(.+)\.lora_([ABE])$/;
 /** What an AdaLoRA adapter's tensors are, without its base model. */
 export async function inspectAdaLora(adapter: AdapterTensors): Promise<InspectedTensors> {
   const problems: Problem[] = [];
-  const options = readOptions(adapter, problems);
+  const options = readOptions(adaLoraConfigFromPeft, adapter, problems);
   const keys = [...adapter.tensors.keys()];
   const paths = new Set(keys.flatMap((key) => PART.exec(key)?.[1] ?? []));
   const rest = keys.filter((key) => !PART.test(key));
@@ -104,15 +103,4 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     unknown: rest.filter((key) => !isTrained(key, options)),
     problems,
   };
-}
-
-function readOptions(adapter: AdapterTensors, problems: Problem[]): AdaLoraOptions | undefined {
-  try {
-    const { options, warnings } = adaLoraConfigFromPeft(adapter.config, adapter.configFile);
-    problems.push(...warnings);
-    return options;
-  } catch (error) {
-    problems.push(problemOf(error));
-    return undefined;
-  }
 }

@@ -1,12 +1,11 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { peftTaskType } from '../models/task.js';
 import { CiatOptions } from './ciat.js';
 import type { AttachContext } from './method.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
 /** An `adapter_config.json` in PEFT's manner: neither PEFT nor the `adapters` library has such a method. */
@@ -49,11 +48,7 @@ const DOWN = /^(.+)\.ciat\.down\.weight$/;
 /** What an adapter's tensors are, without the base model. */
 export async function inspectCiat(adapter: AdapterTensors): Promise<InspectedTensors> {
   const problems: Problem[] = [];
-  try {
-    problems.push(...ciatConfigFromPeft(adapter.config, adapter.configFile).warnings);
-  } catch (error) {
-    problems.push(problemOf(error));
-  }
+  readOptions(ciatConfigFromPeft, adapter, problems);
   const keys = [...adapter.tensors.keys()];
   const known = new Set<string>();
   const modules: InspectedModule[] = [];

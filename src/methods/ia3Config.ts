@@ -1,6 +1,5 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import { Ia3Options } from './ia3.js';
@@ -8,7 +7,7 @@ import type { Scaled } from './ia3.js';
 import { moduleNames } from './loraConfig.js';
 import { isTrained } from './loraParameters.js';
 import type { AttachContext } from './method.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 
 /** What is scaled, and how it was named. */
@@ -84,7 +83,7 @@ const VECTOR = /\.ia3_l$/;
 /** What an (IA)³ adapter's tensors are, without its base model: vectors, each [1, in] or [out, 1]. */
 export async function inspectIa3(adapter: AdapterTensors): Promise<InspectedTensors> {
   const problems: Problem[] = [];
-  const options = readOptions(adapter, problems);
+  const options = readOptions(ia3ConfigFromPeft, adapter, problems);
   const report = (code: string, problem: Omit<Problem, 'code' | 'severity' | 'where'>): void => {
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
   };
@@ -121,15 +120,4 @@ export async function inspectIa3(adapter: AdapterTensors): Promise<InspectedTens
     unknown: keys.filter((key) => !VECTOR.test(key) && !isWhole(key)),
     problems,
   };
-}
-
-function readOptions(adapter: AdapterTensors, problems: Problem[]): Ia3Options | undefined {
-  try {
-    const { options, warnings } = ia3ConfigFromPeft(adapter.config, adapter.configFile);
-    problems.push(...warnings);
-    return options;
-  } catch (error) {
-    problems.push(problemOf(error));
-    return undefined;
-  }
 }

@@ -1,5 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
@@ -7,13 +6,14 @@ import { elementCount } from '../models/tensorSpans.js';
 import type { LoraOptions } from './lora.js';
 import { loraConfigFromPeft } from './loraConfig.js';
 import { isTrained } from './loraParameters.js';
+import { readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 import { patternValue } from './targets.js';
 
 /** What a LoRA adapter's tensors are, without its base model. */
 export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTensors> {
   const problems: Problem[] = [];
-  const options = readOptions(adapter, problems);
+  const options = readOptions(loraConfigFromPeft, adapter, problems);
   const report: Report = (code, problem) =>
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
   const { pairs, rest } = pairUp(adapter, report);
@@ -38,17 +38,6 @@ interface Pair {
 }
 
 const LOW_RANK = /^(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;
-
-function readOptions(adapter: AdapterTensors, problems: Problem[]): LoraOptions | undefined {
-  try {
-    const { options, warnings } = loraConfigFromPeft(adapter.config, adapter.configFile);
-    problems.push(...warnings);
-    return options;
-  } catch (error) {
-    problems.push(problemOf(error));
-    return undefined;
-  }
-}
 
 /** What the config says where its options as a whole are not supported. */
 function numberIn({ config }: AdapterTensors, key: string): number | undefined {

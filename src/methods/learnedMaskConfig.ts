@@ -1,10 +1,9 @@
 import type { Static, TObject } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import type { MethodInfo } from './info.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { PeftFormat } from './peftFormat.js';
 
 const MASK = '.weight.mask';
@@ -45,11 +44,7 @@ export function learnedMaskFormat<Options extends TObject>(
     },
     inspect(adapter) {
       const problems: Problem[] = [];
-      try {
-        problems.push(...options(adapter.config, adapter.configFile).warnings);
-      } catch (error) {
-        problems.push(problemOf(error));
-      }
+      readOptions(options, adapter, problems);
       const isMask = ([name, { dtype }]: readonly [string, { readonly dtype: string }]): boolean =>
         dtype === 'I32' && name.endsWith(MASK);
       const tensors = [...adapter.tensors];

@@ -2,8 +2,9 @@ import type { Static, TObject } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
-import { fail } from '../common/problem.js';
+import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import type { AdapterTensors, PeftFormat } from './peftFormat.js';
 
 /** Keys of PEFT's configs that say nothing about the arithmetic of a finished adapter, whatever its method. */
 const SILENT: ReadonlySet<string> = new Set([
@@ -101,4 +102,23 @@ function isOff(value: Json): boolean {
 function isEmpty(value: Json): boolean {
   if (value === '') return true;
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+/**
+ * The options of an adapter that is looked at; what is wrong with its config, or worth a word, is added to `problems`.
+ * @returns undefined where the config cannot be read
+ */
+export function readOptions<Options>(
+  read: PeftFormat<Options>['options'],
+  { config, configFile }: Pick<AdapterTensors, 'config' | 'configFile'>,
+  problems: Problem[],
+): Options | undefined {
+  try {
+    const { options, warnings } = read(config, configFile);
+    problems.push(...warnings);
+    return options;
+  } catch (error) {
+    problems.push(problemOf(error));
+    return undefined;
+  }
 }

@@ -1,12 +1,11 @@
 import type { Static, TObject } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import type { MethodInfo } from './info.js';
 import type { AttachContext, Prepared } from './method.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors, PeftFormat } from './peftFormat.js';
 import { firstOutOfOrder } from './placeOrder.js';
 
@@ -57,11 +56,7 @@ export function sparseFormat<Options extends TObject>(
     prepared: placesOfAdapter,
     async inspect(adapter) {
       const problems: Problem[] = [];
-      try {
-        problems.push(...options(adapter.config, adapter.configFile).warnings);
-      } catch (error) {
-        problems.push(problemOf(error));
-      }
+      readOptions(options, adapter, problems);
       return inspected(adapter, problems);
     },
   };

@@ -1,12 +1,11 @@
 import type { Static, TObject } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import type { AttachContext } from './method.js';
 import { PEFT_PREFIX } from './loraParameters.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { PeftFormat } from './peftFormat.js';
 
 /** How a method that trains whole tensors of the base keeps its adapters. */
@@ -54,11 +53,7 @@ export function wholeTensorsFormat<Options extends TObject>(own: {
     },
     inspect(adapter) {
       const problems: Problem[] = [];
-      try {
-        problems.push(...read(adapter.config, adapter.configFile).warnings);
-      } catch (error) {
-        problems.push(problemOf(error));
-      }
+      readOptions(read, adapter, problems);
       const names = [...adapter.tensors.keys()];
       const isKnown = (name: string): boolean => own.ending.test(name) || name.startsWith(PEFT_PREFIX);
       return Promise.resolve({
