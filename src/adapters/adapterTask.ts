@@ -7,6 +7,12 @@ const OUTPUT_LAYER = /^(?:base_model\.(?:model\.)?)?(?:classifier(?:\.out_proj)?
 /** A tensor of a head: `base_model.model.classifier.dense.bias`. */
 const HEAD = /^(?:base_model\.(?:model\.)?)?(?:classifier|score)\.(?:\w+\.)?(?:weight|bias)$/;
 
+/** A tensor of the base's pooler as PEFT copies what trains whole: `base_model.model.bert.pooler.dense.bias`. */
+const POOLER = /^base_model\.(?:model\.)?(?:\w+\.)?pooler\.(?:\w+\.)?(?:weight|bias)$/;
+
+/** Names of what a head is made of in `modules_to_save`. */
+export const HEAD_MODULES: readonly string[] = ['classifier', 'score', 'pooler'];
+
 /** The task that an adapter was trained for, as its base has to be read. */
 export function adapterTask({
   config,
@@ -26,12 +32,12 @@ export function adapterTask({
   return type === 'CAUSAL_LM' || type === 'SEQ_2_SEQ_LM' ? { type } : {};
 }
 
-/** Keys of an adapter's tensors that are its head's. */
+/** Keys of an adapter's tensors that are its head's: with the pooler, which trains along where the base has one. */
 export function headKeys({
   config,
   labels,
   tensors,
 }: Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>): string[] {
   if (labels === undefined && config['task_type'] !== 'SEQ_CLS') return [];
-  return [...tensors.keys()].filter((key) => HEAD.test(key));
+  return [...tensors.keys()].filter((key) => HEAD.test(key) || POOLER.test(key));
 }

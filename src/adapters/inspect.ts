@@ -1,11 +1,12 @@
 import * as l10n from '@vscode/l10n';
+import type { Json } from '../common/json.js';
 import { boundedProblem, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
-import { headKeys } from './adapterTask.js';
+import { HEAD_MODULES, headKeys } from './adapterTask.js';
 import { readAdapter } from './readAdapter.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
@@ -113,7 +114,8 @@ function withoutKeys(adapter: AdapterOnDisk, keys: readonly string[]): AdapterOn
   if (keys.length === 0) return adapter;
   const left = [...adapter.tensors].filter(([key]) => !keys.includes(key));
   const { modules_to_save: saved, ...config } = adapter.config;
-  const rest = Array.isArray(saved) ? saved.filter((name) => name !== 'classifier' && name !== 'score') : [];
+  const isOfHead = (name: Json): boolean => typeof name === 'string' && HEAD_MODULES.includes(name);
+  const rest = Array.isArray(saved) ? saved.filter((name: Json) => !isOfHead(name)) : [];
   return {
     ...adapter,
     config: rest.length === 0 ? config : { ...config, modules_to_save: rest },

@@ -3,16 +3,19 @@ import assert from 'node:assert/strict';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { adapterTask } from '../../../src/adapters/adapterTask.js';
+import { adapterTask, headKeys } from '../../../src/adapters/adapterTask.js';
 import { attachAdapter } from '../../../src/adapters/attachAdapter.js';
-import { inspectAdapter } from '../../../src/adapters/inspect.js';
+import { checkTensors, inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { AdapterFusionOptions } from '../../../src/methods/adapterFusion.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
+import { BitfitOptions } from '../../../src/methods/bitfit.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
+import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
+import { LearnedMaskOptions } from '../../../src/methods/learnedMask.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference, readInputIds, readJson, readTensors } from '../../support/fixtures.js';
@@ -47,6 +50,32 @@ for (const config of [
     const expected = await logitsOf(opened, ROWS, { method: method!, values });
     assert.equal(largestDifference(await logitsOf(opened, ROWS, loaded), expected), 0);
     assert.ok(largestDifference(await logitsOf(opened, ROWS), expected) > 1e-3);
+  });
+}
+
+for (const config of [
+  Value.Parse(BitfitOptions, { type: 'bitfit' }),
+  Value.Parse(LastLayersOptions, { type: 'last_layers' }),
+  Value.Parse(LearnedMaskOptions, { type: 'learned_mask' }),
+  Value.Parse(LoraOptions, { type: 'lora', r: 2 }),
+]) {
+  test(`${config.type}: a new head goes with it, pooler and all, and inspect knows it`, async () => {
+    const labels = ['joy', 'rain', 'sand'];
+    const opened = await openModel(fixture('encoders/tiny-bert'), { type: 'SEQ_CLS', labels });
+    const [method] = attachMethods([config], opened.context);
+    const saved = method!.save(randomValues(method!));
+    assert.ok(saved.kind === 'adapter');
+    const out = `${folder}/pooler-${config.type}`;
+    await writeAdapter(out, saved, { tokenizer, card: '' });
+    const adapter = await readAdapter(out);
+    const trained = method!.trainables.filter(({ variable }) => /classifier|pooler/.test(variable.name));
+    const ofHead = headKeys(adapter);
+    if (config.type !== 'bitfit' && config.type !== 'last_layers') assert.equal(ofHead.length, 4);
+    assert.ok(trained.length >= ofHead.length);
+    const found = await inspectAdapter(out);
+    assert.deepEqual(found.problems, []);
+    assert.ok(ofHead.every((key) => found.whole.some((each) => each.key === key)));
+    await checkTensors(adapter);
   });
 }
 
