@@ -61,6 +61,10 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'intrinsic', intrinsic_dim: 60 },
     { type: 'lora', r: 2 },
   ],
+  'last layers + single numbers below': [
+    { type: 'last_layers', num_layers: 1 },
+    { type: 'pafi', keep_ratio: 0.2, target_modules: ['q_proj', 'up_proj'], layers_to_transform: [0] },
+  ],
   'LoRA + (IA)³ + prefix': [
     { type: 'lora', r: 2 },
     { type: 'ia3' },
@@ -119,6 +123,15 @@ test('methods that merge are merged one after the other; one that does not is na
   const [found, expected] = [await logits(undefined, out), await logits(run.folder)];
   assert.ok(largestDifference(found, expected) <= 1e-3 * Math.max(1, ...expected.map(Math.abs)));
   assert.ok(largestDifference(found, await logits(path.join(run.folder, 'adapter'))) > 1e-3);
+
+  const both = await trained(MIXES['last layers + single numbers below']!);
+  const whole = path.join(folder, 'merged-both');
+  const second = await cli(['merge', both.folder, '--out', whole, '--dtype', 'F32']);
+  assert.equal(second.code, 0, second.err);
+  const wanted = await logits(both.folder);
+  assert.ok(
+    largestDifference(await logits(undefined, whole), wanted) <= 1e-3 * Math.max(1, ...wanted.map(Math.abs)),
+  );
 
   const mixed = await trained([
     { type: 'lora', r: 2 },
