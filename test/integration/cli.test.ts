@@ -52,7 +52,10 @@ describe('help and misuse', () => {
     const help = await run(['--help']);
     assert.equal(help.code, 0);
     for (const { name, summary, options, examples } of COMMANDS) {
-      assert.match(help.out, new RegExp(`^  ${name} +${summary.replaceAll('.', '\\.')}$`, 'm'));
+      const listed = help.out
+        .split('\n')
+        .some((line) => line.startsWith(`  ${name} `) && line.endsWith(`  ${summary}`));
+      assert.ok(listed, name);
       const own = await run([name, '--help']);
       assert.equal(own.code, 0);
       for (const option of [...Object.keys(options), 'json'])
