@@ -6,11 +6,13 @@ import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
+import type { Example } from '../../../src/data/example.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';
 import { FishDipOptions, sampleCount } from '../../../src/methods/fishDip.js';
 import type { Prepared, Values } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
+import type { RunEvent } from '../../../src/training/events.js';
 import type { Snapshot } from '../../../src/training/snapshot.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
@@ -158,10 +160,12 @@ test('what was saved gives the same logits when it is loaded, and when it is mer
 });
 
 /** A run that chooses anew after every second step. */
-async function parts(extra: JobParts = {}): Promise<JobParts> {
-  const configs = [fishDip({ keep_ratio: 0.02, reevaluate_after_steps: 2, num_samples: 3 }), loraMethod({ r: 2 })];
-  const prepared = await prepare(configs, opened, UNEVEN);
-  const attach = (found: readonly (Prepared | undefined)[]) => attachMethods(configs, opened.context, found);
+async function parts(extra: JobParts = {}, on = opened, target_modules = 'all-linear'): Promise<JobParts> {
+  const dip = fishDip({ keep_ratio: 0.02, reevaluate_after_steps: 2, num_samples: 3, target_modules });
+  const configs = [dip, loraMethod({ r: 2 })];
+  const { train = UNEVEN } = extra;
+  const prepared = await prepare(configs, on, train);
+  const attach = (found: readonly (Prepared | undefined)[]) => attachMethods(configs, on.context, found);
   return {
     methods: attach(prepared),
     attaching: {
@@ -169,7 +173,7 @@ async function parts(extra: JobParts = {}): Promise<JobParts> {
       attach,
       covered: () => ({ type: 'log', level: 'info', message: 'covered' }),
     },
-    validation: UNEVEN.slice(0, 3),
+    validation: train.slice(0, 3),
     ...extra,
     options: {
       per_device_train_batch_size: 2,
@@ -241,6 +245,50 @@ for (const options of [
       const resumed = await run(opened, await parts({ options, checkpoints: { runFolder, from } }));
       assert.deepEqual(resumed.values, alone.values);
     }
+  });
+}
+
+const t5 = await openModel(fixture('t5', 'tiny-t5'));
+const bert = await openModel(fixture('encoders', 'tiny-bert-classes'));
+const small = (ids: readonly number[]): number[] => ids.map((id) => 1 + (id % 50));
+const ELSEWHERE = {
+  'an encoder-decoder, with the embeddings that its stacks share': {
+    on: t5,
+    train: UNEVEN.map((row): Example => ({
+      ...row,
+      ids: small(row.ids),
+      supervised: row.ids.map((_, at) => (at === 0 ? 0 : 1)),
+      source: small(row.ids.slice(0, 3)),
+    })),
+  },
+  'an encoder with a head for classes': {
+    on: bert,
+    train: UNEVEN.map((row, at): Example => ({
+      ...row,
+      ids: small(row.ids),
+      supervised: row.ids.map(() => 0),
+      label: at % 3,
+    })),
+  },
+};
+for (const [name, { on, train }] of Object.entries(ELSEWHERE)) {
+  test(`${name}: learns over new choices, and a resumed run is the run left alone`, async () => {
+    const runFolder = path.join(folder, name.replaceAll(' ', '-'));
+    await mkdir(runFolder);
+    const alone = await run(on, await parts({ train }, on, '.*'));
+    const losses = eventsOf(alone.events, 'evaluation').map(({ loss }) => loss);
+    assert.ok(losses.at(-1)! < losses[0]!, losses.join());
+    let stop = false;
+    const stopped = {
+      train,
+      checkpoints: { runFolder },
+      emit: (event: RunEvent) => void (stop ||= event.type === 'step' && event.step === 3),
+      stopRequested: () => stop,
+    };
+    await run(on, await parts(stopped, on, '.*'));
+    const from = await readCheckpoint(checkpointFolder(runFolder, 3));
+    const resumed = await run(on, await parts({ train, checkpoints: { runFolder, from } }, on, '.*'));
+    assert.deepEqual(resumed.values, alone.values);
   });
 }
 
