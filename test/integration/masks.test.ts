@@ -186,6 +186,7 @@ test('what has no mask, another base, a damaged file, and a base that is not the
     text.replace(/"base_model_name_or_path": "[^"]*"/, `"base_model_name_or_path": "${mini}"`),
   );
   assert.match(await refusal(fish.adapter, other), /masks\.(other-base|places|shapes)/);
+  const layers = await trained('two-layers', { type: 'last_layers', num_layers: 1 });
   // Places without numbers, numbers without places, and another type: the mask would be another one.
   const { tensors, readIndices, read } = await readAdapter(pafi.adapter);
   const kept = [...tensors.keys()].filter((name) => name.includes('layers.0.self_attn'));
@@ -209,6 +210,13 @@ test('what has no mask, another base, a damaged file, and a base that is not the
   assert.match(await refusal(noPlaces), /q_proj\.weight\.indices is missing/);
   const noNumbers = await damaged('no-numbers', (key) => key === `${first}.values`);
   assert.match(await refusal(noNumbers), /belong to nothing that the config names: .*q_proj\.weight\.indices/);
+  // Whole tensors of another size, or of no module.
+  const whole = path.join(folder, 'whole');
+  await cp(layers.adapter, whole, { recursive: true });
+  const weights = path.join(whole, 'adapter_model.safetensors');
+  const norm = { name: 'model.norm.weight', dtype: 'F32', shape: [3], data: new Float32Array(3) } as const;
+  await writeSafetensors(weights, [norm]);
+  assert.match(await refusal(whole), /model\.norm\.weight is \[3\], and the base model's tensor has 128 numbers/);
   // Another name of one base is a warning.
   const copy = path.join(folder, 'tiny-again');
   await cp(bundled, copy, { recursive: true });

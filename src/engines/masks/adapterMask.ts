@@ -2,16 +2,19 @@ import * as l10n from '@vscode/l10n';
 import { headKeys } from '../../adapters/adapterTask.js';
 import type { AdapterOnDisk } from '../../adapters/readAdapter.js';
 import { fail } from '../../common/problem.js';
+import { elementCount } from '../../models/tensorSpans.js';
 import { firstOutOfOrder } from '../../methods/placeOrder.js';
 import type { BaseTensors } from './baseTensors.js';
 import type { MaskTensor } from './maskTensor.js';
 import type { Places } from './places.js';
 
+const DIFFERENCE = /\.difference$/;
+
 /** What the names of an adapter's tensors end with, and what such a tensor says of a parameter of the base. */
 const FORMS = [
   { ending: /\.indices$/, dtype: 'I32', holds: 'list' },
   { ending: /\.mask$/, dtype: 'I32', holds: 'bits' },
-  { ending: /\.difference$/, dtype: undefined, holds: 'all' },
+  { ending: DIFFERENCE, dtype: undefined, holds: 'all' },
   // Last layers: new numbers, under the parameter's own name.
   { ending: /$/, dtype: undefined, holds: 'all' },
 ] as const;
@@ -21,21 +24,23 @@ const FORMS = [
  * learned mask the weights that are on. The head of a task is no part of the base.
  *
  * @throws ProblemError `masks.none` for an adapter that has no mask; when they are read `masks.places` for places that the
- *   base's tensor does not have
+ *   base's tensor does not have, and for a tensor of another size
  */
 export function adapterMask(adapter: AdapterOnDisk, base: BaseTensors): readonly MaskTensor[] {
   const head = new Set(headKeys(adapter));
   const found = new Map<string, MaskTensor>();
-  for (const [key, { dtype }] of adapter.tensors) {
+  for (const [key, { dtype, shape }] of adapter.tensors) {
     if (head.has(key)) continue;
     const form = FORMS.find(
       (each) => each.ending.test(key) && (each.dtype === undefined || each.dtype === dtype),
     )!;
     const tensor = base.byName.get(key.replace(form.ending, ''));
     if (tensor === undefined) {
-      if (form.holds === 'all') continue;
+      // What PEFT copies of the base has a prefix, and may be of a head.
+      if (form.holds === 'all' && !DIFFERENCE.test(key)) continue;
       return noSuchTensor(adapter, key);
     }
+    if (form.holds === 'all' && elementCount(shape) !== tensor.size) wrongSize(adapter, key, shape, tensor.size);
     found.set(tensor.name, { ...tensor, places: () => readPlaces(adapter, key, form.holds, tensor.size) });
   }
   return found.size > 0 ? [...found.values()] : noMask(adapter);
@@ -77,6 +82,15 @@ function noSuchTensor({ weightsFile, baseModel }: AdapterOnDisk, key: string): n
         : l10n.t`${key} names no tensor of the base model; the adapter was trained on ${baseModel}`,
     where: { file: weightsFile },
     mend: l10n.t`Name the base model that it was trained on with --model.`,
+  });
+}
+
+function wrongSize({ weightsFile }: AdapterOnDisk, key: string, shape: readonly number[], size: number): never {
+  return fail({
+    code: 'masks.places',
+    message: l10n.t`${key} is [${shape.join(', ')}], and the base model's tensor has ${size} numbers`,
+    where: { file: weightsFile },
+    mend: l10n.t`Use the base model that the adapter was trained on; or the file is damaged: export the adapter again.`,
   });
 }
 
