@@ -116,7 +116,7 @@ function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
     rest -= count;
     left -= size;
     if (count === 0) continue;
-    const places = Int32Array.from({ length: count }, (_, at) => at);
+    const places = firstPlaces(count);
     prepared.set(indicesKey(site), places);
     if (config.type !== 'fish_dip') continue;
     // As after a new choice at which every number is another.
@@ -124,6 +124,13 @@ function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
     prepared.set(leftValuesKey(site), new Float32Array(count));
   }
   return prepared;
+}
+
+/** A loop: `from` takes a hundred times as long, and a plan makes millions. */
+function firstPlaces(count: number): Int32Array {
+  const places = new Int32Array(count);
+  for (let at = 0; at < count; at++) places[at] = at;
+  return places;
 }
 
 type Adapter = Extract<MethodConfig, { type: 'adapter' }>;
