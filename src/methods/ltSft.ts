@@ -205,6 +205,8 @@ function sparsePhase(options: LtSftOptions, context: AttachContext, targets: Spa
   return {
     ...deltas,
     ...phased(options, prepared, 'sparse'),
+    // The result has the numbers of the iterations to come, too.
+    isPassing: note(prepared, ITERATION) < options.n_ft_iterations - 1,
     turn: (now) => Promise.resolve(widened(targets, context, now)),
     regularizers: () => l1(options.sparse_l1_reg, context, variables),
     save,

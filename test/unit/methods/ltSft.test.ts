@@ -119,6 +119,11 @@ for (const [name, wanted] of Object.entries(reference.runs)) {
   });
 }
 
+/** Numbers of the weights that are targeted where nothing else is said. */
+const TARGETED = opened.model.sites
+  .filter(({ kind, path: at }) => kind === 'linear' && at !== 'lm_head')
+  .reduce((sum, { shape }) => sum + shape[0]! * shape[1]!, 0);
+
 const SMALL = {
   per_device_train_batch_size: 2,
   learning_rate: 1e-2,
@@ -129,9 +134,6 @@ const SMALL = {
 test('exactly k numbers of the targeted weights change, and the adapter gives the run’s model', async () => {
   const ran = await run(opened, { method: lt({ ft_params_proportion: 0.03 }), options: SMALL });
   const [method] = ran.methods;
-  const total = opened.model.sites
-    .filter(({ kind, path: at }) => kind === 'linear' && at !== 'lm_head')
-    .reduce((sum, { shape }) => sum + shape[0]! * shape[1]!, 0);
   let changed = 0;
   for (const site of opened.model.sites) {
     if (site.weight === undefined) continue;
@@ -139,7 +141,7 @@ test('exactly k numbers of the targeted weights change, and the adapter gives th
     const merged = method!.merge!(site, 'weight', base, ran.values) ?? base;
     changed += merged.reduce((sum, value, at) => sum + (value === base[at] ? 0 : 1), 0);
   }
-  assert.equal(changed, Math.floor(0.03 * total));
+  assert.equal(changed, Math.floor(0.03 * TARGETED));
   const adapter = saved(method!, ran.values);
   assert.equal(
     adapter.tensors.reduce((sum, { data }) => sum + data.length, 0),
@@ -219,6 +221,31 @@ for (const [name, { on, parts }] of Object.entries(RUNS)) {
       for (const [key, numbers] of alone.values)
         assert.deepEqual(resumed.values.get(key), numbers, `${at}: ${key}`);
     }
+  });
+}
+
+for (const [name, goesBy] of Object.entries({
+  'the best model': { load_best_model_at_end: true, metric_for_best_model: 'eval_row_accuracy' },
+  'an early end': { early_stopping_patience: 1, early_stopping_threshold: 1e3 },
+} as const)) {
+  test(`${name} goes by evaluations of the last second phase: it has all k numbers`, async () => {
+    const runFolder = path.join(root, name);
+    await mkdir(runFolder);
+    const ran = await run(opened, {
+      method: lt({ n_ft_iterations: 2, ft_params_proportion: 0.05 }),
+      validation: UNEVEN.slice(0, 3),
+      checkpoints: { runFolder },
+      // The first evaluation that counts stays the best: no row is ever right, and no loss better by so much.
+      options: { ...SMALL, learning_rate: 1e-4, eval_steps: 1, save_steps: 8, ...goesBy },
+    });
+    const evaluations = eventsOf(ran.events, 'evaluation');
+    assert.ok(evaluations.every(({ rowAccuracy }) => rowAccuracy === 0));
+    assert.equal(evaluations.at(-1)!.step, 8);
+    assert.ok(ran.reason === 'completed');
+    assert.equal(
+      saved(ran.methods[0]!, ran.values).tensors.reduce((sum, { data }) => sum + data.length, 0),
+      2 * Math.floor(Math.floor(0.05 * TARGETED) / 2),
+    );
   });
 }
 
