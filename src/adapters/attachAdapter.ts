@@ -6,6 +6,7 @@ import { attachMethod } from '../methods/registry.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
 import { checkTrainedBase } from '../methods/trainedBase.js';
 import type { AdapterOnDisk } from './readAdapter.js';
+import { wrongCount } from './storedNumbers.js';
 
 export interface AttachedAdapter {
   readonly method: Attached;
@@ -19,7 +20,7 @@ export interface AttachedAdapter {
  *
  * @throws ProblemError `adapter.config` (a key that changes the arithmetic, a start from a changed base),
  *   `targets.*` (none of the modules is in the model), `adapter.keys` (with the prefix map where only a prefix differs),
- *   `adapter.shape` (both sizes), `adapter.non-finite`, `adapter.trained-base`, `adapter.other-base`
+ *   `adapter.shape` (both sizes), `adapter.incomplete`, `adapter.non-finite`, `adapter.trained-base`, `adapter.other-base`
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
@@ -39,6 +40,8 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
   // What was prepared lies in the weights: the config has no part in it any more.
   const method = inFile(prepared === undefined ? configFile : weightsFile, () => attachMethod(options, found));
   const loaded = method.load(await adapter.loadTensors(), weightsFile);
+  const [incomplete] = wrongCount(adapter);
+  if (incomplete !== undefined) fail(incomplete);
   for (const [name, values] of loaded.values) {
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {

@@ -9,6 +9,7 @@ import { failIn } from './attachAdapter.js';
 import { HEAD_MODULES, headKeys } from './adapterTask.js';
 import { readAdapter } from './readAdapter.js';
 import type { AdapterOnDisk } from './readAdapter.js';
+import { wrongCount } from './storedNumbers.js';
 
 export interface Inspection {
   readonly folder: string;
@@ -64,7 +65,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
       mend: l10n.t`No gradient reached them, or the file was written before the first step: look at the run that made it.`,
     });
   }
-  problems.push(...unknownTensors(adapter, unknown));
+  problems.push(...unknownTensors(adapter, unknown), ...wrongCount(adapter));
   const whole = [...found.whole, ...head].map((key) => {
     const { shape } = adapter.tensors.get(key)!;
     return { key, shape, trainable: found.numbers?.get(key) ?? elementCount(shape) ?? 0 };
@@ -92,7 +93,7 @@ export async function checkTensors(adapter: AdapterOnDisk): Promise<void> {
   const { problems, unknown } = await adapter.format
     .inspect(withoutKeys(adapter, headKeys(adapter)))
     .catch((error: unknown) => failIn(adapter.configFile, error));
-  const wrong = [...problems, ...unknownTensors(adapter, unknown)].find(isError);
+  const wrong = [...problems, ...unknownTensors(adapter, unknown), ...wrongCount(adapter)].find(isError);
   if (wrong !== undefined) fail(wrong);
 }
 

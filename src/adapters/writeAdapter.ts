@@ -14,6 +14,7 @@ import {
   weightsName,
 } from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
+import { withStoredNumbers } from './storedNumbers.js';
 
 /**
  * Writes an adapter as a folder of Hugging Face PEFT or the `adapters` library: `adapter_config.json`, the weights
@@ -36,7 +37,7 @@ export async function writeAdapter(
   const companions = new Map<string, string | Uint8Array>([
     ...(await extra.tokenizer.files()),
     ['README.md', extra.card],
-    [ADAPTER_CONFIG, configText(saved)],
+    [ADAPTER_CONFIG, configText({ ...saved, config: withStoredNumbers(saved) })],
     ...(saved.setup === undefined ? [] : [[ADAPTER_SETUP, jsonText(saved.setup)] as const]),
     ...(saved.labels === undefined ? [] : [[ADAPTER_LABELS, labelsText(saved.labels)] as const]),
   ]);

@@ -34,6 +34,7 @@ export function learnedMaskFormat<Options extends TObject>(
     });
   return {
     type: 'LEARNED_MASK',
+    saysHowMany: true,
     options,
     async prepared(adapter) {
       const masks = new Map<string, Int32Array>();

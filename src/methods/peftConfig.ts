@@ -6,6 +6,9 @@ import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AdapterTensors, PeftFormat } from './peftFormat.js';
 
+/** How many numbers the tensors of an adapter hold: see {@link PeftFormat.saysHowMany}. */
+export const STORED_NUMBERS = 'stored_numbers';
+
 /** Keys of PEFT's configs that say nothing about the arithmetic of a finished adapter, whatever its method. */
 const SILENT: ReadonlySet<string> = new Set([
   'peft_type',
@@ -17,6 +20,7 @@ const SILENT: ReadonlySet<string> = new Set([
   'inference_mode',
   // What a sum of adapters was made of.
   'combined_from',
+  STORED_NUMBERS,
 ]);
 
 /** Options of PEFT's LoRA that are off in an adapter that can be read; AdaLoRA's config has them too. */

@@ -30,6 +30,11 @@ export interface PeftFormat<Options> {
    * adapters of one base model can be added up.
    */
   readonly differences?: 'places' | 'tensors';
+  /**
+   * Its config says how many numbers the tensors hold (`stored_numbers`): which tensors there are does not follow from the
+   * options alone, so that nothing else tells that one is missing.
+   */
+  readonly saysHowMany?: true;
   /** For a method that prepares: what it found, out of the adapter's files. */
   prepared?(adapter: AdapterTensors): Promise<Prepared>;
   /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */

@@ -53,6 +53,7 @@ export function sparseFormat<Options extends TObject>(
     type: peftType,
     options,
     differences: 'places',
+    saysHowMany: true,
     prepared: placesOfAdapter,
     async inspect(adapter) {
       const problems: Problem[] = [];

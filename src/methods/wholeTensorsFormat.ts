@@ -38,6 +38,7 @@ export function wholeTensorsFormat<Options extends TObject>(own: {
     });
   return {
     type: own.peftType,
+    saysHowMany: true,
     options: read,
     config(options, { model, modelName, modelRevision }) {
       const all: JsonObject = {
