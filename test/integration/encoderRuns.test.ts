@@ -16,9 +16,11 @@ import { resumeNewest } from '../../src/engines/resumeRun.js';
 import { knownClasses, openModel } from '../../src/engines/session.js';
 import type { OpenedModel } from '../../src/engines/session.js';
 import type { Attached, Values } from '../../src/methods/method.js';
+import { METHODS } from '../../src/methods/registry.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
 import { createEvaluator } from '../../src/training/evaluate.js';
 import type { Metrics } from '../../src/training/evaluate.js';
+import { withVirtualTokens } from '../../src/training/job.js';
 import { names, problem, temporaryFolder } from '../support/adapters.js';
 import { fixture, readJson } from '../support/fixtures.js';
 import { eventsOf } from '../unit/training/jobs.js';
@@ -71,11 +73,12 @@ async function measured(
   opened: OpenedModel,
   parts: { methods: Attached[]; values: Values },
 ): Promise<Metrics> {
-  const { validation } = await loadDataset(run.config.data, opened.tokenizer, {
+  const data = await loadDataset(run.config.data, opened.tokenizer, {
     folder: run.folder,
     taskType: opened.model.task,
     classes: knownClasses(opened.model, true),
   });
+  const { validation } = withVirtualTokens({ ...data, ...parts, model: opened.model, maxLength: 40 });
   const evaluator = await createEvaluator({
     model: opened.model,
     ...parts,
@@ -168,6 +171,8 @@ for (const method of [
   { type: 'fish_mask', keep_ratio: 0.1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],
   { type: 'learned_mask' },
+  { type: 'pafi', keep_ratio: 0.1 },
+  { type: 'sam', keep_ratio: 0.1, num_samples: 16 },
   { type: 'bitfit', bias_terms: ['query', 'intermediate', 'head'] },
   { type: 'last_layers', num_layers: 1 },
   { type: 'prompt_tuning', num_virtual_tokens: 3 },
@@ -177,7 +182,7 @@ for (const method of [
   const name = Array.isArray(method)
     ? method.map((each) => Object.values(each).join(' ')).join(' + ')
     : method.type;
-  test(`the head trains beside ${name}, and is found again`, async () => {
+  test(`the head trains beside ${name}; loaded and merged they do what was trained`, async () => {
     const run = await makeRun(BARE, { method, training: { max_steps: 3, learning_rate: 1e-2 } });
     const { events, error } = await emitted(run);
     assert.equal(error, undefined);
@@ -195,6 +200,14 @@ for (const method of [
     assert.ok(head.some((value) => value !== 0));
     assert.ok(attached.trainables.some(({ variable }) => variable.name === 'classifier.weight'));
     assert.deepEqual((await inspectAdapter(finished!.adapter)).problems, []);
+    const parts = { methods: [attached], values };
+    const own = await measured(run, opened, parts);
+    assert.ok(Math.abs(own.loss - finished!.metrics['eval_loss']!) <= 1e-5, `loaded: ${own.loss}`);
+    if (METHODS.find(({ type }) => type === attached.type)?.mergeable !== true) return;
+    const out = path.join(run.folder, 'merged');
+    await mergeAdapter({ ...opened, ...parts, runtime: await onnxRuntime({ threads: 1 }), out, dtype: 'F32' });
+    const merged = await measured(run, await openModel(out, 0), { methods: [], values: new Map() });
+    assert.ok(Math.abs(merged.loss - own.loss) <= 1e-5, `merged: ${merged.loss} for ${own.loss}`);
   });
 }
 

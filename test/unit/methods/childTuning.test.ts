@@ -1,16 +1,24 @@
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
 import { random } from '../../../src/common/random.js';
 import { attachMethods, checkMethods, prepareMethods } from '../../../src/engines/session.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
+import { BitfitOptions } from '../../../src/methods/bitfit.js';
+import { IntrinsicOptions } from '../../../src/methods/intrinsic.js';
+import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
+import { LearnedMaskOptions } from '../../../src/methods/learnedMask.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import type { Attached, Prepared, Values } from '../../../src/methods/method.js';
 import { preparesFor } from '../../../src/methods/registry.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
+import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { gradientPasses } from '../../../src/training/gradientPasses.js';
+import { temporaryFolder } from '../../support/adapters.js';
 import { childOptions, childOverFull } from '../../support/childTuning.js';
 import { gradientsOfOne } from '../../support/drawnMasks.js';
 import { fixture, largestDifference } from '../../support/fixtures.js';
@@ -19,6 +27,7 @@ import { startValues } from '../../support/startValues.js';
 import type { JobParts } from '../training/jobs.js';
 import { UNEVEN, jobOn, loraMethod, run } from '../training/jobs.js';
 
+const folder = temporaryFolder();
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const options = childOptions({ batch_size: 4 });
 const CONFIGS = [loraMethod({ r: 4 }), options];
@@ -26,10 +35,11 @@ const CONFIGS = [loraMethod({ r: 4 }), options];
 function prepare(
   configs: readonly MethodConfig[] = CONFIGS,
   parts: JobParts = {},
+  on = opened,
 ): Promise<(Prepared | undefined)[]> {
-  return prepareMethods(configs, opened.context, (before: readonly Attached[]) =>
+  return prepareMethods(configs, on.context, (before: readonly Attached[]) =>
     gradientPasses({
-      ...jobOn(opened, parts),
+      ...jobOn(on, parts),
       methods: before,
       stopRequested: () => false,
       stopped: { code: 'stopped', message: 'stopped' },
@@ -128,6 +138,70 @@ describe('both factors train from the start', () => {
     return Math.max(...[...a].map(([name, numbers]) => largestDifference(numbers, b.get(name)!)));
   }
 });
+
+const gpt2 = await openModel(fixture('gpt2', 'tiny-gpt2'));
+const OVER: readonly { readonly on: typeof opened; readonly config: MethodConfig }[] = [
+  // It has biases.
+  { on: gpt2, config: Value.Parse(BitfitOptions, { type: 'bitfit' }) },
+  { on: opened, config: Value.Parse(LastLayersOptions, { type: 'last_layers', num_layers: 1 }) },
+  { on: opened, config: Value.Parse(LearnedMaskOptions, { type: 'learned_mask' }) },
+  { on: opened, config: Value.Parse(IntrinsicOptions, { type: 'intrinsic', intrinsic_dim: 200 }) },
+];
+
+/** The masks that F draws at the first step of a run of seed 3. */
+async function drawnFirst(on: typeof opened, parent: Attached, child: Attached): Promise<Map<string, Uint8Array>> {
+  const seed = random(3, 'dropout', 1).integer(2 ** 31);
+  const variables = parent.trainables.map(({ variable }) => variable);
+  const drawn = (await gradientsOfOne(on.runtime, child, variables, [seed])).get(seed)!;
+  return new Map([...drawn].map(([name, kept]) => [name, Uint8Array.from(kept, (each) => (each > 0 ? 1 : 0))]));
+}
+
+for (const { on, config } of OVER) {
+  for (const mode of ['D', 'F'] as const) {
+    test(`${mode} over ${config.type}: what the masks leave moves, and a resumed run is exact`, async () => {
+      const configs = [config, childOptions(mode === 'D' ? { mode, batch_size: 4 } : { mode })];
+      const methods = attachMethods(configs, on.context, await prepare(configs, {}, on));
+      const [parent, child] = methods;
+      const start = await startValues(parent!.trainables);
+      const parts = (max_steps: number): JobParts => ({
+        methods,
+        options: {
+          per_device_train_batch_size: 4,
+          learning_rate: 1e-2,
+          // Of F it acts on all numbers.
+          weight_decay: mode === 'D' ? 0.1 : 0,
+          max_steps,
+          seed: 3,
+        },
+      });
+      const masks = mode === 'D' ? masksOf(child!) : await drawnFirst(on, parent!, child!);
+      if (mode === 'F') {
+        // Where z is zero they have no gradient.
+        for (const each of [masks, start]) each.delete('lambda');
+      } else {
+        const total = [...start.values()].reduce((sum, { length }) => sum + length, 0);
+        assert.equal(keptOf(masks), Math.round(0.3 * total));
+      }
+      // F draws anew at each step.
+      const { values } = await run(on, parts(mode === 'D' ? 3 : 1));
+      assert.equal(movedOf(masks, start, values), keptOf(masks));
+
+      const alone = await run(on, parts(4));
+      const runFolder = path.join(folder, `${mode}-${config.type}`);
+      await mkdir(runFolder);
+      let stop = false;
+      await run(on, {
+        ...parts(4),
+        checkpoints: { runFolder },
+        emit: (event) => (stop ||= event.type === 'step' && event.step === 2),
+        stopRequested: () => stop,
+      });
+      const from = await readCheckpoint(checkpointFolder(runFolder, 2));
+      const resumed = await run(on, { ...parts(4), checkpoints: { runFolder, from } });
+      assert.deepEqual(resumed.values, alone.values);
+    });
+  }
+}
 
 test('after a method that chooses for itself what trains, it is refused before anything is prepared', () => {
   for (const before of [
