@@ -46,7 +46,7 @@ export interface AdapterOnDisk extends AdapterTensors {
  * Opens an adapter folder as HF PEFT or the `adapters` library writes it.
  *
  * @throws ProblemError `adapter.folder-not-found`, `adapter.no-config`, `adapter.config.*`, `adapter.peft-type`,
- *   `adapter.pickle`, `adapter.no-weights`, `safetensors.*`
+ *   `adapter.pickle`, `adapter.no-weights`, `adapter.dtype`, `safetensors.*`
  */
 export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   const location = path.resolve(folder);
@@ -80,6 +80,7 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
   const files = [weights, ...others, ...(head === undefined ? [] : [head.weights])];
   const headers = await Promise.all(files.map(readSafetensorsHeader));
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+  if (format.prepared !== undefined) checkIntegers(tensors, weights);
   const headerOf = (name: string): SafetensorsHeader =>
     headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
   const baseModel = config[format.library === 'adapters' ? 'model_name' : 'base_model_name_or_path'];
@@ -105,6 +106,23 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
       return loaded;
     },
   };
+}
+
+/** Names of the tensors that say which numbers of the base an adapter is about: places, or the bits of a mask. */
+const INTEGERS = /\.(?:indices|mask)$/;
+
+/** @throws ProblemError `adapter.dtype` */
+function checkIntegers(tensors: AdapterOnDisk['tensors'], file: string): void {
+  const wrong = [...tensors].find(([name, { dtype }]) => INTEGERS.test(name) && dtype !== INDEX_DTYPE);
+  if (wrong === undefined) return;
+  const [name, { dtype }] = wrong;
+  fail({
+    code: 'adapter.dtype',
+    message: l10n.t`${name} has type ${dtype}`,
+    where: { file },
+    expected: l10n.t`32-bit integers (${INDEX_DTYPE}), as places and masks are`,
+    mend: l10n.t`Export the adapter again, with 32-bit integers.`,
+  });
 }
 
 /** @throws ProblemError `adapter.labels` */

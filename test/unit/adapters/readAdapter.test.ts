@@ -79,3 +79,26 @@ test('a header that lies about its length is refused', async () => {
   await writeFile(file, new Uint8Array([255, 255, 255, 255, 255, 255, 255, 127, 123]));
   await assert.rejects(readAdapter(target), problem('safetensors.header-too-long'));
 });
+
+test('places and masks that are no 32-bit integers', async () => {
+  for (const [peftType, name, dtype, bytes] of [
+    ['FISH_MASK', 'model.layers.0.self_attn.q_proj.weight.indices', 'I64', 8],
+    ['LEARNED_MASK', 'model.layers.0.self_attn.q_proj.weight.mask', 'U8', 1],
+  ] as const) {
+    const target = await withConfig(dtype, JSON.stringify({ peft_type: peftType, target_modules: 'all-linear' }));
+    const header = JSON.stringify({ [name]: { dtype, shape: [1], data_offsets: [0, bytes] } });
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    await writeFile(
+      path.join(target, 'adapter_model.safetensors'),
+      Buffer.concat([length, Buffer.from(header), Buffer.alloc(bytes)]),
+    );
+    const isTold = problem(
+      'adapter.dtype',
+      `${name} has type ${dtype}`,
+      '32-bit integers (I32)',
+      'Export the adapter',
+    );
+    await assert.rejects(readAdapter(target), isTold);
+  }
+});
