@@ -76,6 +76,16 @@ export function fail(problem: Problem, cause?: unknown): never {
   throw new ProblemError(problem, cause === undefined ? undefined : { cause });
 }
 
+/** Work whose problems are mended otherwise than whoever found them could know: by where the file came from. */
+export async function withMend<T>(mend: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    return fail({ ...error.problem, mend }, error);
+  }
+}
+
 /** `file:line:column: message`, `Expected: …`, `To mend it: …`, on one line per part. */
 export function describeProblem(problem: Problem): string {
   const { where, message, expected, mend } = problem;

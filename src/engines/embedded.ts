@@ -18,7 +18,7 @@ import type { TrainingResult } from '../training/job.js';
 import { withVirtualTokens } from '../training/job.js';
 import { largestBatch, largestEvaluation } from '../training/largestBatch.js';
 import { gradientPasses } from '../training/gradientPasses.js';
-import { readPrepared, writePrepared } from '../training/preparedFiles.js';
+import { preparedMend, readPrepared, writePrepared } from '../training/preparedFiles.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
 import type { Engine, RunControl } from './engine.js';
@@ -153,7 +153,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
                 ),
             ),
           )
-        : await readPrepared(folder.path);
+        : await readPrepared(folder.path, preparedMend());
     const methods = attachMethods(config.method, context, prepared);
     steered?.check(methods, dataset.validation);
     emit({ type: 'progress', activity: l10n.t`Predicting the memory`, done: 0, total: 0 });

@@ -1,9 +1,10 @@
 import * as l10n from '@vscode/l10n';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { fail } from '../common/problem.js';
+import { fail, withMend } from '../common/problem.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
 import { checkpointFolder, checkpointSteps } from '../training/checkpoint.js';
+import { preparedMend } from '../training/preparedFiles.js';
 import { learnedMaskOf } from './learnedMaskOf.js';
 import { maskSources } from './maskSources.js';
 import type { MaskSource } from './maskSources.js';
@@ -56,7 +57,7 @@ async function placesIn(
 ): Promise<Pick<TensorMask, 'indices' | 'valueless'>> {
   let hasPlaces = false;
   for (const file of files) {
-    const header = await readSafetensorsHeader(file);
+    const header = await withMend(preparedMend(), () => readSafetensorsHeader(file));
     hasPlaces ||= [...header.tensors.keys()].some((tensor) => tensor.endsWith('.weight.indices'));
     const places = header.tensors.get(`${site}.weight.indices`);
     const bits = header.tensors.get(site);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
 import type { Json, JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
-import { fail, messageOf } from '../common/problem.js';
+import { fail, messageOf, withMend } from '../common/problem.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 import { readJsonObject } from '../models/boundedJson.js';
 import { readSafetensor, readSafetensorsHeader } from '../models/safetensors.js';
@@ -105,6 +105,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const file = path.join(folder, PROGRESS);
   const json = await readJsonObject(file, { code: 'resume.state', maxBytes: MAX_PROGRESS_BYTES });
   const { version, step, totalSteps, fingerprint, memory, turnedAfter } = json;
+  const mend = l10n.t`The file was changed or damaged: remove this checkpoint; the run can be resumed from an older one.`;
   if (version !== VERSION) {
     fail({
       code: 'resume.version',
@@ -126,10 +127,10 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
       message: l10n.t`the checkpoint does not say where the run stood`,
       where: { file },
       expected: l10n.t`step and totalSteps as whole numbers, fingerprint as text, memory as an object`,
-      mend: l10n.t`The file was changed or damaged: remove this checkpoint; the run can be resumed from an older one.`,
+      mend,
     });
   }
-  const header = await readSafetensorsHeader(checkpointTensors(folder));
+  const header = await withMend(mend, () => readSafetensorsHeader(checkpointTensors(folder)));
   const parts = { values: new Map(), slots: new Map(), state: new Map() } satisfies Snapshot;
   for (const key of header.tensors.keys()) {
     const part = PARTS.find((each) => key.startsWith(`${each}/`));
@@ -138,7 +139,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   return {
     snapshot: parts,
     progress: { step, totalSteps, fingerprint, memory, ...(turnedAfter === undefined ? {} : { turnedAfter }) },
-    prepared: await readPrepared(folder),
+    prepared: await readPrepared(folder, mend),
   };
 }
 

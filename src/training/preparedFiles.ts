@@ -1,5 +1,7 @@
+import * as l10n from '@vscode/l10n';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { withMend } from '../common/problem.js';
 import type { Prepared } from '../methods/method.js';
 import { readSafetensor, readSafetensorInt32, readSafetensorsHeader } from '../models/safetensors.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
@@ -29,14 +31,24 @@ export async function writePrepared(
   return prepared;
 }
 
-/** What {@link writePrepared} kept in a folder, by the methods' places. */
-export async function readPrepared(folder: string): Promise<(Prepared | undefined)[]> {
+/**
+ * What {@link writePrepared} kept in a folder, by the methods' places.
+ * @param mend what to do about a damaged file: nobody can download or export what a run found out
+ * @throws ProblemError `safetensors.*`
+ */
+export async function readPrepared(folder: string, mend: string): Promise<(Prepared | undefined)[]> {
   const prepared: (Prepared | undefined)[] = [];
   for (const name of await readdir(folder)) {
     const index = NAME.exec(name)?.[1];
-    if (index !== undefined) prepared[Number(index)] = await readAll(path.join(folder, name));
+    if (index !== undefined)
+      prepared[Number(index)] = await withMend(mend, () => readAll(path.join(folder, name)));
   }
   return prepared;
+}
+
+/** What to do about a damaged file in a run's own folder. */
+export function preparedMend(): string {
+  return l10n.t`The file is damaged, and the run cannot go on without it: train anew from the run file.`;
 }
 
 /** The bytes of it, headers apart. */
