@@ -187,16 +187,7 @@ function checkParts(parts: readonly Part[]): void {
       expected: l10n.t`two adapters or more`,
     });
   }
-  for (const { adapter } of parts) {
-    if (adapter.format.differences !== undefined) continue;
-    fail({
-      code: 'combine.method',
-      message: l10n.t`${adapter.peftType} does not keep differences from the base model: what its tensors change depends on more than their sum`,
-      where: { file: adapter.folder },
-      expected: l10n.t`adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
-      mend: l10n.t`Merge it into the base model, and use the merged model.`,
-    });
-  }
+  checkMethods(parts);
   const [first, ...others] = parts as [Part, ...Part[]];
   for (const other of others) {
     const [a, b] = [first.adapter, other.adapter];
@@ -232,12 +223,27 @@ function checkParts(parts: readonly Part[]): void {
   }
 }
 
+/** Adapters that cannot be added at all are told as such first. @throws ProblemError `combine.method` */
+function checkMethods(parts: readonly Part[]): void {
+  for (const { adapter } of parts) {
+    if (adapter.format.differences !== undefined) continue;
+    fail({
+      code: 'combine.method',
+      message: l10n.t`${adapter.peftType} does not keep differences from the base model: what its tensors change depends on more than their sum`,
+      where: { file: adapter.folder },
+      expected: l10n.t`adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
+      mend: l10n.t`Merge it into the base model, and use the merged model.`,
+    });
+  }
+}
+
 /**
  * Differences add up from one base model only.
  * @returns warnings where the base is said to be the same though it is called otherwise
- * @throws ProblemError `combine.base` where it is not said
+ * @throws ProblemError `combine.base` where it is not said; `combine.method` for what is no difference of any base
  */
 export function checkSameBase(parts: readonly Part[], isNamed: boolean): readonly Problem[] {
+  checkMethods(parts);
   const [first, ...others] = parts;
   const baseOf = ({ adapter }: Part): string => {
     const { baseModel, config } = adapter;

@@ -187,6 +187,9 @@ test('what does not add up is refused', async () => {
   assert.throws(() => checkSameBase(parts, false), problem('combine.base', 'base', 'another'));
   assert.equal(checkSameBase(parts, true)[0]!.severity, 'warning');
   assert.deepEqual(checkSameBase([parts[0]!, parts[0]!], false), []);
+  // Of another base too, but that is not what is wrong with it.
+  const withLora = [a, lora].map((adapter) => ({ adapter, weight: 1 }));
+  assert.throws(() => checkSameBase(withLora, false), problem('combine.method', 'LORA'));
   // Of another base, which lacks the module, or has a smaller one.
   const foreign = (name: string, place: number): Promise<AdapterOnDisk> =>
     written({
