@@ -27,7 +27,7 @@ import { positionsInFront } from '../models/keysInFront.js';
 import { fixedSize } from '../tensor/dims.js';
 import { inMethod, placedProblem } from './methodPlaces.js';
 import type { PlaceOf } from './methodPlaces.js';
-import { standInFor } from './standIns.js';
+import { onePlaceEach, standInFor } from './standIns.js';
 
 /** A base model opened for work: header and tokenizer read, no weight touched. */
 export interface OpenedModel {
@@ -138,7 +138,9 @@ export function checkMethods(configs: readonly MethodConfig[], context: AttachCo
     if (guides(config) && methods.length < index) continue;
     const own = contextOf(context, index, methods);
     const found = inMethod(index, config, placeOf, () =>
-      checkPrepared(config, own) ? standInFor(config, own.model, methods) : attachMethod(config, own),
+      checkPrepared(config, own)
+        ? standInFor(config, own.model, methods, onePlaceEach)
+        : attachMethod(config, own),
     );
     if (found !== undefined) methods.push(found);
   }

@@ -22,11 +22,13 @@ import type { RowPass } from '../training/rowPassMemory.js';
  * not see the data.
  *
  * @param before the methods attached before it
+ * @param placesOf of a selective method, the places that it chose; {@link onePlaceEach} where only the weights matter
  */
 export function standInFor(
   config: MethodConfig,
   model: LanguageModel,
   before: readonly Attached[],
+  placesOf: (config: SparseMethod, model: LanguageModel) => Prepared = spreadMask,
 ): Attached | undefined {
   switch (config.type) {
     case 'fish_mask':
@@ -40,7 +42,7 @@ export function standInFor(
         random: () => {
           throw new Error('the choice of numbers draws nothing');
         },
-        prepared: spreadMask(config, model),
+        prepared: placesOf(config, model),
         idlePatterns: 'warning',
         before,
       });
@@ -99,6 +101,12 @@ type SparseMethod = Extract<MethodConfig, { readonly keep_ratio: number }>;
 function targetedWeights(config: SparseMethod, model: LanguageModel): ReadonlyMap<string, Site> {
   const { sites } = matchTargets(config, withoutHead(model).sites, ({ weight }) => weight !== undefined);
   return new Map([...sites].reverse().map((site) => [site.weight!, site]));
+}
+
+/** A place in each of the weights that such a method chooses in. */
+export function onePlaceEach(config: SparseMethod, model: LanguageModel): Prepared {
+  const sites = [...targetedWeights(config, model).values()];
+  return new Map(sites.map((site) => [indicesKey(site), Int32Array.of(0)]));
 }
 
 /** As many places as such a method will choose, in each weight its share. */

@@ -5,6 +5,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import { methodPath } from '../engines/methodPlaces.js';
 import { guides } from '../engines/session.js';
+import { onePlaceEach, standInFor } from '../engines/standIns.js';
 import type { AttachContext, Attached } from '../methods/method.js';
 import { attachMethod, checkPrepared } from '../methods/registry.js';
 import { optionOf, patternValue } from '../methods/targets.js';
@@ -57,6 +58,8 @@ function attachAll(
   tasks: KnownTasks | undefined,
 ): Attachment {
   const methods: (Attached | undefined)[] = [];
+  // What stands for methods that first have to see the data is among them.
+  const before: Attached[] = [];
   const findings: Finding[] = [];
   for (const [index, config] of configs.entries()) {
     const attachable = withoutText(config);
@@ -66,16 +69,20 @@ function attachAll(
       read: notRead,
       random: (...stream) => random(0, 'method', index, ...stream),
       instance: index === 0 ? '' : `${index}:`,
-      before: methods.filter((each) => each !== undefined),
+      before: [...before],
       ...(tasks === undefined ? {} : { tasks: tasks.names }),
     };
     try {
       // What it guides has to see the data first.
       const waits = guides(config) && methods.includes(undefined);
-      if (waits || checkPrepared(attachable, context)) methods.push(undefined);
-      else {
+      if (waits || checkPrepared(attachable, context)) {
+        methods.push(undefined);
+        const standIn = waits ? undefined : standInFor(attachable, model, before, onePlaceEach);
+        if (standIn !== undefined) before.push(standIn);
+      } else {
         const attached = attachMethod(attachable, { ...context, idlePatterns: 'gather' });
         methods.push(attached);
+        before.push(attached);
         const warnings = withoutConsequences(attached.coverage.warnings, model).filter(
           // Rows that were not read may name more tasks.
           ({ code }) => code !== 'fusion.one' || tasks === undefined || tasks.whole,

@@ -63,6 +63,17 @@ test('a method that guides one which has yet to see the data is not said to stan
   }
 });
 
+test('single numbers of layers that train whole behind it are refused before the data are seen', async () => {
+  const list = (layer: number): string =>
+    runText(
+      `[{ type: fish_mask, keep_ratio: 0.1, layers_to_transform: [${layer}] }, { type: last_layers, num_layers: 1 }]`,
+    );
+  const problem = await problemAt(folder, list(11), 'methods.same-module');
+  assert.match(problem.message, /^fish_mask and last_layers both act on model\.layers\.11\./);
+  assert.equal(problem.at, 'last_layers');
+  assert.deepEqual(await problemsOf(folder, list(0)), []);
+});
+
 test('modules to save, modules to leave out, twice the same, LISA’s and the last layers, no biases, FISH Mask’s targets', async () => {
   const cases = [
     ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],
