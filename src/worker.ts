@@ -9,6 +9,7 @@ import { embeddedEngine } from './engines/embedded.js';
 import { readEntry } from './engines/liveEntry.js';
 import { serveRun } from './engines/liveServer.js';
 import { resumeFolder, resumeNewest } from './engines/resumeRun.js';
+import { forgetProcess, noteProcess } from './engines/runProcess.js';
 import { isEarlyStop } from './engines/runState.js';
 import type { WorkerExit, WorkerRequest } from './engines/workerProtocol.js';
 import type { RunEvent } from './training/events.js';
@@ -65,9 +66,16 @@ async function run({
   let last: RunEvent | undefined;
   // Warnings of the run file go out with the coverage; a run that fails before has to tell them with its failure.
   let untold: readonly Problem[] = [];
+  let folder: string | undefined;
+  // Before its end is told: whoever hears of it may resume at once.
+  const leaveFolder = (): void => {
+    if (folder !== undefined) forgetProcess(folder);
+  };
   const emit = (event: RunEvent): void => {
     last = event;
     if (event.type === 'coverage') untold = [];
+    if (event.type === 'started') noteProcess((folder = event.folder));
+    if (event.type === 'finished' || event.type === 'failed') leaveFolder();
     channel.send(event);
   };
   try {

@@ -9,6 +9,7 @@ import { readResolvedRun } from '../config/readResolvedRun.js';
 import { checkpointFolder, checkpointSteps } from '../training/checkpoint.js';
 import { RESOLVED_CONFIG } from './runFiles.js';
 import { hasEnded } from './runFolder.js';
+import { checkNotRunning } from './runProcess.js';
 
 /** Where a run is taken up again. */
 export interface ResumePoint {
@@ -22,7 +23,7 @@ export interface ResumePoint {
 
 /**
  * The newest run of a run file that has a checkpoint and did not come to its end.
- * @throws ProblemError `resume.nothing`; `resume.changed` with the keys of the file that are no longer what the run
+ * @throws ProblemError `resume.nothing`; `resume.running`; `resume.changed` with the keys of the file that are no longer what the run
  *   was started with
  */
 export async function resumeNewest(run: LoadedRun): Promise<ResumePoint> {
@@ -31,6 +32,7 @@ export async function resumeNewest(run: LoadedRun): Promise<ResumePoint> {
   // Named by their time: the last in order is the newest.
   for (const name of names.sort().reverse()) {
     const folder = path.join(parent, name);
+    await checkNotRunning(folder);
     const step = await lastStep(folder);
     if (step === undefined || (await hasEnded(folder))) continue;
     const changed = changedKeys(await readResolvedRun(path.join(folder, RESOLVED_CONFIG)), run.config);
@@ -59,12 +61,13 @@ export async function resumeNewest(run: LoadedRun): Promise<ResumePoint> {
 
 /**
  * The run in a folder, with what it was started with.
- * @throws ProblemError `resume.nothing`, `config.*`
+ * @throws ProblemError `resume.nothing`, `resume.running`, `config.*`
  */
 export async function resumeFolder(folder: string): Promise<{ run: LoadedRun; point: ResumePoint }> {
   const absolute = path.resolve(folder);
   const file = path.join(absolute, RESOLVED_CONFIG);
   const config = await readResolvedRun(file);
+  await checkNotRunning(absolute);
   const step = await lastStep(absolute);
   const ended = await hasEnded(absolute);
   if (step === undefined || ended) {

@@ -129,7 +129,9 @@ async function canResume(run: LoadedRun): Promise<boolean> {
     await resumeNewest(run);
     return true;
   } catch (error) {
-    if (error instanceof ProblemError && error.problem.code.startsWith('resume.')) return false;
+    if (!(error instanceof ProblemError)) throw error;
+    const { code } = error.problem;
+    if (code.startsWith('resume.') && code !== 'resume.running') return false;
     throw error;
   }
 }

@@ -3,10 +3,13 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { loadRunFile } from '../../src/config/loadRunFile.js';
+import { resumeFolder, resumeNewest } from '../../src/engines/resumeRun.js';
 import type { RunEvent } from '../../src/training/events.js';
-import { temporaryFolder } from '../support/adapters.js';
+import { problem, temporaryFolder } from '../support/adapters.js';
 import { ROOT } from '../support/fixtures.js';
 import { makeModel, makeRun } from './engineModel.js';
 
@@ -80,6 +83,33 @@ for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
     assert.equal(code, 130);
   });
 }
+
+test('a run that is still going is not resumed by another process; stopped, it is', async () => {
+  const file = await runFile('going', { ...ENDLESS, save_steps: 1 });
+  const { run } = await loadRunFile(file);
+  let tried: Promise<void> | undefined;
+  await train(file, (event, child) => {
+    if (event.type !== 'checkpoint') return;
+    tried ??= (async () => {
+      const isTold = problem('resume.running', `as process ${child.pid}`, 'Stop in its panel');
+      const own = (await recorded(file)).folder;
+      await assert.rejects(resumeNewest(run!), isTold);
+      await assert.rejects(resumeFolder(own), isTold);
+      // Left by a process that is gone, or on another machine.
+      const note = path.join(own, 'worker.pid');
+      const text = await readFile(note, 'utf8');
+      for (const other of [`${2 ** 22 + 1} ${hostname()}`, `${child.pid} elsewhere`, 'x']) {
+        await writeFile(note, other);
+        assert.equal((await resumeFolder(own)).point.folder, own);
+      }
+      await writeFile(note, text);
+    })().finally(() => child.kill('SIGTERM'));
+  });
+  await tried;
+  const { folder: own } = await recorded(file);
+  assert.ok(!(await readdir(own)).includes('worker.pid'));
+  assert.equal((await resumeNewest(run!)).folder, own);
+});
 
 test('a parent that was busy receives every event, the last one too', async () => {
   const file = await runFile('busy', { max_steps: 60, per_device_train_batch_size: 4 });
