@@ -30,6 +30,8 @@ import { parameterSize } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
 import { attachDeltas } from './sparseDelta.js';
 import { sparseConfig, sparseFormat } from './sparseDeltaConfig.js';
+import { numbersAt } from './sparseMoves.js';
+import type { NumbersAt } from './sparseMoves.js';
 import { indicesKey, placesOf, preparedPlaces, sparseTargets, valuesKey, weightSize } from './sparsePlaces.js';
 import type { SparseTargets } from './sparsePlaces.js';
 import { TargetOptions } from './targets.js';
@@ -256,7 +258,7 @@ async function chosen(
   const starts = sites.flatMap((site, index) => {
     const all = places[index]!;
     if (all.length === 0) return [];
-    return [[`${instance}${valuesKey(site)}`, continued(all, placesIn(prepared, site))] as const];
+    return [[`${instance}${valuesKey(site)}`, numbersAt(all, placesIn(prepared, site))] as const];
   });
   return {
     prepared: preparedPlaces(targets, places, { ...notes(note(prepared, ITERATION), at.step), [SPARSE]: 1 }),
@@ -299,25 +301,14 @@ function widened(
 }
 
 /** Differences that were trained before, and where they are in a weight. */
-interface Differences {
-  readonly places: Int32Array;
-  readonly values: Float32Array;
-}
-
-function placesIn(prepared: Prepared, site: Site): Differences {
+function placesIn(prepared: Prepared, site: Site): NumbersAt {
   const [places, values] = [prepared.get(indicesKey(site)), prepared.get(valuesKey(site))];
   return places instanceof Int32Array && values instanceof Float32Array
     ? { places, values }
     : { places: new Int32Array(), values: new Float32Array() };
 }
 
-/** Differences at more places, zero where there was none. @param all rising, as the others are */
-function continued(all: Int32Array, { places, values }: Differences): Float32Array {
-  let next = 0;
-  return Float32Array.from(all, (place) => (places[next] === place ? values[next++]! : 0));
-}
-
-function moved(base: Float32Array, { places, values }: Differences): Float32Array {
+function moved(base: Float32Array, { places, values }: NumbersAt): Float32Array {
   const result = Float32Array.from(base);
   places.forEach((place, at) => (result[place]! += values[at]!));
   return result;
