@@ -84,7 +84,7 @@ export function steering({ sessions, models, trainables }: SteeringMemory, rows:
     },
     {
       name: 'workspace',
-      bytes: sum(uses.map((use) => use.touched)),
+      bytes: sum(uses.map((use) => use.touched)) + Math.max(...uses.map((use) => use.beside)),
       formula: l10n.t`intermediate results of a row of ${row.length + (row.source ?? 0)} tokens in the three models, and what the runtime’s arenas keep`,
     },
     {

@@ -239,6 +239,9 @@ function deltasOf(prepared: Prepared, { model, instance = '' }: AttachContext): 
 }
 
 function placesIn(parts: readonly Part[]): Constant {
+  const [first, ...others] = parts;
+  // Millions of places are there once: the graph reads those that were prepared.
+  if (first !== undefined && others.length === 0) return constant(first.indices, [first.indices.length], 'int32');
   const all = new Int32Array(partsSize(parts));
   let filled = 0;
   for (const { indices } of parts) {

@@ -91,7 +91,9 @@ export function listNodes(outputs: Readonly<Record<string, Tensor>>): NodeList {
       const place = at(name);
       values[place] = { dtype, shape, from: values[place]!.from, tensor };
     } else if (tensor.kind === 'constant') {
-      nameOf.set(tensor, written.known(tensor));
+      const name = written.known(tensor);
+      nameOf.set(tensor, name);
+      values[at(name)] = { ...values[at(name)]!, tensor };
     }
   }
   const results = new Map<string, number>();

@@ -51,7 +51,7 @@ export function writeBranch(
         nameOf.set(tensor, weightName(tensor.name));
         break;
       case 'constant':
-        nameOf.set(tensor, emitter.known(tensor));
+        nameOf.set(tensor, shared.constant(tensor) ?? emitter.known(tensor));
         break;
       case 'applied': {
         const name = tensor.lower(

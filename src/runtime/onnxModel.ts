@@ -1,5 +1,5 @@
 import { dim } from '../tensor/dims.js';
-import type { Tensor, TensorType } from '../tensor/tensor.js';
+import type { Constant, Tensor, TensorType } from '../tensor/tensor.js';
 import { writeBranch, writeChoice } from './onnxBranch.js';
 import type { Branch } from './onnxBranch.js';
 import { writeValueInfo } from './onnxProto.js';
@@ -11,6 +11,8 @@ export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** The model's inputs, in the order in which they are declared. */
   readonly inputs: ReadonlyMap<string, TensorType>;
+  /** Further inputs: constants that every run is fed, by name. */
+  readonly constants: ReadonlyMap<string, Constant>;
   readonly programs: readonly OnnxProgram[];
 }
 
@@ -26,7 +28,7 @@ const IR_VERSION = 9;
 
 /**
  * Writes graphs as one ONNX model. Weights become external data that the runtime maps from their files; nothing of
- * them is copied here. Several graphs are branches of an `If`: they share the weights' mapping, which a model each
+ * them is copied here; so do large constants, which become inputs. Several graphs are branches of an `If`: they share the weights' mapping, which a model each
  * would repeat, and the runtime's memory.
  *
  * @param programs of each graph the tensors to compute, by the name under which the runtime returns them
@@ -55,6 +57,7 @@ export function buildOnnxModel(
     const shape = readByAll(name) ? type.shape : type.shape.map((_, axis) => dim(`${name}:${axis}`));
     graph.message(11, (value) => writeValueInfo(value, name, { dtype: type.dtype, shape }));
   }
+  for (const [name, type] of shared.constants) graph.message(11, (value) => writeValueInfo(value, name, type));
   for (const [name, type] of types) {
     graph.message(12, (value) =>
       writeValueInfo(value, name, branches.length === 1 ? type : { dtype: type.dtype }),
@@ -74,6 +77,7 @@ export function buildOnnxModel(
   return {
     bytes: model.finish(),
     inputs,
+    constants: shared.constants,
     programs: branches.map(({ reads, weightBytes, outputs }, index) => ({
       reads,
       weightBytes,

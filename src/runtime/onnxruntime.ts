@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { fail, messageOf } from '../common/problem.js';
+import { fixedShape } from '../tensor/dims.js';
 import type { DType, TensorType, TypedData } from '../tensor/tensor.js';
 import { typedData } from '../tensor/tensor.js';
 import { buildOnnxModel } from './onnxModel.js';
@@ -30,13 +31,19 @@ async function compilePrograms(
   graphs: readonly Outputs[],
   weights: WeightFiles | undefined,
 ): Promise<Program[]> {
-  const { bytes, inputs, programs } = buildOnnxModel(graphs, (name) => {
+  const { bytes, inputs, constants, programs } = buildOnnxModel(graphs, (name) => {
     const found = weights?.tensors.get(name);
     // ONNX Runtime takes places relative to the folder only.
     return found && { ...found, file: path.relative(weights!.folder, path.resolve(weights!.folder, found.file)) };
   });
   const session = await explained('compile', () =>
     ort.InferenceSession.create(bytes, sessionOptions(options, weights?.folder)),
+  );
+  const fed = Object.fromEntries(
+    [...constants].map(([name, { dtype, shape, data }]) => [
+      name,
+      tensorOf(ort, { dtype, shape: fixedShape(shape), data }),
+    ]),
   );
   let inUse = programs.length;
   return programs.map(({ reads, weightBytes, outputs, choice }): Program => {
@@ -48,7 +55,7 @@ async function compilePrograms(
       reads,
       weightBytes,
       async run(feeds, into = {}) {
-        const tensors: Record<string, Ort.Tensor> = { ...others };
+        const tensors: Record<string, Ort.Tensor> = { ...others, ...fed };
         for (const name of reads) {
           const value = feeds[name];
           if (value === undefined) throw new Error(`the graph needs a value for ${name}`);

@@ -1,15 +1,19 @@
 import type { Dim } from '../tensor/dims.js';
+import type { Constant } from '../tensor/tensor.js';
 import type { Arena } from './arena.js';
 import { BYTES_OF, planBuffers } from './bufferPlan.js';
 import { listNodes } from './nodeList.js';
 import type { ListedValue } from './nodeList.js';
 import type { Outputs } from './runtime.js';
+import { isFed } from './sharedLeaves.js';
 
 /** A program as the runtime will see it, planned for any batch. */
 export interface PlannedProgram {
   readonly nodes: number;
-  /** Bytes of its constants. */
+  /** Bytes of its own constants. */
   readonly constants: number;
+  /** Bytes of those that are fed, so that programs share them, by a number that tells one from another. */
+  readonly fedConstants: ReadonlyMap<number, number>;
   /** Weights that it maps, by name: their bytes. */
   readonly weights: ReadonlyMap<string, number>;
   /** Inputs and variables that it reads, by name. */
@@ -25,6 +29,8 @@ export interface PlannedProgram {
    * @returns bytes per kind when most are in use
    */
   run(arena: Arena, lengths: Lengths, groups: number): Float64Array;
+  /** Bytes that the kernel which takes most beside the arena takes while it runs. */
+  besideArena(lengths: Lengths): number;
 }
 
 /** Lengths by name. */
@@ -55,12 +61,19 @@ export function planProgram(
     typeOf[at] = known;
     groups[at] = groupOf(value);
   }
+  // ScatterElements of the CPU copies its places to 8 bytes each (scatter.cc, GetIndices).
+  const places = list.nodes
+    .filter(({ opType }) => opType === 'ScatterElements')
+    .map(({ inputs }) => list.values[inputs[1]!]!.shape);
   const weights = new Map<string, number>();
   const reads = new Set<string>();
   const fixedInputs = new Map<string, number>();
+  const fedConstants = new Map<number, number>();
   let constants = 0;
   for (const { from, dtype, shape, tensor } of list.values) {
-    if (from === 'constant') constants += bytesOf(dtype, shape);
+    if (tensor?.kind === 'constant' && isFed(tensor)) {
+      fedConstants.set(numberOf(tensor), bytesOf(dtype, shape));
+    } else if (from === 'constant') constants += bytesOf(dtype, shape);
     if (tensor?.kind === 'weight') weights.set(tensor.name, bytesOf(dtype, shape));
     if (tensor?.kind === 'input' && shape.length > 0 && shape.every((length) => typeof length === 'number')) {
       fixedInputs.set(tensor.name, bytesOf(dtype, shape));
@@ -70,6 +83,7 @@ export function planProgram(
   return {
     nodes: list.nodes.length,
     constants,
+    fedConstants,
     weights,
     reads,
     handed: [...list.results]
@@ -78,10 +92,7 @@ export function planProgram(
     fixedInputs,
     run(arena, lengths, kinds) {
       for (const type of sizes.values()) {
-        type.bytes = type.shape.reduce<number>(
-          (product, length) => product * valueOf(length, lengths),
-          type.element,
-        );
+        type.bytes = sizeOf(type.shape, lengths, type.element);
       }
       const chunks = new Map<number, ReturnType<Arena['take']>>();
       const now = new Float64Array(kinds);
@@ -109,7 +120,19 @@ export function planProgram(
       for (const chunk of chunks.values()) arena.giveBack(chunk);
       return atMost;
     },
+    besideArena: (lengths) =>
+      places.reduce((most, shape) => Math.max(most, sizeOf(shape, lengths, BYTES_OF.int64)), 0),
   };
+}
+
+/** Told apart without being kept: plans outlive their graphs. */
+const numbers = new WeakMap<Constant, number>();
+let numbered = 0;
+
+function numberOf(constant: Constant): number {
+  const known = numbers.get(constant) ?? numbered++;
+  numbers.set(constant, known);
+  return known;
 }
 
 interface SizedType {
@@ -121,6 +144,10 @@ interface SizedType {
 
 function bytesOf(dtype: ListedValue['dtype'], shape: readonly Dim[]): number {
   return shape.reduce<number>((product, length) => product * Number(length), BYTES_OF[dtype]);
+}
+
+function sizeOf(shape: readonly Dim[], lengths: Lengths, element: number): number {
+  return shape.reduce<number>((product, length) => product * valueOf(length, lengths), element);
 }
 
 /** A length with its names bound. */

@@ -1,20 +1,36 @@
-import { sameShape, shapeText } from '../tensor/dims.js';
-import type { Input, TensorType, Variable, Weight } from '../tensor/tensor.js';
+import { fixedSize, sameShape, shapeText } from '../tensor/dims.js';
+import type { Constant, Input, TensorType, Variable, Weight } from '../tensor/tensor.js';
 import { writeExternal } from './onnxProto.js';
 import type { WeightLocation } from './onnxProto.js';
 import type { ProtobufWriter } from './protobuf.js';
 
-/** Inputs and weights, which all graphs of a model share. */
+/** Inputs, weights and large constants, which all graphs of a model share. */
 export interface SharedLeaves {
   readonly feeds: ReadonlyMap<string, TensorType>;
   feed(tensor: Input | Variable): void;
   /** The weight's bytes. */
   weight(tensor: Weight): number;
+  /** Constants that are fed, by their names in the model. */
+  readonly constants: ReadonlyMap<string, Constant>;
+  /** The name of a constant that is fed; undefined: it is written into the graph that reads it. */
+  constant(tensor: Constant): string | undefined;
   write(graph: ProtobufWriter): void;
 }
 
+/**
+ * Whether a constant is fed at every run from the array that it has, instead of written into the model: that is copied on
+ * its way, stays in the runtime as another copy, and is there again for every graph of a model.
+ */
+export function isFed({ data, shape }: Constant): boolean {
+  return fixedSize(shape) > 1 && data.byteLength >= FED_BYTES;
+}
+
+const FED_BYTES = 2 ** 12;
+
 export function sharedLeaves(locate: (weight: string) => WeightLocation | undefined): SharedLeaves {
   const feeds = new Map<string, TensorType>();
+  const constants = new Map<string, Constant>();
+  const names = new Map<Constant, string>();
   const weights = new Map<string, { type: TensorType; location: WeightLocation }>();
   const sameAs = (known: TensorType, type: TensorType, what: string): void => {
     if (known.dtype === type.dtype && sameShape(known.shape, type.shape)) return;
@@ -23,6 +39,14 @@ export function sharedLeaves(locate: (weight: string) => WeightLocation | undefi
   };
   return {
     feeds,
+    constants,
+    constant(tensor) {
+      if (!isFed(tensor)) return undefined;
+      const name = names.get(tensor) ?? `fed constant ${names.size}`;
+      names.set(tensor, name);
+      constants.set(name, tensor);
+      return name;
+    },
     feed(tensor) {
       const known = feeds.get(tensor.name);
       if (known !== undefined) sameAs(known, tensor, `the input ${tensor.name}`);

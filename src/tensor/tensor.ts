@@ -83,7 +83,10 @@ export function variable(name: string, shape: Shape, dtype: DType = 'float32'): 
   return { kind: 'variable', name, dtype, shape };
 }
 
-/** Numbers known now, converted to `dtype`. Throws when their count does not fit the shape. */
+/**
+ * Numbers known now, converted to `dtype`; an array of that type is kept as it is, nobody writes to it. Throws when their
+ * count does not fit the shape.
+ */
 export function constant(values: ArrayLike<number>, shape: Shape, dtype: DType = 'float32'): Constant {
   if (fixedSize(shape) !== values.length) {
     throw new Error(`${values.length} values do not fill the shape ${shapeText(shape)}`);
@@ -105,20 +108,20 @@ export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float64';
 }
 
-/** Numbers as the array that holds a type's elements. */
+/** Numbers as the array that holds a type's elements: the array itself where it is one. */
 export function typedData(values: ArrayLike<number>, dtype: DType): TypedData {
   switch (dtype) {
     case 'float32':
-      return Float32Array.from(values);
+      return values instanceof Float32Array ? values : Float32Array.from(values);
     case 'float64':
-      return Float64Array.from(values);
+      return values instanceof Float64Array ? values : Float64Array.from(values);
     case 'int32':
-      return Int32Array.from(values);
+      return values instanceof Int32Array ? values : Int32Array.from(values);
     case 'uint32':
-      return Uint32Array.from(values);
+      return values instanceof Uint32Array ? values : Uint32Array.from(values);
     case 'int64':
       return BigInt64Array.from(Array.from(values, (value) => BigInt(value)));
     case 'bool':
-      return Uint8Array.from(values);
+      return values instanceof Uint8Array ? values : Uint8Array.from(values);
   }
 }

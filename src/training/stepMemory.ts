@@ -55,7 +55,7 @@ export interface Session {
   readonly programs: readonly { readonly kind: ProgramKind; readonly program: PlannedProgram }[];
   /** Bytes of the weights that are read, each once. */
   readonly weights: number;
-  /** Nodes of all programs, and bytes of their constants. */
+  /** Nodes of all programs, and bytes of their constants: of each that is fed once. */
   readonly nodes: number;
   readonly constants: number;
 }
@@ -191,11 +191,12 @@ function gradientTensors({ batchGradients }: StepGraph): ReadonlySet<Tensor> {
 
 export function session(programs: Session['programs']): Session {
   const weights = new Map(programs.flatMap(({ program }) => [...program.weights]));
+  const fed = new Map(programs.flatMap(({ program }) => [...program.fedConstants]));
   return {
     programs,
     weights: sum(weights.values()),
     nodes: sum(programs.map(({ program }) => program.nodes)),
-    constants: sum(programs.map(({ program }) => program.constants)),
+    constants: sum(programs.map(({ program }) => program.constants)) + sum(fed.values()),
   };
 }
 
@@ -205,6 +206,8 @@ export interface SessionUse {
   readonly inUse: BufferBytes;
   /** Pages of the arenas that were written to. */
   readonly touched: number;
+  /** What a kernel takes beside the arena, when that is most. */
+  readonly beside: number;
 }
 
 /**
@@ -217,6 +220,7 @@ export function runSession(
 ): SessionUse {
   const arena = createArena();
   let most: Float64Array = new Float64Array(GROUPS.length);
+  let beside = 0;
   for (let before = -1; arena.touched() > before;) {
     before = arena.touched();
     for (const { kind, program } of programs) {
@@ -224,11 +228,13 @@ export function runSession(
       if (batch === undefined) continue;
       const used = program.run(arena, lengthsOf(batch), GROUPS.length);
       if (sum(used) > sum(most)) most = used;
+      beside = Math.max(beside, program.besideArena(lengthsOf(batch)));
     }
   }
   return {
     inUse: Object.fromEntries(GROUPS.map((group, at) => [group, most[at]!])) as Record<Group, number>,
     touched: arena.touched(),
+    beside,
   };
 }
 

@@ -98,6 +98,8 @@ function momentOf(
   const [main] = [...uses].sort((a, b) => b.touched - a.touched);
   const { activations, logits, gradients, workspace } = main!.inUse;
   const touched = total((use) => use.touched);
+  // One session runs at a time.
+  const beside = Math.max(...uses.map((use) => use.beside));
   const weights = sessions.reduce((sum, session) => sum + session.weights, 0);
   const tokens = l10n.t`${rows} × ${length + source} tokens`;
   const parts: MemoryPart[] = [
@@ -143,8 +145,8 @@ function momentOf(
     },
     {
       name: 'workspace',
-      bytes: touched - activations - logits - gradients,
-      formula: l10n.t`gradients on their way and other intermediate results (${formatBytes(workspace)}), and what the runtime’s arena keeps between pieces and programs`,
+      bytes: touched - activations - logits - gradients + beside,
+      formula: l10n.t`gradients on their way and other intermediate results (${formatBytes(workspace + beside)}), and what the runtime’s arena keeps between pieces and programs`,
     },
     copiesPart(sessions, steps ?? Infinity),
     ...runtimeParts(sessions, vocabulary),
@@ -159,7 +161,7 @@ function preparing(
   { rows: batchRows, supervised, ...lengths }: BatchLengths,
 ): Moment {
   const batch = { ...lengths, rows, supervised: Math.ceil((supervised / batchRows) * rows) };
-  const { inUse, touched } = runSession(session, { preparation: batch });
+  const { inUse, touched, beside } = runSession(session, { preparation: batch });
   return moment('preparing', [
     {
       name: 'weights',
@@ -180,7 +182,7 @@ function preparing(
     },
     {
       name: 'workspace',
-      bytes: touched - inUse.logits,
+      bytes: touched - inUse.logits + beside,
       formula: l10n.t`results and gradients of a pass over ${rows} × ${lengths.length + (lengths.source ?? 0)} tokens, and what the runtime’s arena keeps`,
     },
     copiesPart([session], Infinity),

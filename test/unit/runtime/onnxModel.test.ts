@@ -8,6 +8,7 @@ import { add, exp, mul, silu } from '../../../src/tensor/ops/elementwise.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { rmsNorm } from '../../../src/tensor/ops/normalization.js';
 import { rotary } from '../../../src/tensor/ops/rotary.js';
+import { addAt } from '../../../src/tensor/ops/indexing.js';
 import { expand, reshape } from '../../../src/tensor/ops/shape.js';
 import { constant, input, variable, weight } from '../../../src/tensor/tensor.js';
 import type { DType, Tensor } from '../../../src/tensor/tensor.js';
@@ -75,4 +76,35 @@ test('names that clash are errors', () => {
     () => textOf({ y: mul(weight('w', [2]), reshape(weight('w', [2, 1]), [2])) }),
     /w.*\[2\].*\[2, 1\]/,
   );
+});
+
+test('a large constant is not written into the model: programs are fed the array that it has', async () => {
+  const places = Int32Array.from({ length: 2000 }, (_, at) => 2 * at);
+  const held = constant(places, [2000], 'int32');
+  assert.equal(held.data, places);
+  const changed = addAt(input('x', 'float32', [4000]), input('values', 'float32', [2000]), held);
+  const graphs: Record<string, Tensor>[] = [{ first: changed }, { second: mul(changed, 2) }];
+  const model = buildOnnxModel(graphs, () => undefined);
+  assert.ok(model.bytes.length < 4 * 2000);
+  assert.deepEqual(
+    [...model.constants.values()].map(({ data }) => data),
+    [places],
+  );
+  const runtime = await onnxRuntime({ threads: 1 });
+  const programs = await runtime.compileTogether(graphs, { folder: '.', tensors: new Map() });
+  const feeds = {
+    x: { dtype: 'float32' as const, shape: [4000], data: new Float32Array(4000) },
+    values: { dtype: 'float32' as const, shape: [2000], data: new Float32Array(2000).fill(1) },
+  };
+  const expected = Array.from({ length: 4000 }, (_, at) => 1 - (at % 2));
+  for (const [at, name] of ['first', 'second'].entries()) {
+    const program = programs[at]!;
+    assert.deepEqual([...program.reads].sort(), ['values', 'x']);
+    const result = (await program.run(feeds))[name]!;
+    assert.deepEqual(
+      numbers(result),
+      expected.map((each) => (at + 1) * each),
+    );
+  }
+  assert.equal(places[1], 2);
 });

@@ -4,9 +4,10 @@ import { planProgram } from '../../../src/runtime/replay.js';
 import { dim, multiplyDims } from '../../../src/tensor/dims.js';
 import { matmul } from '../../../src/tensor/ops/matmul.js';
 import { exp } from '../../../src/tensor/ops/elementwise.js';
+import { addAt } from '../../../src/tensor/ops/indexing.js';
 import { reduceSum } from '../../../src/tensor/ops/reduce.js';
 import { reshape } from '../../../src/tensor/ops/shape.js';
-import { input, weight } from '../../../src/tensor/tensor.js';
+import { constant, input, variable, weight } from '../../../src/tensor/tensor.js';
 import type { Tensor } from '../../../src/tensor/tensor.js';
 import { groups, runSession, session } from '../../../src/training/stepMemory.js';
 import type { BatchLengths, Session } from '../../../src/training/stepMemory.js';
@@ -54,6 +55,36 @@ test('more tokens never take less, and no less is resident than is in use', () =
 
 test('rows times length is what counts', () => {
   assert.deepEqual(runSession(chain(), { step: batch(2, 32) }), runSession(chain(), { step: batch(4, 16) }));
+});
+
+test('places that programs share are counted once, and their copies of 8 bytes while they are added at', () => {
+  const places = constant(
+    Int32Array.from({ length: 3000 }, (_, at) => 2 * at),
+    [3000],
+    'int32',
+  );
+  const changed = addAt(weight('table', [100, 80]), variable('values', [3000]), places);
+  const program = planProgram(
+    { changed },
+    () => 0,
+    () => false,
+  );
+  const both = session([
+    { kind: 'step', program },
+    {
+      kind: 'evaluation',
+      program: planProgram(
+        { changed: exp(changed) },
+        () => 0,
+        () => false,
+      ),
+    },
+  ]);
+  const alone = session([{ kind: 'step', program }]);
+  const small = both.constants - alone.constants;
+  assert.ok(small < 100, String(small));
+  assert.ok(alone.constants >= 4 * 3000 && alone.constants < 4 * 3000 + 100);
+  assert.equal(runSession(both, { step: batch(1, 1) }).beside, 8 * 3000);
 });
 
 test('a program without a batch is not run', () => {
