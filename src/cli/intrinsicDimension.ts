@@ -1,11 +1,12 @@
 import path from 'node:path';
-import { writeFileWhole } from '../common/files.js';
+import { pathKind, writeFileWhole } from '../common/files.js';
 import { formatBytes, formatDuration, formatLoss } from '../common/format.js';
 import { ProblemError, fail } from '../common/problem.js';
 import { makeFolder } from '../common/wholeFolder.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import { falls, goalOf, isBetter, reaches, smallestDimension } from '../engines/intrinsicDimension.js';
 import type { Found, Goal } from '../engines/intrinsicDimension.js';
+import { readJsonObject } from '../models/boundedJson.js';
 import { runVariant } from '../engines/runVariants.js';
 import type { Variant, VariantResult, VariantsJob } from '../engines/runVariants.js';
 import type { WorkerRun } from '../engines/workerRun.js';
@@ -70,7 +71,7 @@ export const intrinsicDimension: Command = {
       help: 'Where runs and results are kept; finished runs are found again there. Default: NAME-intrinsic-dimension beside the runs of the file.',
     },
   },
-  json: '{ "metric", "share", "start", "full", "target", "d90", "below", "dimensions": [{ "intrinsic_dim", "learning_rate", "value", "least", "most", "reached" }], "runs": [{ "method", "intrinsic_dim", "learning_rate", "seed", "value", "start", "trainable", "steps", "seconds", "peakMemory", "folder" }], "folder" }',
+  json: '{ "file", "metric", "share", "start", "full", "target", "d90", "below", "dimensions": [{ "intrinsic_dim", "learning_rate", "value", "least", "most", "reached" }], "runs": [{ "method", "intrinsic_dim", "learning_rate", "seed", "value", "start", "trainable", "steps", "seconds", "peakMemory", "folder" }], "folder" }',
   jsonForm: 'document',
   examples: [
     'news.peft.yaml',
@@ -80,6 +81,7 @@ export const intrinsicDimension: Command = {
   async run(args, io) {
     const plan = await planOf(args);
     await makeFolder(plan.folder);
+    await checkResults(plan);
     const runner = createRunner(plan, io);
     const goal = await goalFor(plan, runner);
     const dimensions = new Map<number, Best>();
@@ -452,6 +454,31 @@ function noHeldOut(file: string) {
   };
 }
 
+function resultsOf({ folder }: Plan): string {
+  return path.join(folder, 'results.json');
+}
+
+/**
+ * Results of another run file are not written over.
+ * @throws ProblemError `intrinsic.other-file`
+ */
+async function checkResults(plan: Plan): Promise<void> {
+  const results = resultsOf(plan);
+  if ((await pathKind(results)) !== 'file') return;
+  const { file } = await readJsonObject(results, { code: 'intrinsic.results', maxBytes: MAX_RESULTS_BYTES });
+  if (file === undefined || file === plan.file) return;
+  fail({
+    code: 'intrinsic.other-file',
+    message: `the folder holds the results of ${String(JSON.stringify(file))}`,
+    where: { file: results },
+    expected: `those of ${plan.file}, or none`,
+    mend: 'Name another folder with --out.',
+  });
+}
+
+/** A run has some 300 bytes. */
+const MAX_RESULTS_BYTES = 16 * 1024 * 1024;
+
 /** Writes the results as JSON and CSV into the folder, and prints them. */
 async function conclude(
   plan: Plan,
@@ -467,6 +494,7 @@ async function conclude(
   const { goal, found } = parts;
   const dimensions = [...parts.dimensions].sort(([a], [b]) => a - b);
   const document = {
+    file: plan.file,
     metric: goal.metric,
     share: goal.share,
     ...(goal.start === undefined ? {} : { start: goal.start }),
@@ -497,7 +525,7 @@ async function conclude(
     })),
     folder: plan.folder,
   };
-  await writeFileWhole(path.join(plan.folder, 'results.json'), `${JSON.stringify(document, undefined, 2)}\n`);
+  await writeFileWhole(resultsOf(plan), `${JSON.stringify(document, undefined, 2)}\n`);
   await writeFileWhole(path.join(plan.folder, 'results.csv'), csvOf(document.runs));
   if (json) {
     io.json(document);

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
-import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { createReadStream, writeFileSync } from 'node:fs';
+import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { ProblemError, fail, isError } from '../common/problem.js';
@@ -13,6 +13,7 @@ import type { RunEvent } from '../training/events.js';
 import { metricsOf } from '../training/heldOut.js';
 import { eventOfLine } from '../training/soundEvent.js';
 import { changedKeys, resumeNewest } from './resumeRun.js';
+import { rowsHash } from './rowsHash.js';
 import { RESOLVED_CONFIG, RUN_EVENTS } from './runFiles.js';
 import { hasEnded } from './runFolder.js';
 import { advance, idle } from './runState.js';
@@ -63,8 +64,8 @@ export interface VariantResult {
 }
 
 /**
- * Runs a variant of a run file in a worker, unless a run with just these settings has come to its end in the job's folder
- * already; one that was broken off goes on from its last checkpoint. Rows and weights are taken to be what they were.
+ * Runs a variant of a run file in a worker, unless a run with just these settings and rows has come to its end in the job's
+ * folder already; one that was broken off goes on from its last checkpoint. Weights are taken to be what they were.
  *
  * @returns undefined where the run was stopped before its end
  * @throws ProblemError of the run file or the run
@@ -78,7 +79,8 @@ export async function runVariant(job: VariantsJob, variant: Variant): Promise<Va
   ];
   const { run, problems } = await loadRunFile(job.file, overrides);
   if (run === undefined) return fail(problems.find(isError)!);
-  const known = await finishedRun(run);
+  const rows = await rowsHash(run.config);
+  const known = await finishedRun(run, rows);
   if (known !== undefined) return resultIn(known, variant, true);
 
   let state: RunState = idle;
@@ -87,11 +89,14 @@ export async function runVariant(job: VariantsJob, variant: Variant): Promise<Va
     worker: job.worker,
     file: job.file,
     overrides,
-    resume: await canResume(run),
+    resume: await canResume(run, rows),
     tell(happening) {
       state = advance(state, happening);
       if (happening.type !== 'event') return;
-      if (happening.event.type === 'started') folder = happening.event.folder;
+      if (happening.event.type === 'started') {
+        folder = happening.event.folder;
+        writeFileSync(path.join(folder, ROWS), rows);
+      }
       job.tell(happening.event, variant);
     },
     print: job.print,
@@ -110,24 +115,31 @@ function settled(state: RunState): RunState {
   return state;
 }
 
-/** The newest run of these settings that came to its end. */
-async function finishedRun({ config }: LoadedRun): Promise<string | undefined> {
+/** In a run's folder: the hash of the rows that it was started with. */
+const ROWS = 'rows.sha256';
+
+async function isOfRows(folder: string, rows: string): Promise<boolean> {
+  const file = path.join(folder, ROWS);
+  return (await pathKind(file)) === 'file' && (await readFile(file, 'utf8')) === rows;
+}
+
+/** The newest run of these settings and rows that came to its end. */
+async function finishedRun({ config }: LoadedRun, rows: string): Promise<string | undefined> {
   const parent = path.join(config.output.dir, config.output.name);
   const names = (await pathKind(parent)) === 'folder' ? await readdir(parent) : [];
   for (const name of names.sort().reverse()) {
     const folder = path.join(parent, name);
-    if (!(await hasEnded(folder))) continue;
+    if (!(await hasEnded(folder)) || !(await isOfRows(folder, rows))) continue;
     const before = await readResolvedRun(path.join(folder, RESOLVED_CONFIG));
     if (changedKeys(before, config).length === 0) return folder;
   }
   return undefined;
 }
 
-/** Whether a run of these settings was broken off behind a checkpoint. */
-async function canResume(run: LoadedRun): Promise<boolean> {
+/** Whether a run of these settings and rows was broken off behind a checkpoint. */
+async function canResume(run: LoadedRun, rows: string): Promise<boolean> {
   try {
-    await resumeNewest(run);
-    return true;
+    return await isOfRows((await resumeNewest(run)).folder, rows);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     const { code } = error.problem;

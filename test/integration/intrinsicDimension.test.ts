@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { runVariant } from '../../src/engines/runVariants.js';
@@ -76,6 +76,13 @@ test('intrinsic-dimension: full fine-tuning, then dimensions until one reaches i
   assert.match(again.out, /d20|no dimension tried/);
   for (const { folder: own } of found.runs) assert.equal((await readdir(path.dirname(own))).length, 1, own);
 
+  // Another run file has no place in the same folder.
+  const other = await makeRun(path.join(folder, 'other'), model, {});
+  const mixed = await cli(['intrinsic-dimension', other.file, '--out', out]);
+  assert.equal(mixed.code, 2, mixed.err);
+  assert.match(mixed.err, /holds the results of .*run.*small\.peft\.yaml/);
+  assert.deepEqual(JSON.parse(await readFile(path.join(out, 'results.json'), 'utf8')), found);
+
   // A known value of full fine-tuning is not measured again; other seeds are other runs.
   const given = ['--full', String(found.full), '--seeds', '1', '--dimensions', '20', '--learning-rates', '0.05'];
   const known = document(await cli([...args, ...given, '--variant', 'DID'])) as unknown as Results;
@@ -137,6 +144,19 @@ test('a variant that is stopped goes on from its checkpoint, and one that ended 
   const kept = await runVariant(job, variant);
   assert.deepEqual(kept, { ...whole!, isKept: true });
   assert.equal(events.length, told);
+
+  // Other rows: the run that was found is another's.
+  const rows = path.join(path.dirname(file), 'train.jsonl');
+  const lines = await readFile(rows, 'utf8');
+  await writeFile(rows, lines.split('\n').slice(1).join('\n'));
+  const ofOthers = await runVariant({ ...job, overrides: ['training.max_steps=3'] }, variant);
+  assert.equal(
+    (await runVariant({ ...job, overrides: ['training.max_steps=3'] }, variant))?.folder,
+    ofOthers?.folder,
+  );
+  await writeFile(rows, lines);
+  const ofOwn = await runVariant({ ...job, overrides: ['training.max_steps=3'] }, variant);
+  assert.deepEqual([ofOwn?.isKept, ofOwn?.folder === ofOthers?.folder], [false, false]);
 
   const broken = { name: 'broken', overrides: ['method={type: lora, target_modules: [q_porj]}'] };
   await assert.rejects(runVariant(job, broken), problem('targets.no-match', 'q_porj'));
