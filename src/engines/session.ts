@@ -166,12 +166,16 @@ export function checkSchedules(
   }
 }
 
-function scheduleOf(config: MethodConfig, totalSteps: number): Problem | undefined {
+/**
+ * What of a method has no room in a run of so many steps.
+ * @param atMost the run may have fewer steps
+ */
+export function scheduleOf(config: MethodConfig, totalSteps: number, atMost = false): Problem | undefined {
   switch (config.type) {
     case 'adalora':
-      return scheduleProblem(totalSteps, config);
+      return scheduleProblem(totalSteps, config, atMost);
     case 'lt_sft':
-      return phaseProblem(totalSteps, config);
+      return phaseProblem(totalSteps, config, atMost);
     default:
       return undefined;
   }

@@ -1,9 +1,11 @@
 import * as l10n from '@vscode/l10n';
 import { ProblemError, fail, isError } from '../common/problem.js';
+import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunConfig } from '../config/schema.js';
 import { estimateRun } from '../engines/estimate.js';
 import type { Estimate } from '../engines/estimate.js';
+import { scheduleOf } from '../engines/session.js';
 import { modelIdAt } from '../models/hub/ids.js';
 import { factsWithoutWeights } from './configFacts.js';
 import { attachToHeader, tellsTasks } from './modelAttach.js';
@@ -67,7 +69,7 @@ async function baseAt(model: string, folder: string, signal?: AbortSignal): Prom
 /**
  * The same for a model that is read already: for questions, many a second.
  * @param file the run file, named where a method is refused
- * @throws ProblemError what attaching the methods refuses
+ * @throws ProblemError what attaching the methods refuses, and a run of fewer steps than their schedules need
  */
 export function estimateWith(
   config: RunConfig,
@@ -76,10 +78,10 @@ export function estimateWith(
   file?: string,
 ): Estimate {
   const { methods, findings } = attachToHeader(config.method, facts, tasks);
-  const wrong = findings.find(({ problem }) => isError(problem));
+  const wrong = findings.map(({ problem }) => problem).find(isError) ?? tooShort(config);
   if (wrong !== undefined) {
-    const where = wrong.problem.where ?? (file === undefined ? undefined : { file });
-    fail({ ...wrong.problem, ...(where === undefined ? {} : { where }) });
+    const where = wrong.where ?? (file === undefined ? undefined : { file });
+    fail({ ...wrong, ...(where === undefined ? {} : { where }) });
   }
   const found = estimateRun(
     facts,
@@ -96,6 +98,12 @@ export function estimateWith(
       ...(steered === null ? [steeredNote(config.proxy_tuning?.model ?? '')] : []),
     ],
   };
+}
+
+/** What has no room in the run, where the file tells its steps. */
+function tooShort({ method, training: { max_steps: steps } }: RunConfig): Problem | undefined {
+  if (steps === undefined) return undefined;
+  return method.map((each) => scheduleOf(each, steps)).find((problem) => problem !== undefined);
 }
 
 function tasksNote(count: number): string {

@@ -3,8 +3,7 @@ import type { Problem } from '../common/problem.js';
 import type { MethodConfig } from '../config/schema.js';
 import { listWords } from '../config/shape.js';
 import { nodeAt } from '../config/tree.js';
-import { scheduleProblem } from '../methods/adaloraBudget.js';
-import { phaseProblem } from '../methods/ltSftPhases.js';
+import { scheduleOf } from '../engines/session.js';
 import type { MethodInfo } from '../methods/info.js';
 import { METHODS } from '../methods/registry.js';
 import { dataFindings, namedFiles } from './dataChecks.js';
@@ -144,13 +143,15 @@ async function scheduleFindings(
   const perEpoch = Math.ceil(Math.ceil(rows / batch) / accumulation);
   const steps = training.max_steps ?? Math.max(1, Math.ceil(perEpoch * training.num_train_epochs));
   const atMost = training.max_steps === undefined;
-  if (config.type === 'lt_sft') {
-    const problem = phaseProblem(steps, config, atMost);
-    return problem === undefined ? [] : [{ problem, path: ['method', index, 'n_ft_iterations'] }];
-  }
-  const problem = scheduleProblem(steps, config, atMost);
+  const problem = scheduleOf(config, steps, atMost);
   if (problem === undefined) return [];
-  return [{ problem, path: ['method', index, config.tfinal > config.tinit ? 'tfinal' : 'tinit'] }];
+  return [{ problem, path: ['method', index, deciding(config)] }];
+}
+
+/** The option that a schedule goes by most. */
+function deciding(config: Extract<MethodConfig, { type: 'adalora' | 'lt_sft' }>): string {
+  if (config.type === 'lt_sft') return 'n_ft_iterations';
+  return config.tfinal > config.tinit ? 'tfinal' : 'tinit';
 }
 
 /** How many rows the training files have, where all of them were read to their end. */

@@ -177,6 +177,22 @@ test('a larger batch and longer rows need more', async () => {
   assert.ok(totals[0]! < totals[1]! && totals[1]! < totals[2]!);
 });
 
+test('a run too short for a method is refused, as it is when it trains', async () => {
+  const steps = (count: number): string => `training: { max_steps: ${count} }\n`;
+  const refused = (code: string) => (error: unknown) =>
+    error instanceof ProblemError &&
+    error.problem.code === code &&
+    error.problem.where?.file === path.join(folder, 'a.peft.yaml');
+  await assert.rejects(
+    estimated('{ type: lt_sft, ft_params_proportion: 0.1 }', steps(1)),
+    refused('lt-sft.schedule'),
+  );
+  await estimated('{ type: lt_sft, ft_params_proportion: 0.1 }', steps(2));
+  const adalora = '{ type: adalora, tinit: 5, tfinal: 5 }';
+  await assert.rejects(estimated(adalora, steps(10)), refused('adalora.schedule'));
+  await estimated(adalora, steps(11));
+});
+
 test('a method that the model refuses is the problem', async () => {
   await assert.rejects(
     estimated('{ type: lora, target_modules: [q_porj] }'),

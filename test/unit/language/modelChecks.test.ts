@@ -74,6 +74,15 @@ test('single numbers of layers that train whole behind it are refused before the
   assert.deepEqual(await problemsOf(folder, list(0)), []);
 });
 
+test('a run too short for the phases of LT-SFT, at the option that makes them many', async () => {
+  const text = (method: string, steps: number): string => runText(method, `training: { max_steps: ${steps} }\n`);
+  const once = '{ type: lt_sft }';
+  assert.equal((await problemAt(folder, text(once, 1), 'lt-sft.schedule')).at, once);
+  const twice = '{ type: lt_sft, n_ft_iterations: 2 }';
+  assert.equal((await problemAt(folder, text(twice, 3), 'lt-sft.schedule')).at, '2');
+  assert.deepEqual(await problemsOf(folder, text(twice, 4)), []);
+});
+
 test('modules to save, modules to leave out, twice the same, LISA’s and the last layers, no biases, FISH Mask’s targets', async () => {
   const cases = [
     ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],
