@@ -30,7 +30,7 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
     configFile,
   );
   await checkTrainedBase(config, configFile, context);
-  format.checkBase?.(config, options, context, configFile);
+  format.checkBase?.(adapter, options, context);
   const prepared = await adapter.format.prepared?.(adapter);
   const found = {
     ...context,

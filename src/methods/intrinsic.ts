@@ -203,9 +203,9 @@ export const intrinsic: Method<typeof IntrinsicOptions> = {
   peft: {
     type: 'INTRINSIC',
     options: intrinsicConfigFromPeft,
-    checkBase(config, options, context, source) {
+    checkBase({ config, configFile }, options, context) {
       const { sites } = matchTargets(options, context.model.sites, isPresent, 'warning');
-      checkSpanned(config, spannedBy(parametersOf(sites).parameters.values(), context), source);
+      checkSpanned(config, spannedBy(parametersOf(sites).parameters.values(), context), configFile);
     },
     adaptsHead: (config) => config['head_in_subspace'] === true,
     inspect: inspectIntrinsic,

@@ -19,10 +19,13 @@ export interface PeftFormat<Options> {
   ): { readonly options: Options; readonly warnings: readonly Problem[] };
   /**
    * Refuses a base model that is another one, where no tensor's shape tells.
-   * @param source the config's file, for messages
    * @throws ProblemError `adapter.other-base`
    */
-  checkBase?(config: JsonObject, options: Options, context: AttachContext, source: string): void;
+  checkBase?(
+    adapter: Pick<AdapterTensors, 'config' | 'configFile' | 'tensors'>,
+    options: Options,
+    context: AttachContext,
+  ): void;
   /** Whether the head of a task is among the weights that an adapter changes, and no weights of its own beside them. */
   adaptsHead?(config: JsonObject): boolean;
   /**

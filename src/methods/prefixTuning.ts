@@ -9,7 +9,12 @@ import { reshape, slice, transpose } from '../tensor/ops/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { AttachContext, LoadedValues, Method, NamedTensor, SiteReport } from './method.js';
 import { loadByKey, parameterSize } from './parameters.js';
-import { inspectPrefix, prefixConfigFromPeft, prefixConfigToPeft } from './prefixTuningConfig.js';
+import {
+  checkPrefixSizes,
+  inspectPrefix,
+  prefixConfigFromPeft,
+  prefixConfigToPeft,
+} from './prefixTuningConfig.js';
 import { PREFIX_KEY, flatPrefix, projectedPrefix } from './prefixEncoder.js';
 import type { PrefixEncoder } from './prefixEncoder.js';
 import { fromPeftPrefix, prefixLayout, toPeftPrefix } from './prefixLayout.js';
@@ -114,7 +119,12 @@ export const prefixTuning: Method<typeof PrefixTuningOptions> = {
       load: (tensors, source) => loadFlat(encoder, context, tensors, source),
     };
   },
-  peft: { type: 'PREFIX_TUNING', options: prefixConfigFromPeft, inspect: inspectPrefix },
+  peft: {
+    type: 'PREFIX_TUNING',
+    options: prefixConfigFromPeft,
+    checkBase: (adapter, _options, { model }) => checkPrefixSizes(adapter, widthOf(model.attentions)),
+    inspect: inspectPrefix,
+  },
 };
 
 /** How many numbers are saved: keys and values, whatever makes them. */

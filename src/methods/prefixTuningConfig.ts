@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttentionPlace } from '../models/site.js';
 import { peftTaskType } from '../models/task.js';
@@ -46,7 +47,7 @@ const SILENT: ReadonlySet<string> = new Set([
   'prefix_projection',
   'encoder_hidden_size',
   'init_weights',
-  // The tensor's shape is checked against the base model.
+  // See checkPrefixSizes.
   'token_dim',
   'num_attention_heads',
   'num_layers',
@@ -77,6 +78,34 @@ export function prefixConfigFromPeft(
     optional: new Set(),
     mend: l10n.t`Train it without this option.`,
   });
+}
+
+/**
+ * Refuses sizes in a config that are not the base's and the tensor's: PEFT makes the prefix by them.
+ * @param width of all key heads of the base model together
+ * @throws ProblemError `adapter.other-base`
+ */
+export function checkPrefixSizes(
+  { config, configFile, tensors }: Pick<AdapterTensors, 'config' | 'configFile' | 'tensors'>,
+  width: number,
+): void {
+  const columns = tensors.get(PREFIX_KEY)?.shape[1];
+  const sizes = [
+    ['token_dim', width, l10n.t`${width}, the width of all key heads of the base model together`],
+    // An encoder-decoder's may have more layers than its base: see PrefixLayout.
+    ['num_layers', (columns ?? NaN) / (2 * width), l10n.t`as many as ${PREFIX_KEY} has keys and values for`],
+  ] as const;
+  for (const [key, size, expected] of sizes) {
+    const said = config[key] ?? null;
+    if (said === null || said === size || (key === 'num_layers' && columns === undefined)) continue;
+    fail({
+      code: 'adapter.other-base',
+      message: l10n.t`${key} is ${JSON.stringify(said)} in the adapter's config`,
+      where: { file: configFile },
+      expected,
+      mend: l10n.t`Use the base model that the adapter was trained on; or config and weights belong to different adapters: export the adapter again.`,
+    });
+  }
 }
 
 /** What a prefix-tuning adapter's tensors are: no low-rank module, one tensor that trained whole. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { attachAdapter as attachOnDisk } from '../../../src/adapters/attachAdapter.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { allLogits } from '../../../src/adapters/logits.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
@@ -394,6 +395,22 @@ test('options that cannot be; merging is refused', async () => {
     mergeAdapter({ ...llama, ...adapter, tokenizer, out: `${folder}/merged` }),
     problem('merge.not-mergeable', "type 'prefix_tuning'", 'Keep it as an adapter'),
   );
+});
+
+test('sizes in the config that are not those of base and tensor are refused when it is attached', async () => {
+  for (const [name, base, config, text] of [
+    ['llama', BASES.llama, { token_dim: 32, num_layers: 1 }, /token_dim is 32 .*\nExpected: 16/],
+    ['llama', BASES.llama, { num_layers: 3 }, 'num_layers is 3'],
+    ['llama', BASES.llama, { token_dim: '16' }, 'token_dim is "16"'],
+    ['t5', fixture('t5', 'tiny-t5'), { num_layers: 2 }, 'num_layers is 2'],
+  ] as const) {
+    const adapter = await readAdapter(fixture('prefix-tuning', name));
+    const { context } = await openModel(base);
+    const changed = { ...adapter, config: { ...adapter.config, ...config } };
+    await assert.rejects(attachOnDisk(changed, context), problem('adapter.other-base', text));
+    const silent = { ...adapter, config: { ...adapter.config, token_dim: null, num_layers: null } };
+    await attachOnDisk(silent, context);
+  }
 });
 
 test('inspecting', async () => {
