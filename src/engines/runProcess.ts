@@ -3,8 +3,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fail } from '../common/problem.js';
 import { isPid, isProcessThere } from './liveEntry.js';
+
+/** How long a process that was killed just now may take to go: it gives its memory back first. */
+const GOING_MS = 1500;
+const AGAIN_MS = 100;
 
 /** In a run's folder while a worker is at work there: its number, and the machine that it is on. */
 const NAME = 'worker.pid';
@@ -25,7 +30,12 @@ export function forgetProcess(folder: string): void {
  */
 export async function checkNotRunning(folder: string): Promise<void> {
   const file = path.join(folder, NAME);
-  const pid = await processIn(file);
+  const since = Date.now();
+  let pid = await processIn(file);
+  while (pid !== undefined && Date.now() - since < GOING_MS) {
+    await setTimeout(AGAIN_MS);
+    pid = await processIn(file);
+  }
   if (pid === undefined) return;
   fail({
     code: 'resume.running',
@@ -44,9 +54,21 @@ async function processIn(file: string): Promise<number | undefined> {
     // Numbers begin anew with the machine.
     const started = Date.now() - 1000 * uptime();
     if ((await stat(file)).mtimeMs < started) return undefined;
-    return isProcessThere({ pid }) ? pid : undefined;
+    return isProcessThere({ pid }) && !(await hasEnded(pid)) ? pid : undefined;
   } catch {
     // There is no such file: the run has ended.
     return undefined;
+  }
+}
+
+/** Whether a process is at its end and waits for its parent to hear of it; where that cannot be told, not. */
+async function hasEnded(pid: number): Promise<boolean> {
+  if (process.platform !== 'linux') return false;
+  try {
+    // `PID (NAME) STATE …`; a name may hold brackets.
+    const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
+    return /^[ZX]/.test(text.slice(text.lastIndexOf(')') + 2));
+  } catch {
+    return true;
   }
 }
