@@ -120,7 +120,7 @@ function reportText(report: MaskReport): string {
 
 const layerName = (name: string): string => (name === '' ? 'beside the layers' : name);
 
-/** The share of each mask in each group; groups in which none has any are counted below. */
+/** The share of each mask in each group; of masks over one base model the groups are the same. */
 function sharesText(
   heading: string,
   { masks: all }: MaskReport,
@@ -155,6 +155,7 @@ function matrixText({ masks: all, pairs }: MaskReport): string {
   );
 }
 
+/** The overlap of two masks in each group, and in all; groups in which neither has any are counted below. */
 function overlapText(
   heading: string,
   { one, other, total }: MaskPair,
@@ -169,13 +170,13 @@ function overlapText(
     indexText(jaccard(overlap)),
     indexText(expectedJaccard(overlap)),
   ];
-  return table(
-    [
-      ...groups.filter((group) => group.one + group.other > 0).map((group) => row(nameOf(group.name), group)),
-      row('all', total),
-    ],
+  const marked = groups.filter((group) => group.one + group.other > 0);
+  const text = table(
+    [...marked.map((group) => row(nameOf(group.name), group)), row('all', total)],
     [heading, letter(one), letter(other), 'BOTH', 'JACCARD', 'AT RANDOM'],
   );
+  const left = groups.length - marked.length;
+  return left === 0 ? text : `${text}\nLeft out, for neither changes anything there: ${left}`;
 }
 
 function indexText(index: number | undefined): string {

@@ -61,12 +61,18 @@ interface Told {
   }[];
   readonly pairs: readonly {
     readonly total: { readonly shared: number; readonly jaccard: number; readonly expectedJaccard: number };
-    readonly layers: readonly {
-      readonly name: string;
-      readonly shared: number;
-      readonly jaccard: number | null;
-    }[];
+    readonly layers: readonly Group[];
+    readonly kinds: readonly Group[];
   }[];
+}
+
+/** What two masks share in a layer, or in modules of a kind. */
+interface Group {
+  readonly name: string;
+  readonly one: number;
+  readonly other: number;
+  readonly shared: number;
+  readonly jaccard: number | null;
 }
 
 async function told(...args: readonly string[]): Promise<Told> {
@@ -128,6 +134,15 @@ test('a run’s folder is as good as its adapter’s; a mask and itself are the 
   assert.equal(text.code, 0, text.err);
   assert.match(text.out, /^A {5}fish_mask/m);
   assert.match(text.out, /JACCARD +A +B/);
+  // Layers and kinds in which neither changes anything have no row, which is told.
+  const { layers, kinds } = (await told(fish.run, pafi.run)).pairs[0]!;
+  const idle = [layers, kinds].map((groups) => groups.filter(({ one, other }) => one + other === 0).length);
+  const left = [...text.out.matchAll(/^Left out, for neither changes anything there: (\d+)$/gm)];
+  assert.ok(idle.some((count) => count > 0));
+  assert.deepEqual(
+    left.map(([, count]) => Number(count)),
+    idle.filter((count) => count > 0),
+  );
   const alone = await cli(['masks', pafi.adapter]);
   assert.match(alone.out, /^v_proj +[\d,]+ +40,960 +/m);
   assert.doesNotMatch(alone.out, /JACCARD/);
