@@ -5,7 +5,7 @@ import { lowRankNorm } from '../linalg/products.js';
 import { peftTaskType } from '../models/task.js';
 import { CiatOptions } from './ciat.js';
 import type { AttachContext } from './method.js';
-import { optionsFromPeft, readOptions } from './peftConfig.js';
+import { optionsOfOurs, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 
 /** An `adapter_config.json` in PEFT's manner: neither PEFT nor the `adapters` library has such a method. */
@@ -25,22 +25,14 @@ export function ciatConfigToPeft(options: CiatOptions, size: number, context: At
 }
 
 /**
- * CIAT's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
+ * CIAT's options out of an `adapter_config.json` (see {@link optionsOfOurs}).
  * @throws ProblemError `adapter.config`
  */
 export function ciatConfigFromPeft(
   config: JsonObject,
   source: string,
 ): { readonly options: CiatOptions; readonly warnings: readonly Problem[] } {
-  return optionsFromPeft(config, source, {
-    schema: CiatOptions,
-    type: 'ciat',
-    title: 'CIAT',
-    silent: new Set(),
-    knownOff: new Set(),
-    optional: new Set(),
-    mend: l10n.t`Train it without this option.`,
-  });
+  return optionsOfOurs(config, source, { schema: CiatOptions, type: 'ciat', title: 'CIAT' });
 }
 
 const DOWN = /^(.+)\.ciat\.down\.weight$/;

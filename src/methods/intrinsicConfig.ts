@@ -6,7 +6,7 @@ import { peftTaskType } from '../models/task.js';
 import { FASTFOOD_VERSION } from './fastfoodNumbers.js';
 import { IntrinsicOptions } from './intrinsic.js';
 import type { AttachContext } from './method.js';
-import { optionsFromPeft } from './peftConfig.js';
+import { optionsOfOurs } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors } from './peftFormat.js';
 
 /** Names on disk: the point in the subspace, and SAID's factors. */
@@ -46,7 +46,7 @@ export function intrinsicConfigToPeft(
 }
 
 /**
- * The method's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
+ * The method's options out of an `adapter_config.json` (see {@link optionsOfOurs}).
  * @throws ProblemError `adapter.config`
  */
 export function intrinsicConfigFromPeft(
@@ -72,15 +72,12 @@ export function intrinsicConfigFromPeft(
       mend: l10n.t`The file is incomplete: export the adapter again.`,
     });
   }
-  return optionsFromPeft(config, source, {
-    schema: IntrinsicOptions,
-    type: 'intrinsic',
-    title: l10n.t`Intrinsic dimension`,
-    silent: new Set(['projection', 'projection_version', SPANNED]),
-    knownOff: new Set(),
-    optional: new Set(),
-    mend: l10n.t`Train it without this option.`,
-  });
+  return optionsOfOurs(
+    config,
+    source,
+    { schema: IntrinsicOptions, type: 'intrinsic', title: l10n.t`Intrinsic dimension` },
+    ['projection', 'projection_version', SPANNED],
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import type { MethodInfo } from './info.js';
-import { optionsFromPeft, readOptions } from './peftConfig.js';
+import { optionsOfOurs, readOptions } from './peftConfig.js';
 import type { PeftFormat } from './peftFormat.js';
 
 const MASK = '.weight.mask';
@@ -23,15 +23,7 @@ export function learnedMaskFormat<Options extends TObject>(
   info: MethodInfo<Options>,
 ): PeftFormat<Static<Options>> {
   const options: PeftFormat<Static<Options>>['options'] = (config, source) =>
-    optionsFromPeft(config, source, {
-      schema: info.options,
-      type: info.type,
-      title: l10n.t(info.title),
-      silent: new Set(),
-      knownOff: new Set(),
-      optional: new Set(),
-      mend: l10n.t`Train it without this option.`,
-    });
+    optionsOfOurs(config, source, { schema: info.options, type: info.type, title: l10n.t(info.title) });
   return {
     type: 'LEARNED_MASK',
     saysHowMany: true,

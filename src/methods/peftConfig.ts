@@ -55,6 +55,29 @@ export interface PeftReading<Options extends TObject> {
 }
 
 /**
+ * The options of a method that PEFT does not have: its config says nothing but them and what is silent.
+ *
+ * @param source the file, for messages
+ * @throws ProblemError `adapter.config`
+ */
+export function optionsOfOurs<Options extends TObject>(
+  config: JsonObject,
+  source: string,
+  { schema, type, title }: Pick<PeftReading<Options>, 'schema' | 'type' | 'title'>,
+  silent: readonly string[] = [],
+): { readonly options: Static<Options>; readonly warnings: readonly Problem[] } {
+  return optionsFromPeft(config, source, {
+    schema,
+    type,
+    title,
+    silent: new Set(silent),
+    knownOff: new Set(),
+    optional: new Set(),
+    mend: l10n.t`Train it without this option.`,
+  });
+}
+
+/**
  * A method's options out of an `adapter_config.json`. A key that is not known is passed over with a warning while it
  * holds an "off" value, and stops the load when it would change the arithmetic (`use_dora: true`).
  *

@@ -5,7 +5,7 @@ import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import type { MethodInfo } from './info.js';
 import type { AttachContext, Prepared } from './method.js';
-import { optionsFromPeft, readOptions } from './peftConfig.js';
+import { optionsOfOurs, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedTensors, PeftFormat } from './peftFormat.js';
 import { firstOutOfOrder } from './placeOrder.js';
 
@@ -40,15 +40,7 @@ export function sparseFormat<Options extends TObject>(
   info: MethodInfo<Options>,
 ): PeftFormat<Static<Options>> {
   const options: PeftFormat<Static<Options>>['options'] = (config, source) =>
-    optionsFromPeft(config, source, {
-      schema: info.options,
-      type: info.type,
-      title: l10n.t(info.title),
-      silent: new Set(),
-      knownOff: new Set(),
-      optional: new Set(),
-      mend: l10n.t`Train it without this option.`,
-    });
+    optionsOfOurs(config, source, { schema: info.options, type: info.type, title: l10n.t(info.title) });
   return {
     type: peftType,
     options,

@@ -1,11 +1,10 @@
 import type { Static, TObject } from '@sinclair/typebox';
-import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
 import { peftTaskType } from '../models/task.js';
 import type { AttachContext } from './method.js';
 import { PEFT_PREFIX } from './loraParameters.js';
-import { optionsFromPeft, readOptions } from './peftConfig.js';
+import { optionsOfOurs, readOptions } from './peftConfig.js';
 import type { PeftFormat } from './peftFormat.js';
 
 /** How a method that trains whole tensors of the base keeps its adapters. */
@@ -25,17 +24,8 @@ export function wholeTensorsFormat<Options extends TObject>(own: {
   readonly title: string;
   readonly ending: RegExp;
 }): WholeTensorsFormat<Static<Options>> {
-  const read = (config: JsonObject, source: string) =>
-    optionsFromPeft(config, source, {
-      schema: own.schema,
-      type: own.type,
-      title: own.title,
-      // The head of the task, which trains along.
-      silent: new Set(['modules_to_save']),
-      knownOff: new Set(),
-      optional: new Set(),
-      mend: l10n.t`Train it without this option.`,
-    });
+  // The head of the task trains along.
+  const read = (config: JsonObject, source: string) => optionsOfOurs(config, source, own, ['modules_to_save']);
   return {
     type: own.peftType,
     saysHowMany: true,
