@@ -23,6 +23,16 @@ export interface LowRankPair {
   readonly b: Variable;
   /** A₀ and B₀, of the same shapes, which rest. */
   readonly initial?: { readonly a: Variable; readonly b: Variable };
+  /** m of DoRA, [out]: see `doraMagnitude.ts`. */
+  readonly magnitude?: Variable;
+}
+
+/** Dropout of what A reads. */
+export interface Dropped {
+  readonly rate: number;
+  /** Undefined outside of training. */
+  readonly seed: Tensor | undefined;
+  readonly random: Random;
 }
 
 /** Sites that can have a pair: others have no weight matrix. */
@@ -59,26 +69,47 @@ export function lowRankPair(
   };
 }
 
+/** A pair whose A and B are made of what trains: gated, masked. */
+export interface MadePair extends Pick<LowRankPair, 'site' | 'scale' | 'initial'> {
+  /** As {@link LowRankPair.a}. */
+  readonly a: Tensor;
+  readonly b: Tensor;
+}
+
 /** y + s·B·A·x; for an embedding A's columns are looked up by token id. What rests reads all of x. */
-export function lowRankOutput(
-  pair: LowRankPair,
-  x: Tensor,
-  y: Tensor,
-  dropped: { readonly rate: number; readonly seed: Tensor | undefined; readonly random: Random },
-): Tensor {
-  const { rate, seed, random } = dropped;
-  const { site, a, b, scale, initial } = pair;
-  if (site.kind === 'embedding') {
-    const rows = gatherRows(transpose(a, [1, 0]), x);
-    return add(y, matmul(rows, b, { transposeB: true, alpha: scale }));
-  }
-  const drops = rate > 0 && seed !== undefined;
-  const input = drops ? dropWithoutScale(x, rate, seed, random.integer(2 ** 32)) : x;
-  const update = (from: Tensor, { a: first, b: second }: typeof pair.initial & object, alpha: number): Tensor =>
-    matmul(matmul(from, first, { transposeB: true }), second, { transposeB: true, alpha });
-  const learned = update(input, pair, drops ? scale / (1 - rate) : scale);
+export function lowRankOutput(pair: LowRankPair, x: Tensor, y: Tensor, dropped: Dropped): Tensor {
+  const drop = dropOf(pair, x, dropped);
+  const learned = learnedPart(pair, drop?.x ?? x, drop?.factor);
   // The difference first: at the start it is zero to the last bit.
-  return add(y, initial === undefined ? learned : sub(learned, update(x, initial, scale)));
+  const taken = takenPart(pair, x);
+  return add(y, taken === undefined ? learned : sub(learned, taken));
+}
+
+/**
+ * x with a part of its numbers zero, and what the rest is to be multiplied by; undefined where none are dropped. An
+ * embedding's ids are not.
+ */
+export function dropOf(
+  { site }: LowRankPair,
+  x: Tensor,
+  { rate, seed, random }: Dropped,
+): { readonly x: Tensor; readonly factor: number } | undefined {
+  if (site.kind === 'embedding' || rate === 0 || seed === undefined) return undefined;
+  return { x: dropWithoutScale(x, rate, seed, random.integer(2 ** 32)), factor: 1 / (1 - rate) };
+}
+
+/** factor·s·B·A·x */
+export function learnedPart({ site, a, b, scale }: LowRankPair, x: Tensor, factor = 1): Tensor {
+  const read =
+    site.kind === 'embedding' ? gatherRows(transpose(a, [1, 0]), x) : matmul(x, a, { transposeB: true });
+  return matmul(read, b, { transposeB: true, alpha: factor * scale });
+}
+
+/** factor·s·B₀·A₀·x; undefined where the start was not taken off the base. */
+export function takenPart({ initial, scale }: LowRankPair, x: Tensor, factor = 1): Tensor | undefined {
+  if (initial === undefined) return undefined;
+  const { a, b } = initial;
+  return matmul(matmul(x, a, { transposeB: true }), b, { transposeB: true, alpha: factor * scale });
 }
 
 /** Numbers of A [r, …] and B [out, r] of ΔW = s·B·A. */
