@@ -220,7 +220,7 @@ function phased(
   options: LtSftOptions,
   prepared: Prepared,
   kind: PhasePlace['kind'],
-): Pick<Attached, 'turnsAfter' | 'stretch' | 'startedAfter'> {
+): Pick<Attached, 'turnsAfter' | 'learningRate' | 'startedAfter'> {
   const iteration = note(prepared, ITERATION);
   const isOwn = (place: PhasePlace): boolean => place.iteration === iteration && place.kind === kind;
   return {
@@ -228,9 +228,9 @@ function phased(
       const place = phaseAt(options, at);
       return isOwn(place) && at.step === place.ends && at.step < at.totalSteps;
     },
-    stretch: (at) => {
+    learningRate: (at, schedule) => {
       const { started, ends } = phaseAt(options, at);
-      return { step: at.step - started, totalSteps: ends - started };
+      return schedule({ step: at.step - started, totalSteps: ends - started });
     },
     startedAfter: () => note(prepared, STARTED),
   };

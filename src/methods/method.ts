@@ -219,8 +219,12 @@ export interface Attached {
   turn?(now: TurnView): Promise<Turn>;
   /** What it has taught so far is on the way to something else: such evaluations are neither the best nor an early end. */
   readonly isPassing?: boolean;
-  /** The part of the run that a learning-rate schedule runs over at a step; default: all of it. */
-  stretch?(at: StepPlace): StepPlace;
+  /**
+   * The learning rate of a step, where the run's schedule is to begin anew on the way: over a part of the run, or by a
+   * warm-up that leads back to it. Several methods of a run act on each other's. Default: `schedule(at)`.
+   * @param schedule the run's own, or what methods before this one make of it
+   */
+  learningRate?(at: StepPlace, schedule: (at: StepPlace) => number): number;
   /**
    * What an evaluation saw, out of the sums that hooks asked `Phase.measuring` for, over all its batches.
    * @param sums by their names

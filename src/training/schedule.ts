@@ -1,4 +1,5 @@
 import type { TrainingOptions } from '../config/schema.js';
+import type { Attached, StepPlace } from '../methods/method.js';
 
 /** Optimizer steps of warm-up that the options ask for. */
 export function warmupSteps(options: TrainingOptions, totalSteps: number): number {
@@ -43,6 +44,18 @@ export function learningRate(options: TrainingOptions, step: number, totalSteps:
       return highest / Math.sqrt((taken - warmup + timescale) / timescale);
     }
   }
+}
+
+/** The learning rate of a step of a run: that of its schedule, or what its methods make of it. */
+export function rateAt(
+  options: TrainingOptions,
+  methods: readonly Pick<Attached, 'learningRate'>[],
+  place: StepPlace,
+): number {
+  return methods.reduce(
+    (schedule, method) => (at: StepPlace) => method.learningRate?.(at, schedule) ?? schedule(at),
+    ({ step, totalSteps }: StepPlace) => learningRate(options, step, totalSteps),
+  )(place);
 }
 
 /** Transformers' timescale of `inverse_sqrt` without a warm-up. */

@@ -23,7 +23,7 @@ import { evaluationBatches, nonFinite, overflow } from './nonFinite.js';
 import { isOutOfMemory, outOfMemory } from './outOfMemory.js';
 import type { Circumstances } from './outOfMemory.js';
 import { reportMethods } from './reportMethods.js';
-import { learningRate } from './schedule.js';
+import { rateAt } from './schedule.js';
 import { startSnapshot } from './snapshot.js';
 import type { Snapshot } from './snapshot.js';
 import { createStepper } from './stepper.js';
@@ -180,7 +180,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       await graphs.prepare(place);
       const next = batches.next().value;
       const since = performance.now();
-      const rate = rateAt(job, place);
+      const rate = rateAt(job.options, job.methods, place);
       const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
       const taken = await remembering(
         { when: l10n.t`step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
@@ -303,12 +303,6 @@ async function openGraphs(
       await open(start);
     },
   };
-}
-
-/** The learning rate of a step: over the whole run, or the part of it that a method says. */
-function rateAt({ methods, options }: TrainingJob, place: StepPlace): number {
-  const stretch = methods.flatMap((method) => method.stretch?.(place) ?? [])[0] ?? place;
-  return learningRate(options, stretch.step, stretch.totalSteps);
 }
 
 /** @param every so many steps; undefined: at the end of each epoch */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { TrainingOptions } from '../../../src/config/schema.js';
-import { learningRate, warmupSteps } from '../../../src/training/schedule.js';
+import { learningRate, rateAt, warmupSteps } from '../../../src/training/schedule.js';
 import { fixture } from '../../support/fixtures.js';
 import { trainingOptions } from './jobs.js';
 
@@ -83,4 +83,20 @@ test('the share of warm-up is rounded up; a number of steps goes before it', () 
   assert.equal(warmupSteps(trainingOptions({ warmup_ratio: 0.1 }), 25), 3);
   assert.equal(warmupSteps(trainingOptions({ warmup_ratio: 0.1, warmup_steps: 2 }), 25), 2);
   assert.equal(warmupSteps(trainingOptions(), 25), 0);
+});
+
+test('methods act on the schedule, and on what those before them make of it', () => {
+  const options = trainingOptions({ lr_scheduler_type: 'linear', learning_rate: 1 });
+  const half = { learningRate: () => 0.5 };
+  const anew: Parameters<typeof rateAt>[1][number] = {
+    learningRate: ({ step, totalSteps }, schedule) =>
+      schedule({ step: ((step - 1) % 5) + 1, totalSteps: totalSteps / 2 }),
+  };
+  const late: typeof anew = { learningRate: (at, schedule) => (at.step < 3 ? 0 : schedule(at)) };
+  const rates = (...methods: (typeof anew)[]): number[] =>
+    [1, 2, 3, 6, 7].map((step) => rateAt(options, methods, { step, totalSteps: 10 }));
+  assert.deepEqual(rates(), [1, 0.9, 0.8, 0.5, 0.4]);
+  assert.deepEqual(rates({}, anew), [1, 0.8, 0.6, 1, 0.8]);
+  assert.deepEqual(rates(anew, late), [0, 0, 0.6, 1, 0.8]);
+  assert.deepEqual(rates(half, late), [0, 0, 0.5, 0.5, 0.5]);
 });

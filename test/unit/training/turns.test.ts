@@ -224,10 +224,15 @@ async function unlearning(turn: (method: Attached) => Attached): Promise<Awaited
     options: { learning_rate: 30, lr_scheduler_type: 'linear', eval_steps: 2, load_best_model_at_end: true },
   });
   const staged = (methods: readonly Attached[]): Attached[] =>
-    methods.map((method) =>
+    methods.map((method, at) =>
       turn({
         ...method,
-        stretch: ({ step }) => (step > TURN ? { step: 1, totalSteps: 3 } : { step: 1500, totalSteps: 1500 }),
+        ...(at === 0
+          ? {
+              learningRate: ({ step }, schedule) =>
+                schedule(step > TURN ? { step: 1, totalSteps: 3 } : { step: 1500, totalSteps: 1500 }),
+            }
+          : {}),
       }),
     );
   return run(opened, {
@@ -268,10 +273,16 @@ test('numbers that overflowed are not what a turn goes by', async () => {
   const options = { learning_rate: 1e39, lr_scheduler_type: 'linear' } as const;
   const given = parts(() => assert.fail('asked'), { options });
   // The last step before the turn takes the whole rate, those before it none.
-  const stretch = ({ step }: StepPlace): StepPlace => ({ step: step === TURN ? 1 : 4, totalSteps: 3 });
   const failed = await run(opened, {
     ...given,
-    methods: given.methods!.map((method) => ({ ...method, stretch })),
+    methods: given.methods!.map((method, at) =>
+      at > 0
+        ? method
+        : {
+            ...method,
+            learningRate: ({ step }, schedule) => schedule({ step: step === TURN ? 1 : 4, totalSteps: 3 }),
+          },
+    ),
   });
   assert.ok(failed.reason === 'failed');
   assert.match(failed.problem.message, /^step 3: the update made the trainable .* not finite$/);
