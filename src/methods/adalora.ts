@@ -3,24 +3,28 @@ import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
-import { add, mul } from '../tensor/ops/elementwise.js';
-import { matmul } from '../tensor/ops/matmul.js';
-import { dropWithoutScale } from '../tensor/ops/random.js';
-import { reshape } from '../tensor/ops/shape.js';
-import { input, variable } from '../tensor/tensor.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { mul } from '../tensor/ops/elementwise.js';
 import { peftTaskType } from '../models/task.js';
 import { allocation } from './adaloraBudget.js';
-import type { Allocation } from './adaloraBudget.js';
 import { adaLoraConfigFromPeft, inspectAdaLora } from './adaloraConfig.js';
 import { orthogonality, tripletScores, tripletUpdates } from './adaloraTriplets.js';
 import type { Triplets } from './adaloraTriplets.js';
 import { moduleNames } from './loraConfig.js';
 import { PEFT_PREFIX, ParameterOptions, biasWarnings, tiedWarnings, trainedParameters } from './loraParameters.js';
-import { lowRankPair, mergePair, pairNorm } from './lowRankPair.js';
+import { mergePair, pairNorm } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, NamedTensor, StepPlace, Trainable, Values } from './method.js';
 import { coveredParameters, loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
+import { rankAllocation } from './rankAllocation.js';
+import type { Allocation } from './rankAllocation.js';
+import {
+  componentsOf,
+  folded,
+  liveComponents,
+  scaledPair,
+  scaledPairOutput,
+  scaledPairSize,
+} from './scaledPair.js';
 import { TargetOptions, matchTargets } from './targets.js';
 
 /** AdaLoRA's options, under the names and with the meaning of HF PEFT's `AdaLoraConfig`. */
@@ -131,10 +135,7 @@ export const adalora: Method<typeof AdaLoraOptions> = {
     }
     const { instance = '', idlePatterns } = context;
     const match = matchTargets(options, context.model.sites, ({ kind }) => kind === 'linear', idlePatterns);
-    const triplets = match.sites.map((site): Triplets => ({
-      pair: lowRankPair(site, r, adaLoraScale(options), instance),
-      e: variable(`${instance}${site.path}.lora_E`, [r, 1]),
-    }));
+    const triplets = match.sites.map((site) => scaledPair(site, r, adaLoraScale(options), instance, 'lora_E'));
     const paths = new Map(match.sites.map((site) => [site.path, site]));
     const { trained, warnings } = trainedParameters(options, context, paths);
     return attached(options, context, triplets, trained, {
@@ -156,12 +157,6 @@ export const adalora: Method<typeof AdaLoraOptions> = {
 /** s in ΔW = s·P·diag(λ)·Q. */
 export function adaLoraScale({ lora_alpha: alpha, init_r: r }: AdaLoraOptions): number {
   return alpha / (r + RANK_EPSILON);
-}
-
-/** diag(λ)·Q for Q [r, in] and λ [r, 1]. */
-export function scaledRows(q: Float32Array, lambda: Float32Array): Float32Array {
-  const columns = q.length / lambda.length;
-  return q.map((value, at) => value * lambda[Math.floor(at / columns)]!);
 }
 
 function attached(
@@ -187,24 +182,12 @@ function attached(
   });
   const trainables = [...inTriplets, ...trained.map((each) => readTrained(each, context))];
   const scores = tripletScores(triplets, instance);
-  const budget = input(`${instance}adalora_budget`, 'float32', []);
-  const scoring = input(`${instance}adalora_scoring`, 'float32', []);
+  const shares = rankAllocation(triplets, `${instance}adalora`);
   const initial = options.init_r * triplets.length;
   const target = options.target_r * triplets.length;
   // PEFT's config names the length of the run. Until one is known: the shortest that PEFT takes.
   let totalSteps = options.tinit + options.tfinal + 1;
   const allocated = (at: StepPlace): Allocation => allocation(options, initial, target, at);
-  let allocates = false;
-  let ranks: readonly number[] | undefined;
-  /**
-   * Ranks as they were allocated last: a λ that became 0 trains on until the next allocation, and before the first one
-   * every triplet counts, also where all λ still start at 0.
-   */
-  const ranksNow = (values: Values): readonly number[] => {
-    const kept = triplets.map((each) => keptTriplets(each, values).length);
-    if (allocates) ranks = kept;
-    return ranks ?? (kept.every((rank) => rank === 0) ? kept.map(() => options.init_r) : kept);
-  };
   const keyOf = (name: string): string => {
     const own = name.slice(instance.length);
     return byParameter.get(own)?.key ?? `${PEFT_PREFIX}${own}`;
@@ -216,49 +199,41 @@ function attached(
       output: (site, x, y, phase) => {
         const own = byPath.get(site.path);
         if (own === undefined) return y;
-        const { lora_dropout: rate } = options;
-        const drops = rate > 0 && phase.dropoutSeed !== undefined;
-        const stream = context.random('dropout', site.path);
-        const from = drops ? dropWithoutScale(x, rate, phase.dropoutSeed!, stream.integer(2 ** 32)) : x;
-        return add(y, tripletOutput(own, from, drops ? 1 / (1 - rate) : 1));
+        return scaledPairOutput(own, x, y, {
+          rate: options.lora_dropout,
+          seed: phase.dropoutSeed,
+          random: context.random('dropout', site.path),
+        });
       },
     },
     trainables,
     coverage: {
       ...found,
       modules: [
-        ...triplets.map(({ pair: { site, a, b }, e }) => ({
-          path: site.path,
-          shape: site.shape,
-          trainable: [a, b, e].reduce((sum, { shape }) => sum + parameterSize(shape), 0),
+        ...triplets.map((each) => ({
+          path: each.pair.site.path,
+          shape: each.pair.site.shape,
+          trainable: scaledPairSize(each),
         })),
         ...coveredParameters(trained),
       ],
       layersCovered: new Set(triplets.flatMap(({ pair: { site } }) => site.layer ?? [])).size,
       saves: l10n.t`adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
     },
-    state: [{ variable: scores.sensitivity }, { variable: scores.uncertainty }],
+    state: [{ variable: scores.sensitivity }, { variable: scores.uncertainty }, shares.state],
     regularizers: () =>
       options.orth_reg_weight === 0
         ? []
         : [{ name: 'orthogonality', term: mul(orthogonality(triplets), options.orth_reg_weight) }],
-    update: (view) =>
-      tripletUpdates(triplets, scores, [options.beta1, options.beta2], { budget, scores: scoring }, view),
+    update: (view) => tripletUpdates(triplets, scores, [options.beta1, options.beta2], shares, view),
     stepInputs(at) {
       ({ totalSteps } = at);
-      const now = allocated(at);
-      ({ allocates } = now);
-      const feed = (value: number) => ({ dtype: 'float32', shape: [], data: Float32Array.of(value) }) as const;
-      return {
-        // A budget of all triplets leaves them as they are.
-        [budget.name]: feed(now.allocates ? now.budget : initial),
-        [scoring.name]: feed(now.scores ? 1 : 0),
-      };
+      return shares.inputs(allocated(at));
     },
     // After the last allocation ranks stay.
     reportsAfter: (at) => allocated(at).allocates && at.step <= at.totalSteps - options.tfinal,
     report(values, brief = false) {
-      const now = ranksNow(values);
+      const now = shares.ranks(values);
       return triplets.map((each, at) => ({
         path: each.pair.site.path,
         rank: now[at]!,
@@ -288,45 +263,14 @@ function attached(
   };
 }
 
-/** s·P·diag(λ)·Q·x times `factor`. */
-function tripletOutput({ pair: { a, b, r, scale }, e }: Triplets, x: Tensor, factor: number): Tensor {
-  const down = mul(matmul(x, a, { transposeB: true }), reshape(e, [r]));
-  return matmul(down, b, { transposeB: true, alpha: scale * factor });
-}
-
-/** Values in which λ is part of A, so that ΔW = s·B·A. */
-function folded({ pair: { a, b }, e }: Triplets, values: Values): Values {
-  return new Map([
-    [a.name, scaledRows(values.get(a.name)!, values.get(e.name)!)],
-    [b.name, values.get(b.name)!],
-  ]);
-}
-
-/** Indices of the triplets whose λ is not 0. */
-function keptTriplets({ e }: Triplets, values: Values): number[] {
-  return [...values.get(e.name)!].flatMap((value, at) => (value === 0 ? [] : [at]));
-}
-
 /** As PEFT saves them: only the triplets that are left, [k, in], [k, 1] and [out, k]. */
 function savedTensors(each: Triplets, values: Values, keyOf: (name: string) => string): NamedTensor[] {
   const { pair, e } = each;
-  const [a, b, lambda] = [pair.a, pair.b, e].map(({ name }) => values.get(name)!) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const kept = keptTriplets(each, values);
-  const [columns, rows, k] = [a.length / pair.r, b.length / pair.r, kept.length];
-  const rowsOfA = Float32Array.from({ length: k * columns }, (_, at) => {
-    return a[kept[Math.floor(at / columns)]! * columns + (at % columns)]!;
-  });
-  const columnsOfB = Float32Array.from({ length: rows * k }, (_, at) => {
-    return b[Math.floor(at / k) * pair.r + kept[at % k]!]!;
-  });
+  const { r: k, a, b, lambda } = componentsOf(each, values, liveComponents(each, values));
   return [
-    { name: keyOf(pair.a.name), shape: [k, columns], data: rowsOfA },
-    { name: keyOf(e.name), shape: [k, 1], data: Float32Array.from(kept, (at) => lambda[at]!) },
-    { name: keyOf(pair.b.name), shape: [rows, k], data: columnsOfB },
+    { name: keyOf(pair.a.name), shape: [k, parameterSize(pair.a.shape) / pair.r], data: a },
+    { name: keyOf(e.name), shape: [k, 1], data: lambda },
+    { name: keyOf(pair.b.name), shape: [parameterSize(pair.b.shape) / pair.r, k], data: b },
   ];
 }
 
@@ -372,7 +316,7 @@ function peftConfig(
   const { instance = '' } = context;
   const sites = triplets.map(({ pair }) => pair.site);
   const pattern = triplets.map((each): [string, boolean[]] => {
-    const kept = new Set(keptTriplets(each, values));
+    const kept = new Set(liveComponents(each, values));
     return [each.e.name.slice(instance.length), Array.from({ length: options.init_r }, (_, at) => kept.has(at))];
   });
   return {

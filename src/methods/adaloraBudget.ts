@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { StepPlace } from './method.js';
+import type { Allocation } from './rankAllocation.js';
 
 /** When AdaLoRA prunes, in HF PEFT's names; steps count from 1. */
 export interface BudgetSchedule {
@@ -11,16 +12,6 @@ export interface BudgetSchedule {
   readonly tfinal: number;
   /** Steps from one allocation to the next. */
   readonly deltaT: number;
-}
-
-/** What AdaLoRA does after a step. */
-export interface Allocation {
-  /** b(t): how many triplets there may be in all. */
-  readonly budget: number;
-  /** Whether all but the `budget` best triplets are set to zero. */
-  readonly allocates: boolean;
-  /** Whether scores take in this step's gradient. */
-  readonly scores: boolean;
 }
 
 /**

@@ -4,10 +4,11 @@ import type { Problem } from '../common/problem.js';
 import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
-import { AdaLoraOptions, adaLoraScale, scaledRows } from './adalora.js';
+import { AdaLoraOptions, adaLoraScale } from './adalora.js';
 import { PEFT_PREFIX, isTrained } from './loraParameters.js';
 import { LORA_KNOWN_OFF, optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+import { scaledRows } from './scaledPair.js';
 
 /** Further keys of PEFT's AdaLoraConfig that say nothing about the arithmetic, or that AdaLoRA ignores. */
 const SILENT: ReadonlySet<string> = new Set([

@@ -1,20 +1,16 @@
 import { fixedSize } from '../tensor/dims.js';
-import { abs, add, cast, div, less, mul, sqrt, sub, where } from '../tensor/ops/elementwise.js';
+import { abs, add, div, less, mul, sqrt, sub, where } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { reduceMean, reduceSum } from '../tensor/ops/reduce.js';
 import { concat, reshape, slice } from '../tensor/ops/shape.js';
-import { descendingRank } from '../tensor/ops/sorting.js';
-import { constant, scalar, variable } from '../tensor/tensor.js';
+import { constant, variable } from '../tensor/tensor.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
-import type { LowRankPair } from './lowRankPair.js';
 import type { Updates, UpdateView } from './method.js';
+import type { RankAllocation } from './rankAllocation.js';
+import type { ScaledPair } from './scaledPair.js';
 
 /** P, Λ and Q of one site, in PEFT's names: Q is A [r, in], P is B [out, r]. */
-export interface Triplets {
-  readonly pair: LowRankPair;
-  /** λ, [r, 1] */
-  readonly e: Variable;
-}
+export type Triplets = ScaledPair;
 
 /** Smoothed scores of every number of every triplet, in {@link inOrder}'s order, [n]. */
 export interface Scores {
@@ -42,15 +38,13 @@ function inOrder(triplets: readonly Triplets[]): readonly Variable[] {
  * Scores and λ after a step (Zhang et al. 2023). With w the number as the optimizer left it and g its gradient:
  * I = |w·g| (eq. 8), Ī ← β₁·Ī + (1 − β₁)·I (eq. 9), Ū ← β₂·Ū + (1 − β₂)·|I − Ī| with the new Ī (eq. 10),
  * s = Ī·Ū (eq. 11). A triplet's score is s(λ_i) + mean of s over row i of Q + over column i of P (eq. 7), and every λ
- * but those of the `budget` best triplets becomes 0 (eq. 6).
- *
- * @param steering `budget` [], as many as there are triplets leaves all; `scores` [], 0 keeps the scores as they are
+ * but those of the best triplets becomes 0 (eq. 6).
  */
 export function tripletUpdates(
   triplets: readonly Triplets[],
   { sensitivity, uncertainty }: Scores,
   beta: readonly [number, number],
-  steering: { readonly budget: Tensor; readonly scores: Tensor },
+  allocation: RankAllocation,
   view: UpdateView,
 ): Updates {
   const variables = inOrder(triplets);
@@ -68,23 +62,16 @@ export function tripletUpdates(
   const averaged = (old: Tensor, now: Tensor, rate: number): Tensor => add(mul(old, rate), mul(now, 1 - rate));
   const smooth = averaged(sensitivity, importance, beta[0]);
   const unsure = averaged(uncertainty, abs(sub(importance, smooth)), beta[1]);
-  const keeps = less(steering.scores, 0.5);
+  const keeps = less(allocation.scoring, 0.5);
   const newSensitivity = where(keeps, sensitivity, smooth);
   const newUncertainty = where(keeps, uncertainty, unsure);
 
   const score = tripletScore(triplets, mul(newSensitivity, newUncertainty));
-  const stays = less(cast(descendingRank(score), 'float32'), steering.budget);
-  const updates = new Map<Variable, Tensor>([
+  return new Map([
     [sensitivity, newSensitivity],
     [uncertainty, newUncertainty],
+    ...allocation.updates(score, view),
   ]);
-  let offset = 0;
-  for (const { pair, e } of triplets) {
-    const own = reshape(slice(stays, 0, offset, offset + pair.r), [pair.r, 1]);
-    updates.set(e, where(own, view.updated(e), scalar(0)));
-    offset += pair.r;
-  }
-  return updates;
 }
 
 /** Per triplet, site after site, from the scores of single numbers. */

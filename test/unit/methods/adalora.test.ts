@@ -208,8 +208,10 @@ describe('allocation', () => {
     const schedule = { tinit: 2, tfinal: 2, deltaT: 3 };
     const method = attach({ ...SMALL, ...schedule });
     const start = await startValues(method.trainables);
+    const states = method.state!.map(({ variable, start: first }) => [variable.name, first?.()] as const);
+    const begun = new Map([...start, ...states.flatMap(([name, data]) => (data ? [[name, data] as const] : []))]);
     assert.ok(
-      method.report!(start).every(({ rank }) => rank === SMALL.init_r),
+      method.report!(begun).every(({ rank }) => rank === SMALL.init_r),
       'every λ starts at 0',
     );
     const { ranks, reported } = await run(method, start, 10, { learning_rate: 1e-2 });

@@ -78,7 +78,12 @@ async function prepared(...configs: readonly MethodConfig[]): Promise<JobParts['
   return attachMethods(configs, opened.context, await prepare(configs, opened, UNEVEN));
 }
 
-const cases: Record<string, JobParts & { on?: typeof opened }> = {
+/** Ranks, norms and budgets as told after each step. */
+function ranks(...runs: Ran[]): Map<number, object> {
+  return new Map(runs.flatMap(({ events }) => eventsOf(events, 'ranks').map((told) => [told.step, told])));
+}
+
+const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly number[] }> = {
   'AdamW, dropout, accumulation, held-out rows': {
     method: dropped,
     validation: UNEVEN.slice(0, 3),
@@ -99,11 +104,15 @@ const cases: Record<string, JobParts & { on?: typeof opened }> = {
       type: 'adalora',
       init_r: 4,
       target_r: 2,
-      tinit: 1,
+      tinit: 2,
       tfinal: 2,
       deltaT: 2,
     }),
-    options: SMALL,
+    // Ranks are told between two allocations, too.
+    validation: UNEVEN.slice(0, 3),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2, eval_steps: 1 },
+    // While the budget is whole, while it falls (between two allocations), and once it stays.
+    cuts: [1, 5, 8],
   },
   'prompt tuning': {
     method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
@@ -164,16 +173,17 @@ const cases: Record<string, JobParts & { on?: typeof opened }> = {
   },
 };
 
-for (const [name, { on, ...parts }] of Object.entries(cases)) {
+for (const [name, { on, cuts = [1, 5], ...parts }] of Object.entries(cases)) {
   test(`resumed = left alone: ${name}`, async () => {
     const whole = await run(on ?? opened, parts);
     assert.equal(whole.reason, 'completed');
-    for (const at of [1, 5]) {
+    for (const at of cuts) {
       const [first, rest] = await cut(parts, at, on);
       assert.equal(rest.reason, 'completed');
       assert.deepEqual(losses(first, rest), losses(whole));
       same(rest, whole);
       assert.deepEqual(rest.metrics, whole.metrics);
+      assert.deepEqual(ranks(first, rest), ranks(whole));
     }
   });
 }
