@@ -7,7 +7,7 @@ import type { LanguageModel } from '../models/architecture.js';
 import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Value } from '../runtime/runtime.js';
-import type { Tensor, Variable } from '../tensor/tensor.js';
+import type { Shape, Tensor, Variable } from '../tensor/tensor.js';
 import type { AttentionShare } from './attentionShare.js';
 import type { MethodCoverage } from './coverage.js';
 import type { MethodInfo } from './info.js';
@@ -333,8 +333,23 @@ export interface Trainable {
    * the run's.
    */
   readonly rate?: { readonly times: number } | { readonly peak: number };
+  /** Where its optimizer slots lie; default: they have its shape. Such a trainable is updated by itself. */
+  readonly slots?: SlotRule;
   /** Trainables of one group are updated as one vector; a method that changes some after the update puts them apart. */
   readonly group?: string;
+}
+
+/**
+ * Coordinates in which an optimizer keeps its slots and takes its steps, in place of a trainable's own. Both ways are linear
+ * and may read state tensors, which say where the coordinates lie.
+ */
+export interface SlotRule {
+  /** Of a gradient in these coordinates. */
+  readonly shape: Shape;
+  /** @param gradient of the trainable's shape */
+  project(gradient: Tensor): Tensor;
+  /** @param update of {@link SlotRule.shape} @returns of the trainable's shape */
+  projectBack(update: Tensor): Tensor;
 }
 
 export interface SiteReport {

@@ -1,4 +1,4 @@
-import type { Trainable, Values } from '../methods/method.js';
+import type { SlotRule, Trainable, Values } from '../methods/method.js';
 import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { concat, reshape, slice } from '../tensor/ops/shape.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
@@ -16,6 +16,8 @@ export interface Pack {
   readonly startedAfter: number;
   /** Of the run's learning rate. */
   readonly rate: number;
+  /** Of a trainable that is alone: where its slots lie. */
+  readonly slots?: SlotRule;
   readonly members: readonly PackMember[];
 }
 
@@ -44,12 +46,14 @@ export function packTrainables(
   startedAfter: (trainable: Variable) => number = () => 0,
   rateOf: (trainable: Trainable) => number = () => 1,
 ): Pack[] {
-  const staysAlone = ({ variable: each }: Trainable): boolean => !elementwise || fixedSize(each.shape) >= LARGE;
+  const staysAlone = ({ variable: each, slots }: Trainable): boolean =>
+    !elementwise || slots !== undefined || fixedSize(each.shape) >= LARGE;
   const alone = trainables.filter(staysAlone).map((trainable): Pack => ({
     variable: trainable.variable,
     decays: trainable.decays,
     startedAfter: startedAfter(trainable.variable),
     rate: rateOf(trainable),
+    ...(trainable.slots === undefined ? {} : { slots: trainable.slots }),
     members: [{ trainable, view: trainable.variable, offset: 0, size: fixedSize(trainable.variable.shape) }],
   }));
   const together = new Map<string, Trainable[]>();

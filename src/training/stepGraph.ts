@@ -11,6 +11,7 @@ import { clipFactor, normOf } from './gradientNorm.js';
 import { lossGraph } from './lossGraph.js';
 import { createOptimizer } from './optimizers/optimizer.js';
 import type { Optimizer } from './optimizers/optimizer.js';
+import { inSlots } from './optimizers/slots.js';
 import type { Slot } from './optimizers/slots.js';
 import { isLarge, memberOf, packTrainables, packed } from './packs.js';
 import type { Pack } from './packs.js';
@@ -90,7 +91,7 @@ export function stepGraph(setup: {
     packs.map((pack) => [kindOf(pack), { pack, optimizer: createOptimizer(options, kindOf(pack)) }] as const),
   );
   const optimizerOf = (pack: Pack): Optimizer => optimizers.get(kindOf(pack))!.optimizer;
-  const slotsOf = (pack: Pack): readonly Slot[] => optimizerOf(pack).slots(pack.variable);
+  const slotsOf = (pack: Pack): readonly Slot[] => optimizerOf(pack).slots(pack);
   const members = packs.flatMap((pack) => pack.members.map((member) => ({ pack, member })));
   const packOf = new Map(members.map((each) => [each.member.trainable.variable, each]));
   // Models and methods speak of trainables; the graph has vectors of many. One that is alone is its own view.
@@ -164,7 +165,7 @@ export function stepGraph(setup: {
       const norm = normOf(gradient);
       const factor = clipFactor(norm, options.max_grad_norm);
       const used = governed(factor === undefined ? gradient : gradient.map((each) => mul(each, factor)));
-      const updated = packs.map((pack, at) => optimizerOf(pack).update(pack.variable, used[at]!, pack.decays));
+      const updated = packs.map((pack, at) => optimizerOf(pack).update(pack, inSlots(pack, used[at]!)));
       const changes = new Map<Variable, Tensor>();
       const own = methodUpdates(methods, {
         gradient: partOf(used),

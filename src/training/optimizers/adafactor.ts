@@ -5,7 +5,7 @@ import { reshape } from '../../tensor/ops/shape.js';
 import type { Shape, Tensor } from '../../tensor/tensor.js';
 import { input, scalar } from '../../tensor/tensor.js';
 import type { Optimizer } from './optimizer.js';
-import { slotsPerTrainable } from './slots.js';
+import { fromSlots, slotsPerTrainable } from './slots.js';
 
 /**
  * Adafactor (Shazeer & Stern 2018, algorithms 4 to 6), in the order of `transformers.optimization.Adafactor`. Of a
@@ -16,6 +16,8 @@ import { slotsPerTrainable } from './slots.js';
  *     u = g / √(R C / mean(R)),   u ← α u / max(1, RMS(u) / d),   with momentum m ← β₁ m + (1 − β₁) u, u = m
  *     θ ← θ − α λ θ,   θ ← θ − u
  *
+ * Where the moments lie in other coordinates, g and u are those there; θ's own size decides of α.
+ *
  * ρ is the step's learning rate; the schedule has the one that depends on the step alone (`adafactor_relative_step`).
  */
 export function adafactor(options: TrainingOptions, name = ''): Optimizer {
@@ -25,7 +27,7 @@ export function adafactor(options: TrainingOptions, name = ''): Optimizer {
   const keep = input(`${name}adafactor/keep`, 'float32', []);
   const renew = input(`${name}adafactor/renew`, 'float32', []);
   const average = (old: Tensor, now: Tensor): Tensor => add(mul(old, keep), mul(now, renew));
-  const slotsOf = slotsPerTrainable(({ shape }) => ({
+  const slotsOf = slotsPerTrainable((shape) => ({
     ...(isFactored(shape)
       ? { exp_avg_sq_row: shape.slice(0, -1), exp_avg_sq_col: [...shape.slice(0, -2), shape.at(-1)!] }
       : { exp_avg_sq: shape }),
@@ -34,10 +36,11 @@ export function adafactor(options: TrainingOptions, name = ''): Optimizer {
   return {
     elementwise: false,
     slots: slotsOf,
-    update(trainable, gradient, decays) {
-      const slots = slotsOf(trainable).map((slot) => slot.variable);
+    update(updated, gradient) {
+      const { variable: trainable, decays } = updated;
+      const slots = slotsOf(updated).map((slot) => slot.variable);
       const square = add(mul(gradient, gradient), epsilon1);
-      const moments = isFactored(trainable.shape)
+      const moments = isFactored(gradient.shape)
         ? [average(slots[0]!, reduceMean(square, [-1])), average(slots[1]!, reduceMean(square, [-2]))]
         : [average(slots[0]!, square)];
       const direction = mul(inverseRoot(moments), gradient);
@@ -46,7 +49,7 @@ export function adafactor(options: TrainingOptions, name = ''): Optimizer {
       const mean = beta1 === undefined ? undefined : add(mul(slots.at(-1)!, beta1), mul(update, 1 - beta1));
       const shrunk = decays && decay > 0 ? sub(trainable, mul(trainable, mul(stepSize, decay))) : trainable;
       return {
-        parameter: sub(shrunk, mean ?? update),
+        parameter: sub(shrunk, fromSlots(updated, mean ?? update)),
         slots: mean === undefined ? moments : [...moments, mean],
       };
     },

@@ -41,8 +41,8 @@ async function byGraph(
   const [adam_beta1, adam_beta2] = betas;
   const optimizer = adamW(trainingOptions({ weight_decay: decay, adam_beta1, adam_beta2, adam_epsilon: epsilon }));
   const theta = variable('theta', [4]);
-  const { parameter, slots } = optimizer.update(theta, input('gradient', 'float32', [4]), decays);
-  const names = optimizer.slots(theta).map(({ variable: { name } }) => name);
+  const { parameter, slots } = optimizer.update({ variable: theta, decays }, input('gradient', 'float32', [4]));
+  const names = optimizer.slots({ variable: theta, decays }).map(({ variable: { name } }) => name);
   assert.deepEqual(names, ['theta/exp_avg', 'theta/exp_avg_sq']);
   const program = await runtime.compile({
     'new theta': parameter,

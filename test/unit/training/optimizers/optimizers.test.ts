@@ -5,9 +5,13 @@ import type { TrainingOptions } from '../../../../src/config/schema.js';
 import { onnxRuntime } from '../../../../src/runtime/onnxruntime.js';
 import type { Value } from '../../../../src/runtime/runtime.js';
 import { fixedShape } from '../../../../src/tensor/dims.js';
+import type { SlotRule } from '../../../../src/methods/method.js';
 import type { Shape } from '../../../../src/tensor/tensor.js';
+import { mul } from '../../../../src/tensor/ops/elementwise.js';
+import { transpose } from '../../../../src/tensor/ops/shape.js';
 import { input, variable } from '../../../../src/tensor/tensor.js';
 import { createOptimizer } from '../../../../src/training/optimizers/optimizer.js';
+import { inSlots } from '../../../../src/training/optimizers/slots.js';
 import { learningRate } from '../../../../src/training/schedule.js';
 import { fixture, largestDifference } from '../../../support/fixtures.js';
 import { trainingOptions } from '../jobs.js';
@@ -40,13 +44,16 @@ const vector = (values: ArrayLike<number>, shape: readonly number[]): Value => (
 async function steps(
   options: TrainingOptions,
   tensors: Readonly<Record<string, Trained>> = made.tensors,
+  rules: Readonly<Record<string, SlotRule>> = {},
 ): Promise<Record<string, Float32Array>[]> {
   const optimizer = createOptimizer(options);
   const slotShapes = new Map<string, Shape>();
   const outputs = Object.entries(tensors).flatMap(([name, { shape, decays }]) => {
-    const trainable = variable(name, shape);
-    const { parameter, slots } = optimizer.update(trainable, input(`gradient ${name}`, 'float32', shape), decays);
-    const known = optimizer.slots(trainable);
+    const rule = rules[name];
+    const updated = { variable: variable(name, shape), decays, ...(rule === undefined ? {} : { slots: rule }) };
+    const gradient = inSlots(updated, input(`gradient ${name}`, 'float32', shape));
+    const { parameter, slots } = optimizer.update(updated, gradient);
+    const known = optimizer.slots(updated);
     assert.equal(known.length, slots.length);
     return [
       [name, parameter] as const,
@@ -129,11 +136,58 @@ test('elementwise rules update a vector of many as each by itself, bit for bit',
   assert.equal(createOptimizer(trainingOptions({ optim: 'adafactor' })).elementwise, false);
 });
 
+/** The coordinates of a matrix's transpose, in which a step is `scale` times as long. */
+function turned([rows, columns]: readonly number[], scale = 1): SlotRule {
+  return {
+    shape: [columns!, rows!],
+    project: (gradient) => transpose(gradient, [1, 0]),
+    projectBack: (update) => mul(transpose(update, [1, 0]), scale),
+  };
+}
+
+test('slots in other coordinates: the gradient is taken there, the update back', async () => {
+  const { matrix } = made.tensors as { matrix: Trained };
+  const [rows, columns] = matrix.shape;
+  for (const given of [
+    { optim: 'adamw' },
+    { optim: 'sgd', momentum: 0.9, weight_decay: 0.1 },
+    { optim: 'sgd', nesterov: true, momentum: 0.9 },
+    { optim: 'sgd' },
+    { optim: 'adafactor', adafactor_beta1: 0.9, weight_decay: 0.1 },
+  ] as const) {
+    const options = trainingOptions({ weight_decay: 0, ...given });
+    const plain = (await steps(options, { matrix })).at(-1)!['matrix']!;
+    const there = (await steps(options, { matrix }, { matrix: turned(matrix.shape) })).at(-1)!['matrix']!;
+    // Of 1/√(R C / mean(R)) the mean is over the rows, whichever these are.
+    assert.ok(largestDifference(there, plain) <= 1e-6, JSON.stringify(given));
+  }
+  const updated = { variable: variable('w', matrix.shape), decays: true, slots: turned(matrix.shape) };
+  const slots = createOptimizer(trainingOptions()).slots(updated);
+  for (const { variable: slot } of slots) assert.deepEqual(slot.shape, [columns, rows]);
+});
+
+test('AdamW with slots in other coordinates: the update is scaled, the decay comes last', async () => {
+  const { matrix } = made.tensors as { matrix: Trained };
+  const rules = { matrix: turned(matrix.shape, 0.25) };
+  const [decay, rate] = [0.1, made.rates[0]!];
+  const at = async (weight_decay: number, own = {}): Promise<Float32Array> =>
+    (await steps(trainingOptions({ weight_decay }), { matrix }, own))[0]!['matrix']!;
+  const [plain, quarter, decayed] = [await at(0), await at(0, rules), await at(decay, rules)];
+  const expected = matrix.start.map((value, i) => value + 0.25 * (plain[i]! - value));
+  assert.ok(largestDifference(quarter, expected) <= 1e-6);
+  assert.ok(
+    largestDifference(
+      decayed,
+      expected.map((value) => value * (1 - rate * decay)),
+    ) <= 1e-6,
+  );
+});
+
 test('what each optimizer keeps', () => {
   const slots = (options: Partial<TrainingOptions>, shape: readonly number[]): Record<string, Shape> =>
     Object.fromEntries(
       createOptimizer(trainingOptions(options))
-        .slots(variable('w', shape))
+        .slots({ variable: variable('w', shape), decays: true })
         .map((slot) => [slot.name, slot.variable.shape]),
     );
   assert.deepEqual(slots({}, [5, 3]), { exp_avg: [5, 3], exp_avg_sq: [5, 3] });
@@ -146,6 +200,6 @@ test('what each optimizer keeps', () => {
 
 test('the slots of a trainable are the same variables at every call', () => {
   const optimizer = createOptimizer(trainingOptions());
-  const trainable = variable('w', [2]);
+  const trainable = { variable: variable('w', [2]), decays: true };
   assert.equal(optimizer.slots(trainable)[0]!.variable, optimizer.slots(trainable)[0]!.variable);
 });
