@@ -24,6 +24,19 @@ interface Reference {
   lambdas: Record<string, number[]>;
 }
 
+interface WholeReference extends Omit<Reference, 'steps'> {
+  steps: {
+    loss: number;
+    orthogonality: number;
+    budget: number;
+    ranks: Record<string, number>;
+    /** Of some steps: each triplet's, by module. */
+    scores?: Record<string, number[]>;
+  }[];
+}
+
+const AVERAGES = ['adalora.exp_avg_ipt', 'adalora.exp_avg_unc'];
+
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const batches = await readBatches();
 const initial = await attachAdapter(opened, fixture('adalora/initial'));
@@ -91,6 +104,33 @@ function ranksIn(values: Values): Record<string, number> {
   );
 }
 
+/** Scores of a module's triplets, from the averages of single numbers: all λ first, then A and B of each module. */
+function scoresIn(method: Attached, [smooth, unsure]: readonly Float32Array[], path: string): number[] {
+  const names = method.trainables.map(({ variable: { name } }) => name);
+  const inOrder = [
+    ...names.filter((name) => name.endsWith('lora_E')),
+    ...names.filter((name) => /_[AB]$/.test(name)),
+  ];
+  const shapes = new Map(
+    method.trainables.map(({ variable: { name, shape } }) => [name, shape as readonly number[]]),
+  );
+  const sizeOf = (name: string): number => shapes.get(name)!.reduce((a, b) => a * b, 1);
+  const part = (which: string): { data: number[]; columns: number } => {
+    const at = inOrder.indexOf(`${path}.lora_${which}`);
+    const from = inOrder.slice(0, at).reduce((sum, name) => sum + sizeOf(name), 0);
+    const data = Array.from({ length: sizeOf(inOrder[at]!) }, (_, i) => smooth![from + i]! * unsure![from + i]!);
+    return { data, columns: shapes.get(inOrder[at]!)![1]! };
+  };
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+  const [e, a, b] = [part('E'), part('A'), part('B')];
+  return e.data.map(
+    (score, triplet) =>
+      score +
+      mean(a.data.slice(triplet * a.columns, (triplet + 1) * a.columns)) +
+      mean(b.data.filter((_, at) => at % b.columns === triplet)),
+  );
+}
+
 const total = (ranks: Record<string, number>): number => Object.values(ranks).reduce((a, b) => a + b, 0);
 
 for (const name of ['phases', 'defaults']) {
@@ -131,10 +171,72 @@ for (const name of ['phases', 'defaults']) {
   });
 }
 
-// In `defaults` one module has no triplet left.
+test('a whole run is that of HF PEFT: losses, orthogonality, budget, scores and ranks of every step, and the result', async () => {
+  const text = await readFile(fixture('adalora/schedule/steps.json'), 'utf8');
+  const reference = JSON.parse(text) as WholeReference;
+  const options = { ...SMALL, ...reference.schedule };
+  const method = attach(options);
+  const totalSteps = reference.steps.length;
+  const stepper = await createStepper({
+    ...opened,
+    methods: [method],
+    start: startSnapshot(initial.values),
+    options: Value.Parse(TrainingOptions, {
+      learning_rate: reference.learning_rate,
+      weight_decay: reference.weight_decay,
+      max_grad_norm: reference.max_grad_norm,
+      gradient_accumulation_steps: 2,
+    }),
+    positionLimit: 64,
+  });
+  const averages: Float32Array[][] = [];
+  for (const [at, step] of reference.steps.entries()) {
+    const place = { step: at + 1, totalSteps };
+    const two = [2 * at, 2 * at + 1].map((each) => batches[each % batches.length]!);
+    const { loss, terms } = await stepper.step(two, place, reference.learning_rate, at);
+    const orthogonality = terms!['orthogonality']!;
+    const whole = loss + orthogonality;
+    assert.ok(Math.abs(whole - step.loss) <= 2e-5, `loss ${at + 1}: ${whole} for ${step.loss}`);
+    assert.ok(Math.abs(orthogonality - step.orthogonality) <= 1e-5, `${orthogonality} for ${step.orthogonality}`);
+    assert.equal(method.rankBudget!(place).budget, step.budget);
+    assert.deepEqual(ranksIn(stepper.values()), step.ranks, `ranks after step ${at + 1}`);
+    averages.push(AVERAGES.map((name) => stepper.values().get(name)!.slice()));
+    for (const [path, theirs] of Object.entries(step.scores ?? {})) {
+      for (const [triplet, score] of scoresIn(method, averages[at]!, path).entries()) {
+        assert.ok(Math.abs(score / theirs[triplet]! - 1) <= 1e-3, `step ${at + 1}, ${path}: ${score}`);
+      }
+    }
+  }
+  // They take in the last step before the budget is at its end, and none from there.
+  const last = totalSteps - options.tfinal!;
+  assert.notDeepEqual(averages[last - 2], averages[last - 3]);
+  for (const each of averages.slice(last - 1)) assert.deepEqual(each, averages[last - 2]);
+  const values = new Map([...stepper.values()].map(([name, data]) => [name, data.slice()]));
+  await stepper.dispose();
+  assert.equal(total(ranksIn(values)), options.target_r * 14);
+  assert.ok(Object.values(ranksIn(values)).includes(0), 'a module has no triplet left');
+  for (const [path, lambdas] of Object.entries(reference.lambdas)) {
+    const own = values.get(`${path}.lora_E`)!;
+    assert.ok(largestDifference(own, lambdas) <= 2e-5, `${path}: ${own.join()} for ${lambdas.join()}`);
+  }
+  const saved = method.save(values);
+  assert.ok(saved.kind === 'adapter');
+  const theirs = await readTensors(fixture('adalora/schedule/final/adapter_model.safetensors'));
+  assert.deepEqual(saved.tensors.map((tensor) => tensor.name).sort(), [...theirs.keys()].sort());
+  for (const { name: key, shape, data } of saved.tensors) {
+    assert.deepEqual(shape, theirs.get(key)!.shape, key);
+    assert.ok(largestDifference(data, theirs.get(key)!.data) <= 1e-4, key);
+  }
+  const config = await readJson(fixture('adalora/schedule/final/adapter_config.json'));
+  assert.deepEqual(saved.config['rank_pattern'], config['rank_pattern']);
+  assert.equal(saved.config['total_step'], totalSteps);
+});
+
+// In `defaults` one module has no triplet left, in `schedule` two.
 for (const [name, modulePath, rank] of [
   ['phases', 'model.layers.0.mlp.up_proj', 5],
   ['defaults', 'model.layers.1.self_attn.k_proj', 0],
+  ['schedule', 'model.layers.1.self_attn.q_proj', 0],
 ] as const) {
   test(`an adapter that PEFT saved with a rank pattern (${name}) gives its logits, merged too`, async () => {
     const folder = fixture('adalora', name, 'final');
