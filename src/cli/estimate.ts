@@ -1,9 +1,11 @@
 import { limitProblem, machineMemory } from '../common/machineMemory.js';
-import { ProblemError } from '../common/problem.js';
+import { ProblemError, fail } from '../common/problem.js';
 import { contractOf } from '../engines/estimate.js';
 import type { Estimate } from '../engines/estimate.js';
 import { estimateRows } from '../engines/estimateText.js';
 import { estimateTorch } from '../engines/estimateTorch.js';
+import { placedProblem } from '../engines/methodPlaces.js';
+import { scheduleOf } from '../engines/session.js';
 import { configAt, dtypeOf, factsWithoutWeights } from '../language/configFacts.js';
 import { besidesOf, estimateWith } from '../language/estimateFile.js';
 import { readModelShape } from '../memory/readShape.js';
@@ -63,6 +65,7 @@ export const estimate: Command = {
   ],
   async run(args, io) {
     const input = await estimateInput(args.positional(0), overridesOf(args), io);
+    refuseTooShort(input);
     const { found, advice, most } = await estimated(input, args, io);
     io.interrupt.check();
     const document = { engine: found.engine, ...contractOf(found), ...advice };
@@ -75,6 +78,15 @@ export const estimate: Command = {
     return DONE;
   },
 };
+
+/** @throws ProblemError what has no room in the run, on either engine, where its steps are told */
+function refuseTooShort({ config: { method, training }, placeOf }: EstimateInput): void {
+  if (training.max_steps === undefined) return;
+  for (const [index, config] of method.entries()) {
+    const problem = scheduleOf(config, training.max_steps);
+    if (problem !== undefined) fail(placedProblem(problem, index, config, placeOf));
+  }
+}
 
 interface Estimated {
   readonly found: Estimate;

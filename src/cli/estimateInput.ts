@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isError } from '../common/problem.js';
 import { fail } from '../common/problem.js';
 import { parseRunFile } from '../config/parseRunFile.js';
+import type { ParsedRunFile } from '../config/parseRunFile.js';
 import type { RunConfig } from '../config/schema.js';
 import { CONFIG_FILE } from '../language/configFacts.js';
 import { cachedModelPlace } from '../language/modelHub.js';
@@ -19,6 +20,8 @@ export interface EstimateInput {
   readonly folder: string;
   /** The run file; undefined where only a model is named. */
   readonly file: string | undefined;
+  /** Where a key or value stands in the run file. */
+  readonly placeOf?: ParsedRunFile['placeOf'];
 }
 
 /**
@@ -29,8 +32,9 @@ export async function estimateInput(name: string, overrides: readonly string[], 
   if (isRunFile(name) && path.basename(name) !== CONFIG_FILE) {
     const { run, warnings } = await checkRunFile(name, overrides);
     for (const warning of warnings) io.problem(warning);
-    const { config, folder, file } = run;
-    return { config, place: await placeOf(config.model, folder), folder, file };
+    const { config, folder, file, placeOf: placeIn } = run;
+    const known = placeIn === undefined ? {} : { placeOf: placeIn };
+    return { config, place: await placeOf(config.model, folder), folder, file, ...known };
   }
   const { config, problems } = parseRunFile(modelAlone(name), name, overrides);
   if (config === undefined) {

@@ -122,6 +122,28 @@ test('a run file with options over it', async () => {
   assert.equal(wider['weights'], 2 * Number(found['weights']));
 });
 
+test('a run too short for its method is refused at its line, on either engine', async () => {
+  const file = path.join(folder, 'short.peft.yaml');
+  writeFileSync(
+    file,
+    [
+      'model: ./model',
+      'data: { train: rows.jsonl, max_length: 32 }',
+      'method:',
+      '  type: adalora',
+      '  tinit: 6',
+      '  tfinal: 4',
+      'training: { max_steps: 10 }',
+    ].join('\n'),
+  );
+  for (const engine of ['embedded', 'huggingface']) {
+    const ran = await run(['estimate', file, '--engine', engine, '--json']);
+    assert.equal(ran.code, 2, ran.out);
+    const { error } = document(ran) as { error: { code: string; where: { file: string; line: number } } };
+    assert.deepEqual([error.code, error.where.file, error.where.line], ['adalora.schedule', file, 4]);
+  }
+});
+
 test('what cannot be is refused', async () => {
   await refused('cli.option-value', opt, '--dtype', 'int3');
   await refused('cli.option-value', opt, '--limit', '24');
