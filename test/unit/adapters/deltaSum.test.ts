@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { sumDeltas } from '../../../src/adapters/deltaSum.js';
+import type { DeltaSum } from '../../../src/adapters/deltaSum.js';
+import { random } from '../../../src/common/random.js';
+
+const streams = (at: number): ReturnType<typeof random> => random(5, 'dare', at);
+
+function near(ours: Float32Array, theirs: readonly number[], what: string): void {
+  assert.equal(ours.length, theirs.length);
+  for (const [at, value] of theirs.entries()) {
+    assert.ok(Math.abs(ours[at]! - value) < 1e-6, `${what} at ${at}: ${ours[at]}, expected ${value}`);
+  }
+}
+
+describe('the sum of deltas', () => {
+  test('is what HF PEFT computes', () => {
+    const { deltas, weights, cases } = JSON.parse(
+      readFileSync(new URL('../../fixtures/combine-kinds/sums.json', import.meta.url), 'utf8'),
+    ) as { deltas: number[][]; weights: number[]; cases: { how: DeltaSum; sum: number[] }[] };
+    const parts = deltas.map((delta, at) => ({ delta: Float32Array.from(delta), weight: weights[at]! }));
+    assert.equal(cases.length, 10);
+    for (const { how, sum } of cases) near(sumDeltas(parts, how, streams), sum, JSON.stringify(how));
+  });
+
+  test('of one at weight 1 that keeps all is itself, whatever the kind', () => {
+    const draws = random(1, 'delta');
+    const delta = Float32Array.from({ length: 50 }, () => draws.normal());
+    const kinds: DeltaSum[] = [
+      { kind: 'linear' },
+      { kind: 'magnitude_prune', density: 1 },
+      { kind: 'dare_linear', density: 1 },
+      { kind: 'ties', density: 1, majority_sign_method: 'total' },
+      { kind: 'dare_ties', density: 1, majority_sign_method: 'frequency' },
+    ];
+    for (const how of kinds) assert.deepEqual(sumDeltas([{ delta, weight: 1 }], how, streams), delta, how.kind);
+  });
+
+  test('of a delta and its opposite by weight is zero', () => {
+    const draws = random(2, 'delta');
+    const delta = Float32Array.from({ length: 50 }, () => draws.normal());
+    const pair = [
+      { delta, weight: 1 },
+      { delta, weight: -1 },
+    ];
+    const zero = new Float32Array(50);
+    const kinds: DeltaSum[] = [
+      { kind: 'linear' },
+      { kind: 'magnitude_prune', density: 0.3 },
+      { kind: 'ties', density: 0.3, majority_sign_method: 'total' },
+      { kind: 'ties', density: 1, majority_sign_method: 'frequency' },
+    ];
+    for (const how of kinds)
+      assert.ok(sumDeltas(pair, how, streams).every((each, at) => Math.abs(each) === zero[at]));
+  });
+
+  test('by DARE has the mean of the deltas, and the share of zeros that density leaves', () => {
+    const delta = new Float32Array(20_000).fill(0.5);
+    const sum = sumDeltas([{ delta, weight: 2 }], { kind: 'dare_linear', density: 0.25 }, streams);
+    const kept = sum.filter((each) => each !== 0);
+    // Three standard deviations of a share of 20,000 draws.
+    assert.ok(Math.abs(kept.length / 20_000 - 0.25) < 3 * Math.sqrt((0.25 * 0.75) / 20_000), String(kept.length));
+    assert.ok(kept.every((each) => each === 4));
+  });
+
+  test('by DARE draws for each delta anew', () => {
+    const delta = new Float32Array(64).fill(1);
+    const parts = [
+      { delta, weight: 1 },
+      { delta, weight: 10 },
+    ];
+    const sum = sumDeltas(parts, { kind: 'dare_linear', density: 0.5 }, streams);
+    assert.deepEqual(
+      [...new Set(sum)].sort((a, b) => a - b),
+      [0, 2, 20, 22],
+    );
+  });
+});
