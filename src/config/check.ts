@@ -9,7 +9,7 @@ import { choiceWords, describeSchema, describeShape, listWords, shapeOf } from '
 import type { Range, Shape } from './shape.js';
 import { describeNode, entryOf, pathText, plainValue, shorten } from './tree.js';
 import type { ConfigNode, ConfigPath, Entry, MapNode, ScalarNode } from './tree.js';
-import { foreignKey, usualName, usualValue } from './unknownKeys.js';
+import { foreignKey, methodWithin, usualName, usualValue } from './unknownKeys.js';
 
 /** Where in the file a check is, and where it puts what it finds. */
 export interface Checking {
@@ -228,6 +228,8 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
   }
   const choices = members.flatMap((member) => (member.kind === 'choice' ? member.values : []));
   const words = choices.map(String);
+  const within = option === 'method' ? methodWithin(value) : undefined;
+  if (within !== undefined) return { mend: within };
   const near =
     words.find((word) => word === value.toLowerCase()) ?? usualValue(option, value) ?? nearestName(value, words);
   if (near !== undefined) {

@@ -35,7 +35,6 @@ const needless = (off: readonly Json[], why: () => string): ForeignEntry => ({
 
 /** `LoraConfig` of HF PEFT, up to 0.18, less what we have. */
 const LORA: Readonly<Record<string, ForeignEntry>> = {
-  use_dora: maths([false], () => l10n.t`weight decomposition (DoRA)`),
   use_qalora: maths([false], () => l10n.t`quantization-aware grouping (QA-LoRA)`),
   lora_bias: maths([false], () => l10n.t`a bias on B`),
   layer_replication: maths([], () => l10n.t`replicating layers`),
@@ -68,6 +67,7 @@ const IN_KWARGS = elsewhere(() => l10n.t`Write it under \`lr_scheduler_kwargs\`.
 /** `AdaLoraConfig` takes what `LoraConfig` takes. */
 const ADALORA: Readonly<Record<string, ForeignEntry>> = {
   ...LORA,
+  use_dora: maths([false], () => l10n.t`weight decomposition (DoRA)`),
   peft_type: needless(['ADALORA'], () => l10n.t`\`type\` says it`),
   total_step: needless([], () => l10n.t`how many steps there are follows from \`training\` and the data`),
 };
@@ -226,6 +226,7 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     virtual_tokens: 'num_virtual_tokens',
     prompt_length: 'num_virtual_tokens',
     init: 'prompt_tuning_init',
+    dora: 'use_dora',
     init_text: 'prompt_tuning_init_text',
     labels: 'class_labels',
   },
@@ -346,3 +347,18 @@ export function usualValue(option: string, value: string): string | undefined {
 function own<T>(table: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
   return table && Object.hasOwn(table, key) ? table[key] : undefined;
 }
+/** Names of methods that are options of another one here, each with how to write it. */
+const WITHIN: Readonly<Record<string, () => string>> = {
+  dora: () => l10n.t`Write \`type: lora\` with \`use_dora: true\`.`,
+  rslora: () => l10n.t`Write \`type: lora\` with \`use_rslora: true\`.`,
+  loraplus: () => l10n.t`Write \`type: lora\` with \`loraplus_lr_ratio: 16\`.`,
+  pissa: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: pissa\`.`,
+  milora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: milora\`.`,
+  olora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: olora\`.`,
+};
+
+/** How to write a method that is an option of another, for a run file that names it as its `type`. */
+export function methodWithin(name: string): string | undefined {
+  return own(WITHIN, name.toLowerCase())?.();
+}
+

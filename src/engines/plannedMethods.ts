@@ -97,8 +97,15 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       return [
         ...[...new Set(pairs.map(rank))].map((r) => ({
           sites: new Set(pairs.filter((site) => rank(site) === r)),
-          make: (targets: readonly string[]): Trained => ({ kind: 'low-rank', targets, rank: r, dropout }),
+          make: (targets: readonly string[]): Trained => ({
+            kind: 'low-rank',
+            targets,
+            rank: r,
+            dropout,
+            magnitude,
+          }),
         })),
+      const magnitude = config.type === 'lora' && config.use_dora;
         ...besidePairs(config, sites, pairs),
       ];
     }

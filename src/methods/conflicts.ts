@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { parameterShape } from '../models/site.js';
-import type { Hooks, ParameterKind, Phase, Site } from '../models/site.js';
+import type { Hooks, ParameterKind, Phase, Site, SiteParameters } from '../models/site.js';
 import { input } from '../tensor/tensor.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { AttachContext, Attached } from './method.js';
@@ -12,8 +12,9 @@ const PHASE: Phase = { dropoutSeed: undefined };
 /**
  * Refuses a method that would undo what one before it learns, or be undone by it: of two that act on a module, one puts a
  * parameter of its own in the place of the model's. (Updates that are added, and factors, act on what is there and combine.)
+ * And one that measures a weight, behind one that changes what the module reads or gives: merged, it would measure that too.
  *
- * @throws ProblemError `methods.same-module`
+ * @throws ProblemError `methods.same-module`, `methods.order`
  */
 export function refuseConflicts(method: Attached, { model, before = [] }: AttachContext): void {
   for (const other of before) {
@@ -22,6 +23,14 @@ export function refuseConflicts(method: Attached, { model, before = [] }: Attach
         (replaces(method.hooks, each) && actsOn(other.hooks, each)) ||
         (replaces(other.hooks, each) && actsOn(method.hooks, each)),
     );
+    const measured = model.sites.find((each) => readsWeight(method.hooks, each) && actsOn(other.hooks, each, []));
+    if (measured !== undefined) {
+      fail({
+        code: 'methods.order',
+        message: l10n.t`${method.type} measures the weight of ${measured.path}, on which ${other.type} before it acts: merged, it would measure what that learned along`,
+        mend: l10n.t`List ${method.type} first, or take the module out of one of them.`,
+      });
+    }
     if (site === undefined) continue;
     fail({
       code: 'methods.same-module',
@@ -61,7 +70,19 @@ export function actsOn(
   );
   if (changes) return true;
   const [x, y] = tensorsOf(site);
-  return (inputHook?.(site, x, PHASE) ?? x) !== x || (output?.(site, x, y, PHASE) ?? y) !== y;
+  return (inputHook?.(site, x, PHASE) ?? x) !== x || (output?.(site, x, y, PHASE, usedBy(site)) ?? y) !== y;
+}
+
+/** Whether a method makes a site's result of its weight, beside what that gives. */
+function readsWeight({ output }: Hooks, site: Site): boolean {
+  const [x, y] = tensorsOf(site);
+  const own = usedBy(site);
+  return reads(output?.(site, x, y, PHASE, own) ?? y, own.weight);
+}
+
+function usedBy(site: Site): SiteParameters {
+  const { weight, bias } = Object.fromEntries(parametersOf({ ...site, weight: site.weight ?? site.path }));
+  return { weight: weight!, bias };
 }
 
 function parametersOf(site: Site): (readonly [ParameterKind, Tensor])[] {

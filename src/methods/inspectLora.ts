@@ -16,7 +16,7 @@ export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTen
   const options = readOptions(loraConfigFromPeft, adapter, problems);
   const report: Report = (code, problem) =>
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
-  const { pairs, rest } = pairUp(adapter, report);
+  const { pairs, rest } = pairUp(adapter, options?.use_dora !== false, report);
   const modules: InspectedModule[] = [];
   for (const pair of pairs) modules.push(await inspectPair(adapter, pair, options, report));
   return {
@@ -35,9 +35,12 @@ interface Pair {
   readonly path: string;
   readonly a: string;
   readonly b: string;
+  /** DoRA's. */
+  readonly magnitude?: string | undefined;
 }
 
 const LOW_RANK = /^(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;
+const MAGNITUDE = /^(?:base_model\.model\.)?(.+)\.lora_magnitude_vector$/;
 
 /** What the config says where its options as a whole are not supported. */
 function numberIn({ config }: AdapterTensors, key: string): number | undefined {
@@ -45,19 +48,24 @@ function numberIn({ config }: AdapterTensors, key: string): number | undefined {
   return typeof value === 'number' ? value : undefined;
 }
 
-/** A and B of each module; a single one is reported. */
-function pairUp(adapter: AdapterTensors, report: Report): { pairs: Pair[]; rest: string[] } {
+/** A and B of each module; a single one is reported. @param lengths whether modules may have a magnitude, too */
+function pairUp(adapter: AdapterTensors, lengths: boolean, report: Report): { pairs: Pair[]; rest: string[] } {
   const halves = new Map<string, { A?: string; B?: string }>();
+  const magnitudes = new Map<string, string>();
   const rest: string[] = [];
   for (const key of adapter.tensors.keys()) {
     const [, modulePath, half] = LOW_RANK.exec(key) ?? [];
-    if (modulePath === undefined) rest.push(key);
-    else halves.set(modulePath, { ...halves.get(modulePath), [half === 'A' ? 'A' : 'B']: key });
+    const measured = lengths ? MAGNITUDE.exec(key)?.[1] : undefined;
+    if (modulePath !== undefined) {
+      halves.set(modulePath, { ...halves.get(modulePath), [half === 'A' ? 'A' : 'B']: key });
+    } else if (measured !== undefined) magnitudes.set(measured, key);
+    else rest.push(key);
   }
   const pairs: Pair[] = [];
   for (const [modulePath, { A: a, B: b }] of halves) {
-    if (a !== undefined && b !== undefined) pairs.push({ path: modulePath, a, b });
-    else {
+    if (a !== undefined && b !== undefined) {
+      pairs.push({ path: modulePath, a, b, magnitude: magnitudes.get(modulePath) });
+    } else {
       report('adapter.missing-pair', {
         message: a === undefined ? l10n.t`${modulePath} has B without A` : l10n.t`${modulePath} has A without B`,
         expected: l10n.t`lora_A and lora_B of every adapted module`,
@@ -65,7 +73,8 @@ function pairUp(adapter: AdapterTensors, report: Report): { pairs: Pair[]; rest:
       });
     }
   }
-  return { pairs, rest };
+  const alone = [...magnitudes].flatMap(([modulePath, key]) => (halves.has(modulePath) ? [] : [key]));
+  return { pairs, rest: [...rest, ...alone] };
 }
 
 async function inspectPair(
@@ -90,8 +99,25 @@ async function inspectPair(
       mend: l10n.t`Config and weights belong to different adapters, or rank_pattern lacks an entry.`,
     });
   }
+  const length = pair.magnitude === undefined ? undefined : adapter.tensors.get(pair.magnitude)!.shape;
+  if (length === undefined && options?.use_dora === true) {
+    report('adapter.missing-pair', {
+      message: l10n.t`${pair.path} has A and B without a magnitude`,
+      expected: l10n.t`with use_dora, lora_magnitude_vector of every adapted module`,
+      mend: l10n.t`The file is incomplete: export the adapter again.`,
+    });
+  }
+  if (length !== undefined && fits && length.join() !== String(b[0])) {
+    report('adapter.shape', {
+      message: l10n.t`${pair.path}: B is [${b.join(', ')}] and the magnitude [${length.join(', ')}]`,
+      expected: l10n.t`B [out, r] and a magnitude [out]`,
+    });
+  }
   const scale = options && fits ? scaleOf(options, pair.path, rank) : undefined;
-  const trainable = (elementCount(a) ?? 0) + (elementCount(b) ?? 0);
+  const trainable = [a, b, ...(length === undefined ? [] : [length])].reduce(
+    (sum, shape) => sum + (elementCount(shape) ?? 0),
+    0,
+  );
   const found = { path: pair.path, rank, scale, a, b, trainable };
   if (scale === undefined) return { ...found, norm: undefined };
   const [bValues, aValues] = [await adapter.read(pair.b), await adapter.read(pair.a)];

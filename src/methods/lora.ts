@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
+import { doraOutput, magnitudeOf, startMagnitude, withMagnitude } from './doraMagnitude.js';
 import { inspectLora } from './inspectLora.js';
 import { doubledOptions, loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
 import { ParameterOptions, biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
@@ -46,6 +47,11 @@ export const LoraOptions = Type.Object(
       default: false,
       description: 'Scale by lora_alpha / √r (rank-stabilized LoRA, Kalajdzievski 2023).',
     }),
+    use_dora: Type.Boolean({
+      default: false,
+      description:
+        'DoRA (Liu et al. 2024): B·A turns the weight, and a vector that trains beside it gives each output’s length.',
+    }),
     init_lora_weights: Type.Union(
       [
         Type.Boolean(),
@@ -83,7 +89,8 @@ export type LoraOptions = Static<typeof LoraOptions>;
 /**
  * LoRA (Hu et al. 2021): y = W x + s·B·A·dropout(x), s = lora_alpha / r (eq. 3), A and B trained, W frozen.
  *
- * With `loraplus_lr_ratio` A and B have learning rates of their own, as `loraplusRate` has them.
+ * With `loraplus_lr_ratio` A and B have learning rates of their own, as `loraplusRate` has them. With `use_dora` it is DoRA:
+ * see `doraMagnitude.ts`.
  *
  * Starts that take a part off the base (PiSSA, MiLoRA, OLoRA; see `loraStart.ts`) leave W as it is: with W' = W − s·B₀·A₀,
  * y = W' x + s·B·A·dropout(x) = W x + s·(B·A·dropout(x) − B₀·A₀ x). Saved as PEFT converts them to a plain LoRA of twice the rank,
@@ -138,7 +145,7 @@ interface Found {
 }
 
 /** The pairs of all sites that match. @throws ProblemError `targets.*`, `lora.odd-rank`, `lora.init-rank` */
-function pairsOf(
+export function pairsOf(
   options: LoraOptions,
   { model, instance = '', idlePatterns }: AttachContext,
 ): Found & { readonly pairs: ReadonlyMap<string, LowRankPair> } {
@@ -150,12 +157,13 @@ function pairsOf(
   ].map((problem) => idlePattern(problem, idlePatterns));
   const { init_lora_weights: init } = options;
   const pairs = new Map(
-    match.sites.map((site) => {
+    match.sites.map((site): [string, LowRankPair] => {
       const r = patternValue(options.rank_pattern, site.path) ?? options.r;
       const alpha = patternValue(options.alpha_pattern, site.path) ?? options.lora_alpha;
       // Rank-stabilized: Kalajdzievski 2023, eq. 3.
       const scale = options.use_rslora ? alpha / Math.sqrt(r) : alpha / r;
-      return [site.path, lowRankPair(site, r, scale, instance, startsFromBase(init))];
+      const pair = lowRankPair(site, r, scale, instance, startsFromBase(init));
+      return [site.path, options.use_dora ? { ...pair, magnitude: magnitudeOf(pair, instance) } : pair];
     }),
   );
   checkStart(pairs.values(), init);
@@ -189,7 +197,8 @@ function attached(
   const training = new Set(trainables.map(({ variable }) => variable).filter((each) => !resting.has(each)));
   const doubled = resting.size > 0;
   const stored = storedPairs([...pairs.values()], doubled);
-  const onDisk = [...stored.tensors, ...trained];
+  const magnitudes = [...pairs.values()].flatMap(({ magnitude }) => magnitude ?? []);
+  const onDisk = [...stored.tensors, ...magnitudes.map((each) => ({ variable: each })), ...trained];
   const tensorsOf = (values: Values): NamedTensor[] =>
     onDisk.map(({ variable: { name, shape } }) => ({
       name: keyOf(name),
@@ -197,10 +206,13 @@ function attached(
       data: values.get(name)!,
     }));
   const modules = [
-    ...[...pairs.values()].map(({ site, a, b }) => ({
+    ...[...pairs.values()].map(({ site, a, b, magnitude }) => ({
       path: site.path,
       shape: site.shape,
-      trainable: parameterSize(a.shape) + parameterSize(b.shape),
+      trainable: [a, b, ...(magnitude === undefined ? [] : [magnitude])].reduce(
+        (sum, { shape }) => sum + parameterSize(shape),
+        0,
+      ),
     })),
     ...coveredParameters(trained),
   ];
@@ -208,14 +220,17 @@ function attached(
     type: 'lora',
     hooks: {
       parameter: (site, kind, base) => byParameter.get(`${site.path}.${kind}`)?.variable ?? base,
-      output: (site, x, y, phase) => {
+      output: (site, x, y, phase, own) => {
         const pair = pairs.get(site.path);
         if (pair === undefined) return y;
-        return lowRankOutput(pair, x, y, {
+        const dropped = {
           rate: options.lora_dropout,
           seed: phase.dropoutSeed,
           random: context.random('dropout', site.path),
-        });
+        };
+        const { magnitude } = pair;
+        if (magnitude === undefined) return lowRankOutput(pair, x, y, dropped);
+        return doraOutput({ ...pair, magnitude }, x, y, own, dropped);
       },
     },
     trainables,
@@ -241,7 +256,9 @@ function attached(
       if (whole !== undefined) return values.get(whole.variable.name)!;
       const pair = pairs.get(site.path);
       if (pair === undefined || kind === 'bias') return undefined;
-      return mergePair(pair, base, values);
+      const merged = mergePair(pair, base, values);
+      const { magnitude } = pair;
+      return magnitude === undefined ? merged : withMagnitude(pair, merged, values.get(magnitude.name)!);
     },
     save: (values) => ({
       kind: 'adapter',
@@ -275,20 +292,22 @@ function loraplusRate(
   return name.endsWith('.lora_B') || shape.length === 1 ? { rate: { times: ratio } } : {};
 }
 
-/** A and B, and what rests of their start. */
+/** A and B, what rests of their start, and a magnitude. */
 function trainablesOf(pair: LowRankPair, drawn: () => Factors, context: AttachContext): Trainable[] {
-  const { a, b, initial } = pair;
-  if (initial === undefined) {
-    return [
-      { variable: a, start: () => drawn()[0], decays: true },
-      { variable: b, start: () => drawn()[1], decays: true },
-    ];
-  }
+  const { a, b, initial, magnitude } = pair;
   const taken = (which: 0 | 1) => (): Float32Array => preparedStart(pair, context)[which].slice();
+  const begins = (which: 0 | 1) => (initial === undefined ? (): Float32Array => drawn()[which] : taken(which));
   return [
-    { variable: a, start: taken(0), decays: true },
-    { variable: b, start: taken(1), decays: true },
-    { variable: initial.a, start: taken(0), decays: false, readAtRest: true },
-    { variable: initial.b, start: taken(1), decays: false, readAtRest: true },
+    { variable: a, start: begins(0), decays: true },
+    { variable: b, start: begins(1), decays: true },
+    ...(initial === undefined
+      ? []
+      : [
+          { variable: initial.a, start: taken(0), decays: false, readAtRest: true },
+          { variable: initial.b, start: taken(1), decays: false, readAtRest: true },
+        ]),
+    ...(magnitude === undefined
+      ? []
+      : [{ variable: magnitude, start: () => startMagnitude(pair, drawn, context), decays: true }]),
   ];
 }

@@ -38,7 +38,7 @@ export function loraConfigToPeft(
     target_modules:
       options.target_modules === 'all-linear' ? moduleNames(adapted, context.model.sites) : options.target_modules,
     task_type: peftTaskType(context.model.task),
-    use_dora: false,
+    use_dora: options.use_dora,
     use_rslora: options.use_rslora,
   };
 }

@@ -77,7 +77,7 @@ export interface MadePair extends Pick<LowRankPair, 'site' | 'scale' | 'initial'
 }
 
 /** y + s·B·A·x; for an embedding A's columns are looked up by token id. What rests reads all of x. */
-export function lowRankOutput(pair: LowRankPair, x: Tensor, y: Tensor, dropped: Dropped): Tensor {
+export function lowRankOutput(pair: MadePair, x: Tensor, y: Tensor, dropped: Dropped): Tensor {
   const drop = dropOf(pair, x, dropped);
   const learned = learnedPart(pair, drop?.x ?? x, drop?.factor);
   // The difference first: at the start it is zero to the last bit.
@@ -90,7 +90,7 @@ export function lowRankOutput(pair: LowRankPair, x: Tensor, y: Tensor, dropped: 
  * embedding's ids are not.
  */
 export function dropOf(
-  { site }: LowRankPair,
+  { site }: MadePair,
   x: Tensor,
   { rate, seed, random }: Dropped,
 ): { readonly x: Tensor; readonly factor: number } | undefined {
@@ -99,14 +99,14 @@ export function dropOf(
 }
 
 /** factor·s·B·A·x */
-export function learnedPart({ site, a, b, scale }: LowRankPair, x: Tensor, factor = 1): Tensor {
+export function learnedPart({ site, a, b, scale }: MadePair, x: Tensor, factor = 1): Tensor {
   const read =
     site.kind === 'embedding' ? gatherRows(transpose(a, [1, 0]), x) : matmul(x, a, { transposeB: true });
   return matmul(read, b, { transposeB: true, alpha: factor * scale });
 }
 
 /** factor·s·B₀·A₀·x; undefined where the start was not taken off the base. */
-export function takenPart({ initial, scale }: LowRankPair, x: Tensor, factor = 1): Tensor | undefined {
+export function takenPart({ initial, scale }: MadePair, x: Tensor, factor = 1): Tensor | undefined {
   if (initial === undefined) return undefined;
   const { a, b } = initial;
   return matmul(matmul(x, a, { transposeB: true }), b, { transposeB: true, alpha: factor * scale });

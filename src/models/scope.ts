@@ -13,6 +13,7 @@ import type {
   ParameterKind,
   Phase,
   Site,
+  SiteParameters,
   Stack,
   SublayerPlace,
   SublayerTensors,
@@ -95,8 +96,8 @@ export function createScope(
     );
   };
   /** @param seen what the site reads, as a method (by its place) sees it */
-  const finish = (site: Site, seen: (method: number) => Tensor, y: Tensor): Tensor => {
-    const result = hooks.reduce((sofar, hook, at) => hook.output?.(site, seen(at), sofar, phase) ?? sofar, y);
+  const finish = (site: Site, seen: (method: number) => Tensor, y: Tensor, own: SiteParameters): Tensor => {
+    const result = hooks.reduce((sofar, hook, at) => hook.output?.(site, seen(at), sofar, phase, own) ?? sofar, y);
     results.push({ path: site.path, result });
     return result;
   };
@@ -108,32 +109,30 @@ export function createScope(
         (inner, hook) => [hook.input?.(site, inner[0]!, phase) ?? inner[0]!, ...inner],
         [x],
       );
-      const product = matmul(seen[0]!, parameter(site, 'weight', seen[0]!)!, {
-        transposeB: site.layout !== 'in-out',
-      });
+      const used = parameter(site, 'weight', seen[0]!)!;
+      const product = matmul(seen[0]!, used, { transposeB: site.layout !== 'in-out' });
       const bias = parameter(site, 'bias', seen[0]!);
-      return finish(site, (at) => seen[at + 1]!, bias === undefined ? product : add(product, bias));
+      const y = bias === undefined ? product : add(product, bias);
+      return finish(site, (at) => seen[at + 1]!, y, { weight: used, bias });
     },
     embedding(path, ids, scale) {
       const site = siteAt(path);
       const table = parameter(site, 'weight', ids)!;
       const lookUp = (known: Tensor): Tensor => {
-        const rows = finish(site, () => known, gatherRows(table, known));
+        const rows = finish(site, () => known, gatherRows(table, known), { weight: table });
         return scale === undefined ? rows : mul(rows, scale);
       };
       return site === tokenSite ? withVirtualTokens(ids, site.shape[0]!, hooks, phase, lookUp) : lookUp(ids);
     },
     rmsNorm(path, x, epsilon, offset = 0) {
       const site = siteAt(path);
-      return finish(site, () => x, rmsNorm(x, add(parameter(site, 'weight', x)!, offset), epsilon));
+      const used = parameter(site, 'weight', x)!;
+      return finish(site, () => x, rmsNorm(x, add(used, offset), epsilon), { weight: used });
     },
     layerNorm(path, x, epsilon) {
       const site = siteAt(path);
-      return finish(
-        site,
-        () => x,
-        layerNorm(x, parameter(site, 'weight', x)!, parameter(site, 'bias', x)!, epsilon),
-      );
+      const [used, bias] = [parameter(site, 'weight', x)!, parameter(site, 'bias', x)!];
+      return finish(site, () => x, layerNorm(x, used, bias, epsilon), { weight: used, bias });
     },
     keysInFront: keysInFrontCount(hooks),
     attention: (place, keys, values) => withKeysInFront(place, { keys, values }, hooks, phase),

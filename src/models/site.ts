@@ -28,6 +28,12 @@ export function parameterShape({ shape, layout }: Site, kind: ParameterKind): re
   return layout === 'in-out' ? [shape[1]!, shape[0]!] : shape;
 }
 
+/** The weight and bias that a site computes with, as methods made them. */
+export interface SiteParameters {
+  readonly weight: Tensor;
+  readonly bias?: Tensor | undefined;
+}
+
 /** A place where tokens attend: keys and values of its own. */
 export interface AttentionPlace {
   /** `self`: to the tokens before, or around; `cross`: a decoder's tokens to an encoder's. */
@@ -86,8 +92,9 @@ export interface Hooks {
    * A site's result.
    * @param x linear: [..., in]; embedding: token ids [batch, sequence]; norm: [..., hidden]
    * @param y [..., out]; norm: [..., hidden]
+   * @param own what y was made with
    */
-  readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase) => Tensor;
+  readonly output?: (site: Site, x: Tensor, y: Tensor, phase: Phase, own: SiteParameters) => Tensor;
   /**
    * What a sublayer adds to the residual stream: gets its result, or what methods before made of it, as `output`.
    * @returns [..., hidden]

@@ -129,7 +129,7 @@ test('a parent that was busy receives every event, the last one too', async () =
 test('a run that fails before its coverage tells the warnings of its run file too', async () => {
   const run = await makeRun(path.join(folder, 'early'), model, {
     data: { train: 'train.jsonl', columns: { prompt: 'question' } },
-    method: { type: 'lora', r: 2, use_dora: false },
+    method: { type: 'lora', r: 2, use_qalora: false },
   });
   let last: RunEvent | undefined;
   const code = await train(run.file, (event) => (last = event));

@@ -21,6 +21,7 @@ export interface StepErrors {
 
 interface Steps {
   learning_rate: number;
+  weight_decay?: number;
   steps: { loss: number; gradient_norm: number }[];
 }
 
@@ -48,7 +49,8 @@ export async function repeatPeftSteps(
     return saved.tensors.map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
   };
   const before = new Map(tensorsOf(values).map((tensor) => [tensor.name, tensor.data]));
-  const options = { learning_rate: reference.learning_rate, weight_decay: 0, max_grad_norm: 0 };
+  const { learning_rate, weight_decay = 0 } = reference;
+  const options = { learning_rate, weight_decay, max_grad_norm: 0 };
   const stepper = await createStepper({
     ...opened,
     methods: [method],
@@ -64,7 +66,7 @@ export async function repeatPeftSteps(
       rows[at]!.map((_, row) => [row]),
     );
     const place = { step: at + 1, totalSteps: reference.steps.length };
-    const taken = await stepper.step([batch], place, reference.learning_rate * factor, 0);
+    const taken = await stepper.step([batch], place, learning_rate * factor, 0);
     loss = Math.max(loss, relative(taken.loss, step.loss));
     gradientNorm = Math.max(gradientNorm, relative(taken.gradientNorm, step.gradient_norm));
   }

@@ -137,7 +137,7 @@ export const AXOLOTL_RULES: Rules = {
   peft_layers_pattern: to('method.layers_pattern'),
   peft_use_rslora: to('method.use_rslora'),
   peft_init_lora_weights: to('method.init_lora_weights'),
-  peft_use_dora: result('DoRA is not known here: plain LoRA is written'),
+  peft_use_dora: to('method.use_dora'),
   lora_fan_in_fan_out: other('it is told by the module'),
   lora_model_dir: result('a run starts from the base; resume a run of its own instead'),
   lora_target_parameters: result('only whole modules are adapted here'),

@@ -93,7 +93,7 @@ export const LLAMA_FACTORY_RULES: Rules = {
   lora_target: to('method.target_modules', target),
   additional_target: to('method.modules_to_save', (value) => ({ value: namesOf(value) })),
   use_rslora: to('method.use_rslora'),
-  use_dora: result('DoRA is not known here: plain LoRA is written'),
+  use_dora: to('method.use_dora'),
   pissa_init: to('method.init_lora_weights', pissa),
   pissa_iter: other('it is part of init_lora_weights, where pissa_init is on'),
   pissa_convert: other('what is written is a plain LoRA in any case'),

@@ -47,6 +47,11 @@ export const reduceSum = reduction('reduceSum', 'ReduceSum', (x, _y, g, kept) =>
   expand(reshape(g, kept), x.shape),
 );
 
+/** Sum of squares over axes, without the squares in memory. */
+export const reduceSumSquare = reduction('reduceSumSquare', 'ReduceSumSquare', (x, _y, g, kept) =>
+  mul(mul(x, 2), reshape(g, kept)),
+);
+
 /** Mean over axes. */
 export const reduceMean = reduction('reduceMean', 'ReduceMean', (x, _y, g, kept) => {
   const count = kept.reduce<Dim>(

@@ -67,7 +67,7 @@ test('★15 an unknown key that is off warns, one that changes the arithmetic st
     warnings.map(({ code, message }) => [code, message.includes('use_magic')]),
     [['adapter.unknown-key', true]],
   );
-  await assert.rejects(attachChanged(setting('use_dora', true)), problem('adapter.config', 'use_dora'));
+  await assert.rejects(attachChanged(setting('use_qalora', true)), problem('adapter.config', 'use_qalora'));
   await assert.rejects(attachChanged(setting('enable_lora', [true])), problem('adapter.config', 'enable_lora'));
 });
 

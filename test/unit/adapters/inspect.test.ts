@@ -93,11 +93,37 @@ test('what does not belong together is reported, not thrown', async () => {
   assert.deepEqual(codes(shapes), ['adapter.shape']);
   const infinite = await inspectChanged(({ tensors }) => tensors[0]!.data.fill(Infinity, 0, 1));
   assert.ok(codes(infinite).includes('adapter.non-finite'));
+  const grouped = await inspectChanged((parts) => {
+    parts.config = { ...parts.config, use_qalora: true };
+  });
+  assert.deepEqual(codes(grouped), ['adapter.config']);
+  assert.deepEqual([grouped.modules.length, grouped.r, grouped.alpha], [14, 4, 8]);
   const dora = await inspectChanged((parts) => {
     parts.config = { ...parts.config, use_dora: true };
   });
-  assert.deepEqual(codes(dora), ['adapter.config']);
-  assert.deepEqual([dora.modules.length, dora.r, dora.alpha], [14, 4, 8]);
+  assert.deepEqual(codes(dora), Array(14).fill('adapter.missing-pair'));
+});
+
+test("PEFT's DoRA: magnitudes belong to their modules; one of another size, and one that is too many, are told", async () => {
+  const found = await inspectAdapter(fixture('dora/linears/final'));
+  assert.deepEqual(
+    found.problems.filter(({ severity }) => severity !== 'warning'),
+    [],
+  );
+  const head = found.modules.find((module) => module.path === 'lm_head')!;
+  assert.deepEqual([head.rank, head.trainable], [4, 4 * (128 + 32) + 128]);
+  const key = 'base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector';
+  const tensor = { name: key, shape: [31], data: new Float32Array(31) };
+  const plain = await inspectChanged((parts) => parts.tensors.push(tensor));
+  assert.ok(
+    plain.problems.some(({ message }) => message.includes('lora_magnitude_vector')),
+    codes(plain).join(),
+  );
+  const dora = await inspectChanged((parts) => {
+    parts.config = { ...parts.config, use_dora: true };
+    parts.tensors.push(tensor);
+  });
+  assert.ok(dora.problems.some(({ message }) => message.includes('B is [32, 2] and the magnitude [31]')));
 });
 
 test('names out of the file are cut to what can be shown', async () => {

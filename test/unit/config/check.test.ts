@@ -51,7 +51,7 @@ describe('unknown keys', () => {
 describe("HF PEFT's keys that the engine lacks (★ 15)", () => {
   it('refuses them when they change the maths', () => {
     for (const line of [
-      'use_dora: true',
+      'use_qalora: true',
       'lora_bias: true',
       'layer_replication: [[0, 2]]',
       'target_parameters: [w]',
@@ -73,7 +73,7 @@ describe("HF PEFT's keys that the engine lacks (★ 15)", () => {
 
   it('ignores them with a warning at their off value', () => {
     for (const line of [
-      'use_dora: false',
+      'use_qalora: false',
       'loftq_config: {}',
       'layer_replication: null',
       'task_type: CAUSAL_LM',
@@ -173,6 +173,17 @@ describe('the method', () => {
   it("checks options against the chosen method's schema", () => {
     const problem = onlyProblem(runText('  r: 4\n').replace('type: lora', 'type: full'));
     assert.deepEqual([problem.code, problem.expected], ['config.unknown-key', 'one of `type`']);
+  });
+
+  it('says of a method that is an option of another how to write it', () => {
+    for (const [type, mend] of [
+      ['dora', 'Write `type: lora` with `use_dora: true`.'],
+      ['DoRA', 'Write `type: lora` with `use_dora: true`.'],
+      ['pissa', 'Write `type: lora` with `init_lora_weights: pissa`.'],
+    ]) {
+      const problem = onlyProblem(runText('').replace('type: lora', `type: ${type}`));
+      assert.deepEqual([problem.code, problem.mend], ['config.unknown-value', mend]);
+    }
   });
 
   it('needs a type, and a list needs an entry', () => {

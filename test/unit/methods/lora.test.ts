@@ -375,7 +375,8 @@ async function dropped(method: Attached, seed: number | undefined, at = square):
   const shape = [SIZE, SIZE];
   const [x, y] = [input('x', 'float32', shape), input('y', 'float32', shape)];
   const dropoutSeed = seed === undefined ? undefined : input('seed', 'int32', []);
-  const program = await runtime.compile({ result: method.hooks.output!(at, x, y, { dropoutSeed }) });
+  const own = { weight: input('w', 'float32', shape) };
+  const program = await runtime.compile({ result: method.hooks.output!(at, x, y, { dropoutSeed }, own) });
   const identity = Float32Array.from({ length: SIZE * SIZE }, (_, at) => Number(at % (SIZE + 1) === 0));
   const value = (data: Float32Array): Value => ({ dtype: 'float32', shape, data });
   const feeds = {

@@ -96,7 +96,7 @@ test('★15 a key that is off is passed over with a warning, one that is on stop
     if (value !== null) assert.match(warnings[0]!.message, /'use_newest'/);
   }
   for (const [key, value] of [
-    ['use_dora', true],
+    ['use_qalora', true],
     ['enable_lora', [true]],
     ['trainable_token_indices', [1, 2]],
     ['lora_bias', true],

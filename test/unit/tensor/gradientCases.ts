@@ -188,6 +188,7 @@ export const CASES: readonly Case[] = [
   ...reductionCases('reduceSum', reduce.reduceSum),
   ...reductionCases('reduceMean', reduce.reduceMean),
   ...reductionCases('reduceMax', reduce.reduceMax),
+  ...reductionCases('reduceSumSquare', reduce.reduceSumSquare),
   ...matmulCases(),
   { op: 'rmsNorm', title: '2-D', leaves: [any(3, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 1e-5) },
   { op: 'rmsNorm', title: 'symbolic', leaves: [any(B, S, 4), any(4)], build: ([x, w]) => rmsNorm(x!, w!, 0.1) },

@@ -70,7 +70,7 @@ test('Axolotl: what has no counterpart is listed with its line and why', () => {
   const found = imported('axolotl.yml');
   assert.deepEqual(leftOf(found, 'load_in_4bit'), [6, 'result', 'the base keeps its own precision here']);
   assert.deepEqual(leftOf(found, 'load_in_8bit'), [5, 'off', 'off, as here']);
-  assert.deepEqual(leftOf(found, 'peft_use_dora')?.slice(0, 2), [26, 'result']);
+  assert.ok(found.config?.method[0]?.type === 'lora' && found.config.method[0].use_dora);
   assert.deepEqual(leftOf(found, 'flash_attention')?.[1], 'speed');
   assert.deepEqual(leftOf(found, 'adapter')?.[1], 'result');
   assert.match(String(leftOf(found, 'my_own_key')?.[2]), /does not know this setting of Axolotl/);
@@ -96,6 +96,7 @@ test('LLaMA-Factory: settings, its own defaults, and names of data sets', () => 
   const [method] = config.method;
   assert.ok(method?.type === 'lora');
   assert.deepEqual([method.r, method.lora_alpha, method.target_modules], [16, 32, ['q_proj', 'v_proj']]);
+  assert.equal(method.use_dora, true);
   assert.deepEqual(config.data.train, ['data/tickets.json', 'data/identity.json']);
   assert.match(notes.join('\n'), /'identity' is a name in data\/dataset_info\.json, where it was not found/);
   assert.deepEqual(
@@ -107,7 +108,7 @@ test('LLaMA-Factory: settings, its own defaults, and names of data sets', () => 
     [training.learning_rate, training.warmup_ratio, training.eval_steps, training.save_steps],
     [1e-4, 0.1, 500, 500],
   );
-  for (const key of ['use_dora', 'quantization_bit', 'template']) assert.equal(leftOf(found, key)?.[1], 'result');
+  for (const key of ['quantization_bit', 'template']) assert.equal(leftOf(found, key)?.[1], 'result');
   assert.equal(leftOf(found, 'flash_attn')?.[1], 'speed');
 });
 
@@ -132,7 +133,7 @@ test('PEFT: the options are PEFT’s own; what would change the start or the ari
     [32, 16, true, ['v_proj', 'q_proj'], { q_proj: 32 }],
   );
   assert.deepEqual(method.modules_to_save, ['lm_head']);
-  assert.deepEqual(leftOf(found, 'use_dora'), [22, 'result', 'DoRA is not known here: plain LoRA is written']);
+  assert.equal(method.use_dora, true);
   assert.equal(method.init_lora_weights, 'pissa');
   const other = ofText(
     JSON.stringify({ peft_type: 'LORA', base_model_name_or_path: 'org/name', r: 8, init_lora_weights: 'corda' }),
