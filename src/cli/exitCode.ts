@@ -28,6 +28,7 @@ const INPUT = new Set([
   'intrinsic',
   'last-layers',
   'learned-mask',
+  'lokr',
   'lora',
   'lt-sft',
   'mask',

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { pathKind, writeFileWhole } from '../common/files.js';
 import { fail } from '../common/problem.js';
 import { RUN_FILE_NAME, newRunText } from '../config/newRunText.js';
+import { usualValue } from '../config/unknownKeys.js';
 import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import type { Command } from './command.js';
@@ -78,7 +79,7 @@ function methodType(name: string): MethodType {
   const found = METHODS.find(({ type }) => type === name);
   if (found !== undefined) return found.type;
   const names = METHODS.map(({ type }) => type);
-  return unknownName('method', name, names, 'peft-studio methods');
+  return unknownName('method', name, names, 'peft-studio methods', usualValue('method', name.toLowerCase()));
 }
 
 /** A path as a file in `folder` names it; an absolute one stays as it was given. Slashes are the same everywhere. */

@@ -118,6 +118,20 @@ const IA3: Readonly<Record<string, ForeignEntry>> = {
   auto_mapping: LORA['auto_mapping']!,
 };
 
+/** `LoKrConfig` of HF PEFT, less what we have. */
+const LOKR: Readonly<Record<string, ForeignEntry>> = {
+  peft_type: needless(['LOKR'], () => l10n.t`\`type\` says it`),
+  use_effective_conv2d: needless(
+    [true, false],
+    () => l10n.t`it is about convolutions, which language models have none of`,
+  ),
+  task_type: LORA['task_type']!,
+  inference_mode: LORA['inference_mode']!,
+  base_model_name_or_path: LORA['base_model_name_or_path']!,
+  revision: LORA['revision']!,
+  auto_mapping: LORA['auto_mapping']!,
+};
+
 /** `BnConfig` of the `adapters` library, less what we have. */
 const ADAPTER: Readonly<Record<string, ForeignEntry>> = {
   original_ln_after: maths([true], () => l10n.t`leaving out the base's own addition and norm`),
@@ -190,6 +204,7 @@ const TRAINING: Readonly<Record<string, ForeignEntry>> = {
 const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> = {
   'method.lora': LORA,
   'method.adalora': ADALORA,
+  'method.lokr': LOKR,
   'method.prompt_tuning': PROMPT_TUNING,
   'method.sam': SAM,
   'method.prefix_tuning': PREFIX_TUNING,
@@ -220,6 +235,17 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     dropout: 'lora_dropout',
     targets: 'target_modules',
     delta_t: 'deltaT',
+  },
+  'method.lokr': {
+    rank: 'r',
+    lokr_rank: 'r',
+    lora_alpha: 'alpha',
+    lokr_alpha: 'alpha',
+    factor: 'decompose_factor',
+    lokr_factor: 'decompose_factor',
+    scale: 'alpha',
+    targets: 'target_modules',
+    init_lora_weights: 'init_weights',
   },
   'method.prompt_tuning': {
     num_tokens: 'num_virtual_tokens',
@@ -314,8 +340,9 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   },
 };
 
-/** Transformers' names of values that we have under another name, by the option that takes them. */
+/** Names of values that people know from elsewhere (Transformers, papers), in small letters, by the option that takes them. */
 const USUAL_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  method: { krona: 'lokr', kronecker: 'lokr', lo_kr: 'lokr' },
   'training.optim': {
     adam: 'adamw',
     adamw_torch: 'adamw',

@@ -9,6 +9,7 @@ import type { BottleneckChoice } from '../methods/adapterOptions.js';
 import { biasedSites } from '../methods/bitfit.js';
 import { largestRatio } from '../methods/fishDip.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
+import { factorShapes } from '../methods/lokr.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { firstTrained } from '../methods/lastLayers.js';
@@ -120,6 +121,23 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         ...besidePairs(config, sites, triplets),
       ];
     }
+    case 'lokr': {
+      const pairs = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      return [
+        ...[...grouped(pairs, (site) => kroneckerSize(config, site))].map(([, group]) => ({
+          sites: new Set(group),
+          make: (targets: readonly string[]): Trained => ({
+            kind: 'factors',
+            targets,
+            ...kroneckerSize(config, group[0]!),
+            kept: 0,
+            built: true,
+            shared: { values: 0, sides: 0 },
+          }),
+        })),
+        ...besidePairs({ ...config, bias: 'none' }, sites, pairs),
+      ];
+    }
     case 'lisa': {
       const active = config.lisa_activated_layers;
       const trained = sites.filter(({ layer }) => layer === undefined || layer < active);
@@ -216,6 +234,32 @@ function lastSites(
 
 function valuesOf({ module }: ShapeSite): number {
   return usedCount(module) * module.copies;
+}
+
+/** Values of a module's Kronecker factors, and rows and columns of their matrices in all. */
+function kroneckerSize(
+  config: Extract<MethodConfig, { type: 'lokr' }>,
+  { module, path }: ShapeSite,
+): { readonly each: number; readonly sides: number } {
+  const { w1, w2 } = factorShapes([module.out, module.in], path, config);
+  const matrices = [w1, w2].flatMap((factor) => (factor.kind === 'whole' ? [factor.whole] : [factor.a, factor.b]));
+  return {
+    each: matrices.reduce((sum, [rows, columns]) => sum + rows * columns, 0),
+    sides: matrices.reduce((sum, [rows, columns]) => sum + rows + columns, 0),
+  };
+}
+
+/** Sites by what a function says of them. */
+function grouped(
+  sites: readonly ShapeSite[],
+  keyOf: (site: ShapeSite) => unknown,
+): ReadonlyMap<string, readonly ShapeSite[]> {
+  const groups = new Map<string, ShapeSite[]>();
+  for (const site of sites) {
+    const key = JSON.stringify(keyOf(site));
+    groups.set(key, [...(groups.get(key) ?? []), site]);
+  }
+  return groups;
 }
 
 /** `bias` and `modules_to_save`. */

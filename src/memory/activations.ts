@@ -186,7 +186,10 @@ function inputBytes(block: Block, run: MemoryRun, each: number): number {
     const trained = trainsWeight(place(block, module), run.methods);
     const sharesType = DTYPE_BYTES[adapterDtype(run)] <= each;
     // A pair with dropout keeps the dropped input instead, which adapterBytes counts.
-    const shares = sharesType && lowRankOf(block, module, run.methods).some(({ dropout }) => !dropout);
+    const shares =
+      sharesType &&
+      (lowRankOf(block, module, run.methods).some(({ dropout }) => !dropout) ||
+        factorsOf(block, module, run.methods).length > 0);
     if (!trained && !shares) continue;
     if (module.input.endsWith('attention-output') && run.attention !== 'eager') continue;
     if (module.input === 'feed-forward-output' && keepsResult(block)) continue;
@@ -207,12 +210,17 @@ function keepsResult({ feedForward }: Block): boolean {
  */
 function pairBytes(block: Block, module: ShapeModule, run: MemoryRun, each: number): number {
   const adapter = DTYPE_BYTES[adapterDtype(run)];
-  return sum(lowRankOf(block, module, run.methods), (method) => {
-    const cast = adapter > each ? adapter * module.in : 0;
+  const cast = adapter > each ? adapter * module.in : 0;
+  const products = sum(
+    factorsOf(block, module, run.methods),
+    ({ kept }) => (cast + adapter * kept) * module.active,
+  );
+  const pairs = sum(lowRankOf(block, module, run.methods), (method) => {
     const read = method.dropout ? (adapter + 1) * module.in : cast;
     const magnitude = method.magnitude ? adapter * module.out : 0;
     return (read + adapter * method.rank + magnitude) * module.active;
   });
+  return pairs + products;
 }
 
 /** What pairs keep; a bottleneck adapter its input and, twice, its bottleneck; scales what they scale. */
@@ -254,6 +262,17 @@ function lowRankOf(
   return methods.filter(
     (method): method is Trained & { kind: 'low-rank' } =>
       method.kind === 'low-rank' && isTarget(place(block, module), method.targets),
+  );
+}
+
+function factorsOf(
+  block: Block,
+  module: ShapeModule,
+  methods: readonly Trained[],
+): readonly (Trained & { kind: 'factors' })[] {
+  return methods.filter(
+    (method): method is Trained & { kind: 'factors' } =>
+      method.kind === 'factors' && isTarget(place(block, module), method.targets),
   );
 }
 

@@ -126,9 +126,14 @@ function factoredAdded(shape: ModelShape, method: Trained): number {
       );
     case 'low-rank':
       return targetsOf(shape, method.targets).reduce((total, { module, layers }) => {
-        const vectors = (method.magnitude ? module.out : 0) + (method.singular ? method.rank : 0);
+        const vectors = (method.magnitude ? module.out : 0) + (method.singular || method.gated ? method.rank : 0);
         return total + (module.in + module.out + 2 * method.rank + vectors) * module.copies * layers;
       }, 0);
+    case 'factors':
+      return targetsOf(shape, method.targets).reduce(
+        (total, { module, layers }) => total + method.sides * module.copies * layers,
+        method.shared.sides,
+      );
     case 'scales':
       return targetsOf(shape, method.targets).reduce(
         (total, { module, layers }) =>

@@ -11,7 +11,7 @@ import type { MemoryPart, MemoryPlan, Moment, MomentName, PartName } from './pla
 import type { MemoryRun } from './run.js';
 import { largestLayer, sharesOf } from './sharding.js';
 import { DTYPE_BYTES, largestQuantized, requireWhole, weightBytes } from './storage.js';
-import { countTrained, scoreCount } from './trained.js';
+import { builtCount, countTrained, scoreCount } from './trained.js';
 import type { TrainedCount } from './trained.js';
 
 /** A CUDA context with PyTorch's kernels, and cuBLAS's workspace; what nvidia-smi shows before the first tensor. */
@@ -141,16 +141,18 @@ function statePart(shape: ModelShape, run: MemoryRun, groups: readonly TrainedGr
   const masks = run.methods.filter(({ kind }) => kind === 'mask').length;
   const masked = sum(groups, ({ values }) => values);
   const scores = scoreCount(shape, run.methods);
+  const built = builtCount(shape, run.methods);
   const lines = [
     ...(averaged > 0
       ? [l10n.t`AdaLoRA's averages of importance = ${IMPORTANCE_AVERAGES} × ${formatCount(averaged)} × ${each}`]
       : []),
     ...(scores > 0 ? [l10n.t`masks, and weights times masks = 2 × ${formatCount(scores)} × ${each}`] : []),
+    ...(built > 0 ? [l10n.t`updates that are built as whole matrices = ${formatCount(built)} × ${each}`] : []),
     ...(masks > 0 ? [l10n.t`a mask of a byte per trained value = ${masks} × ${formatCount(masked)}`] : []),
   ];
   return part(
     'state',
-    IMPORTANCE_AVERAGES * averaged * each + 2 * scores * each + masks * masked,
+    IMPORTANCE_AVERAGES * averaged * each + (2 * scores + built) * each + masks * masked,
     lines.join(' + ') || l10n.t`the methods keep none`,
   );
 }

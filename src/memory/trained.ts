@@ -29,7 +29,7 @@ export type Trained =
   | { readonly kind: 'mask' }
   /**
    * A pair A [r, in], B [out, r] per module: LoRA (Hu et al. 2022); with `magnitude` an [out] vector, too: DoRA (Liu et
-   * al. 2024); with `singular` an [r] vector: AdaLoRA (Zhang et al. 2023).
+   * al. 2024); with `singular` an [r] vector: AdaLoRA (Zhang et al. 2023); with `gated` a gate [r]: SoRA (Ding et al. 2023).
    */
   | {
       readonly kind: 'low-rank';
@@ -38,6 +38,21 @@ export type Trained =
       readonly dropout?: boolean;
       readonly magnitude?: boolean;
       readonly singular?: boolean;
+      readonly gated?: boolean;
+    }
+  /**
+   * Small matrices per module whose product is its update: `each` values, `sides` rows and columns in all, `kept` values per
+   * token for the backward pass; `shared` by all of these modules once (LoTR, Bershatsky et al. 2024); `built`: the update is
+   * made as a whole matrix at each step and kept, as PEFT's LoKr does.
+   */
+  | {
+      readonly kind: 'factors';
+      readonly targets: Targets;
+      readonly each: number;
+      readonly sides: number;
+      readonly kept: number;
+      readonly built: boolean;
+      readonly shared: { readonly values: number; readonly sides: number };
     }
   /** A vector that scales what a module reads or gives: (IA)³ (Liu et al. 2022). */
   | { readonly kind: 'scales'; readonly targets: Targets; readonly side: 'in' | 'out' }
@@ -150,9 +165,14 @@ function addedCount(shape: ModelShape, method: Trained): number {
       return sum(targetsOf(shape, method.targets), ({ module, layers }) => {
         const pair = method.rank * (module.in + module.out);
         const magnitude = method.magnitude ? module.out : 0;
-        const singular = method.singular ? method.rank : 0;
+        const singular = method.singular || method.gated ? method.rank : 0;
         return (pair + magnitude + singular) * module.copies * layers;
       });
+    case 'factors':
+      return (
+        method.shared.values +
+        sum(targetsOf(shape, method.targets), ({ module, layers }) => method.each * module.copies * layers)
+      );
     case 'scales':
       return sum(
         targetsOf(shape, method.targets),
@@ -174,6 +194,15 @@ function addedCount(shape: ModelShape, method: Trained): number {
 export function scoreCount(shape: ModelShape, methods: readonly Trained[]): number {
   return sum(methods, (method) =>
     method.kind === 'scores'
+      ? sum(targetsOf(shape, method.targets), ({ module, layers }) => usedCount(module) * module.copies * layers)
+      : 0,
+  );
+}
+
+/** Numbers of the updates that are built as whole matrices. */
+export function builtCount(shape: ModelShape, methods: readonly Trained[]): number {
+  return sum(methods, (method) =>
+    method.kind === 'factors' && method.built
       ? sum(targetsOf(shape, method.targets), ({ module, layers }) => usedCount(module) * module.copies * layers)
       : 0,
   );

@@ -16,6 +16,7 @@ import { intrinsic } from './intrinsic.js';
 import { lastLayers } from './lastLayers.js';
 import { learnedMask } from './learnedMask.js';
 import { lisa } from './lisa.js';
+import { lokr } from './lokr.js';
 import { lora } from './lora.js';
 import { ltSft } from './ltSft.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
@@ -30,6 +31,7 @@ import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.
 const LIST = [
   lora,
   adalora,
+  lokr,
   bitfit,
   lastLayers,
   lisa,

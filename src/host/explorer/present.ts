@@ -55,6 +55,7 @@ export type ContextWord =
 export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>> = {
   lora: 'mergeable',
   adalora: 'mergeable',
+  lokr: 'mergeable',
   bitfit: 'mergeable',
   last_layers: 'mergeable',
   fish_mask: 'mergeable',

@@ -55,6 +55,8 @@ const METHODS: readonly JsonObject[] = [
   { type: 'lora', r: 5 },
   { type: 'lora', target_modules: ['embed_tokens', 'v_proj'], modules_to_save: ['model.norm', 'lm_head'] },
   { type: 'adalora', init_r: 3, target_r: 2 },
+  { type: 'lokr', r: 3, decompose_both: true, modules_to_save: ['model.norm'] },
+  { type: 'lokr', r: 64, decompose_factor: 4, target_modules: ['q_proj', 'down_proj'] },
   { type: 'prompt_tuning', num_virtual_tokens: 9 },
 ];
 for (const method of METHODS) {
@@ -87,6 +89,8 @@ const PEFT_ADAPTERS = [
   ['decoders/tiny-qwen2/adapter', 'decoders/tiny-qwen2'],
   ['decoders/tiny-gemma3/adapter', 'decoders/tiny-gemma3'],
   ['adalora/whole', 'lora-reference/tiny-llama-tied'],
+  ['lokr/both-split', 'lora-reference/tiny-llama'],
+  ['lokr/patterns', 'lora-reference/tiny-llama-tied'],
   ['prompt-tuning/llama', 'lora-reference/tiny-llama'],
 ] as const;
 for (const [name, base] of PEFT_ADAPTERS) {

@@ -44,6 +44,7 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
       case 'prefix_tuning':
         return sum + each.num_virtual_tokens * 64;
       case 'ia3':
+      case 'lokr':
         return sum + 500;
       case 'intrinsic':
         return sum + each.intrinsic_dim;

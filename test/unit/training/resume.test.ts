@@ -16,6 +16,7 @@ import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
+import { LokrOptions } from '../../../src/methods/lokr.js';
 import { PaFiOptions } from '../../../src/methods/pafi.js';
 import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
@@ -129,6 +130,10 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
   '(IA)³ with a whole module': {
     method: Value.Parse(Ia3Options, { type: 'ia3', modules_to_save: ['lm_head'], init_ia3_weights: false }),
     options: SMALL,
+  },
+  'LoKr with dropout': {
+    method: Value.Parse(LokrOptions, { type: 'lokr', r: 2, rank_dropout: 0.3, module_dropout: 0.3 }),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
   },
   'bottleneck adapter': {
     method: Value.Parse(AdapterOptions, {
