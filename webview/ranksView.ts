@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss, formatTick } from '../src/common/format.js';
 import { isGoing } from '../src/engines/runState.js';
+import type { RankEvaluation } from '../src/training/events.js';
 import { createChart } from './chart.js';
 import type { Curve } from './chart.js';
 import { make, setShown, tile } from './dom.js';
@@ -49,7 +50,9 @@ export function createRanksView(ask: Ask): View {
   );
   const budgetTitle = make('h2', {}, l10n.t`Sum of all ranks`);
   const chart = createChart(l10n.t`Sum of ranks over steps`);
-  const body = make('div', {}, summary, map.element, budgetTitle, chart.element);
+  const lossTitle = make('h2', {}, l10n.t`Loss on held-out rows by rank`);
+  const lossChart = createChart(l10n.t`Loss on held-out rows over ranks`);
+  const body = make('div', {}, summary, map.element, budgetTitle, chart.element, lossTitle, lossChart.element);
 
   function drawTiles(): void {
     const frame = map.frame();
@@ -71,7 +74,7 @@ export function createRanksView(ask: Ask): View {
 
   return {
     element: make('div', { class: 'tab' }, waiting, body),
-    draw({ ranks, started }, state) {
+    draw({ ranks, rankEvaluations, started }, state) {
       // A method that learns no matrix of low rank tells norms alone.
       const [first] = toldQuantities(ranks);
       const frames = first === undefined ? [] : framesWith(ranks, first);
@@ -80,11 +83,24 @@ export function createRanksView(ask: Ask): View {
       if (frames.length === 0) return;
       map.draw(ranks);
       drawTiles();
+      const last = rankEvaluations.at(-1);
+      setShown(lossTitle, last !== undefined);
+      setShown(lossChart.element, last !== undefined);
+      if (last !== undefined) {
+        lossChart.draw({
+          curves: lossCurves(rankEvaluations),
+          xName: l10n.t`rank`,
+          yName: l10n.t`loss`,
+          formatY: formatLoss,
+          empty: l10n.t`Nothing told yet.`,
+        });
+      }
       // Where ranks are given there is no curve to see.
-      const hasBudget = frames.some(({ budget }) => budget !== undefined);
-      setShown(budgetTitle, hasBudget);
-      setShown(chart.element, hasBudget);
-      if (!hasBudget) return;
+      const sums = new Set(frames.map((frame) => totalOf(frame, 'rank')));
+      const hasCurve = sums.size > 1 || frames.some(({ budget }) => budget !== undefined);
+      setShown(budgetTitle, hasCurve);
+      setShown(chart.element, hasCurve);
+      if (!hasCurve) return;
       chart.draw({
         curves: budgetCurves(frames),
         xName: l10n.t`step`,
@@ -98,10 +114,29 @@ export function createRanksView(ask: Ask): View {
   };
 }
 
+/** At the last evaluation, and at the first one that told of ranks. */
+function lossCurves(told: readonly RankEvaluation[]): Curve[] {
+  const [first, last] = [told[0]!, told.at(-1)!];
+  const curveOf = ({ step, ranks }: RankEvaluation, look: Curve['look']): Curve => ({
+    name: l10n.t`after step ${step}`,
+    look,
+    x: ranks.map(({ rank }) => rank),
+    y: ranks.map(({ loss }) => loss),
+    dots: true,
+  });
+  return [curveOf(last, 'main'), ...(first === last ? [] : [curveOf(first, 'second')])];
+}
+
 function budgetCurves(frames: readonly SiteFrame[]): Curve[] {
   const x = frames.map(({ step }) => step);
   return [
     { name: l10n.t`ranks`, look: 'main', x, y: frames.map((frame) => totalOf(frame, 'rank')), dots: true },
+    ...(frames.some(({ budget }) => budget !== undefined) ? limits(frames, x) : []),
+  ];
+}
+
+function limits(frames: readonly SiteFrame[], x: readonly number[]): Curve[] {
+  return [
     { name: l10n.t`budget`, look: 'second', x, y: frames.map(({ budget }) => budget ?? NaN) },
     { name: l10n.t`budget in the end`, look: 'limit', x, y: frames.map(({ target }) => target ?? NaN) },
   ];

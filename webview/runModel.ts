@@ -17,6 +17,7 @@ import type {
   Planned,
   Paused,
   Progress,
+  RankEvaluation,
   RunEvent,
   Sample,
   Started,
@@ -41,6 +42,7 @@ export interface RunModel {
   readonly samples: Sample[];
   readonly steps: Step[];
   readonly evaluations: Evaluation[];
+  readonly rankEvaluations: RankEvaluation[];
   readonly memory: Memory[];
   /** Answers to validation rows, in ascending steps; thinned out where there are many. */
   readonly generations: Thinned<Generations>;
@@ -69,6 +71,7 @@ export function createRunModel(): RunModel {
     samples: [],
     steps: [],
     evaluations: [],
+    rankEvaluations: [],
     memory: [],
     generations: createThinned(KEPT_ANSWERS),
     ranks: createSiteHistory(),
@@ -124,6 +127,10 @@ export function takeEvent(model: RunModel, told: RunEvent): void {
         (kept) => kept.step > event.step || (kept.step === event.step && kept.split === event.split),
       );
       model.evaluations.push(event);
+      break;
+    case 'rank-evaluation':
+      forgetFrom(model.rankEvaluations, (kept) => kept.step >= event.step);
+      model.rankEvaluations.push(event);
       break;
     case 'memory':
       forgetFrom(model.memory, (kept) => kept.step > event.step);

@@ -25,6 +25,9 @@ export const LIBRARY_FILES = {
 /** The head that the library saves beside an adapter. */
 export const LIBRARY_HEAD = { config: 'head_config.json', weights: 'model_head.safetensors' } as const;
 
+/** What the header of weights says whose first components are those of lower ranks: no key of a config, which PEFT would not know. */
+export const NESTED: Readonly<Record<string, string>> = { nested_ranks: 'true' };
+
 /** Type of the tensors that say where the numbers of others belong. */
 export const INDEX_DTYPE = 'I32' as const;
 

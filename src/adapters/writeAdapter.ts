@@ -11,6 +11,7 @@ import {
   ADAPTER_SETUP,
   INDEX_DTYPE,
   LIBRARY_FILES,
+  NESTED,
   weightsName,
 } from './adapterFiles.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
@@ -56,7 +57,7 @@ export async function writeAdapter(
           ...tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
           ...indices.map((each) => ({ ...each, shape: [each.data.length], dtype: INDEX_DTYPE })),
         ],
-        { format: 'pt' },
+        { format: 'pt', ...(saved.nested === true ? NESTED : {}) },
       );
     }
     for (const [name, text] of companions) await writeFile(path.join(content, name), text);

@@ -28,6 +28,7 @@ function curveOf(line: string, resumedFrom: number): readonly RunEvent[] {
   switch (event?.type) {
     case 'step':
     case 'evaluation':
+    case 'rank-evaluation':
     case 'ranks':
     case 'masks':
     case 'attention':

@@ -138,6 +138,23 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         ...besidePairs({ ...config, bias: 'none' }, sites, pairs),
       ];
     }
+    case 'sora': {
+      const gated = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      const { r: rank, lora_dropout: rate } = config;
+      return [
+        {
+          sites: new Set(gated),
+          make: (targets) => ({ kind: 'low-rank', targets, rank, dropout: rate > 0, gated: true }),
+        },
+      ];
+    }
+    case 'dylora': {
+      const pairs = matchTargets(config, sites, takesPair).sites;
+      const { r: rank, lora_dropout: rate } = config;
+      return [
+        { sites: new Set(pairs), make: (targets) => ({ kind: 'low-rank', targets, rank, dropout: rate > 0 }) },
+      ];
+    }
     case 'lisa': {
       const active = config.lisa_activated_layers;
       const trained = sites.filter(({ layer }) => layer === undefined || layer < active);
@@ -406,6 +423,10 @@ function notesOf(config: MethodConfig): readonly string[] {
       return [
         l10n.t`Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.`,
       ];
+    case 'sora':
+      return [l10n.t`Hugging Face PEFT has no SoRA: planned as LoRA with a gate on each component.`];
+    case 'dylora':
+      return [l10n.t`Hugging Face PEFT has no DyLoRA: planned as LoRA of its largest rank.`];
     case 'fish_mask':
     case 'fish_dip':
     case 'pafi':

@@ -317,6 +317,9 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
         smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`),
         ...addedIdeas(method, of, set),
       ];
+    case 'sora':
+    case 'dylora':
+      return [smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`)];
     case 'adalora':
       return [
         {

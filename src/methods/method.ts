@@ -230,6 +230,8 @@ export interface Attached {
    * @param sums by their names
    */
   observed?(sums: Values): readonly AttentionShare[];
+  /** Lower ranks at which evaluations on held-out rows measure what was learned, too. */
+  readonly lowerRanks?: readonly LowerRank[];
   /** Whether `report` has news after this step beside those at evaluations. */
   reportsAfter?(at: StepPlace): boolean;
   /**
@@ -364,6 +366,13 @@ export interface SiteReport {
   readonly shape?: readonly number[];
 }
 
+/** A rank below the one that was trained to. */
+export interface LowerRank {
+  readonly rank: number;
+  /** Values with which the method does what it does at this rank. */
+  values(values: Values): Values;
+}
+
 /** A sum of ranks over all sites that a schedule allows. */
 export interface RankBudget {
   readonly budget: number;
@@ -391,6 +400,8 @@ export interface SavedAdapter {
   readonly config: JsonObject;
   readonly tensors: readonly NamedTensor[];
   readonly indices?: readonly NamedIndices[];
+  /** Its first components are those of any lower rank: the weights' file says so. */
+  readonly nested?: true;
   /** The names of the classes that its head tells apart, by their number. */
   readonly labels?: readonly string[];
   /** Folders of the `adapters` library within it, which hold its tensors; and what says how they belong together. */

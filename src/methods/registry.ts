@@ -8,6 +8,7 @@ import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { childTuning } from './childTuning.js';
 import { ciat } from './ciat.js';
 import { refuseConflicts } from './conflicts.js';
+import { dylora } from './dylora.js';
 import { fishDip } from './fishDip.js';
 import { fishMask } from './fishMask.js';
 import { full } from './full.js';
@@ -25,12 +26,15 @@ import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
 import { sam } from './sam.js';
+import { sora } from './sora.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
 
 /** Every method, in the order in which lists show them. A new one is a line here. */
 const LIST = [
   lora,
   adalora,
+  sora,
+  dylora,
   lokr,
   bitfit,
   lastLayers,

@@ -69,6 +69,12 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
             : l10n.t`step ${event.step}, ${splitName(event.split)}: loss ${formatLoss(event.loss)}, accuracy ${formatPercent(event.rowAccuracy)}, macro F1 ${formatPercent(event.macroF1)} (${event.rows} rows, ${formatDuration(event.seconds)})`,
         ),
       ];
+    case 'rank-evaluation':
+      return [
+        info(
+          l10n.t`step ${event.step}, ${splitName('validation')}: loss at rank ${event.ranks.map(({ rank, loss }) => `${rank}: ${formatLoss(loss)}`).join(', ')}`,
+        ),
+      ];
     case 'generations': {
       const right = event.rows.filter(({ matches }) => matches).length;
       return [info(l10n.t`step ${event.step}: ${right} of ${event.rows.length} answers as expected`)];

@@ -17,6 +17,7 @@ export type RunEvent =
   | Sample
   | Step
   | Evaluation
+  | RankEvaluation
   | Generations
   | Ranks
   | Masks
@@ -113,6 +114,17 @@ export interface Evaluation {
   readonly rows: number;
   readonly supervisedTokens: number;
   readonly seconds: number;
+}
+
+/** An adapter that can be cut to lower ranks on the held-out rows: at its own rank and at some of them, lowest first. */
+export interface RankEvaluation {
+  readonly type: 'rank-evaluation';
+  readonly step: number;
+  readonly ranks: readonly RankQuality[];
+}
+
+export interface RankQuality extends Pick<Evaluation, 'loss' | 'tokenAccuracy' | 'rowAccuracy' | 'macroF1'> {
+  readonly rank: number;
 }
 
 /** Answers to validation rows after an evaluation, greedy: `training.eval_generations` of them. */

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { Batch } from '../data/example.js';
-import type { Attached, Values } from '../methods/method.js';
+import type { Attached, StepPlace, Values } from '../methods/method.js';
 import { trainedFeeds } from '../methods/trainedFeeds.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Runtime, WeightFiles } from '../runtime/runtime.js';
@@ -23,6 +23,8 @@ export async function firstNonFinite(setup: {
   readonly batches: readonly Batch[];
   readonly values: Values;
   readonly dropoutSeed: number;
+  /** The step that failed, or the last one before an evaluation that did. */
+  readonly at: StepPlace;
 }): Promise<string> {
   for (const [name, numbers] of setup.values)
     if (!numbers.every(Number.isFinite)) return l10n.t`the trainable ${name}`;
@@ -49,10 +51,12 @@ export async function firstNonFinite(setup: {
   ];
   const outputs = Object.fromEntries(suspects.map(([name, tensor]) => [name, mark(tensor)]));
   const program = await setup.runtime.compile(outputs, setup.weights);
+  const ofStep = Object.assign({}, ...setup.methods.map((method) => method.stepInputs?.(setup.at)));
   try {
     for (const [at, batch] of setup.batches.entries()) {
       const results = await program.run({
         ...batchFeeds(batch),
+        ...ofStep,
         dropout_seed: intFeed((setup.dropoutSeed + at) | 0),
         ...trainedFeeds(setup.methods, setup.values, program.reads),
       });

@@ -10,6 +10,7 @@ const KINDS: Readonly<Record<RunEvent['type'], true>> = {
   sample: true,
   step: true,
   evaluation: true,
+  'rank-evaluation': true,
   generations: true,
   ranks: true,
   masks: true,

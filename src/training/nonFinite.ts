@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { makeBatch, planBatches } from '../data/batches.js';
 import type { Batch } from '../data/example.js';
-import type { Values } from '../methods/method.js';
+import type { StepPlace, Values } from '../methods/method.js';
 import { evaluationMasks, longestRow } from './job.js';
 import type { TrainingJob } from './job.js';
 import { firstNonFinite } from './firstNonFinite.js';
@@ -12,7 +12,7 @@ export async function nonFinite(
   job: TrainingJob,
   when: string,
   numbers: string,
-  state: { batches: readonly Batch[]; values: Values; dropoutSeed: number },
+  state: { batches: readonly Batch[]; values: Values; dropoutSeed: number; at: StepPlace },
 ): Promise<Problem> {
   const tensor = await firstNonFinite({ ...job, positionLimit: longestRow(job), ...state });
   return {

@@ -30,6 +30,7 @@ const NEEDS: Readonly<Record<RunEvent['type'], Needs>> = {
   sample: { texts: ['split'], lists: { spans: { texts: ['text'] } } },
   step: {},
   evaluation: {},
+  'rank-evaluation': { lists: { ranks: {} } },
   generations: { lists: { rows: { texts: ['prompt', 'answer', 'reference'] } } },
   ranks: { lists: { sites: { texts: ['path'] } } },
   masks: { lists: { sites: { texts: ['path'] } } },
@@ -55,6 +56,9 @@ export function soundEvent(message: unknown): RunEvent | undefined {
     case 'step':
       if (message.terms !== undefined && !isJsonObject(message.terms)) return undefined;
       mendNumbers(message.terms ?? {});
+      break;
+    case 'rank-evaluation':
+      for (const each of message.ranks) mendNumbers(each);
       break;
     case 'masks':
       if (!message.sites.every(({ shape }) => shape === undefined || isShape(shape))) return undefined;

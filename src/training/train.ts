@@ -93,7 +93,12 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
     reportMethods(job, graphs.stepper().values(), { step, totalSteps });
     if (metrics === undefined) return undefined;
     if (!Number.isFinite(metrics.loss)) {
-      const state = { batches: evaluationBatches(job), values: graphs.stepper().values(), dropoutSeed: 0 };
+      const state = {
+        batches: evaluationBatches(job),
+        values: graphs.stepper().values(),
+        dropoutSeed: 0,
+        at: { step, totalSteps },
+      };
       return nonFinite(job, l10n.t`the evaluation after step ${step}`, l10n.t`loss ${metrics.loss}`, state);
     }
     const counts = job.methods.every((method) => method.isPassing !== true);
@@ -188,7 +193,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       );
       if (!Number.isFinite(taken.loss) || !Number.isFinite(taken.gradientNorm)) {
         const numbers = l10n.t`loss ${taken.loss}, gradient norm ${taken.gradientNorm}, learning rate ${rate}`;
-        const state = { batches: next.micro, values: graphs.stepper().values(), dropoutSeed };
+        const state = { batches: next.micro, values: graphs.stepper().values(), dropoutSeed, at: place };
         return failed(await nonFinite(job, l10n.t`step ${place.step}`, numbers, state));
       }
       step++;
