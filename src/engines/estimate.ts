@@ -21,7 +21,7 @@ import type { PreparationMemory, StepMemory } from '../training/stepMemory.js';
 import { steering, steeringMemory } from './steeringMemory.js';
 import type { SteeringMemory } from './steeringMemory.js';
 import { planOf } from '../training/stepMemoryPlan.js';
-import { passesOf, standInFor } from './standIns.js';
+import { addedByMerges, afterLastMerge, mergesOf, passesOf, standInFor } from './standIns.js';
 
 /** Everything of the arithmetic is float32. */
 const BYTES = 4;
@@ -78,6 +78,8 @@ export interface KnownOfRun {
   readonly steered?: ModelHeader;
   /** Which outputs of frozen layers will be kept for its rows; without it, that follows from the methods alone. */
   readonly frozen?: FrozenChoice;
+  /** Its optimizer steps; without it, as the file says them, or so many that they are no matter. */
+  readonly steps?: number;
 }
 
 /**
@@ -88,10 +90,11 @@ export function estimateRun(
   header: ModelHeader,
   methods: readonly EstimatedMethod[],
   config: RunConfig,
-  { batch, heldOut, steered, frozen: chosen }: KnownOfRun = {},
+  { batch, heldOut, steered, frozen: chosen, steps }: KnownOfRun = {},
 ): Estimate {
   const { training, data } = config;
-  const attached = attachedOf(header, methods);
+  const totalSteps = steps ?? training.max_steps ?? UNKNOWN_STEPS;
+  const attached = attachedOf(header, methods, totalSteps);
   const hooks = attached.map((method) => method.hooks);
   const virtual = virtualTokenCount(hooks);
   const longest = (data.max_length ?? DEFAULT_MAX_LENGTH) + virtual;
@@ -108,26 +111,21 @@ export function estimateRun(
     frozenBelow: 'reason' in frozen ? undefined : frozen.layer,
     // It is evaluated on held-out rows alone.
     steered: evaluates ? steered?.model : undefined,
+    totalSteps,
   });
   const evaluated = heldOut ?? {
     ...shape,
     rows: training.per_device_eval_batch_size,
     supervised: Math.ceil((shape.supervised / shape.rows) * training.per_device_eval_batch_size),
   };
-  const sizes = (variables: readonly Variable[]): number =>
-    variables.reduce((sum, variable) => sum + fixedSize(variable.shape), 0);
-  const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header));
+  const results = methods.flatMap((method, at) => resultOf(method.config, attached[at]!, header, totalSteps));
   const run = {
     batch: shape,
     evaluated,
     steps: training.max_steps,
     kept: 'reason' in frozen || !frozen.inMemory ? undefined : frozen.bytes,
     parameters: header.parameters,
-    trainable: sizes(
-      attached.flatMap(({ trainables }) =>
-        trainables.filter(({ readAtRest }) => readAtRest !== true).map(({ variable }) => variable),
-      ),
-    ),
+    trainable: numbersOf(attached),
     adapterFileBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
     assumptions: [
       ...(batch === undefined
@@ -156,6 +154,17 @@ export function estimateRun(
     results,
     notes: [rowsNote(), ...(evaluates && training.eval_generations > 0 ? [answersNote()] : [])],
   };
+}
+
+/** How many numbers the methods of a run train: those of its plan, without planning. */
+export function trainableNumbers(header: ModelHeader, methods: readonly EstimatedMethod[]): number {
+  return numbersOf(attachedOf(header, methods));
+}
+
+function numbersOf(attached: readonly Attached[]): number {
+  return attached
+    .flatMap(({ trainables }) => trainables.filter(({ readAtRest }) => readAtRest !== true))
+    .reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
 }
 
 const NONE: FrozenChoice = { reason: '' };
@@ -244,10 +253,14 @@ function positionBucket(length: number, most: number): number {
   return Math.max(length, Math.min(2 ** Math.ceil(Math.log2(Math.max(128, length))), most));
 }
 
-function attachedOf({ model }: ModelHeader, methods: readonly EstimatedMethod[]): readonly Attached[] {
+function attachedOf(
+  { model }: ModelHeader,
+  methods: readonly EstimatedMethod[],
+  totalSteps = UNKNOWN_STEPS,
+): readonly Attached[] {
   const attached: Attached[] = [];
   for (const { config, attached: own } of methods) {
-    const each = own ?? standInFor(config, model, attached);
+    const each = afterLastMerge(config, model, attached, totalSteps) ?? own ?? standInFor(config, model, attached);
     if (each === undefined) throw new Error(`${config.type} is not attached`);
     attached.push(each);
   }
@@ -278,6 +291,8 @@ interface Graphs {
   readonly steered: LanguageModel | undefined;
   /** The layer that they begin at, where what is below is kept. */
   readonly frozenBelow: number | undefined;
+  /** Of the run. */
+  readonly totalSteps: number;
 }
 
 /** Graphs remembered per model: tens of megabytes while they are planned, little after. */
@@ -305,6 +320,7 @@ function rememberedMemory(
     configs,
     attached.map(({ tasks }) => tasks?.length),
     [graph.positionLimit, graph.evaluates, graph.steered && identityOf(graph.steered), graph.frozenBelow],
+    configs.map((config) => mergesOf(config, graph.totalSteps)),
     [optim, momentum, max_grad_norm, sam_rho, sam_adaptive, adafactor, accumulates, phased && max_steps],
     // Passes over single rows take as many at once as a batch has.
     configs.some(({ type }) => ROW_PASSES.has(type)) && options.per_device_train_batch_size,
@@ -385,6 +401,7 @@ function buildMemory(
           ({ type }) =>
             l10n.t`${type} is counted as it begins, with all targeted weights: what follows needs less.`,
         ),
+      ...configs.flatMap((config) => mergeAssumptions(config, graph.totalSteps)),
       ...(phased.length === 0
         ? []
         : [
@@ -401,6 +418,17 @@ function isPhased({ active, beforeStep }: Attached): boolean {
   return active !== undefined && beforeStep !== undefined;
 }
 
+/** What is counted of updates that were merged. */
+function mergeAssumptions(config: MethodConfig, totalSteps: number): string[] {
+  const merges = mergesOf(config, totalSteps);
+  if (merges === 0) return [];
+  return [
+    merges === 1
+      ? l10n.t`${config.type} is counted as after its last merge: the merged update lies beside the weights.`
+      : l10n.t`${config.type} is counted as after its last merge: ${merges} merged updates lie beside the weights.`,
+  ];
+}
+
 /** What is counted of numbers that no longer train. */
 function restAssumptions(configs: readonly MethodConfig[], methods: readonly Attached[]): string[] {
   return configs.flatMap((config, at) => {
@@ -414,10 +442,11 @@ function restAssumptions(configs: readonly MethodConfig[], methods: readonly Att
 
 function resultOf(
   config: MethodConfig,
-  { trainables }: Attached,
+  attached: Attached,
   { model, parameters: total }: Pick<ModelHeader, 'model' | 'parameters'>,
+  totalSteps: number,
 ): Estimate['results'] {
-  const numbers = trainables.reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
+  const numbers = attached.trainables.reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
   switch (config.type) {
     case 'child_tuning':
       return [];
@@ -430,6 +459,11 @@ function resultOf(
     case 'sam':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
+    case 'relora':
+    case 'cola': {
+      const saved = numbersOf([attached]) + addedByMerges(config, model, totalSteps);
+      return [{ method: config.type, what: 'adapter', bytes: saved * BYTES }];
+    }
     case 'lt_sft':
       // All numbers train at first; those that are chosen are kept, each with its place.
       return [

@@ -30,6 +30,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'intrinsic.shared': 'target_modules',
   'sparse-delta.nothing': 'keep_ratio',
   'lt-sft.nothing': 'ft_params_proportion',
+  'relora.schedule': 'relora',
+  'relora.warmup': 'restart_warmup_steps',
+  'cola.schedule': 'chain_length',
 };
 
 /** Where in a run file a problem of one of its methods belongs: at an option, else at the method's type. */

@@ -91,10 +91,13 @@ function sitesOf({ outside, blocks, vocab }: ModelShape): readonly ShapeSite[] {
 
 function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly ShapeSite[]): readonly Choice[] {
   switch (config.type) {
-    case 'lora': {
+    case 'lora':
+    case 'relora':
+    case 'cola': {
       const pairs = matchTargets(config, sites, takesPair).sites;
       const rank = ({ path }: ShapeSite): number => patternValue(config.rank_pattern, path) ?? config.r;
       const dropout = config.lora_dropout > 0;
+      const magnitude = config.type === 'lora' && config.use_dora;
       return [
         ...[...new Set(pairs.map(rank))].map((r) => ({
           sites: new Set(pairs.filter((site) => rank(site) === r)),
@@ -106,7 +109,6 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
             magnitude,
           }),
         })),
-      const magnitude = config.type === 'lora' && config.use_dora;
         ...besidePairs(config, sites, pairs),
       ];
     }
@@ -433,6 +435,11 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'sam':
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned with gradients and optimizer of the chosen numbers, which want a hook that takes them out of each weight's gradient.`,
+      ];
+    case 'relora':
+    case 'cola':
+      return [
+        l10n.t`Hugging Face PEFT has no ${config.type}: planned as its LoRA, merged into the weights on the way.`,
       ];
     case 'lt_sft':
       return [

@@ -11,6 +11,7 @@ import type { LargestBatch, Planned } from '../training/events.js';
 import { frozenChoice } from '../training/frozenOutputs.js';
 import type { FrozenJob } from '../training/frozenOutputs.js';
 import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
+import { plannedSteps } from '../training/steps.js';
 import { estimateRun } from './estimate.js';
 import type { ModelHeader } from './estimate.js';
 import { memoryWarning } from './memoryWarning.js';
@@ -95,7 +96,14 @@ function planWith({ config, opened, methods, batch, heldOut, steered, rows }: Ru
   const attached = methods.filter((each) => each !== undefined);
   const isKnown = attached.length === methods.length;
   const frozen = isKnown ? frozenChoice({ ...rows, methods: attached, options: config.training }) : undefined;
-  const known = { batch, ...(heldOut && { heldOut }), ...(steered && { steered }), ...(frozen && { frozen }) };
+  const steps = plannedSteps({ ...rows, options: config.training });
+  const known = {
+    batch,
+    steps,
+    ...(heldOut && { heldOut }),
+    ...(steered && { steered }),
+    ...(frozen && { frozen }),
+  };
   return estimateRun(headerOf(opened), estimated, config, known).plan;
 }
 

@@ -313,6 +313,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
   });
   switch (method.type) {
     case 'lora':
+    case 'relora':
+    case 'cola':
       return [
         smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`),
         ...addedIdeas(method, of, set),
@@ -430,7 +432,7 @@ function smallerAdapter(
 
 /** What low-rank methods may train beside their pairs, and keep for dropout. */
 function addedIdeas(
-  method: Extract<MethodConfig, { type: 'lora' | 'adalora' }>,
+  method: Extract<MethodConfig, { type: 'lora' | 'adalora' | 'relora' | 'cola' }>,
   of: string,
   set: (option: string, value: Json) => ConfigChange,
 ): readonly Idea[] {

@@ -8,9 +8,11 @@ import type { KnownClasses } from '../data/classes.js';
 import type { Example } from '../data/example.js';
 import type { Masking } from '../data/masking.js';
 import { scheduleProblem } from '../methods/adaloraBudget.js';
+import { colaProblem } from '../methods/cola.js';
 import { phaseProblem } from '../methods/ltSftPhases.js';
 import type { AttachContext, Attached, GradientPasses, Prepared, WeightWork } from '../methods/method.js';
 import { METHODS, checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
+import { reloraProblem } from '../methods/relora.js';
 import { taskHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
@@ -152,8 +154,8 @@ export function guides({ type }: MethodConfig): boolean {
 }
 
 /**
- * AdaLoRA's budget has to fall within the run, and LT-SFT's phases have to find room.
- * @throws ProblemError `adalora.schedule`, `lt-sft.schedule`
+ * AdaLoRA's budget has to fall within the run, and phases of LT-SFT, ReLoRA and COLA have to find room.
+ * @throws ProblemError `adalora.schedule`, `lt-sft.schedule`, `relora.schedule`, `relora.warmup`, `cola.schedule`
  */
 export function checkSchedules(
   configs: readonly MethodConfig[],
@@ -176,6 +178,10 @@ export function scheduleOf(config: MethodConfig, totalSteps: number, atMost = fa
       return scheduleProblem(totalSteps, config, atMost);
     case 'lt_sft':
       return phaseProblem(totalSteps, config, atMost);
+    case 'relora':
+      return reloraProblem(totalSteps, config, atMost);
+    case 'cola':
+      return colaProblem(totalSteps, config, atMost);
     default:
       return undefined;
   }

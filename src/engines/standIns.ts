@@ -1,11 +1,14 @@
 import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
+import { colaMerges } from '../methods/cola.js';
 import { largestRatio } from '../methods/fishDip.js';
 import { FUSED, packForms } from '../methods/fusionConfig.js';
 import type { AttachContext, Attached, GradientRequest, Prepared } from '../methods/method.js';
 import { bottleneckForm } from '../methods/adapterOptions.js';
 import { denseAdapter } from '../methods/bottleneckAdapter.js';
 import { attachMethod } from '../methods/registry.js';
+import { reloraMerges } from '../methods/relora.js';
+import { afterMerges, savedPairs } from '../methods/restartedLora.js';
 import { indicesKey, leftIndicesKey, leftValuesKey } from '../methods/sparsePlaces.js';
 import { matchTargets } from '../methods/targets.js';
 import { withoutHead } from '../methods/taskHead.js';
@@ -55,6 +58,44 @@ export function standInFor(
     default:
       return undefined;
   }
+}
+
+/** How often a method will have merged what it learned by the end of a run. */
+export function mergesOf(config: MethodConfig, totalSteps: number): number {
+  switch (config.type) {
+    case 'relora':
+      return reloraMerges(config, totalSteps);
+    case 'cola':
+      return colaMerges(config);
+    default:
+      return 0;
+  }
+}
+
+/** A method that merges as it is in its last cycle, with everything that it merged; undefined for another. */
+export function afterLastMerge(
+  config: MethodConfig,
+  model: LanguageModel,
+  before: readonly Attached[],
+  totalSteps: number,
+): Attached | undefined {
+  if (config.type !== 'relora' && config.type !== 'cola') return undefined;
+  return attachMethod(config, {
+    ...planContext(model, before),
+    instance: before.length === 0 ? '' : `${before.length}:`,
+    idlePatterns: 'warning',
+    prepared: afterMerges(mergesOf(config, totalSteps)),
+  });
+}
+
+/** Numbers of such a method's adapter at the end of a run, beside those of what trains. */
+export function addedByMerges(
+  config: Extract<MethodConfig, { type: 'relora' | 'cola' }>,
+  model: LanguageModel,
+  totalSteps: number,
+): number {
+  const context: AttachContext = { ...planContext(withoutHead(model), []), idlePatterns: 'warning' };
+  return savedPairs(config, context, mergesOf(config, totalSteps)) - savedPairs(config, context, 0);
 }
 
 /** The passes over the data that a method makes before a run; undefined for one that makes none. */

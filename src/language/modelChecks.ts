@@ -126,7 +126,7 @@ function lengthFindings(
 }
 
 /**
- * AdaLoRA's budget has to fall within the run, LT-SFT's phases have to find room in it. Its length is known where
+ * AdaLoRA's budget has to fall within the run, phases of LT-SFT, ReLoRA and COLA have to find room in it. Its length is known where
  * `max_steps` gives it; where all rows of small files were read, there is a longest one.
  */
 async function scheduleFindings(
@@ -134,24 +134,31 @@ async function scheduleFindings(
   { method = [], training, data }: SoundSections,
   signal?: AbortSignal,
 ): Promise<Finding[]> {
-  const index = method.findIndex(({ type }) => type === 'adalora' || type === 'lt_sft');
-  const config = method[index];
-  if ((config?.type !== 'adalora' && config?.type !== 'lt_sft') || training === undefined) return [];
+  if (training === undefined || !method.some(({ type }) => type in DECIDING)) return [];
   const rows = training.max_steps === undefined && data !== undefined ? await mostRows(data, folder, signal) : 0;
   if (rows === undefined) return [];
   const { gradient_accumulation_steps: accumulation, per_device_train_batch_size: batch } = training;
   const perEpoch = Math.ceil(Math.ceil(rows / batch) / accumulation);
   const steps = training.max_steps ?? Math.max(1, Math.ceil(perEpoch * training.num_train_epochs));
   const atMost = training.max_steps === undefined;
-  const problem = scheduleOf(config, steps, atMost);
-  if (problem === undefined) return [];
-  return [{ problem, path: ['method', index, deciding(config)] }];
+  return method.flatMap((config, index) => {
+    const problem = scheduleOf(config, steps, atMost);
+    return problem === undefined ? [] : [{ problem, path: ['method', index, deciding(config, problem)] }];
+  });
 }
 
-/** The option that a schedule goes by most. */
-function deciding(config: Extract<MethodConfig, { type: 'adalora' | 'lt_sft' }>): string {
-  if (config.type === 'lt_sft') return 'n_ft_iterations';
-  return config.tfinal > config.tinit ? 'tfinal' : 'tinit';
+/** Methods whose schedule has to find room in a run, each with the option that it goes by most. */
+const DECIDING: Readonly<Record<string, string>> = {
+  adalora: 'tinit',
+  lt_sft: 'n_ft_iterations',
+  relora: 'relora',
+  cola: 'chain_length',
+};
+
+/** The option that a problem of a schedule is about most. */
+function deciding(config: MethodConfig, { code }: Problem): string {
+  if (config.type === 'adalora' && config.tfinal > config.tinit) return 'tfinal';
+  return code === 'relora.warmup' ? 'restart_warmup_steps' : DECIDING[config.type]!;
 }
 
 /** How many rows the training files have, where all of them were read to their end. */

@@ -7,6 +7,7 @@ import { bitfit } from './bitfit.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { childTuning } from './childTuning.js';
 import { ciat } from './ciat.js';
+import { cola } from './cola.js';
 import { refuseConflicts } from './conflicts.js';
 import { dylora } from './dylora.js';
 import { fishDip } from './fishDip.js';
@@ -25,6 +26,7 @@ import { pafi } from './pafi.js';
 import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
+import { relora } from './relora.js';
 import { sam } from './sam.js';
 import { sora } from './sora.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
@@ -36,6 +38,9 @@ const LIST = [
   sora,
   dylora,
   lokr,
+  lotr,
+  relora,
+  cola,
   bitfit,
   lastLayers,
   lisa,
