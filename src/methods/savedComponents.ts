@@ -1,3 +1,4 @@
+import type { Variable } from '../tensor/tensor.js';
 import { peftKey } from './loraParameters.js';
 import type { AttachContext, LoadedValues, NamedTensor, Values } from './method.js';
 import { padded } from './pairComponents.js';
@@ -5,7 +6,6 @@ import { loadByKey, parameterSize } from './parameters.js';
 import type { FinishedPair } from './plainLora.js';
 import { componentsOf, liveComponents, scaledRows } from './scaledPair.js';
 import type { ScaledPair } from './scaledPair.js';
-import type { Variable } from '../tensor/tensor.js';
 
 /** Only the components whose λ is not 0, with λ in A: [k, in] and [out, k]. */
 export function finishedPair(each: ScaledPair, values: Values): FinishedPair {

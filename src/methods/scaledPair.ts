@@ -6,9 +6,10 @@ import { dropWithoutScale } from '../tensor/ops/random.js';
 import { reshape } from '../tensor/ops/shape.js';
 import { variable } from '../tensor/tensor.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
-import { lowRankPair } from './lowRankPair.js';
+import { lowRankPair, pairValues } from './lowRankPair.js';
 import type { LowRankPair, PairValues } from './lowRankPair.js';
 import type { Values } from './method.js';
+import { components } from './pairComponents.js';
 import { parameterSize } from './parameters.js';
 
 /** A pair with a factor λ_i for each of its single-rank components: ΔW = s·B·diag(λ)·A = s·Σ λ_i·b_i·a_iᵀ. */
@@ -73,19 +74,9 @@ export function componentsOf(
   values: Values,
   which: readonly number[],
 ): PairValues & { readonly lambda: Float32Array } {
-  const [a, b, lambda] = [pair.a, pair.b, e].map(({ name }) => values.get(name)!) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const [columns, rows, k] = [a.length / pair.r, b.length / pair.r, which.length];
+  const lambda = values.get(e.name)!;
   return {
-    r: k,
-    a: Float32Array.from(
-      { length: k * columns },
-      (_, at) => a[which[Math.floor(at / columns)]! * columns + (at % columns)]!,
-    ),
-    b: Float32Array.from({ length: rows * k }, (_, at) => b[Math.floor(at / k) * pair.r + which[at % k]!]!),
+    ...components(pairValues(pair, values), which),
     lambda: Float32Array.from(which, (at) => lambda[at]!),
   };
 }

@@ -5,34 +5,13 @@ import { abs, mul } from '../tensor/ops/elementwise.js';
 import { reduceMean } from '../tensor/ops/reduce.js';
 import { concat, slice } from '../tensor/ops/shape.js';
 import { input } from '../tensor/tensor.js';
-import type { Tensor, Variable } from '../tensor/tensor.js';
-import { peftKey } from './loraParameters.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { drawnStart } from './loraStart.js';
 import { mergePair, pairNorm } from './lowRankPair.js';
-import type {
-  AttachContext,
-  Attached,
-  LoadedValues,
-  Method,
-  NamedTensor,
-  Trainable,
-  UpdateView,
-  Updates,
-  Values,
-} from './method.js';
-import { padded } from './pairComponents.js';
-import { loadByKey, parameterSize } from './parameters.js';
+import type { AttachContext, Attached, Method, Trainable, UpdateView, Updates } from './method.js';
 import { plainLora } from './plainLora.js';
-import type { FinishedPair } from './plainLora.js';
-import {
-  componentsOf,
-  folded,
-  liveComponents,
-  scaledPair,
-  scaledPairOutput,
-  scaledPairSize,
-  scaledRows,
-} from './scaledPair.js';
+import { finishedPair, loadedPairs } from './savedComponents.js';
+import { folded, liveComponents, scaledPair, scaledPairOutput, scaledPairSize } from './scaledPair.js';
 import type { ScaledPair } from './scaledPair.js';
 import { softThreshold } from './softThreshold.js';
 import { ThresholdOptions, checkThreshold, threshold } from './soraSchedule.js';
@@ -167,11 +146,11 @@ function attached(
     },
     save: (values) =>
       plainLora(
-        gated.map((each) => finished(each, values)),
+        gated.map((each) => finishedPair(each, values)),
         options,
         context,
       ),
-    load: (tensors, source) => loaded(gated, context, tensors, source),
+    load: (tensors, source) => loadedPairs(gated, context, tensors, source),
   };
 }
 
@@ -217,43 +196,4 @@ function proximalStep(gated: readonly ScaledPair[], xi: Tensor, view: UpdateView
       return [e, own];
     }),
   );
-}
-
-/** Only the components whose gates are not 0, with g in A: [k, in] and [out, k]. */
-function finished(each: ScaledPair, values: Values): FinishedPair {
-  const { site, scale } = each.pair;
-  const { r, a, b, lambda } = componentsOf(each, values, liveComponents(each, values));
-  return { site, scale, r, a: scaledRows(a, lambda), b };
-}
-
-/** The components that an adapter was saved with, their gates 1; the others start again at nothing, their gates 0. */
-function loaded(
-  gated: readonly ScaledPair[],
-  { instance = '' }: AttachContext,
-  tensors: ReadonlyMap<string, NamedTensor>,
-  source: string,
-): LoadedValues {
-  const keyOf = (name: string): string => peftKey(name.slice(instance.length));
-  const whole = new Map(tensors);
-  const gates = gated.map(({ pair, e }): [string, Float32Array] => {
-    const { a, b, r } = pair;
-    const [ofA, ofB] = [a, b].map(({ name }) => tensors.get(keyOf(name)));
-    const k = ofA?.shape[0] ?? 0;
-    const zeros = (of: Variable): NamedTensor => ({
-      name: keyOf(of.name),
-      shape: of.shape as readonly number[],
-      data: new Float32Array(parameterSize(of.shape)),
-    });
-    if (ofA === undefined && ofB === undefined) {
-      for (const each of [a, b]) whole.set(keyOf(each.name), zeros(each));
-    } else if (ofA !== undefined && ofB !== undefined && k > 0 && k < r && ofB.shape[1] === k) {
-      const full = padded({ r: k, a: ofA.data, b: ofB.data }, r);
-      whole.set(ofA.name, { ...ofA, shape: [r, ...ofA.shape.slice(1)], data: full.a });
-      whole.set(ofB.name, { ...ofB, shape: [ofB.shape[0]!, r], data: full.b });
-    }
-    return [e.name, Float32Array.from({ length: r }, (_, at) => (at < k ? 1 : 0))];
-  });
-  const pairs = gated.flatMap(({ pair: { a, b } }) => [{ variable: a }, { variable: b }]);
-  const { values, warnings } = loadByKey(pairs, keyOf, whole, source);
-  return { values: new Map([...values, ...gates]), warnings };
 }
