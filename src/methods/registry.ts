@@ -38,7 +38,6 @@ const LIST = [
   sora,
   dylora,
   lokr,
-  lotr,
   relora,
   cola,
   bitfit,
