@@ -20,6 +20,7 @@ const INPUT = new Set([
   'config',
   'data',
   'dylora',
+  'dora-rank',
   'engine',
   'folder',
   'fusion',

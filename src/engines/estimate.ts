@@ -4,6 +4,7 @@ import type { MethodConfig, RunConfig, TrainingOptions } from '../config/schema.
 import { chosenCount } from '../data/masking.js';
 import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import type { MemoryPart, MemoryPlan } from '../memory/plan.js';
+import { startRank } from '../methods/doraRank.js';
 import type { Attached } from '../methods/method.js';
 import { prefixNumbers } from '../methods/prefixTuning.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -474,6 +475,15 @@ function resultOf(
         },
       ];
     case 'learned_mask':
+    case 'dora_rank':
+      // Of each module's components so many are left on average.
+      return [
+        {
+          method: config.type,
+          what: 'adapter',
+          bytes: Math.round((numbers * config.r) / startRank(config)) * BYTES,
+        },
+      ];
       return [{ method: config.type, what: 'adapter', bytes: numbers / 8 }];
     case 'prefix_tuning':
       return [{ method: config.type, what: 'adapter', bytes: prefixNumbers(config, model) * BYTES }];

@@ -9,6 +9,7 @@ import type { BottleneckChoice } from '../methods/adapterOptions.js';
 import { biasedSites } from '../methods/bitfit.js';
 import { largestRatio } from '../methods/fishDip.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
+import { startRank } from '../methods/doraRank.js';
 import { factorShapes } from '../methods/lokr.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
@@ -196,6 +197,17 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
       const values = [...sizes.values()].reduce((sum, size) => sum + size, 0);
       return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
+    case 'dora_rank': {
+      const { sites: scaled } = matchTargets(config, sites, ({ kind }) => kind === 'linear');
+      const rank = startRank(config);
+      const dropout = config.lora_dropout > 0;
+      return [
+        {
+          sites: new Set(scaled),
+          make: (targets) => ({ kind: 'low-rank', targets, rank, dropout, gated: true }),
+        },
+      ];
+    }
     }
     case 'ia3': {
       const { targets, feedforward } = scaledModules(config, shape.modelType);
@@ -473,3 +485,7 @@ function notesOf(config: MethodConfig): readonly string[] {
       return [];
   }
 }
+    case 'dora_rank':
+      return [
+        l10n.t`Hugging Face PEFT has no dora_rank: planned as LoRA of its first rank with a factor on each component.`,
+      ];

@@ -10,6 +10,7 @@ import { DEFAULT_MAX_LENGTH } from '../data/options.js';
 import { LARGEST_SEARCHED, largestFitting } from '../memory/largest.js';
 import type { Quantity } from '../memory/largest.js';
 import type { MemoryPlan } from '../memory/plan.js';
+import { startRank } from '../methods/doraRank.js';
 import { bottleneckForm } from '../methods/adapterOptions.js';
 import { METHODS } from '../methods/registry.js';
 import { goesThrough, needOf, verdictOf } from './verdict.js';
@@ -324,6 +325,20 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
       return [smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`)];
     case 'adalora':
       return [
+    case 'dora_rank':
+      return [
+        {
+          keepsResult: false,
+          forms: halvings(startRank(method), LEAST_RANK).map((rank) => ({
+            name: l10n.t`First rank ${rank}${of}`,
+            cost: l10n.t`fewer ranks to choose from`,
+            changes: [
+              set('start_rank', rank),
+              ...(method.r > rank ? [set('r', Math.max(1, Math.floor((rank * 2) / 3)))] : []),
+            ],
+          })),
+        },
+      ];
         {
           keepsResult: false,
           forms: halvings(method.init_r, LEAST_RANK).map((rank) => ({

@@ -12,6 +12,7 @@ import { colaProblem } from '../methods/cola.js';
 import { phaseProblem } from '../methods/ltSftPhases.js';
 import type { AttachContext, Attached, GradientPasses, Prepared, WeightWork } from '../methods/method.js';
 import { METHODS, checkPrepared, attachMethod, prepareMethod } from '../methods/registry.js';
+import { pruningProblem } from '../methods/doraRankSchedule.js';
 import { reloraProblem } from '../methods/relora.js';
 import { taskHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -178,6 +179,8 @@ export function scheduleOf(config: MethodConfig, totalSteps: number, atMost = fa
       return scheduleProblem(totalSteps, config, atMost);
     case 'lt_sft':
       return phaseProblem(totalSteps, config, atMost);
+    case 'dora_rank':
+      return pruningProblem(totalSteps, config, atMost);
     case 'relora':
       return reloraProblem(totalSteps, config, atMost);
     case 'cola':

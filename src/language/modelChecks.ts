@@ -150,6 +150,7 @@ async function scheduleFindings(
 /** Methods whose schedule has to find room in a run, each with the option that it goes by most. */
 const DECIDING: Readonly<Record<string, string>> = {
   adalora: 'tinit',
+  dora_rank: 'end_prune_step_ratio',
   lt_sft: 'n_ft_iterations',
   relora: 'relora',
   cola: 'chain_length',

@@ -9,6 +9,7 @@ import { childTuning } from './childTuning.js';
 import { ciat } from './ciat.js';
 import { cola } from './cola.js';
 import { refuseConflicts } from './conflicts.js';
+import { doraRank } from './doraRank.js';
 import { dylora } from './dylora.js';
 import { fishDip } from './fishDip.js';
 import { fishMask } from './fishMask.js';
@@ -40,6 +41,7 @@ const LIST = [
   lokr,
   relora,
   cola,
+  doraRank,
   bitfit,
   lastLayers,
   lisa,

@@ -10,9 +10,12 @@ import { attachMethods } from '../../../src/engines/session.js';
 import { AdaLoraOptions } from '../../../src/methods/adalora.js';
 import { BitfitOptions } from '../../../src/methods/bitfit.js';
 import { ChildTuningOptions } from '../../../src/methods/childTuning.js';
+import { DyLoraOptions } from '../../../src/methods/dylora.js';
+import { DoraRankOptions } from '../../../src/methods/doraRank.js';
 import { FishMaskOptions } from '../../../src/methods/fishMask.js';
 import { IntrinsicOptions } from '../../../src/methods/intrinsic.js';
 import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
+import { SoraOptions } from '../../../src/methods/sora.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
@@ -118,6 +121,37 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
   'prompt tuning': {
     method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
     options: SMALL,
+  'dynamic-rank DoRA': {
+    method: Value.Parse(DoraRankOptions, { type: 'dora_rank', r: 2, start_rank: 4, prune_interval_step: 2 }),
+    validation: UNEVEN.slice(0, 3),
+    options: { ...SMALL, max_steps: 14, weight_decay: 0.1, gradient_accumulation_steps: 2, eval_steps: 1 },
+    // Before the pruning, between two of its steps, and after it.
+    cuts: [1, 5, 9],
+  },
+  'SoRA with rising ξ': {
+    method: Value.Parse(SoraOptions, {
+      type: 'sora',
+      sparse_lambda_2: 0.02,
+      lambda_schedule: 'exp_linear',
+      max_lambda: 0.2,
+      lambda_num: 3,
+      lora_dropout: 0.2,
+      sparse_lr: 2e-2,
+    }),
+    validation: UNEVEN.slice(0, 3),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2, eval_steps: 1 },
+    // In the first level and in the second.
+    cuts: [1, 5],
+  },
+  DyLoRA: {
+    method: Value.Parse(DyLoraOptions, { type: 'dylora', r: 4, lora_dropout: 0.2, eval_ranks: [1, 2] }),
+    validation: UNEVEN.slice(0, 3),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2, eval_steps: 2 },
+  },
+  'DyLoRA, one component a step': {
+    method: Value.Parse(DyLoraOptions, { type: 'dylora', r: 4, frozen: true }),
+    options: { ...SMALL, sam_rho: 0.05 },
+  },
   },
   'prefix tuning with a projection': {
     method: Value.Parse(PrefixTuningOptions, {
