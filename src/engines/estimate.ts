@@ -474,7 +474,6 @@ function resultOf(
           bytes: Math.floor(config.ft_params_proportion * numbers) * 2 * BYTES,
         },
       ];
-    case 'learned_mask':
     case 'dora_rank':
       // Of each module's components so many are left on average.
       return [
@@ -484,6 +483,7 @@ function resultOf(
           bytes: Math.round((numbers * config.r) / startRank(config)) * BYTES,
         },
       ];
+    case 'learned_mask':
       return [{ method: config.type, what: 'adapter', bytes: numbers / 8 }];
     case 'prefix_tuning':
       return [{ method: config.type, what: 'adapter', bytes: prefixNumbers(config, model) * BYTES }];

@@ -151,6 +151,17 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         },
       ];
     }
+    case 'dora_rank': {
+      const { sites: scaled } = matchTargets(config, sites, ({ kind }) => kind === 'linear');
+      const rank = startRank(config);
+      const dropout = config.lora_dropout > 0;
+      return [
+        {
+          sites: new Set(scaled),
+          make: (targets) => ({ kind: 'low-rank', targets, rank, dropout, gated: true }),
+        },
+      ];
+    }
     case 'dylora': {
       const pairs = matchTargets(config, sites, takesPair).sites;
       const { r: rank, lora_dropout: rate } = config;
@@ -197,17 +208,6 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const sizes = new Map(chosen.map((site) => [site.module.shared ?? site.path, valuesOf(site)]));
       const values = [...sizes.values()].reduce((sum, size) => sum + size, 0);
       return [{ sites: new Set(chosen), make: (targets) => ({ kind: 'sparse', targets, values }) }];
-    case 'dora_rank': {
-      const { sites: scaled } = matchTargets(config, sites, ({ kind }) => kind === 'linear');
-      const rank = startRank(config);
-      const dropout = config.lora_dropout > 0;
-      return [
-        {
-          sites: new Set(scaled),
-          make: (targets) => ({ kind: 'low-rank', targets, rank, dropout, gated: true }),
-        },
-      ];
-    }
     }
     case 'ia3': {
       const { targets, feedforward } = scaledModules(config, shape.modelType);
@@ -439,6 +439,10 @@ function notesOf(config: MethodConfig): readonly string[] {
       ];
     case 'sora':
       return [l10n.t`Hugging Face PEFT has no SoRA: planned as LoRA with a gate on each component.`];
+    case 'dora_rank':
+      return [
+        l10n.t`Hugging Face PEFT has no dora_rank: planned as LoRA of its first rank with a factor on each component.`,
+      ];
     case 'dylora':
       return [l10n.t`Hugging Face PEFT has no DyLoRA: planned as LoRA of its largest rank.`];
     case 'fish_mask':
@@ -485,7 +489,3 @@ function notesOf(config: MethodConfig): readonly string[] {
       return [];
   }
 }
-    case 'dora_rank':
-      return [
-        l10n.t`Hugging Face PEFT has no dora_rank: planned as LoRA of its first rank with a factor on each component.`,
-      ];

@@ -323,8 +323,6 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'sora':
     case 'dylora':
       return [smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`)];
-    case 'adalora':
-      return [
     case 'dora_rank':
       return [
         {
@@ -339,6 +337,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           })),
         },
       ];
+    case 'adalora':
+      return [
         {
           keepsResult: false,
           forms: halvings(method.init_r, LEAST_RANK).map((rank) => ({

@@ -36,12 +36,12 @@ import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.
 const LIST = [
   lora,
   adalora,
+  doraRank,
   sora,
   dylora,
   lokr,
   relora,
   cola,
-  doraRank,
   bitfit,
   lastLayers,
   lisa,

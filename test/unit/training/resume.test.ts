@@ -118,9 +118,6 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
     // While the budget is whole, while it falls (between two allocations), and once it stays.
     cuts: [1, 5, 8],
   },
-  'prompt tuning': {
-    method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
-    options: SMALL,
   'dynamic-rank DoRA': {
     method: Value.Parse(DoraRankOptions, { type: 'dora_rank', r: 2, start_rank: 4, prune_interval_step: 2 }),
     validation: UNEVEN.slice(0, 3),
@@ -152,6 +149,9 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
     method: Value.Parse(DyLoraOptions, { type: 'dylora', r: 4, frozen: true }),
     options: { ...SMALL, sam_rho: 0.05 },
   },
+  'prompt tuning': {
+    method: Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 }),
+    options: SMALL,
   },
   'prefix tuning with a projection': {
     method: Value.Parse(PrefixTuningOptions, {
