@@ -170,7 +170,7 @@ function sawTooth(options: Teeth, at: StepPlace, schedule: (at: StepPlace) => nu
   // As in schedules, the first of the steps has rate 0.
   const taken = step - 1 - started;
   if (started === 0 || taken >= warmup) return schedule(at);
-  return (taken / warmup) * schedule({ step: Math.min(totalSteps, started + warmup + 1), totalSteps });
+  return (taken / warmup) * schedule({ step: Math.min(totalSteps, started + warmup) + 1, totalSteps });
 }
 
 /** How often a run of so many steps merges. */

@@ -1,0 +1,445 @@
+// ReLoRA and COLA: LoRA that is merged and starts anew in the course of a run.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { Value } from '@sinclair/typebox/value';
+import { allLogits } from '../../../src/adapters/logits.js';
+import { random } from '../../../src/common/random.js';
+import type { Example } from '../../../src/data/example.js';
+import { lowRankSingularValues } from '../../../src/linalg/effectiveRank.js';
+import { ColaOptions, cola, colaProblem } from '../../../src/methods/cola.js';
+import { loraConfigFromPeft } from '../../../src/methods/loraConfig.js';
+import { lora } from '../../../src/methods/lora.js';
+import type { AttachContext, Attached, SavedAdapter, Values } from '../../../src/methods/method.js';
+import { ReLoraOptions, relora, reloraMerges, reloraProblem } from '../../../src/methods/relora.js';
+import { afterMerges } from '../../../src/methods/restartedLora.js';
+import { attachMethod } from '../../../src/methods/registry.js';
+import type { MethodConfig } from '../../../src/methods/registry.js';
+import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
+import type { Checkpoint } from '../../../src/training/checkpoint.js';
+import { rateAt } from '../../../src/training/schedule.js';
+import { problem } from '../../support/adapters.js';
+import { fixture, largestDifference, readTensors, relativeDistance } from '../../support/fixtures.js';
+import { openModel } from '../../support/model.js';
+import type { JobParts } from '../training/jobs.js';
+import { UNEVEN, eventsOf, run, trainingOptions } from '../training/jobs.js';
+
+const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
+const root = await mkdtemp(path.join(tmpdir(), 'peft-restarts-'));
+after(() => rm(root, { recursive: true, force: true }));
+
+const TARGETS = ['q_proj', 'v_proj', 'down_proj'];
+const IN_SMALL = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: TARGETS };
+
+function re(options: Partial<ReLoraOptions> = {}): MethodConfig {
+  return Value.Parse(ReLoraOptions, { type: 'relora', ...IN_SMALL, relora: 3, ...options });
+}
+
+function chain(options: Partial<ColaOptions> = {}): MethodConfig {
+  return Value.Parse(ColaOptions, { type: 'cola', ...IN_SMALL, ...options });
+}
+
+function saved(method: Attached, values: Values): SavedAdapter {
+  const found = method.save(values);
+  assert.ok(found.kind === 'adapter');
+  return found;
+}
+
+interface Reference {
+  rows: number;
+  runs: Record<string, { options: Record<string, number | string | boolean>; losses: number[]; rates: number[] }>;
+}
+
+const reference = JSON.parse(readFileSync(fixture('restarts', 'steps.json'), 'utf8')) as Reference;
+const batches = JSON.parse(readFileSync(fixture('lora-reference', 'lora-steps/batches.json'), 'utf8')) as {
+  input_ids: number[];
+  supervised: (0 | 1)[];
+}[][];
+const rows = batches
+  .flat()
+  .slice(0, reference.rows)
+  .map((row, at): Example => ({
+    ids: row.input_ids,
+    supervised: row.supervised,
+    file: 'rows.jsonl',
+    line: at + 1,
+  }));
+
+for (const [name, { options, losses, rates }] of Object.entries(reference.runs)) {
+  test(`a run over its cycles is PyTorch's: ${name}`, async () => {
+    const { steps, lr, weight_decay, warmup, min_lr_rate, ...own } = options;
+    const ran = await run(opened, {
+      method: Value.Parse(own['type'] === 'cola' ? ColaOptions : ReLoraOptions, {
+        lora_dropout: 0,
+        target_modules: TARGETS,
+        ...own,
+      }),
+      train: rows,
+      options: {
+        learning_rate: Number(lr),
+        weight_decay: Number(weight_decay),
+        warmup_steps: Number(warmup),
+        max_grad_norm: 1,
+        max_steps: Number(steps),
+        per_device_train_batch_size: reference.rows,
+        ...(own['type'] === 'cola'
+          ? { lr_scheduler_type: 'linear' }
+          : {
+              lr_scheduler_type: 'cosine_with_min_lr',
+              lr_scheduler_kwargs: { min_lr_rate: Number(min_lr_rate) },
+            }),
+        logging_steps: 1,
+      },
+    });
+    const told = eventsOf(ran.events, 'step');
+    assert.equal(told.length, losses.length);
+    told.forEach(({ loss, learningRate }, at) => {
+      assert.ok(Math.abs(loss - losses[at]!) < 1e-4 * losses[at]!, `loss of step ${at + 1}: ${loss}`);
+      assert.ok(Math.abs(learningRate - rates[at]!) < 1e-12, `rate of step ${at + 1}: ${learningRate}`);
+    });
+    const updates = await readTensors(fixture('restarts', 'updates.safetensors'));
+    const [method] = ran.methods;
+    for (const site of opened.model.sites) {
+      const wanted = updates.get(`${name}/${site.path}`);
+      if (wanted === undefined) continue;
+      const zeros = new Float32Array(site.shape[0]! * site.shape[1]!);
+      const found = method!.merge!(site, 'weight', zeros, ran.values)!;
+      const distance = relativeDistance(found, wanted.data);
+      assert.ok(distance < 5e-3, `${site.path}: ${distance}`);
+    }
+  });
+}
+
+/** What a run of eight steps leaves. */
+const SMALL = {
+  per_device_train_batch_size: 2,
+  learning_rate: 1e-2,
+  max_steps: 8,
+  logging_steps: 1,
+} as const;
+
+const ROWS = UNEVEN.slice(0, 3).map(({ ids }) => [...ids, ...ids, ...ids, 5, 6, 7].slice(0, 12));
+
+function logits(methods: readonly Attached[], values: Values): Promise<Float32Array> {
+  return allLogits({ ...opened, methods, values, rows: ROWS });
+}
+
+for (const [name, method] of [
+  ['ReLoRA', re()],
+  ['ReLoRA, one matrix', re({ r: 12, lora_alpha: 12 })],
+  ['COLA', chain()],
+] as const) {
+  test(`${name}: a merge changes nothing that the model computes`, async () => {
+    const runFolder = await mkdtemp(path.join(root, 'run-'));
+    const parts: JobParts = {
+      method,
+      validation: UNEVEN.slice(0, 4),
+      checkpoints: { runFolder },
+      options: { ...SMALL, save_steps: 1, eval_steps: 1, save_total_limit: 9 },
+    };
+    const ran = await run(opened, parts);
+    const turns = eventsOf(ran.events, 'log')
+      .map(({ message }) => /^After step (\d+), .* merged its update number (\d+)/.exec(message))
+      .filter((found) => found !== null);
+    assert.deepEqual(
+      turns.map(([, step, number]) => [Number(step), Number(number)]),
+      method.type === 'cola'
+        ? [
+            [3, 1],
+            [5, 2],
+          ]
+        : [
+            [3, 1],
+            [6, 2],
+          ],
+    );
+    for (const [, step] of turns) {
+      const from = await readCheckpoint(checkpointFolder(runFolder, Number(step)));
+      const { values, slots } = from.snapshot;
+      const before = attachMethod(method, { ...opened.context, ...prepared(from) });
+      const turn = await before.turn!({ ...passes, at: { step: Number(step), totalSteps: 8 }, values, slots });
+      const anew = attachMethod(method, { ...opened.context, prepared: turn.prepared });
+      const started = new Map(turn.values);
+      for (const { variable, start } of anew.trainables) {
+        if (!started.has(variable.name)) started.set(variable.name, await start());
+      }
+      const [was, is] = [await logits([before], values), await logits([anew], started)];
+      assert.ok(largestDifference(was, is) < 2e-5, String(largestDifference(was, is)));
+      assert.ok(largestDifference(was, await logits([], new Map())) > 1e-2);
+      // So are the losses of the run, for ReLoRA: the first step of a cycle has rate 0.
+      const [last, next] = [0, 1].map((more) => {
+        const evaluated = eventsOf(ran.events, 'evaluation');
+        return evaluated.find((each) => each.step === Number(step) + more)!.loss;
+      });
+      if (method.type === 'relora') assert.ok(Math.abs(last! - next!) < 2e-6 * last!, `${last} ${next}`);
+    }
+  });
+}
+
+function prepared({ prepared: all }: Checkpoint): Pick<AttachContext, 'prepared'> {
+  return all?.[0] === undefined ? {} : { prepared: all[0] };
+}
+
+test('the sum of the updates has a higher rank than each, and it is told', async () => {
+  const ran = await run(opened, { method: re(), validation: UNEVEN.slice(0, 2), options: SMALL });
+  const { config, tensors } = saved(ran.methods[0]!, ran.values);
+  assert.deepEqual([config['r'], config['lora_alpha'], config['peft_type']], [6, 12, 'LORA']);
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { name, shape, data } of tensors) {
+    if (!name.endsWith('lora_A.weight')) continue;
+    const b = byName.get(name.replace('lora_A', 'lora_B'))!;
+    assert.deepEqual([shape[0], b.shape[1]], [6, 6]);
+    const values = lowRankSingularValues(b.data, data, 6)!;
+    const rank = [...values].filter((value) => value > 1e-6 * values[0]!).length;
+    // The rate of the first step of the last cycle is 0: all but that one have learned.
+    assert.ok(rank > 2 && rank <= 6, `${name}: ${rank}`);
+  }
+  const ranks = eventsOf(ran.events, 'ranks').map(({ step, sites }) => [step, sites[0]!.rank]);
+  assert.deepEqual(ranks, [
+    [0, 2],
+    [4, 4],
+    [7, 6],
+    [8, 6],
+  ]);
+});
+
+for (const [name, method, r] of [
+  ['factors', re(), 6],
+  ['one matrix each', re({ r: 12, lora_alpha: 6 }), undefined],
+  [
+    'rank-stabilized, with ranks of their own',
+    chain({ use_rslora: true, rank_pattern: { v_proj: 3 } }),
+    undefined,
+  ],
+  ['biases and modules beside', chain({ modules_to_save: ['norm'] }), 6],
+] as const) {
+  test(`the adapter is a plain LoRA with the logits of the run, and merging is applying it: ${name}`, async () => {
+    const ran = await run(opened, { method, options: SMALL });
+    const { config, tensors } = saved(ran.methods[0]!, ran.values);
+    if (r !== undefined) assert.equal(config['r'], r);
+    const { options, warnings } = loraConfigFromPeft(config, 'adapter_config.json');
+    assert.deepEqual(warnings, []);
+    const plain = lora.attach(options, opened.context);
+    const loaded = plain.load(
+      new Map(tensors.map((tensor) => [tensor.name, tensor])),
+      'adapter_model.safetensors',
+    );
+    assert.deepEqual(loaded.warnings, []);
+    const [own, again] = [await logits(ran.methods, ran.values), await logits([plain], loaded.values)];
+    assert.ok(largestDifference(own, again) < 5e-5, String(largestDifference(own, again)));
+    assert.ok(largestDifference(own, await logits([], new Map())) > 1e-2);
+    for (const site of opened.model.sites) {
+      if (site.weight === undefined) continue;
+      const base = await opened.context.read(site.weight);
+      const [a, b] = [
+        ran.methods[0]!.merge!(site, 'weight', base, ran.values),
+        plain.merge!(site, 'weight', base, loaded.values),
+      ];
+      assert.equal(a === undefined, b === undefined);
+      if (a !== undefined) assert.ok(largestDifference(a, b!) < 1e-6, site.path);
+    }
+  });
+}
+
+test('what is merged lies beside the weights as factors until one matrix is no larger', () => {
+  const shapes = (merges: number, r: number): Record<string, unknown> => {
+    const method = relora.attach(Value.Parse(ReLoraOptions, { ...IN_SMALL, type: 'relora', r }), {
+      ...opened.context,
+      prepared: afterMerges(merges),
+    });
+    const resting = method.trainables.filter(({ readAtRest }) => readAtRest === true);
+    assert.equal(method.active?.().size ?? 12, 12);
+    return Object.fromEntries(
+      resting
+        .filter(({ variable: { name } }) => name.includes('layers.0'))
+        .map(({ variable: { name, shape } }) => [name.split('.').slice(5).join('.') || name, shape]),
+    );
+  };
+  assert.deepEqual(shapes(0, 2), {});
+  assert.deepEqual(shapes(3, 2), {
+    'q_proj.lora_A': [6, 32],
+    'q_proj.lora_B': [32, 6],
+    'v_proj.lora_A': [6, 32],
+    'v_proj.lora_B': [16, 6],
+    'down_proj.lora_A': [6, 48],
+    'down_proj.lora_B': [32, 6],
+  });
+  // 12 · (32 + 16) is more than 32 · 16, not so 12 · (32 + 32) and 32².
+  assert.deepEqual(shapes(1, 12), {
+    'q_proj.lora_A': [12, 32],
+    'q_proj.lora_B': [32, 12],
+    v_proj: [16, 32],
+    'down_proj.lora_A': [12, 48],
+    'down_proj.lora_B': [32, 12],
+  });
+});
+
+for (const [name, method] of [
+  ['ReLoRA', re({ lora_dropout: 0.2, optimizer_random_pruning: 0.5, reset_optimizer_on_relora: false })],
+  ['ReLoRA, one matrix', re({ r: 12, modules_to_save: ['norm'] })],
+  ['COLA', chain({ lora_dropout: 0.1, modules_to_save: ['norm'] })],
+] as const) {
+  test(`${name}: resumed from before, at and after a merge, the run is the same bit for bit`, async () => {
+    const runFolder = await mkdtemp(path.join(root, 'run-'));
+    const parts: JobParts = { method, options: { ...SMALL, save_steps: 1, save_total_limit: 9 } };
+    const whole = await run(opened, { ...parts, checkpoints: { runFolder } });
+    assert.deepEqual(await checkpointSteps(runFolder), [1, 2, 3, 4, 5, 6, 7, 8]);
+    for (const step of [2, 3, 4, 5, 6, 7]) {
+      const from = await readCheckpoint(checkpointFolder(runFolder, step));
+      const own = path.join(root, `${name}-${step}`);
+      await mkdir(own);
+      const resumed = await run(opened, { ...parts, checkpoints: { runFolder: own, from } });
+      assert.deepEqual([...resumed.values.keys()].sort(), [...whole.values.keys()].sort());
+      for (const [key, numbers] of whole.values)
+        assert.deepEqual(resumed.values.get(key), numbers, `${step} ${key}`);
+    }
+  });
+}
+
+test('moments of A and B are pruned at a merge, other slots go on; a chain begins them anew', async () => {
+  const slotsAt = async (method: MethodConfig, step: number): Promise<Checkpoint> => {
+    const runFolder = await mkdtemp(path.join(root, 'run-'));
+    const options = { ...SMALL, save_steps: 1, save_total_limit: 9, learning_rate: 1e-3 };
+    await run(opened, { method, options, checkpoints: { runFolder } });
+    return readCheckpoint(checkpointFolder(runFolder, step));
+  };
+  // A merge without a step after it: what the next step is taken from.
+  const config = re({
+    reset_optimizer_on_relora: false,
+    optimizer_random_pruning: 0.7,
+    modules_to_save: ['norm'],
+  });
+  const before = await slotsAt(config, 3);
+  const attached = attachMethod(config, { ...opened.context, random: (...stream) => random(42, ...stream) });
+  const { values, slots } = before.snapshot;
+  const turn = await attached.turn!({ ...passes, at: { step: 3, totalSteps: 8 }, values, slots });
+  let [kept, all] = [0, 0];
+  for (const [name, numbers] of slots) {
+    const now = turn.slots!.get(name)!;
+    if (!/lora_[AB]\/exp_avg/.test(name)) {
+      assert.equal(now, numbers, name);
+      continue;
+    }
+    const draws = random(42, 'pruning', 3, name);
+    numbers.forEach((value, at) => assert.equal(now[at], draws.uniform() > 0.7 ? value : 0));
+    kept += now.filter((value) => value !== 0).length;
+    all += numbers.filter((value) => value !== 0).length;
+  }
+  assert.ok(Math.abs(kept / all - 0.3) < 0.03, `${kept} of ${all}`);
+  assert.ok([...slots.keys()].some((name) => name.startsWith('model.norm')));
+  assert.deepEqual(turn.values.get('model.norm.weight'), values.get('model.norm.weight'));
+
+  const own = chain({ modules_to_save: ['norm'] });
+  const next = await attachMethod(own, opened.context).turn!({
+    ...passes,
+    at: { step: 3, totalSteps: 8 },
+    values,
+    slots,
+  });
+  assert.equal(next.slots, undefined);
+  const anew = attachMethod(own, { ...opened.context, prepared: next.prepared });
+  for (const { variable, readAtRest } of anew.trainables) {
+    assert.equal(anew.startedAfter!(variable), readAtRest === true ? 0 : 3, variable.name);
+  }
+});
+
+const notAsked = (): never => assert.fail('a merge makes no passes over the data');
+const passes = {
+  squaredGradients: notAsked,
+  summedGradients: notAsked,
+  fisher: notAsked,
+  rowGradients: notAsked,
+  hessianDiagonal: notAsked,
+  rowLosses: notAsked,
+};
+
+test('the learning rate rises anew after each merge, to where the schedule is', () => {
+  const rates = (
+    method: MethodConfig,
+    options: Parameters<typeof trainingOptions>[0],
+    totalSteps: number,
+  ): number[] => {
+    const attached = attachMethod(method, opened.context);
+    return Array.from({ length: totalSteps }, (_, at) =>
+      rateAt(trainingOptions({ learning_rate: 1, ...options }), [attached], { step: at + 1, totalSteps }),
+    );
+  };
+  const near = (found: readonly number[], wanted: readonly number[]): void => {
+    assert.equal(found.length, wanted.length);
+    found.forEach((rate, at) => assert.ok(Math.abs(rate - wanted[at]!) < 1e-12, `step ${at + 1}: ${rate}`));
+  };
+  const linear = (taken: number, steps = 12): number => (steps - taken) / steps;
+  near(
+    rates(re({ relora: 5, restart_warmup_steps: 2 }), { lr_scheduler_type: 'linear' }, 12),
+    [0, 1, 2, 3, 4]
+      .map((taken) => linear(taken))
+      .concat([0, linear(7) / 2, ...[7, 8, 9].map((taken) => linear(taken)), 0, linear(12) / 2]),
+  );
+  // No warm-up but that of the schedule; the last cycle has one step.
+  near(
+    rates(
+      re({ relora: 3, restart_warmup_steps: 0 }),
+      { lr_scheduler_type: 'constant_with_warmup', warmup_steps: 2 },
+      7,
+    ),
+    [0, 0.5, 1, 1, 1, 1, 1],
+  );
+  near(
+    rates(re({ relora: 3, restart_warmup_steps: 2 }), { lr_scheduler_type: 'constant' }, 7),
+    [1, 1, 1, 0, 0.5, 1, 0],
+  );
+  // A quarter of the steps, and a tenth of that.
+  const byDefault = attachMethod(Value.Parse(ReLoraOptions, { type: 'relora', ...IN_SMALL }), opened.context);
+  const long = { lr_scheduler_type: 'constant', learning_rate: 1 } as const;
+  const at = (step: number, totalSteps: number): number =>
+    rateAt(trainingOptions(long), [byDefault], { step, totalSteps });
+  assert.deepEqual([at(100, 400), at(101, 400), at(106, 400), at(111, 400), at(301, 400)], [1, 0, 0.5, 1, 0]);
+  assert.deepEqual([at(5001, 20000), at(5051, 20000), at(5101, 20000)], [0, 0.5, 1]);
+  assert.deepEqual(
+    [3, 99, 100, 200].map((step) => byDefault.turnsAfter!({ step, totalSteps: 400 })),
+    [false, false, true, true],
+  );
+  assert.equal(byDefault.turnsAfter!({ step: 400, totalSteps: 400 }), false);
+
+  const link = (taken: number, steps: number): number => (taken < 1 ? 0 : (steps - taken) / (steps - 1));
+  near(
+    rates(chain({ chain_length: 3 }), { lr_scheduler_type: 'linear', warmup_steps: 1 }, 10),
+    [3, 4, 3].flatMap((steps) => Array.from({ length: steps }, (_, taken) => link(taken, steps))),
+  );
+});
+
+test('what a run has no room for is refused, with what to do', () => {
+  assert.equal(reloraProblem(8, { relora: 3 }), undefined);
+  assert.equal(reloraProblem(1, {}), undefined);
+  assert.deepEqual(
+    [8, 9, 10].map((steps) => reloraMerges({ relora: 3 }, steps)),
+    [2, 2, 3],
+  );
+  assert.deepEqual(
+    [1, 2, 3, 5, 9, 400].map((steps) => reloraMerges({}, steps)),
+    [0, 1, 2, 2, 2, 3],
+  );
+  assert.equal(reloraProblem(8, { relora: 8 })!.code, 'relora.schedule');
+  assert.match(reloraProblem(8, { relora: 9 }, true)!.message, /at most 8 steps ends before the first merge/);
+  assert.match(reloraProblem(8, { relora: 3, restart_warmup_steps: 3 })!.message, /3 steps, and the next merge/);
+  assert.equal(reloraProblem(8, { relora: 3, restart_warmup_steps: 2 }), undefined);
+  assert.equal(reloraProblem(8, { restart_warmup_steps: 2 })!.code, 'relora.warmup');
+  assert.equal(colaProblem(3, { chain_length: 3 }), undefined);
+  assert.match(colaProblem(2, { chain_length: 3 })!.message, /2 steps is too short for a chain of 3/);
+  const attach = (options: Partial<ReLoraOptions>) => () => attachMethod(re(options), opened.context);
+  assert.throws(attach({ optimizer_random_pruning: 0.9 }), problem('relora.pruning', 'reset_optimizer_on_relora'));
+  assert.throws(
+    attach({
+      reset_optimizer_on_relora: false,
+      optimizer_random_pruning: 0.9,
+      optimizer_magnitude_pruning: 0.9,
+    }),
+    problem('relora.pruning', 'one of them'),
+  );
+  assert.doesNotThrow(attach({ reset_optimizer_on_relora: false }));
+  assert.throws(attach({ target_modules: ['no_proj'] }), problem('targets.no-match'));
+  assert.equal(cola.info.mergeable && relora.info.mergeable, true);
+});
