@@ -72,6 +72,11 @@ export function modelCard({ baseModel, method, task, metrics, steps }: CardFacts
   ].join('\n');
 }
 
+/** What stands at the end of a card of an adapter that was cut to a lower rank. */
+export function cutLine(from: number, rank: number): string {
+  return `Cut from rank ${from} to its first ${rank === 1 ? 'component' : `${rank} components`} by \`peft-studio convert\`.`;
+}
+
 /** `owner/name`, as it stands or out of a path in the hub's cache (`models--owner--name/snapshots/…`). */
 function hubId(model: string): string | undefined {
   const cached = /[\\/]models--([\w.-]+?)--([\w.-]+)[\\/]snapshots[\\/]/.exec(model);

@@ -19,6 +19,7 @@ import {
   ADAPTER_WEIGHTS,
   INDEX_DTYPE,
   MAX_CONFIG_BYTES,
+  NESTED,
   weightsMissing,
   weightsName,
 } from './adapterFiles.js';
@@ -38,6 +39,8 @@ export interface AdapterOnDisk extends AdapterTensors {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** The names of the classes that its head tells apart, by their number, where a file beside it holds them. */
   readonly labels?: readonly string[];
+  /** Its first components are those of any lower rank: it was trained so. */
+  readonly nested: boolean;
   /** The numbers of all tensors but indices, as float32. */
   loadTensors(): Promise<Map<string, NamedTensor>>;
 }
@@ -96,6 +99,7 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     baseModel: typeof baseModel === 'string' ? baseModel : undefined,
     tensors,
     ...(labels === undefined ? {} : { labels }),
+    nested: isNested(headers[0]!),
     read,
     readIndices: (name) => readSafetensorInt32(headerOf(name), name),
     async loadTensors() {
@@ -106,6 +110,10 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
       return loaded;
     },
   };
+}
+
+function isNested({ metadata }: SafetensorsHeader): boolean {
+  return Object.entries(NESTED).every(([key, value]) => metadata[key] === value);
 }
 
 /** Names of the tensors that say which numbers of the base an adapter is about: places, or the bits of a mask. */

@@ -29,7 +29,7 @@ export async function writeAdapter(
   folder: string,
   saved: SavedAdapter,
   extra: {
-    readonly tokenizer: Tokenizer;
+    readonly tokenizer: Pick<Tokenizer, 'files'>;
     readonly card: string;
     /** What becomes of a folder that is there already; default: it stays, and that is an error. */
     readonly existing?: 'refuse' | 'replace';

@@ -16,7 +16,7 @@ import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';
 import type { EvaluationPlan, HeldOutRows } from './heldOut.js';
 import type { Io } from './io.js';
-import { mapWeights, openAdapted } from './openAdapted.js';
+import { RANK_OPTION, mapWeights, openAdapted } from './openAdapted.js';
 import type { Adapted } from './openAdapted.js';
 import { PROXY_OPTIONS, isAddress, proxySource } from './proxySource.js';
 import { table } from './table.js';
@@ -38,6 +38,7 @@ export const evaluate: Command = {
       value: 'NAME',
       help: 'Only rows of this task (data.task_column), with its adapter where a run wrote one per task.',
     },
+    rank: RANK_OPTION,
     ...PROXY_OPTIONS,
   },
   json: '{ "model", "adapter", "proxy", "data", "loss", "tokenAccuracy", "rowAccuracy", "macroF1", "rows", "supervisedTokens", "seconds" }',
@@ -56,7 +57,8 @@ export const evaluate: Command = {
     }
     const task = args.text('task');
     const own = adapter === undefined ? undefined : task;
-    const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task }, own);
+    const rank = args.number('rank');
+    const adapted = await openAdapted(plan.model, adapter, io, plan.folder, { type: plan.task }, own, rank);
     checkHead(adapted);
     const held = await readHeldOut(plan, adapted.tokenizer, io, adapted.model);
     const { files } = held;
@@ -127,7 +129,7 @@ interface Evaluated {
 /** A base that --proxy steers; undefined where the option is not given. */
 async function evaluateProxied(plan: EvaluationPlan, args: Arguments, io: Io): Promise<Evaluated | undefined> {
   const runtime = await onnxRuntime(plan.runtime);
-  const source = await proxySource(plan.model, plan.folder, args, runtime, io, ['adapter', 'task']);
+  const source = await proxySource(plan.model, plan.folder, args, runtime, io, ['adapter', 'task', 'rank']);
   if (source === undefined) return undefined;
   if (isAddress(plan.model)) {
     fail({

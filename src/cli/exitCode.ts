@@ -18,6 +18,7 @@ const INPUT = new Set([
   'combine',
   'compare',
   'config',
+  'convert',
   'data',
   'dora-rank',
   'dylora',

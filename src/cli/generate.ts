@@ -12,7 +12,7 @@ import type { DecoderSource } from './decoderSource.js';
 import { DONE } from './exitCode.js';
 import { INTERRUPTED } from './interrupt.js';
 import type { Io } from './io.js';
-import { openAdapted } from './openAdapted.js';
+import { RANK_OPTION, openAdapted } from './openAdapted.js';
 import { PROXY_OPTIONS, REMOTE_OPTIONS, proxySource, refuseRemote } from './proxySource.js';
 import { isRunFile, openRunFile } from './runFile.js';
 import { printable } from './styles.js';
@@ -31,6 +31,7 @@ export const generate: Command = {
       value: 'NAME',
       help: 'The task of the prompt, for an adapter that was trained with data.task_column.',
     },
+    rank: RANK_OPTION,
     ...PROXY_OPTIONS,
     ...REMOTE_OPTIONS,
     chat: { help: "Give the prompt as a user's message, through the model's chat template." },
@@ -70,7 +71,7 @@ export const generate: Command = {
     refuseRemote(base, args);
     const runtime = await onnxRuntime(config?.runtime);
     const source =
-      (await proxySource(base, run?.folder, args, runtime, io, ['adapter', 'task'])) ??
+      (await proxySource(base, run?.folder, args, runtime, io, ['adapter', 'task', 'rank'])) ??
       (await taskSource(base, args, run?.folder, runtime, io));
     const { tokenizer } = source;
     const ids = encodePrompt(prompt, args.flag('chat'), tokenizer);
@@ -108,7 +109,7 @@ async function taskSource(
   runtime: Runtime,
   io: Io,
 ): Promise<DecoderSource> {
-  const adapted = await openAdapted(base, args.text('adapter'), io, folder, {}, args.text('task'));
+  const adapted = await openAdapted(base, args.text('adapter'), io, folder, {}, args.text('task'), args.number('rank'));
   return adaptedSource(adapted, runtime, io);
 }
 

@@ -4,6 +4,7 @@ import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { combine } from './combine.js';
 import { compare } from './compare.js';
+import { convert } from './convert.js';
 import { estimate } from './estimate.js';
 import { evaluate } from './evaluate.js';
 import { DONE, UNUSABLE_INPUT, exitCodeOf } from './exitCode.js';
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   masks,
   merge,
   combine,
+  convert,
   methods,
 ];
 

@@ -1,13 +1,23 @@
 import * as l10n from '@vscode/l10n';
 import { adapterTask } from '../adapters/adapterTask.js';
+import { atRank } from '../adapters/rankCut.js';
+import { fail } from '../common/problem.js';
 import { attachAdapters, noAdapterOf, openAdapters } from '../engines/openAdapters.js';
+import type { AdaptersOnDisk } from '../engines/openAdapters.js';
 import { openModel, vocabularyWarnings } from '../engines/session.js';
 import type { OpenedModel } from '../engines/session.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { Checkpoint, MappedWeights } from '../models/checkpoint.js';
 import type { WantedTask } from '../models/task.js';
+import type { Option } from './command.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
+
+/** For commands that apply an adapter. */
+export const RANK_OPTION: Option = {
+  value: 'B',
+  help: 'Apply the first B components of a LoRA only: any rank of an adapter that was trained with dylora.',
+};
 
 /** A base model, with an adapter where one is named; no weight of the base is read yet. */
 export interface Adapted extends OpenedModel {
@@ -20,6 +30,7 @@ export interface Adapted extends OpenedModel {
  * @param folder where a relative path of the model starts
  * @param task what the model is to do, where no adapter says it
  * @param rowTask the task whose adapter is meant, of those that a run wrote for several
+ * @param rank a lower rank that a LoRA is cut to
  * @throws ProblemError of the model or the adapter
  */
 export async function openAdapted(
@@ -29,10 +40,12 @@ export async function openAdapted(
   folder = '.',
   task: WantedTask = {},
   rowTask?: string,
+  rank?: number,
 ): Promise<Adapted> {
   // An adapter brings its own numbers: the seed of its start does not matter.
   if (adapter === undefined && rowTask !== undefined) return noAdapterOf(rowTask);
-  const onDisk = adapter === undefined ? undefined : await openAdapters(adapter, rowTask);
+  if (adapter === undefined && rank !== undefined) return noAdapterToCut();
+  const onDisk = adapter === undefined ? undefined : withRank(await openAdapters(adapter, rowTask), rank);
   const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk.adapters[0]) };
   const opened = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
@@ -40,6 +53,25 @@ export async function openAdapted(
   const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);
   for (const warning of [...onDisk.warnings, ...warnings]) io.problem(warning);
   return { ...opened, methods, values };
+}
+
+function noAdapterToCut(): never {
+  return fail({
+    code: 'cli.option-missing',
+    message: '--rank says the rank of an adapter, and none is named',
+    mend: 'Add --adapter DIR.',
+  });
+}
+
+/** The adapters at a lower rank. */
+function withRank(onDisk: AdaptersOnDisk, rank: number | undefined): AdaptersOnDisk {
+  if (rank === undefined) return onDisk;
+  const [first, ...others] = onDisk.adapters;
+  const cuts = [atRank(first, rank), ...others.map((each) => atRank(each, rank))] as const;
+  return {
+    adapters: [cuts[0].adapter, ...cuts.slice(1).map(({ adapter }) => adapter)],
+    warnings: [...onDisk.warnings, ...cuts.flatMap(({ warnings }) => warnings)],
+  };
 }
 
 /**

@@ -12,6 +12,8 @@ const { context } = await openModel(fixture('lora-reference', 'tiny-llama'));
 for (const method of [
   '{ type: lora }',
   '{ type: adalora }',
+  '{ type: sora }',
+  '{ type: dylora }',
   '{ type: prompt_tuning }',
   '{ type: prompt_tuning, prompt_tuning_init: SAMPLE_VOCAB }',
   '{ type: prefix_tuning }',
