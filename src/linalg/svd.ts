@@ -71,6 +71,32 @@ export async function randomizedTriplets(
   return { u: multiplied(q, turn, rows, width), s: lengths, v: directions };
 }
 
+/**
+ * The singular vectors of one side that belong to the largest singular values, as orthonormal columns: those of the shorter
+ * side are eigenvectors of the smaller product of W with itself, and cost nothing beside it.
+ *
+ * @param count at most min(rows, columns)
+ * @returns [rows, count] for `left`, [columns, count] for `right`; the same subspace as {@link singularTriplets} finds
+ * @throws Error where W holds what is not finite
+ */
+export async function singularVectors(
+  w: MatrixProducts,
+  count: number,
+  side: 'left' | 'right',
+): Promise<Float64Array> {
+  const { matrix, rows, columns } = w;
+  if (side === 'right' && columns <= rows) {
+    const gram = await w.transposedTimes(matrix);
+    return sideBySide(symmetricEigenpairs(gram, columns, count, 'largest').vectors, columns);
+  }
+  if (side === 'left' && rows <= columns) {
+    const gram = await w.times(transposed(matrix, rows, columns));
+    return sideBySide(symmetricEigenpairs(gram, rows, count, 'largest').vectors, rows);
+  }
+  const { u, v } = await singularTriplets(w, count, 'largest');
+  return side === 'left' ? u : v;
+}
+
 /** Vectors as the columns of a matrix [length, vectors]. */
 function sideBySide(vectors: readonly Float64Array[], length: number): Float64Array {
   const result = new Float64Array(length * vectors.length);

@@ -19,10 +19,12 @@ export function symmetricEigenvalues(matrix: Float64Array, n: number): Float64Ar
 /** Of a tridiagonal matrix, largest first; both vectors are overwritten. */
 function eigenvaluesOf(diagonal: Float64Array, below: Float64Array): Float64Array {
   const n = diagonal.length;
+  // What the reduction's rounding leaves; of a graded matrix, largest first, what is smaller would take ever more steps.
+  const floor = Number.EPSILON * largestOf(diagonal, below);
   for (let low = 0; low < n; low++) {
     for (let step = 0; ; step++) {
       let high = low;
-      while (high < n - 1 && !isNegligible(below[high]!, diagonal[high]!, diagonal[high + 1]!)) high++;
+      while (high < n - 1 && !isNegligible(below[high]!, diagonal[high]!, diagonal[high + 1]!, floor)) high++;
       if (high === low) break;
       if (step === MAX_STEPS) return new Float64Array(n).fill(NaN);
       implicitStep(diagonal, below, low, high);
@@ -107,7 +109,7 @@ function normalize(x: Float64Array): void {
 /** x ← (T − shift·I)⁻¹·x in place, by Gaussian elimination with row exchanges; a pivot that vanishes becomes tiny. */
 function shiftedSolver(diagonal: Float64Array, below: Float64Array, shift: number): (x: Float64Array) => void {
   const n = diagonal.length;
-  const largest = diagonal.reduce((most, each, i) => Math.max(most, Math.abs(each), Math.abs(below[i]!)), 0);
+  const largest = largestOf(diagonal, below);
   const tiny = Number.EPSILON * (largest === 0 ? 1 : largest);
   const [pivots, first, second, factors] = Array.from({ length: 4 }, () => new Float64Array(n)) as [
     Float64Array,
@@ -148,8 +150,13 @@ function shiftedSolver(diagonal: Float64Array, below: Float64Array, shift: numbe
   };
 }
 
-function isNegligible(off: number, above: number, under: number): boolean {
-  return Math.abs(off) <= Number.EPSILON * (Math.abs(above) + Math.abs(under));
+function isNegligible(off: number, above: number, under: number, floor: number): boolean {
+  return Math.abs(off) <= Math.max(Number.EPSILON * (Math.abs(above) + Math.abs(under)), floor);
+}
+
+/** Largest magnitude of a tridiagonal matrix's numbers. */
+function largestOf(diagonal: Float64Array, below: Float64Array): number {
+  return diagonal.reduce((most, each, i) => Math.max(most, Math.abs(each), Math.abs(below[i]!)), 0);
 }
 
 /** One QL step on rows `low` to `high`: a bulge is chased upwards from the bottom by plane rotations. */

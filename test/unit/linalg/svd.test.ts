@@ -4,7 +4,7 @@ import { random } from '../../../src/common/random.js';
 import { multiplied, plainProducts, transposed } from '../../../src/linalg/products.js';
 import type { MatrixProducts } from '../../../src/linalg/products.js';
 import { thinQr } from '../../../src/linalg/qr.js';
-import { randomizedTriplets, singularTriplets } from '../../../src/linalg/svd.js';
+import { randomizedTriplets, singularTriplets, singularVectors } from '../../../src/linalg/svd.js';
 import type { SingularTriplets } from '../../../src/linalg/svd.js';
 import { symmetricEigenpairs } from '../../../src/linalg/symmetricEigen.js';
 import { runtimeProducts } from '../../../src/runtime/matrixProducts.js';
@@ -158,6 +158,40 @@ describe('singular values', () => {
     assert.ok(largestGap(found.s, Float64Array.of(4, 2, 0, 0, 0, 0)) < 1e-7);
     assertOrthonormal(found.u, 8, 6);
     assertOrthonormal(found.v, 6, 6);
+  });
+
+  test('of a product of lower rank as float32 rounds it, whose last values are noise', async () => {
+    for (const [n, rank] of [
+      [100, 16],
+      [160, 40],
+      [240, 4],
+    ] as const) {
+      const whole = multiplied(normals(n * rank), normals(rank * n), n, rank);
+      const w = plainProducts(Float64Array.from(Float32Array.from(whole)), n, n);
+      const { u, s, v } = await singularTriplets(w, rank + 3, 'largest');
+      assert.ok(s.every(Number.isFinite));
+      assert.ok(s[rank - 1]! > 1 && s[rank]! < 1e-3, `${s[rank - 1]}, ${s[rank]}`);
+      assert.ok(norm(product({ u, s, v }, n, n).map((value, at) => value - whole[at]!)) < 1e-5 * norm(whole));
+    }
+  });
+
+  test('the vectors of one side alone span what those of both do', async () => {
+    for (const [rows, columns] of [
+      [12, 7],
+      [7, 12],
+    ] as const) {
+      const w = plainProducts(normals(rows * columns), rows, columns);
+      const { u, v } = await singularTriplets(w, 3, 'largest');
+      for (const [side, expected, length] of [
+        ['left', u, rows],
+        ['right', v, columns],
+      ] as const) {
+        const found = await singularVectors(w, 3, side);
+        assertOrthonormal(found, length, 3);
+        const cosines = multiplied(transposed(expected, length, 3), found, 3, length);
+        assert.ok(largestGap(cosines.map(Math.abs), identity(3)) < 1e-7, `${side} of ${rows} × ${columns}`);
+      }
+    }
   });
 
   test('by random projection: within a hair of the best error of its rank, and closer with each iteration', async () => {
