@@ -74,6 +74,8 @@ const SECTIONS = [
   '{ type: lora, modules_to_save: [lm_head, norm] }',
   '{ type: lora, target_modules: [q_proj], modules_to_save: [embed_tokens] }',
   '{ type: adalora, init_r: 6, target_r: 2, modules_to_save: [model.norm] }',
+  '{ type: dora_rank }',
+  '{ type: dora_rank, r: 3, start_rank: 7, target_modules: [k_proj, up_proj], layers_to_transform: [1] }',
   '{ type: sora, r: 5 }',
   '{ type: sora, target_modules: [q_proj, down_proj], layers_to_transform: [1] }',
   '{ type: dylora }',

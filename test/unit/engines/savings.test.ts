@@ -8,6 +8,7 @@ import { changedConfig, largestThatFits, suggestChanges } from '../../../src/eng
 import type { Saving } from '../../../src/engines/savings.js';
 import { goesThrough, needOf, verdictOf } from '../../../src/engines/verdict.js';
 import type { MemoryPlan, MomentName, PartName } from '../../../src/memory/plan.js';
+import { startRank } from '../../../src/methods/doraRank.js';
 
 function configOf(method: string, rest = ''): RunConfig {
   const text = `model: a\ndata: { train: b.jsonl, max_length: 512 }\nmethod: ${method}\n${rest}`;
@@ -29,6 +30,8 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
         return sum + each.r * 500 + (each.modules_to_save ?? []).length * 10_000;
       case 'adalora':
         return sum + each.init_r * 500;
+      case 'dora_rank':
+        return sum + startRank(each) * 500;
       case 'bitfit':
         return sum + 100;
       case 'last_layers':

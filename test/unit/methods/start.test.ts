@@ -12,6 +12,7 @@ const { context } = await openModel(fixture('lora-reference', 'tiny-llama'));
 for (const method of [
   '{ type: lora }',
   '{ type: adalora }',
+  '{ type: dora_rank }',
   '{ type: sora }',
   '{ type: dylora }',
   '{ type: prompt_tuning }',
