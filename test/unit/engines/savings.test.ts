@@ -149,6 +149,24 @@ test('of several methods a change names and changes the right one', async () => 
   assert.equal(await largestThatFits(config, planOf, 1e12, 'rank', 100), 100);
 });
 
+test('where ranks fall, the first one is lowered, and the last with it where it would be above', async () => {
+  for (const [method, first, last] of [
+    ['{ type: adalora, init_r: 12, target_r: 8 }', 'init_r', 'target_r'],
+    ['{ type: dora_rank, r: 8, start_rank: 12, lora_dropout: 0 }', 'start_rank', 'r'],
+    ['{ type: dora_rank, r: 8, lora_dropout: 0 }', 'start_rank', 'r'],
+  ] as const) {
+    const config = configOf(method);
+    const anonymous = needOf(planOf(config).plan).anonymous;
+    const six = named(await suggestChanges(config, planOf, anonymous / 0.9 - 1), 'First rank');
+    assert.equal(six.name, 'First rank 6');
+    assert.deepEqual(six.changes, [
+      { path: ['method', 0, first], value: 6 },
+      { path: ['method', 0, last], value: 4 },
+    ]);
+    assert.ok(changedConfig(config, six.changes));
+  }
+});
+
 test('training everything: LoRA at a learning rate that suits it, other optimizers', async () => {
   const config = configOf('{ type: full }', 'training: { learning_rate: 2e-5 }\n');
   const savings = await suggestChanges(config, planOf);
