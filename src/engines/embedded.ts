@@ -21,6 +21,7 @@ import { gradientPasses } from '../training/gradientPasses.js';
 import { preparedMend, readPrepared, writePrepared } from '../training/preparedFiles.js';
 import { plannedSteps } from '../training/steps.js';
 import { train } from '../training/train.js';
+import { withWeightWork } from '../training/weightWork.js';
 import type { Engine, RunControl } from './engine.js';
 import { adapterReader } from './adapterReader.js';
 import { placedProblem } from './methodPlaces.js';
@@ -52,7 +53,6 @@ import { openSteeredBase } from './steeredBase.js';
 import { checkTasks } from './taskNames.js';
 import { validationAnswers } from './validationAnswers.js';
 import type { ValidationAnswers } from './validationAnswers.js';
-import { withWeightWork } from './weightWork.js';
 
 /** Rows shown decoded before the first step. */
 const SAMPLES = 2;

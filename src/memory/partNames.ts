@@ -20,6 +20,7 @@ const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {
   'backward ends': () => l10n.t`backward ends`,
   'optimizer steps': () => l10n.t`optimizer steps`,
   preparing: () => l10n.t`preparing`,
+  refresh: () => l10n.t`new subspaces`,
   step: () => l10n.t`step`,
   evaluation: () => l10n.t`evaluation`,
   steering: () => l10n.t`steering the larger base`,

@@ -26,11 +26,18 @@ export interface MemoryPart {
 /**
  * When a run needs most. In PyTorch: as a step's backward pass begins (all activations are there, gradients only where
  * earlier passes left them), as it ends (all gradients, the activations of one layer), or as the optimizer steps. In the
- * embedded engine: while methods prepare, in a step (one graph), in an evaluation, and as a larger base is evaluated that
+ * embedded engine: while methods prepare, as they look at a gradient before its step, in a step (one graph), in an evaluation, and as a larger base is evaluated that
  * the result steers.
  */
 export type MomentName =
-  'backward begins' | 'backward ends' | 'optimizer steps' | 'preparing' | 'step' | 'evaluation' | 'steering';
+  | 'backward begins'
+  | 'backward ends'
+  | 'optimizer steps'
+  | 'preparing'
+  | 'refresh'
+  | 'step'
+  | 'evaluation'
+  | 'steering';
 
 export interface Moment {
   readonly name: MomentName;

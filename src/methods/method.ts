@@ -225,6 +225,8 @@ export interface Attached {
    * @param schedule the run's own, or what methods before this one make of it
    */
   learningRate?(at: StepPlace, schedule: (at: StepPlace) => number): number;
+  /** What it finds out of the gradient of the step about to be taken, outside of the graph. */
+  readonly refresh?: Refresh;
   /**
    * What an evaluation saw, out of the sums that hooks asked `Phase.measuring` for, over all its batches.
    * @param sums by their names
@@ -260,6 +262,34 @@ export interface StepPlace {
   /** The step about to be taken, or just taken, from 1. */
   readonly step: number;
   readonly totalSteps: number;
+}
+
+/**
+ * State tensors that get new numbers between two steps, out of the gradient of the second. They depend on `at`, on that
+ * gradient and on the state alone, so that a resumed run does the same.
+ */
+export interface Refresh {
+  /** Trainables whose gradients they are made of. */
+  readonly of: readonly Variable[];
+  isDue(at: StepPlace): boolean;
+  refreshed(view: RefreshView): Promise<Refreshed>;
+}
+
+export interface RefreshView {
+  /** The step about to be taken. */
+  readonly at: StepPlace;
+  /** Before clipping, over all batches of the step, by the trainables' names; only read. */
+  readonly gradients: Values;
+  /** Present numbers of state tensors; only read. */
+  readonly state: Values;
+  readonly weightWork: WeightWork;
+}
+
+export interface Refreshed {
+  /** New numbers of state tensors, by name. */
+  readonly state: Values;
+  /** What is logged of it. */
+  readonly says: string;
 }
 
 /** What a method that is about to be attached anew is handed: passes run over the methods with their present values. */

@@ -3,6 +3,7 @@ import type { Attached, StateTensor, Trainable, Updates } from '../methods/metho
 import type { LanguageModel } from '../models/architecture.js';
 import { gradients } from '../tensor/grad.js';
 import { joinProducts } from '../tensor/joinProducts.js';
+import { after } from '../tensor/ops/after.js';
 import { abs, add, and, div, less, mul, where } from '../tensor/ops/elementwise.js';
 import { substitute } from '../tensor/substitute.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
@@ -162,10 +163,19 @@ export function stepGraph(setup: {
     terms,
     batchGradients: packs.map((pack) => packed(pack, (each) => gradientOf.get(each)!)),
     update(gradient, alsoFinite) {
-      const norm = normOf(gradient);
+      // The way into other coordinates is linear, so that clipping may come behind it: then a dense gradient is let go of
+      // before the norm of all of them is known.
+      const early = packs.map((pack, at) =>
+        pack.slots === undefined || policies.length > 0 ? undefined : inSlots(pack, gradient[at]!),
+      );
+      const norm = normOf(gradient.map((each, at) => (early[at] === undefined ? each : after(each, early[at]))));
       const factor = clipFactor(norm, options.max_grad_norm);
-      const used = governed(factor === undefined ? gradient : gradient.map((each) => mul(each, factor)));
-      const updated = packs.map((pack, at) => optimizerOf(pack).update(pack, inSlots(pack, used[at]!)));
+      const clipped = (each: Tensor): Tensor => (factor === undefined ? each : mul(each, factor));
+      const used = governed(gradient.map(clipped));
+      const updated = packs.map((pack, at) => {
+        const own = early[at];
+        return optimizerOf(pack).update(pack, own === undefined ? inSlots(pack, used[at]!) : clipped(own));
+      });
       const changes = new Map<Variable, Tensor>();
       const own = methodUpdates(methods, {
         gradient: partOf(used),

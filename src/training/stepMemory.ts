@@ -15,8 +15,8 @@ import type { Pack } from './packs.js';
 import { sumsGraph } from './gradientPasses.js';
 import { stepGraph } from './stepGraph.js';
 import type { StepGraph } from './stepGraph.js';
-import { stepPrograms } from './stepPrograms.js';
-import type { StepPrograms } from './stepPrograms.js';
+import { gradientProgram, stepPrograms } from './stepPrograms.js';
+import type { GradientProgram, StepPrograms } from './stepPrograms.js';
 
 /** Bytes of a float32. */
 const FLOAT = 4;
@@ -48,7 +48,7 @@ export interface BatchLengths {
 }
 
 /** What a program is for. An update is of no batch; a decoder reads rows. */
-export type ProgramKind = 'preparation' | 'step' | 'update' | 'evaluation' | 'reading';
+export type ProgramKind = 'preparation' | 'refresh' | 'step' | 'update' | 'evaluation' | 'reading';
 
 /** Programs that share an arena and a mapping of the weights. */
 export interface Session {
@@ -64,8 +64,20 @@ export interface Session {
 export interface StepMemory {
   readonly state: StateBytes;
   readonly sessions: readonly Session[];
+  /** Where methods look at gradients before their step; absent: none does. */
+  readonly refresh?: RefreshMemory;
   /** Tokens of the vocabulary. */
   readonly vocabulary: number;
+}
+
+/** The memory of looking at the gradient of a step before it is taken, by a program of the step's session. */
+export interface RefreshMemory {
+  readonly program: PlannedProgram;
+  /** Bytes of the gradients, which are all there together. */
+  readonly gradients: number;
+  /** Bytes of what is made of them: the state's next numbers, and matrices in double precision on the way. */
+  readonly found: number;
+  readonly work: number;
 }
 
 /**
@@ -94,17 +106,31 @@ export function stepMemory(setup: {
     program: planProgram(outputs, groupOf, isHanded),
   });
   const step = planned('step', programs.first);
+  const seen = gradientProgram(graph, new Set(setup.methods.flatMap(({ refresh }) => refresh?.of ?? [])));
+  const look = seen.sums.size === 0 ? [] : [planned('refresh', seen.outputs)];
   const evaluation = setup.evaluates ? [evaluationProgram(setup)] : [];
   const apart = [programs.second, programs.ascent].filter((each) => each !== undefined);
-  const joined = setup.rebuilt ? [[step], evaluation] : [[step, ...evaluation]];
+  const joined = setup.rebuilt ? [[step, ...look], evaluation] : [[step, ...look, ...evaluation]];
   const sessions = [...joined, ...apart.map((outputs) => [planned('update', outputs)])]
     .filter((each) => each.length > 0)
     .map(session);
   const state = stateBytes(graph, programs, setup.rested);
+  const [looking] = look;
   return {
+    ...(looking === undefined ? {} : { refresh: refreshMemory(graph, seen, looking.program) }),
     state: { ...state, state: state.state + maskBytes(sessions) },
     sessions,
     vocabulary: setup.model.vocabSize,
+  };
+}
+
+function refreshMemory(graph: StepGraph, { sums }: GradientProgram, program: PlannedProgram): RefreshMemory {
+  const sizes = [...sums.values()].map(({ shape }) => fixedSize(shape));
+  return {
+    program,
+    gradients: FLOAT * sum(sizes),
+    found: FLOAT * sum(graph.state.map(({ variable }) => fixedSize(variable.shape))),
+    work: 2 * FLOAT * sum(sizes),
   };
 }
 
@@ -259,7 +285,9 @@ function stateBytes(graph: StepGraph, programs: StepPrograms, rested: ReadonlySe
           .map(({ variable }) => variable),
       ),
     optimizer: ofPacks((pack) => sizes(graph.slotsOf(pack).map(({ variable }) => variable))),
-    state: 2 * sizes(graph.state.map(({ variable }) => variable)),
+    state: sum(
+      graph.state.map(({ variable }) => (programs.changed.includes(variable) ? 2 : 1) * sizes([variable])),
+    ),
     gradients:
       (programs.sums.length === 0 ? 0 : ofPacks(({ variable }) => sizes([variable]))) + sizes(programs.points),
   };

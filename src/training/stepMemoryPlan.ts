@@ -6,6 +6,7 @@ import type {
   BatchLengths,
   PreparationMemory,
   ProgramKind,
+  RefreshMemory,
   Session,
   SessionUse,
   StepMemory,
@@ -56,7 +57,8 @@ export function planOf(
   after: readonly Moment[] = [],
 ): MemoryPlan {
   const evaluates = memory.sessions.some(({ programs }) => programs.some(({ kind }) => kind === 'evaluation'));
-  const step = { update: NO_BATCH, step: run.batch };
+  // The arena keeps what a look at the gradient took.
+  const step = { update: NO_BATCH, refresh: run.batch, step: run.batch };
   const moments: Moment[] = [momentOf('step', memory, run, step)];
   if (evaluates) {
     moments.push(momentOf('evaluation', memory, run, { evaluation: run.evaluated }));
@@ -64,6 +66,11 @@ export function planOf(
     const peak = largest(moments);
     const both = momentOf(peak.name, memory, run, { ...step, evaluation: run.evaluated });
     moments.splice(moments.indexOf(peak), 1, both);
+  }
+  if (memory.refresh !== undefined) {
+    moments.unshift(
+      refreshing(memory, memory.refresh, run, evaluates ? { ...step, evaluation: run.evaluated } : step),
+    );
   }
   moments.push(...after);
   moments.unshift(...preparations.map((each) => preparing(each, memory, run.batch)));
@@ -86,11 +93,13 @@ function largest(moments: readonly Moment[]): Moment {
   return moments.reduce((most, each) => (each.bytes > most.bytes ? each : most));
 }
 
+/** @param handed bytes that programs give back, of which there are copies; default: those of all programs */
 function momentOf(
   name: MomentName,
   { state, sessions, vocabulary }: StepMemory,
   { batch, evaluated, trainable, steps, kept = 0 }: PlannedRun,
   batches: Partial<Record<ProgramKind, BatchLengths>>,
+  handed: readonly number[] = handedBy(sessions),
 ): Moment {
   const uses = sessions.map((session) => runSession(session, batches));
   const total = (bytes: (use: SessionUse) => number): number => uses.reduce((sum, use) => sum + bytes(use), 0);
@@ -148,10 +157,29 @@ function momentOf(
       bytes: touched - activations - logits - gradients + beside,
       formula: l10n.t`gradients on their way and other intermediate results (${formatBytes(workspace + beside)}), and what the runtime’s arena keeps between pieces and programs`,
     },
-    copiesPart(sessions, steps ?? Infinity),
+    copiesPart(handed, steps ?? Infinity),
     ...runtimeParts(sessions, vocabulary),
   ];
   return moment(name, parts);
+}
+
+/** A look at a step's gradient: the memory of the steps stays. What the last step gave back has been freed by then. */
+function refreshing(
+  memory: StepMemory,
+  { program, gradients, found, work }: RefreshMemory,
+  run: PlannedRun,
+  batches: Partial<Record<ProgramKind, BatchLengths>>,
+): Moment {
+  const { state } = memory;
+  const seen = {
+    ...memory,
+    state: {
+      ...state,
+      gradients: state.gradients + gradients,
+      state: state.state + found + Math.min(work, GATHERED.old),
+    },
+  };
+  return momentOf('refresh', seen, run, batches, [program.handed]);
 }
 
 /** A method's passes over the data: sums beside what one pass takes. */
@@ -185,17 +213,17 @@ function preparing(
       bytes: touched - inUse.logits + beside,
       formula: l10n.t`results and gradients of a pass over ${rows} × ${lengths.length + (lengths.source ?? 0)} tokens, and what the runtime’s arena keeps`,
     },
-    copiesPart([session], Infinity),
+    copiesPart(handedBy([session]), Infinity),
     ...runtimeParts([session], vocabulary),
   ]);
 }
 
 /**
  * The copies of what the last pass gave back, and older ones that have gathered.
+ * @param sets bytes of what each program gives back
  * @param times the programs are run
  */
-export function copiesPart(sessions: readonly Session[], times: number): MemoryPart {
-  const sets = sessions.flatMap(({ programs }) => programs.map(({ program }) => program.handed));
+export function copiesPart(sets: readonly number[], times: number): MemoryPart {
   const newest = Math.max(...sets);
   const others = sets.reduce((sum, bytes) => sum + bytes, 0) - newest;
   const older = gathered(newest, others + (times - 1) * (newest + others));
@@ -204,6 +232,13 @@ export function copiesPart(sessions: readonly Session[], times: number): MemoryP
     bytes: newest + older,
     formula: l10n.t`copies of what a step gives back, which the runtime’s Node binding makes: ${formatBytes(newest)}, and up to ${formatBytes(older)} of older ones that Node has not freed yet`,
   };
+}
+
+/** Bytes of what each program of sessions gives back; what looks at gradients before a step is not run with the others. */
+export function handedBy(sessions: readonly Session[]): readonly number[] {
+  return sessions.flatMap(({ programs }) =>
+    programs.filter(({ kind }) => kind !== 'refresh').map(({ program }) => program.handed),
+  );
 }
 
 /** Bytes of older buffers that Node has not freed yet. @param all older ones there were */

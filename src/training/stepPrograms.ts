@@ -39,7 +39,7 @@ export function stepPrograms(graph: StepGraph, options: TrainingOptions): StepPr
     const first = { ...losses, ...updateOutputs(update) };
     return { first, sums: [], points: [], changed: [...update.changes.keys()] };
   }
-  const sums = graph.packs.map(({ variable: each }) => variable(`${each.name}/gradient_sum`, each.shape));
+  const sums = graph.packs.map((pack) => sumOf(pack.variable));
   const update = graph.update(sums);
   const added = new Map(sums.map((sum, at) => [sum, add(sum, graph.batchGradients[at]!)]));
   const common = {
@@ -52,6 +52,28 @@ export function stepPrograms(graph: StepGraph, options: TrainingOptions): StepPr
   const points = graph.packs.map(({ variable: each }) => variable(`${each.name}/ascended`, each.shape));
   const ascended = graph.ascent(sums);
   return { ...common, points, ascent: newNumbers(new Map(points.map((point, at) => [point, ascended[at]!]))) };
+}
+
+/** Over each batch of a step: adds to a sum the gradients of packs that methods want to see before the step. */
+export interface GradientProgram {
+  readonly outputs: Outputs;
+  /** By the pack's variable. */
+  readonly sums: ReadonlyMap<Variable, Variable>;
+}
+
+/** @param wanted trainables, each a pack of its own */
+export function gradientProgram(graph: StepGraph, wanted: ReadonlySet<Variable>): GradientProgram {
+  const seen = graph.packs.flatMap((pack, at) => (wanted.has(pack.variable) ? [{ pack, at }] : []));
+  const sums = new Map(seen.map(({ pack: { variable: each } }) => [each, sumOf(each)] as const));
+  const added = seen.map(({ pack: { variable: each }, at }) => {
+    const sum = sums.get(each)!;
+    return [sum, add(sum, graph.batchGradients[at]!)] as const;
+  });
+  return { outputs: newNumbers(new Map(added)), sums };
+}
+
+function sumOf({ name, shape }: Variable): Variable {
+  return variable(`${name}/gradient_sum`, shape);
 }
 
 function updateOutputs({ norm, changes }: StepUpdate): Outputs {

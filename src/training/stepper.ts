@@ -1,6 +1,6 @@
 import type { TrainingOptions } from '../config/schema.js';
 import type { Batch } from '../data/example.js';
-import type { Attached, StepPlace, Values } from '../methods/method.js';
+import type { Attached, StepPlace, Values, WeightWork } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Program, Runtime, Value, WeightFiles } from '../runtime/runtime.js';
 import type { Variable } from '../tensor/tensor.js';
@@ -8,12 +8,13 @@ import type { FrozenRows } from './frozenOutputs.js';
 import { batchFeeds, floatFeed, intFeed } from './lossGraph.js';
 import { isAlone, isLarge, packedValues } from './packs.js';
 import type { Pack } from './packs.js';
+import { zeros } from './passSetup.js';
 import type { Snapshot } from './snapshot.js';
 import { createState } from './state.js';
 import type { State, StateEntry } from './state.js';
 import { LOSS_SCALE, TERM_SCALE, stepGraph } from './stepGraph.js';
 import type { StepGraph } from './stepGraph.js';
-import { GRADIENT_NORM, LOSS, TERM, newName, stepPrograms } from './stepPrograms.js';
+import { GRADIENT_NORM, LOSS, TERM, gradientProgram, newName, stepPrograms } from './stepPrograms.js';
 
 export interface StepResult {
   /** Mean cross-entropy per supervised token over all batches of the step. */
@@ -28,6 +29,16 @@ export interface StepResult {
 export interface Stepper {
   /** One optimizer step over one or more batches, whose gradients are accumulated. A step that is not finite is not taken. */
   step(batches: readonly Batch[], at: StepPlace, learningRate: number, dropoutSeed: number): Promise<StepResult>;
+  /**
+   * What methods find out of the gradient of the step that is taken next ({@link Attached.refresh}).
+   * @returns what each says of it; nothing where that gradient is not finite, which the step will tell
+   */
+  refresh(
+    batches: readonly Batch[],
+    at: StepPlace,
+    dropoutSeed: number,
+    weightWork: WeightWork,
+  ): Promise<readonly string[]>;
   /** Present numbers of trainables and state tensors; valid until the next step. */
   values(): Values;
   /** Everything that the run has changed; valid until the next step. */
@@ -63,12 +74,14 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const { sums, points, changed } = programs;
 
   const state = createState([
-    ...(await startEntries(graph, setup.start, weights)),
+    ...(await startEntries(graph, setup.start, weights, new Set(changed))),
     ...sums.map((each, at) => scratch(each, graph.packs[at]!)),
     ...points.map((each): StateEntry => ({ variable: each, buffers: 1, part: 'gradients' })),
   ]);
 
+  const seen = gradientProgram(graph, new Set(methods.flatMap(({ refresh }) => refresh?.of ?? [])));
   const first = await runtime.compile(programs.first, weights);
+  const look = seen.sums.size === 0 ? undefined : await runtime.compile(seen.outputs, weights);
   const second = programs.second === undefined ? undefined : await runtime.compile(programs.second);
   const ascent = programs.ascent === undefined ? undefined : await runtime.compile(programs.ascent);
 
@@ -84,6 +97,15 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     );
   const swap = (variables: readonly Variable[]): void => state.swap(variables.map(({ name }) => name));
 
+  /** What each batch of a step is, and its share of the step's loss. */
+  const feedsOfBatches = (batches: readonly Batch[], dropoutSeed: number): readonly Record<string, Value>[] =>
+    batches.map((batch, at) => ({
+      ...batchFeeds(batch),
+      ...setup.frozen?.feeds(batch),
+      [LOSS_SCALE]: floatFeed(1 / tokensOf(batches)),
+      [TERM_SCALE]: floatFeed(1 / batches.length),
+      dropout_seed: intFeed((dropoutSeed + at) | 0),
+    }));
   /** Runs the first program over all batches of a step. */
   const overBatches = async (
     batches: readonly Batch[],
@@ -91,21 +113,10 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     dropoutSeed: number,
     outputs: readonly Variable[],
   ): Promise<Record<string, number>> => {
-    const tokens = batches.reduce((sum, batch) => sum + batch.targets.length, 0);
+    const tokens = tokensOf(batches);
     const total: Record<string, number> = {};
-    for (const [at, batch] of batches.entries()) {
-      const results = await first.run(
-        {
-          ...feedsOf(first),
-          ...common,
-          ...batchFeeds(batch),
-          ...setup.frozen?.feeds(batch),
-          [LOSS_SCALE]: floatFeed(1 / tokens),
-          [TERM_SCALE]: floatFeed(1 / batches.length),
-          dropout_seed: intFeed((dropoutSeed + at) | 0),
-        },
-        into(outputs),
-      );
+    for (const own of feedsOfBatches(batches, dropoutSeed)) {
+      const results = await first.run({ ...feedsOf(first), ...common, ...own }, into(outputs));
       if (second !== undefined) swap(outputs);
       total[LOSS] = (total[LOSS] ?? 0) + numberOf(results[LOSS]) / tokens;
       for (const name of graph.terms.keys()) {
@@ -120,15 +131,42 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     return overBatches(batches, common, seed, sums);
   };
 
+  /** The gradient of the whole step, by the names of what methods look at. */
+  const gradientsOf = async (
+    batches: readonly Batch[],
+    place: StepPlace,
+    dropoutSeed: number,
+  ): Promise<Values> => {
+    if (look === undefined) return new Map();
+    const buffers = new Map([...seen.sums.values()].map((sum) => [sum.name, zeros(sum)]));
+    const results = Object.fromEntries([...buffers].map(([name, value]) => [newName(name), value]));
+    const common = { ...Object.fromEntries(buffers), ...inputsOf(methods, place) };
+    for (const own of feedsOfBatches(batches, dropoutSeed)) {
+      await look.run({ ...feedsOf(look), ...common, ...own }, results);
+    }
+    return new Map([...seen.sums].map(([{ name }, sum]) => [name, buffers.get(sum.name)!.data as Float32Array]));
+  };
+
   return {
+    async refresh(batches, at, dropoutSeed, weightWork) {
+      const due = methods.flatMap(({ refresh }) => (refresh?.isDue(at) === true ? [refresh] : []));
+      if (due.length === 0) return [];
+      const gradients = await gradientsOf(batches, at, dropoutSeed);
+      if (![...gradients.values()].every(isFinite)) return [];
+      const said: string[] = [];
+      for (const each of due) {
+        const found = await each.refreshed({ at, gradients, state: stateValues(graph, state), weightWork });
+        for (const [name, numbers] of found.state) state.read(name).set(numbers);
+        said.push(found.says);
+      }
+      return said;
+    },
     async step(batches, place, learningRate, dropoutSeed) {
       const common: Record<string, Value> = {
-        ...Object.fromEntries<Value>([
-          ...Object.entries(graph.scalars(place.step, learningRate)).map(
-            ([name, value]) => [name, floatFeed(value)] as const,
-          ),
-          ...methods.flatMap((method) => Object.entries(method.stepInputs?.(place) ?? {})),
-        ]),
+        ...Object.fromEntries(
+          Object.entries(graph.scalars(place.step, learningRate)).map(([name, value]) => [name, floatFeed(value)]),
+        ),
+        ...inputsOf(methods, place),
       };
       const found =
         second === undefined
@@ -166,6 +204,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
     isReversible: !graph.packs.some(isLarge),
     dispose: async () => {
       await first.dispose();
+      await look?.dispose();
       await second?.dispose();
       await ascent?.dispose();
     },
@@ -173,7 +212,12 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
 }
 
 /** Apart from the closures above, which would keep the numbers alive for as long as the run. */
-async function startEntries(graph: StepGraph, start: Snapshot, weights: WeightFiles): Promise<StateEntry[]> {
+async function startEntries(
+  graph: StepGraph,
+  start: Snapshot,
+  weights: WeightFiles,
+  changed: ReadonlySet<Variable>,
+): Promise<StateEntry[]> {
   const entries: StateEntry[] = [];
   for (const pack of graph.packs) {
     const buffers = isLarge(pack) ? 1 : 2;
@@ -207,9 +251,27 @@ async function startEntries(graph: StepGraph, start: Snapshot, weights: WeightFi
   }
   for (const { variable: each, start: first } of graph.state) {
     const own = start.state.get(each.name)?.slice() ?? first?.();
-    entries.push({ variable: each, buffers: 2, part: 'state', ...(own === undefined ? {} : { start: own }) });
+    // What no step changes is only read by it.
+    const buffers = changed.has(each) ? 2 : 1;
+    entries.push({ variable: each, buffers, part: 'state', ...(own === undefined ? {} : { start: own }) });
   }
   return entries;
+}
+
+/** Values of the methods' own inputs. */
+function inputsOf(methods: readonly Attached[], place: StepPlace): Record<string, Value> {
+  return Object.fromEntries(methods.flatMap((method) => Object.entries(method.stepInputs?.(place) ?? {})));
+}
+
+/** Supervised tokens of all batches of a step. */
+function tokensOf(batches: readonly Batch[]): number {
+  return batches.reduce((sum, batch) => sum + batch.targets.length, 0);
+}
+
+/** Whether all numbers are. */
+function isFinite(numbers: Float32Array): boolean {
+  for (const each of numbers) if (!Number.isFinite(each)) return false;
+  return true;
 }
 
 /** Whether a trainable is a base weight's own copy: it is called like it, after the number of its method. */

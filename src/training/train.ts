@@ -22,6 +22,7 @@ import type { MemoryMeter } from './measureMemory.js';
 import { evaluationBatches, nonFinite, overflow } from './nonFinite.js';
 import { isOutOfMemory, outOfMemory } from './outOfMemory.js';
 import type { Circumstances } from './outOfMemory.js';
+import { refresh } from './refresh.js';
 import { reportMethods } from './reportMethods.js';
 import { rateAt } from './schedule.js';
 import { startSnapshot } from './snapshot.js';
@@ -187,6 +188,14 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
       const since = performance.now();
       const rate = rateAt(job.options, job.methods, place);
       const dropoutSeed = random(job.options.seed, 'dropout', place.step).integer(2 ** 31);
+      const refreshing = await remembering(
+        { when: l10n.t`making ready for step ${place.step}`, moment: 'preparing', batch: largestOf(next.micro) },
+        () => refresh(job, graphs.stepper(), next.micro, place, dropoutSeed),
+      );
+      if (refreshing === 'stopped') {
+        if (step > 0 && saved !== step) await save();
+        break;
+      }
       const taken = await remembering(
         { when: l10n.t`step ${place.step}`, moment: 'step', batch: largestOf(next.micro) },
         () => graphs.stepper().step(next.micro, place, rate, dropoutSeed),

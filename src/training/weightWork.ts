@@ -2,8 +2,8 @@ import * as l10n from '@vscode/l10n';
 import type { WeightWork } from '../methods/method.js';
 import { runtimeProducts } from '../runtime/matrixProducts.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { breathe } from '../training/job.js';
-import type { RunEvent } from '../training/events.js';
+import { breathe } from './job.js';
+import type { RunEvent } from './events.js';
 
 /**
  * Lets methods take weights apart, with products on a runtime.
