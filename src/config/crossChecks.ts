@@ -36,8 +36,22 @@ export function crossCheck(draft: Draft, placeOf: PlaceOf): Problem[] {
     ...(draft.data ? dataProblems(draft.data, placeOf) : []),
     ...(draft.method ? methodProblems(draft.method, placeOf) : []),
     ...(draft.training ? trainingProblems(draft.training, draft.data, placeOf) : []),
+    ...sharpnessProblems(draft, placeOf),
     ...proxyProblems(draft, placeOf),
     ...(draft.output ? outputProblems(draft.output, placeOf) : []),
+  ];
+}
+
+/** GaLore finds its subspaces in the gradient where the weights are, not in the second one, which moves them. */
+function sharpnessProblems({ method = [], training }: Draft, placeOf: PlaceOf): Problem[] {
+  if (training === undefined || training.sam_rho === 0 || !method.some(({ type }) => type === 'galore')) return [];
+  return [
+    {
+      code: 'config.galore-sharpness',
+      message: l10n.t`\`galore\` finds its subspaces in the gradient where the weights are; \`sam_rho\` takes the step from another`,
+      where: placeOf(['training', 'sam_rho']),
+      mend: l10n.t`Remove \`sam_rho\`, or train with \`full\`.`,
+    },
   ];
 }
 
@@ -129,7 +143,7 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
   }
   const acting = methods.filter((other) => !guides(other));
   const along = methods[i]?.type === 'adapter_fusion' && methods[i].stage1 === 'MT-A';
-  if ((type === 'full' || type === 'lisa' || type === 'lt_sft' || along) && acting.length > 1) {
+  if ((type === 'full' || type === 'galore' || type === 'lisa' || type === 'lt_sft' || along) && acting.length > 1) {
     return [
       {
         code: 'config.full-with-others',

@@ -452,6 +452,7 @@ function resultOf(
     case 'child_tuning':
       return [];
     case 'full':
+    case 'galore':
     case 'lisa':
       return [{ method: config.type, what: 'model', bytes: total * BYTES }];
     case 'fish_mask':

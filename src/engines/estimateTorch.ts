@@ -5,6 +5,9 @@ import type { Estimate } from './estimate.js';
 import { plannedRun } from './plannedRun.js';
 import type { PlannedRun, TorchOptions } from './plannedRun.js';
 
+/** Methods whose result is the whole model. */
+const WHOLE: ReadonlySet<string> = new Set(['full', 'galore', 'lisa']);
+
 /** What a run file needs on Transformers and PEFT, and the run that was planned for it. */
 export interface TorchEstimate {
   readonly estimate: Estimate;
@@ -24,7 +27,7 @@ export function estimateTorch(shape: ModelShape, config: RunConfig, options: Tor
     const alone = plannedRun(shape, { ...config, method: [method] }, options);
     const bytes = planMemory(alone.shape, alone.run).adapterFileBytes;
     const along = method.type === 'adapter_fusion' && method.stage1 === 'MT-A';
-    const what = method.type === 'full' || method.type === 'lisa' || along ? 'model' : 'adapter';
+    const what = WHOLE.has(method.type) || along ? 'model' : 'adapter';
     return [{ method: method.type, what, bytes }];
   });
   return { estimate: { engine: 'huggingface', plan, converted: 0, results, notes: planned.notes }, planned };

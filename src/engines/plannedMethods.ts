@@ -235,6 +235,7 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       return [{ sites: new Set(sites), make: (targets) => ({ kind: 'whole', targets }) }];
     case 'ciat':
     case 'full':
+    case 'galore':
     case 'child_tuning':
     case 'prompt_tuning':
     case 'prefix_tuning':
@@ -316,6 +317,7 @@ function besidePairs(
 function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained[] {
   switch (config.type) {
     case 'full':
+    case 'galore':
       return [{ kind: 'full' }];
     case 'child_tuning':
       return [{ kind: 'mask' }];

@@ -352,6 +352,15 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
         },
         ...addedIdeas(method, of, set),
       ];
+    case 'galore':
+      return [
+        smaller(
+          'rank',
+          halvings(method.rank, LEAST_RANK),
+          l10n.t`Rank`,
+          l10n.t`a smaller subspace for the optimizer`,
+        ),
+      ];
     case 'lisa':
       return [
         smaller(

@@ -14,6 +14,7 @@ import { dylora } from './dylora.js';
 import { fishDip } from './fishDip.js';
 import { fishMask } from './fishMask.js';
 import { full } from './full.js';
+import { galore } from './galore.js';
 import { ia3 } from './ia3.js';
 import { intrinsic } from './intrinsic.js';
 import { lastLayers } from './lastLayers.js';
@@ -45,6 +46,7 @@ const LIST = [
   bitfit,
   lastLayers,
   lisa,
+  galore,
   fishMask,
   fishDip,
   pafi,
