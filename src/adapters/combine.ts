@@ -1,31 +1,24 @@
 import * as l10n from '@vscode/l10n';
-import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { AttachContext, NamedIndices, NamedTensor, SavedAdapter } from '../methods/method.js';
-import { indicesKey, valuesKey, weightSize } from '../methods/sparsePlaces.js';
-import type { Site } from '../models/site.js';
+import type { AttachContext, NamedTensor, SavedAdapter, WeightWork } from '../methods/method.js';
 import { headKeys } from './adapterTask.js';
 import { attachAdapter } from './attachAdapter.js';
+import { combineFactors } from './combineFactors.js';
+import type { FactorSum } from './combineFactors.js';
+import { combinePlaces } from './combinePlaces.js';
+import { combineTensors } from './combineTensors.js';
+import { nameOf } from './combinedPart.js';
+import type { Part, Sum } from './combinedPart.js';
 import type { AdapterOnDisk } from './readAdapter.js';
-import { sparseSum } from './sparseSum.js';
-import type { SparseDifference } from './sparseSum.js';
 
 /** A sum of adapters, as one. */
-export interface Combined {
+export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
   readonly saved: SavedAdapter;
-  /** Numbers of the base model that it changes. */
+  /** Numbers that it holds, its head's left out. */
   readonly numbers: number;
-  /** Those that more than one of the adapters changes. */
-  readonly overlap: number;
   readonly warnings: readonly Problem[];
-}
-
-/** An adapter and what its differences are multiplied by. */
-export interface Part {
-  readonly adapter: AdapterOnDisk;
-  readonly weight: number;
 }
 
 /**
@@ -33,13 +26,19 @@ export interface Part {
  * a language's and a task's give both. The sum is an adapter of the first one's kind. A head of a task is no difference:
  * it is that of the one adapter that has one.
  *
- * @param parts of a kind: single numbers of weights (FISH Mask, LT-SFT, …), or whole tensors (BitFit)
+ * @param parts of a kind: low-rank updates (LoRA), single numbers of weights (FISH Mask, LT-SFT, …), or whole tensors (BitFit)
  * @param context of the base model; each adapter is attached to it alone, which finds what does not fit
- * @throws ProblemError `combine.count`, `combine.method`, `combine.base`, `combine.kinds`, `combine.task`, `combine.heads`,
- *   `combine.biases`, `combine.infinite`; those of `attachAdapter`
+ * @param how low-rank updates become one; the others are added as they are
+ * @throws ProblemError `combine.count`, `combine.method`, `combine.base`, `combine.kinds`, `combine.how`, `combine.task`,
+ *   `combine.heads`, `combine.biases`, `combine.rank`, `combine.infinite`; those of `attachAdapter`
  */
-export async function combineAdapters(parts: readonly Part[], context: AttachContext): Promise<Combined> {
-  checkParts(parts);
+export async function combineAdapters(
+  parts: readonly Part[],
+  context: AttachContext,
+  how: FactorSum = { sum: { kind: 'linear' }, seed: 0 },
+  work?: WeightWork,
+): Promise<Combined> {
+  checkParts(parts, how);
   const [{ adapter: first }] = parts as [Part, ...Part[]];
   const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0)?.adapter;
   const warnings = await fits(
@@ -47,24 +46,19 @@ export async function combineAdapters(parts: readonly Part[], context: AttachCon
     headed,
     context,
   );
-  const sum = first.format.differences === 'places' ? await sparse(parts, context) : await whole(parts);
+  const sum = await sumOf(parts, context, how, work);
   checkFinite(sum.tensors);
   const task = headed ?? first;
   const head: NamedTensor[] = [];
   for (const name of headed === undefined ? [] : headKeys(headed)) {
     head.push({ name, shape: headed!.tensors.get(name)!.shape, data: await headed!.read(name) });
   }
-  const from = parts.map((part) => ({
-    adapter: nameOf(part),
-    peft_type: part.adapter.peftType,
-    weight: part.weight,
-  }));
   const config: JsonObject = {
-    ...first.config,
-    ...sum.options,
-    combined_from: from,
+    ...sum.config,
+    // PEFT warns of keys that it does not know.
+    ...(sum.modules === undefined ? { combined_from: parts.map(originOf) } : {}),
     task_type: task.config['task_type'] ?? null,
-    ...(task.config['modules_to_save'] === undefined ? {} : { modules_to_save: task.config['modules_to_save'] }),
+    ...(head.length === 0 ? {} : { modules_to_save: modulesToSave(sum.config, task.config) }),
   };
   return {
     saved: {
@@ -75,9 +69,36 @@ export async function combineAdapters(parts: readonly Part[], context: AttachCon
       ...(task.labels === undefined ? {} : { labels: task.labels }),
     },
     numbers: sum.tensors.reduce((count, { data }) => count + data.length, 0),
-    overlap: sum.overlap,
+    ...(sum.overlap === undefined ? {} : { overlap: sum.overlap }),
+    ...(sum.modules === undefined ? {} : { modules: sum.modules }),
     warnings,
   };
+}
+
+function sumOf(
+  parts: readonly Part[],
+  context: AttachContext,
+  how: FactorSum,
+  work: WeightWork | undefined,
+): Promise<Sum> {
+  switch (parts[0]!.adapter.format.differences) {
+    case 'factors':
+      return combineFactors(parts, context, how, work);
+    case 'places':
+      return combinePlaces(parts, context);
+    default:
+      return combineTensors(parts);
+  }
+}
+
+function originOf(part: Part): JsonObject {
+  return { adapter: nameOf(part), peft_type: part.adapter.peftType, weight: part.weight };
+}
+
+/** Of the sum, and of the adapter that has a head. */
+function modulesToSave(sum: JsonObject, headed: JsonObject): JsonObject['modules_to_save'] {
+  const lists = [sum, headed].flatMap(({ modules_to_save: modules }) => (Array.isArray(modules) ? modules : []));
+  return lists.length === 0 ? null : [...new Set(lists)];
 }
 
 /** Attaches each adapter to the base model; one without a head beside that which has one. Returns what is worth a word. */
@@ -95,92 +116,8 @@ async function fits(
   return warnings;
 }
 
-/** What differences add up to. */
-interface Sum {
-  readonly tensors: readonly NamedTensor[];
-  readonly indices?: readonly NamedIndices[];
-  readonly overlap: number;
-  /** What the config says otherwise than the first adapter's. */
-  readonly options: JsonObject;
-}
-
-async function sparse(parts: readonly Part[], { model }: AttachContext): Promise<Sum> {
-  // Two adapters may name a matrix that modules share after different ones of them.
-  const siteOf = new Map<string, Site>();
-  for (const site of model.sites) {
-    if (site.weight !== undefined && !siteOf.has(site.weight)) siteOf.set(site.weight, site);
-  }
-  const weightOf = new Map(
-    model.sites.flatMap((site) => (site.weight === undefined ? [] : [[site.path, site.weight]])),
-  );
-  const terms = new Map<string, { difference: SparseDifference; weight: number }[]>();
-  for (const { adapter, weight } of parts) {
-    for (const name of adapter.tensors.keys()) {
-      const own = VALUES.exec(name)?.[1];
-      const tensor = own === undefined ? undefined : weightOf.get(own);
-      if (tensor === undefined) continue;
-      const difference = {
-        places: await adapter.readIndices(name.replace(/values$/, 'indices')),
-        values: await adapter.read(name),
-      };
-      terms.set(tensor, [...(terms.get(tensor) ?? []), { difference, weight }]);
-    }
-  }
-  const sums = [...siteOf].flatMap(([tensor, site]) => {
-    const own = terms.get(tensor);
-    return own === undefined ? [] : [{ site, ...sparseSum(own) }];
-  });
-  const numbers = sums.reduce((count, { places }) => count + places.length, 0);
-  const share = numbers / sums.reduce((size, { site }) => size + weightSize(site), 0);
-  const { config } = parts[0]!.adapter;
-  return {
-    tensors: sums.map(({ site, values }) => ({ name: valuesKey(site), shape: [values.length], data: values })),
-    indices: sums.map(({ site, places }) => ({ name: indicesKey(site), data: places })),
-    overlap: sums.reduce((count, each) => count + each.overlap, 0),
-    options: {
-      target_modules: sums.map(({ site }) => site.path),
-      exclude_modules: null,
-      layers_to_transform: null,
-      layers_pattern: null,
-      ...Object.fromEntries(SHARES.filter((key) => key in config).map((key) => [key, share])),
-    },
-  };
-}
-
-const VALUES = /^(.*)\.weight\.values$/;
-/** Options that say which share of the targeted numbers an adapter changes. */
-const SHARES = ['keep_ratio', 'ft_params_proportion'] as const;
-
-async function whole(parts: readonly Part[]): Promise<Sum> {
-  const namesOf = ({ adapter }: Part): string[] => {
-    const ofHead = new Set(headKeys(adapter));
-    return [...adapter.tensors.keys()].filter((name) => !ofHead.has(name));
-  };
-  const [first, ...others] = parts as [Part, ...Part[]];
-  const names = namesOf(first);
-  const other = others.find((part) => namesOf(part).sort().join() !== [...names].sort().join());
-  if (other !== undefined) {
-    fail({
-      code: 'combine.biases',
-      message: l10n.t`${nameOf(first)} and ${nameOf(other)} change different biases`,
-      expected: l10n.t`adapters that were trained with the same bias_terms`,
-      where: { file: other.adapter.configFile },
-    });
-  }
-  const tensors: NamedTensor[] = [];
-  for (const name of names) {
-    const { shape } = first.adapter.tensors.get(name)!;
-    const sum = new Float64Array(shape.reduce((size, length) => size * length, 1));
-    for (const { adapter, weight } of parts) {
-      (await adapter.read(name)).forEach((value, at) => (sum[at]! += weight * value));
-    }
-    tensors.push({ name, shape, data: Float32Array.from(sum) });
-  }
-  return { tensors, overlap: tensors.reduce((count, { data }) => count + data.length, 0), options: {} };
-}
-
-function checkParts(parts: readonly Part[]): void {
-  if (parts.length < 2) {
+function checkParts(parts: readonly Part[], how: FactorSum): void {
+  if (parts.length < 2 && parts[0]?.adapter.format.differences !== 'factors') {
     fail({
       code: 'combine.count',
       message: l10n.t`one adapter alone has nothing to be added to`,
@@ -197,10 +134,18 @@ function checkParts(parts: readonly Part[]): void {
         code: 'combine.kinds',
         message: l10n.t`${nameOf(first)} (${a.peftType}) and ${nameOf(other)} (${b.peftType}) keep their differences in different forms`,
         where,
-        expected: l10n.t`only adapters of single numbers of weights, or only BitFit's`,
+        expected: l10n.t`only LoRA's, only adapters of single numbers of weights, or only BitFit's`,
         mend: l10n.t`Add those of one form; the others stay adapters of their own.`,
       });
     }
+  }
+  if (first.adapter.format.differences !== 'factors' && (how.sum.kind !== 'linear' || how.kept !== undefined)) {
+    fail({
+      code: 'combine.how',
+      message: l10n.t`adapters of type ${first.adapter.peftType} are added as they are: they have no rank, and no other way`,
+      where: { file: first.adapter.configFile },
+      expected: l10n.t`the way 'linear', without a rank or an energy`,
+    });
   }
   const headed = parts.filter(({ adapter }) => headKeys(adapter).length > 0);
   if (headed.length > 1) {
@@ -231,7 +176,7 @@ function checkMethods(parts: readonly Part[]): void {
       code: 'combine.method',
       message: l10n.t`${adapter.peftType} does not keep differences from the base model: what its tensors change depends on more than their sum`,
       where: { file: adapter.folder },
-      expected: l10n.t`adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
+      expected: l10n.t`LORA, or adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
       mend: l10n.t`Merge it into the base model, and use the merged model.`,
     });
   }
@@ -269,9 +214,4 @@ function checkFinite(tensors: readonly NamedTensor[]): void {
     message: l10n.t`the sum of ${wrong.name} is not finite`,
     mend: l10n.t`Choose smaller weights.`,
   });
-}
-
-/** The end of its path: a run's adapters are all called alike. */
-export function nameOf({ adapter }: Part): string {
-  return adapter.folder.split(path.sep).slice(-3).join('/');
 }

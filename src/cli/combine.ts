@@ -1,15 +1,22 @@
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { adapterTask, headKeys } from '../adapters/adapterTask.js';
-import { checkSameBase, combineAdapters, nameOf } from '../adapters/combine.js';
-import type { Combined, Part } from '../adapters/combine.js';
+import { checkSameBase, combineAdapters } from '../adapters/combine.js';
+import type { Combined } from '../adapters/combine.js';
+import type { FactorSum } from '../adapters/combineFactors.js';
+import { nameOf } from '../adapters/combinedPart.js';
+import type { CombinedModule, Part } from '../adapters/combinedPart.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { openAdapters } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
+import { breathe } from '../training/job.js';
+import { runtimeProducts } from '../runtime/matrixProducts.js';
+import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
+import { factorSumOf, factorSumOptions, sumText } from './combineOptions.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
@@ -19,34 +26,56 @@ export const combine: Command = {
   name: 'combine',
   summary: 'Add adapters that are differences from one base model into one adapter.',
   positionals: [
-    { name: 'ADAPTER', help: 'adapter folders, of LT-SFT, FISH Mask and the like, or of BitFit', multiple: true },
+    {
+      name: 'ADAPTER',
+      help: 'adapter folders, of LoRA, of LT-SFT, FISH Mask and the like, or of BitFit',
+      multiple: true,
+    },
   ],
   options: {
-    out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
+    out: { value: 'DIR', help: 'The folder to write; it must not exist. Needed but for --preview.' },
     weights: {
       value: 'W,W',
       help: 'What the differences of each adapter are multiplied by, in their order. Default: 1 each.',
     },
+    ...factorSumOptions,
+    preview: { help: 'Only say what would come out, module by module; write nothing.' },
     model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
   },
-  json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight" }], "numbers", "overlap", "warnings" }',
+  json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight" }], "how": { "sum": { "kind" }, "kept"?, "asPeft"?, "seed" }, "numbers", "overlap"?, "modules"?: [{ "path", "rank", "norms", "norm", "cosine", "error" }], "warnings" }',
   jsonForm: 'document',
-  examples: ['runs/language/adapter runs/task/adapter --out both', 'a b --weights 1,0.5 --out half-of-b'],
+  examples: [
+    'runs/language/adapter runs/task/adapter --out both',
+    'a b --weights 1,0.5 --out half-of-b',
+    'a b --how ties --density 0.3 --rank 16 --preview',
+  ],
   async run(args, io) {
     const folders = args.rest(0);
     const weights = weightsOf(args.text('weights'), folders.length);
-    const out = path.resolve(args.required('out'));
+    const how = factorSumOf(args);
+    const out = args.flag('preview') ? undefined : path.resolve(args.required('out'));
     const parts: Part[] = [];
     for (const [at, folder] of folders.entries()) parts.push(await partOf(folder, weights[at]!));
     const named = args.text('model');
-    checkOutside(out, parts);
+    if (out !== undefined) checkOutside(out, parts);
     const aliases = checkSameBase(parts, named !== undefined);
     const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0) ?? parts[0]!;
     const base = named ?? (await baseOf(parts[0]!.adapter));
     const opened = await openModel(base, 0, hubOf(io), adapterTask(headed.adapter));
     io.interrupt.check();
-    const combined = await combineAdapters(parts, opened.context);
-    await writeAdapter(out, combined.saved, { tokenizer: opened.tokenizer, card: cardOf(parts, combined) });
+    const products = await runtimeProducts(await onnxRuntime());
+    const combined = await combineAdapters(parts, opened.context, how, {
+      products: products.of,
+      async progress(done, total) {
+        io.interrupt.check();
+        io.progress.update({ activity: 'Adding updates', done, total });
+        await breathe();
+      },
+    }).finally(() => products.dispose());
+    io.progress.end();
+    if (out !== undefined) {
+      await writeAdapter(out, combined.saved, { tokenizer: opened.tokenizer, card: cardOf(parts, combined, how) });
+    }
     const warnings = [...aliases, ...twice(parts), ...combined.warnings];
     for (const warning of warnings) io.problem(warning);
     const from = parts.map(({ adapter, weight }) => ({
@@ -54,10 +83,11 @@ export const combine: Command = {
       peft_type: adapter.peftType,
       weight,
     }));
-    const { numbers, overlap } = combined;
+    const { numbers, overlap, modules } = combined;
     if (args.flag('json')) {
-      io.json({ out, base: opened.pinned ?? path.resolve(base), from, numbers, overlap, warnings });
-    } else io.line(combinedText(out, from, combined));
+      const told = { from, how, numbers, overlap, modules, warnings };
+      io.json({ out: out ?? null, base: opened.pinned ?? path.resolve(base), ...told });
+    } else io.line(combinedText(out, from, combined, how));
     return DONE;
   },
 };
@@ -108,22 +138,42 @@ function weightsOf(text: string | undefined, count: number): readonly number[] {
 }
 
 function combinedText(
-  out: string,
+  out: string | undefined,
   from: readonly { readonly folder: string; readonly peft_type: string; readonly weight: number }[],
-  { numbers, overlap }: Combined,
+  { numbers, overlap, modules }: Combined,
+  how: FactorSum,
 ): string {
-  return table([
-    ['Adapter', out],
+  const head = table([
+    ['Adapter', out ?? 'none is written'],
     ...from.map(({ folder, peft_type: type, weight }, at) => [
       at === 0 ? 'Sum of' : '',
       `${weight === 1 ? '' : `${weight} × `}${folder} (${type})`,
     ]),
-    ['Changes', `${formatCount(numbers)} numbers`],
-    ['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`],
+    ...(modules === undefined ? [] : [['How', sumText(how)]]),
+    [modules === undefined ? 'Changes' : 'Holds', `${formatCount(numbers)} numbers`],
+    ...(overlap === undefined
+      ? []
+      : [['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`]]),
+  ]);
+  return modules === undefined ? head : `${head}\n\n${modulesText(modules)}`;
+}
+
+/** Each module's updates and their sum. */
+function modulesText(modules: readonly CombinedModule[]): string {
+  return table([
+    ['Module', 'rank', 'norms', 'of the sum', 'cosine', 'lost'],
+    ...modules.map(({ path: name, rank, norms, norm, cosine, error }) => [
+      name,
+      String(rank),
+      norms.map((each) => each.toPrecision(3)).join(' '),
+      norm.toPrecision(3),
+      cosine === undefined ? '' : cosine.toFixed(3),
+      error === 0 ? '' : `${(100 * error).toPrecision(3)} %`,
+    ]),
   ]);
 }
 
-function cardOf(parts: readonly Part[], { numbers, overlap }: Combined): string {
+function cardOf(parts: readonly Part[], { numbers, overlap, modules }: Combined, how: FactorSum): string {
   const list = parts.map(
     (part) => `- ${part.weight} × \`${nameOf(part).replaceAll('`', '')}\` (${part.adapter.peftType})`,
   );
@@ -133,6 +183,9 @@ function cardOf(parts: readonly Part[], { numbers, overlap }: Combined): string 
     'Differences from one base model, added by `peft-studio combine`:\n',
     ...list,
     '',
-    `It changes ${numbers.toLocaleString('en-US')} numbers, ${overlap.toLocaleString('en-US')} of which more than one of them changes.\n`,
+    modules === undefined ? '' : `Combined ${sumText(how)}.\n`,
+    overlap === undefined
+      ? `It holds ${numbers.toLocaleString('en-US')} numbers.\n`
+      : `It changes ${numbers.toLocaleString('en-US')} numbers, ${overlap.toLocaleString('en-US')} of which more than one of them changes.\n`,
   ].join('\n');
 }

@@ -21,7 +21,7 @@ export async function boxSearch(objective: Objective, box: Box, budget: number):
   const unit = (box.upper - box.lower) / 6;
   const pointOf = (steps: Float64Array): Float64Array =>
     box.start.map((each, at) => bounced(each + unit * steps[at]!, box));
-  let best = new Float64Array(box.start.length);
+  let best: Float64Array = new Float64Array(box.start.length);
   let value = Infinity;
   let left = budget;
   while (left > 0) {

@@ -100,6 +100,29 @@ export function multiplied(a: Float64Array, b: Float64Array, rows: number, inner
   return result;
 }
 
+/**
+ * ⟨B·A, B'·A'⟩, the sum over all numbers of their products, without the matrices: Σ (BᵀB') ⊙ (A·A'ᵀ).
+ *
+ * @param one b [rows, r], a [r, columns]; the other's rank may differ
+ */
+export function lowRankInner(
+  one: { readonly r: number; readonly a: Float32Array; readonly b: Float32Array },
+  other: { readonly r: number; readonly a: Float32Array; readonly b: Float32Array },
+): number {
+  const [rows, columns] = [one.b.length / one.r, one.a.length / one.r];
+  let sum = 0;
+  for (let k = 0; k < one.r; k++) {
+    for (let l = 0; l < other.r; l++) {
+      let left = 0;
+      for (let i = 0; i < rows; i++) left += one.b[i * one.r + k]! * other.b[i * other.r + l]!;
+      let right = 0;
+      for (let j = 0; j < columns; j++) right += one.a[k * columns + j]! * other.a[l * columns + j]!;
+      sum += left * right;
+    }
+  }
+  return sum;
+}
+
 /** A matrix W [rows, columns] and its products with others, in double precision: a runtime's are faster than ours. */
 export interface MatrixProducts {
   readonly matrix: Float64Array;

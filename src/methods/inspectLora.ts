@@ -129,7 +129,7 @@ async function inspectPair(
 }
 
 /** lora_alpha / r (Hu et al. 2021), or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */
-function scaleOf(options: LoraOptions, modulePath: string, rank: number): number {
+export function scaleOf(options: LoraOptions, modulePath: string, rank: number): number {
   const alpha = patternValue(options.alpha_pattern, modulePath) ?? options.lora_alpha;
   return alpha / (options.use_rslora ? Math.sqrt(rank) : rank);
 }

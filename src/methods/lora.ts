@@ -136,7 +136,7 @@ export const lora: Method<typeof LoraOptions> = {
       ],
     });
   },
-  peft: { type: 'LORA', options: loraConfigFromPeft, inspect: inspectLora },
+  peft: { type: 'LORA', options: loraConfigFromPeft, inspect: inspectLora, differences: 'factors' },
 };
 
 interface Found {

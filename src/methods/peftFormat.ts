@@ -8,6 +8,8 @@ export interface PeftFormat<Options> {
   readonly type: string;
   /** Whose files they are; default: PEFT's. */
   readonly library?: 'adapters';
+  /** Whether a config is of this method, where its `peft_type` is another's: {@link type} is a name of ours then. */
+  reads?(config: JsonObject): boolean;
   /**
    * The method's options out of an `adapter_config.json`.
    * @param source the file, for messages
@@ -29,10 +31,10 @@ export interface PeftFormat<Options> {
   /** Whether the head of a task is among the weights that an adapter changes, and no weights of its own beside them. */
   adaptsHead?(config: JsonObject): boolean;
   /**
-   * Its tensors are differences that are added to the base's numbers: at places of weights, or of whole tensors. Such
-   * adapters of one base model can be added up.
+   * Its tensors are differences that are added to the base's numbers: at places of weights, of whole tensors, or as the
+   * factors of low-rank updates. Such adapters of one base model can be added up.
    */
-  readonly differences?: 'places' | 'tensors';
+  readonly differences?: 'places' | 'tensors' | 'factors';
   /**
    * Its config says how many numbers the tensors hold (`stored_numbers`): which tensors there are does not follow from the
    * options alone, so that nothing else tells that one is missing.
@@ -63,6 +65,14 @@ export interface InspectedTensors {
   readonly r: number | undefined;
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
+  /** Tensors of which there is one for several modules, by their keys. */
+  readonly shared?: readonly {
+    readonly key: string;
+    readonly shape: readonly number[];
+    readonly trainable: number;
+    /** Paths of the modules that have it in common. */
+    readonly modules: readonly string[];
+  }[];
   /** Keys of base parameters that trained whole (`modules_to_save`, biases). */
   readonly whole: readonly string[];
   /** How many numbers a tensor among them stands for, where these are not its own: the bits of a mask. */

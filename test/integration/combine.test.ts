@@ -70,10 +70,20 @@ test('combine: the sum is applied and merged as one adapter', async () => {
 
 test('combine: what cannot be added is refused, and nothing is written', async () => {
   const lora = await trained('lora', { type: 'lora', r: 2 });
+  const prompt = await trained('prompt', { type: 'prompt_tuning', num_virtual_tokens: 2 });
   const foreign = await trained('foreign', { type: 'pafi', keep_ratio: 0.05 }, other);
   const out = path.join(folder, 'none');
   for (const [args, message] of [
-    [[language, lora], /LORA does not keep differences/],
+    [[language, prompt], /PROMPT_TUNING does not keep differences/],
+    [[language, lora], /keep their differences in different forms/],
+    [[language, task, '--how', 'ties', '--density', '0.5'], /of type LT_SFT are added as they are/],
+    [[lora, lora, '--how', 'ties'], /--how ties needs --density/],
+    [[lora, lora, '--how', 'tie'], /--how is "tie"/],
+    [[lora, lora, '--density', '0.5'], /--density says nothing with --how linear/],
+    [[lora, lora, '--how', 'ties', '--density', '1.5'], /--density is "1.5"/],
+    [[lora, lora, '--rank', '2', '--energy', '0.9'], /both say how much/],
+    [[lora, lora, '--rank', '0'], /--rank is "0"/],
+    [[lora, lora, '--as-peft', '--rank', '2'], /their rank stays/],
     [[language, foreign], /is of the base model .*base.* of .*other/],
     [[language], /one adapter alone/],
     [[language, task, '--weights', '1'], /--weights is "1"/],
@@ -96,4 +106,30 @@ test('combine: what cannot be added is refused, and nothing is written', async (
   const doubled = await cli(['combine', task, task, '--out', path.join(folder, 'doubled'), '--json']);
   assert.equal(doubled.code, 0, doubled.err);
   assert.match(doubled.err, /named more than once/);
+});
+
+test('combine: low-rank updates become one adapter of any rank, which is applied and merged', async () => {
+  const one = await trained('one', { type: 'lora', r: 2, target_modules: ['q_proj', 'up_proj'] });
+  const two = await trained('two', { type: 'lora', r: 3, lora_alpha: 5, target_modules: 'all-linear' });
+  const out = path.join(folder, 'lora-sum');
+  const shown = await cli(['combine', one, two, '--preview', '--json']);
+  assert.equal(shown.code, 0, shown.err);
+  assert.equal(document(shown)['out'], null);
+  const ran = await cli(['combine', one, two, '--out', out, '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  const modules = document(ran)['modules'] as { path: string; rank: number; norms: number[] }[];
+  assert.deepEqual(modules, document(shown)['modules']);
+  assert.deepEqual([...new Set(modules.map(({ rank }) => rank))].sort(), [3, 5]);
+  assert.ok(largestDifference(await logits(out), await logits(one, two)) < 1e-4);
+  const merged = await cli(['merge', out, '--out', path.join(folder, 'lora-merged'), '--json']);
+  assert.equal(merged.code, 0, merged.err);
+
+  const ties = await cli([
+    ...['combine', one, two, '--weights', '1,0.5', '--how', 'ties', '--density', '0.4', '--rank', '4'],
+    ...['--out', path.join(folder, 'lora-ties')],
+  ]);
+  assert.equal(ties.code, 0, ties.err);
+  assert.match(ties.out, /How +as an average .*\(ties\), density 0\.4, majority sign total, of rank 4/);
+  assert.match(ties.out, /q_proj +4 /);
+  assert.deepEqual(document(await cli(['inspect', path.join(folder, 'lora-ties'), '--json']))['problems'], []);
 });

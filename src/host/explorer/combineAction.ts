@@ -59,11 +59,14 @@ export async function addAdapters(jobs: Jobs, adapter: Entry, all: readonly Entr
   });
   if (!isJsonObject(report)) return;
   const { numbers, overlap } = report;
+  const changed = formatCount(Number(numbers));
   const reveals = l10n.t`Reveal`;
   const answer = await vscode.window.showInformationMessage(
     [
       l10n.t`PEFT Studio: the sum is in ${vscode.workspace.asRelativePath(target)}.`,
-      l10n.t`It changes ${formatCount(Number(numbers))} numbers, ${formatCount(Number(overlap))} of which more than one adapter changes.`,
+      typeof overlap === 'number'
+        ? l10n.t`It changes ${changed} numbers, ${formatCount(overlap)} of which more than one adapter changes.`
+        : l10n.t`It holds ${changed} numbers, and is as exact as the adapters themselves.`,
     ].join(' '),
     reveals,
   );

@@ -42,6 +42,8 @@ export type ContextWord =
   | 'mergeable'
   /** Holds an adapter of differences that can be added to others. */
   | 'addable'
+  /** Holds a LoRA, which can be cut to a lower rank. */
+  | 'cuttable'
   /** Holds an adapter that can be tried with its base. */
   | 'usable'
   | 'resumable'
@@ -56,6 +58,10 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   lora: 'mergeable',
   adalora: 'mergeable',
   lokr: 'mergeable',
+  lotr: 'mergeable',
+  melora: 'mergeable',
+  mora: 'mergeable',
+  sltrain: 'mergeable',
   bitfit: 'mergeable',
   last_layers: 'mergeable',
   fish_mask: 'mergeable',
@@ -72,8 +78,9 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   adapter_fusion: 'applied',
 };
 
-/** Methods whose adapters are differences from the base: at places of weights, or of whole tensors. Those of a form add up. */
-export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors'>> = {
+/** Methods whose adapters are differences from the base. Those of a form add up: see `PeftFormat.differences`. */
+export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors' | 'factors'>> = {
+  lora: 'factors',
   fish_mask: 'places',
   fish_dip: 'places',
   pafi: 'places',
@@ -217,7 +224,17 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
   if (unmatched.length > 0) return ['inspectable'];
   // A base that is not found is asked for.
   if (kind === 'applied') return ['inspectable', 'usable'];
-  return ['inspectable', 'mergeable', 'usable', ...(formOf(item) === undefined ? [] : (['addable'] as const))];
+  return [
+    'inspectable',
+    'mergeable',
+    'usable',
+    ...(formOf(item) === undefined ? [] : (['addable'] as const)),
+    ...(isCuttable(item) ? (['cuttable'] as const) : []),
+  ];
+}
+
+function isCuttable({ format, method, rank = 0 }: FoundAdapter): boolean {
+  return format === 'peft' && method === 'lora' && rank > 1;
 }
 
 /** Whether two adapters can be added up, as far as their configs tell: of one form, from one base model. */
@@ -234,7 +251,7 @@ export function addsUpWith(adapter: Entry, other: Entry): boolean {
   );
 }
 
-function formOf({ format, method = '' }: FoundAdapter): 'places' | 'tensors' | undefined {
+function formOf({ format, method = '' }: FoundAdapter): (typeof ADDABLE_METHODS)[string] | undefined {
   return format === 'peft' ? ADDABLE_METHODS[method] : undefined;
 }
 

@@ -177,7 +177,17 @@ test('what does not add up is refused', async () => {
   const a = await differences(1, ['q_proj']);
   const lora = await readAdapter(fixture('lora-reference', 'peft-adapter'));
   await assert.rejects(sum(a), problem('combine.count'));
-  await assert.rejects(sum(a, lora), problem('combine.method', 'LORA', 'LT_SFT'));
+  const scaled = await readAdapter(fixture('ia3', 'llama'));
+  await assert.rejects(sum(a, scaled), problem('combine.method', 'IA3', 'LT_SFT'));
+  await assert.rejects(sum(a, lora), problem('combine.kinds', 'LORA', 'FISH_MASK'));
+  const pair = [a, await differences(2, ['q_proj'])].map((adapter) => ({ adapter, weight: 1 }));
+  const ties = { kind: 'ties', density: 0.5, majority_sign_method: 'total' } as const;
+  for (const how of [{ sum: ties }, { sum: { kind: 'linear' }, kept: { rank: 2 } }] as const) {
+    await assert.rejects(
+      combineAdapters(pair, opened.context, { ...how, seed: 0 }),
+      problem('combine.how', 'FISH_MASK'),
+    );
+  }
   await assert.rejects(
     sum(a, await differences(2, ['q_proj'], { task_type: null })),
     problem('combine.task', 'CAUSAL_LM'),
@@ -188,8 +198,8 @@ test('what does not add up is refused', async () => {
   assert.equal(checkSameBase(parts, true)[0]!.severity, 'warning');
   assert.deepEqual(checkSameBase([parts[0]!, parts[0]!], false), []);
   // Of another base too, but that is not what is wrong with it.
-  const withLora = [a, lora].map((adapter) => ({ adapter, weight: 1 }));
-  assert.throws(() => checkSameBase(withLora, false), problem('combine.method', 'LORA'));
+  const withScales = [a, scaled].map((adapter) => ({ adapter, weight: 1 }));
+  assert.throws(() => checkSameBase(withScales, false), problem('combine.method', 'IA3'));
   // Of another base, which lacks the module, or has a smaller one.
   const foreign = (name: string, place: number): Promise<AdapterOnDisk> =>
     written({

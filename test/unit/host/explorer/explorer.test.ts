@@ -156,7 +156,7 @@ describe('how things look', () => {
     await look(mine);
     const { description, context, icon } = lookOf(entryAt(model, mine.folder));
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
-    assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable']);
+    assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable', 'addable']);
     assert.equal(icon.name, 'layers');
   });
   test('a bottleneck adapter of the adapters library is used, not merged', async () => {
@@ -248,7 +248,15 @@ describe('how things look', () => {
       metrics: {},
       seconds: 3,
     });
-    assert.deepEqual(done.context, ['run', 'placed', 'deletable', 'inspectable', 'mergeable', 'usable']);
+    assert.deepEqual(done.context, [
+      'run',
+      'placed',
+      'deletable',
+      'inspectable',
+      'mergeable',
+      'usable',
+      'addable',
+    ]);
   });
   test('the methods that are offered are those that can be read and merged', () => {
     const read = Object.keys(READABLE_METHODS).map((name) => name.toUpperCase());
