@@ -37,6 +37,15 @@ export function coveredKinds(modules: Coverage['modules']): CoveredKind[] {
   ];
 }
 
+/** `self_attn.q_proj (0–4)`: modules by kind with their layers; those beside the layers by their path. */
+export function sharersOf(paths: readonly string[]): string[] {
+  const { rows, layers, others } = gridOf(paths);
+  return [
+    ...rows.map(({ kind, sites }) => `${kind} (${runsOf(layers.filter((_, at) => sites[at] !== undefined))})`),
+    ...others.map((at) => paths[at]!),
+  ];
+}
+
 /** Ascending numbers with runs drawn together: `0–4, 7`. */
 export function runsOf(numbers: readonly number[]): string {
   const runs: [number, number][] = [];

@@ -4,6 +4,7 @@ import type { Coverage } from '../src/training/events.js';
 import { coveredKinds } from './coverageKinds.js';
 import { make, setShown, setText, tile } from './dom.js';
 import { problemParts } from './endView.js';
+import { createSharedFactors } from './sharedFactors.js';
 import { makeGrid } from './toolkit.js';
 import type { Send, View } from './view.js';
 
@@ -41,6 +42,7 @@ export function createCoverageView(send: Send): View {
     ],
     '3fr 1fr 1fr',
   );
+  const shared = createSharedFactors();
   const body = make(
     'div',
     {},
@@ -51,6 +53,7 @@ export function createCoverageView(send: Send): View {
     targets.element,
     make('h2', {}, l10n.t`By kind of module`),
     kinds.element,
+    shared.element,
     make('h2', {}, l10n.t`Modules`),
     modules.element,
   );
@@ -98,6 +101,7 @@ export function createCoverageView(send: Send): View {
           trainable: formatCount(trainable),
         })),
       );
+      shared.draw(coverage);
       modules.setRows(
         coverage.modules.map(({ path, shape, trainable }) => ({
           path,

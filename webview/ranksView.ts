@@ -8,6 +8,7 @@ import { make, setShown, tile } from './dom.js';
 import { createSiteMap } from './heatMapView.js';
 import type { MapQuantity } from './heatMapView.js';
 import type { Ask } from './requests.js';
+import { createSharedFactors } from './sharedFactors.js';
 import { framesWith, toldQuantities, totalOf } from './siteHistory.js';
 import type { SiteFrame } from './siteHistory.js';
 import type { View } from './view.js';
@@ -48,11 +49,22 @@ export function createRanksView(ask: Ask): View {
     },
     ask,
   );
+  const shared = createSharedFactors();
   const budgetTitle = make('h2', {}, l10n.t`Sum of all ranks`);
   const chart = createChart(l10n.t`Sum of ranks over steps`);
   const lossTitle = make('h2', {}, l10n.t`Loss on held-out rows by rank`);
   const lossChart = createChart(l10n.t`Loss on held-out rows over ranks`);
-  const body = make('div', {}, summary, map.element, budgetTitle, chart.element, lossTitle, lossChart.element);
+  const body = make(
+    'div',
+    {},
+    summary,
+    map.element,
+    shared.element,
+    budgetTitle,
+    chart.element,
+    lossTitle,
+    lossChart.element,
+  );
 
   function drawTiles(): void {
     const frame = map.frame();
@@ -74,7 +86,7 @@ export function createRanksView(ask: Ask): View {
 
   return {
     element: make('div', { class: 'tab' }, waiting, body),
-    draw({ ranks, rankEvaluations, started }, state) {
+    draw({ ranks, rankEvaluations, started, coverage }, state) {
       // A method that learns no matrix of low rank tells norms alone.
       const [first] = toldQuantities(ranks);
       const frames = first === undefined ? [] : framesWith(ranks, first);
@@ -83,6 +95,7 @@ export function createRanksView(ask: Ask): View {
       if (frames.length === 0) return;
       map.draw(ranks);
       drawTiles();
+      shared.draw(coverage);
       const last = rankEvaluations.at(-1);
       setShown(lossTitle, last !== undefined);
       setShown(lossChart.element, last !== undefined);

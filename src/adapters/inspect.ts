@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { Json } from '../common/json.js';
 import { boundedProblem, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import type { InspectedModule } from '../methods/peftFormat.js';
+import type { InspectedModule, InspectedTensors } from '../methods/peftFormat.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
@@ -18,6 +18,8 @@ export interface Inspection {
   readonly r: number | undefined;
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
+  /** Factors of which there is one for several modules. */
+  readonly shared: NonNullable<InspectedTensors['shared']>;
   /** Parameters of the base that trained whole (`modules_to_save`, biases), by their key. */
   readonly whole: readonly {
     readonly key: string;
@@ -38,7 +40,12 @@ export interface Inspection {
 export async function inspectAdapter(folder: string): Promise<Inspection> {
   const adapter = await readAdapter(folder);
   const head = headKeys(adapter);
-  const { modules, unknown, ...found } = await adapter.format
+  const {
+    modules,
+    unknown,
+    shared = [],
+    ...found
+  } = await adapter.format
     .inspect(withoutKeys(adapter, head))
     .catch((error: unknown) => failIn(adapter.configFile, error));
   const problems = [...found.problems];
@@ -77,8 +84,9 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     r: found.r,
     alpha: found.alpha,
     modules,
+    shared,
     whole,
-    trainable: [...modules, ...whole].reduce((sum, each) => sum + each.trainable, 0),
+    trainable: [...modules, ...shared, ...whole].reduce((sum, each) => sum + each.trainable, 0),
     tensors: adapter.tensors.size,
     problems: problems.map(boundedProblem),
   };

@@ -34,6 +34,7 @@ const INPUT = new Set([
   'learned-mask',
   'lokr',
   'lora',
+  'lotr',
   'lt-sft',
   'mask',
   'masks',

@@ -74,9 +74,10 @@ function isShown(step: number, total: number): boolean {
 
 /** What each entry of the target modules matched, and how much of the model is trained. */
 function coverageLines(event: Coverage): string[] {
-  const { targets, modules, layersCovered, layers, trainable, total, saves } = event;
+  const { targets, modules, shared = [], layersCovered, layers, trainable, total, saves } = event;
   return [
     ...targets.map(({ entry, matched }) => `Target ${entry}: ${formatCount(matched)} modules`),
+    ...shared.map(({ name, paths }) => `Shared by ${formatCount(paths.length)} modules: ${name}`),
     `Modules: ${modules.length}, in ${layersCovered} of ${layers} layers`,
     `Trainable: ${formatCount(trainable)} of ${formatCount(total)} parameters (${formatPercent(trainable / total)})`,
     `Saved at the end: ${saves}`,

@@ -236,6 +236,12 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     targets: 'target_modules',
     delta_t: 'deltaT',
   },
+  'method.lotr': {
+    rank: 'r',
+    alpha: 'scale',
+    lora_alpha: 'scale',
+    targets: 'target_modules',
+  },
   'method.lokr': {
     rank: 'r',
     lokr_rank: 'r',

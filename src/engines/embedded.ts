@@ -274,6 +274,12 @@ function classesOf(parts: readonly Attached['coverage'][]): Pick<Coverage, 'clas
   return classes === undefined ? {} : { classes };
 }
 
+/** Factors that several modules have in common, of all methods. */
+function sharedOf(parts: readonly Attached['coverage'][]): Pick<Coverage, 'shared'> {
+  const shared = parts.flatMap((part) => part.shared ?? []);
+  return shared.length === 0 ? {} : { shared };
+}
+
 function coverageOf(
   methods: readonly Attached[],
   opened: OpenedModel,
@@ -294,6 +300,7 @@ function coverageOf(
     type: 'coverage',
     targets: parts.flatMap((part) => part.targets),
     modules,
+    ...sharedOf(parts),
     layersCovered: Math.max(...parts.map((part) => part.layersCovered)),
     layers: opened.model.layers,
     ...classesOf(parts),

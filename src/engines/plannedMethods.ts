@@ -11,6 +11,7 @@ import { largestRatio } from '../methods/fishDip.js';
 import { readsScaled, scaledModules } from '../methods/ia3.js';
 import { startRank } from '../methods/doraRank.js';
 import { factorShapes } from '../methods/lokr.js';
+import { groupedSites } from '../methods/lotrGroups.js';
 import { enlarged } from '../methods/sparseAdapter.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { firstTrained } from '../methods/lastLayers.js';
@@ -122,6 +123,33 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
           make: (targets) => ({ kind: 'low-rank', targets, rank, dropout: rate > 0, singular: true }),
         },
         ...besidePairs(config, sites, triplets),
+      ];
+    }
+    case 'lotr': {
+      const adapted = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      const groups = groupedSites(
+        adapted.map(({ path, module }) => ({ path, shape: [module.out, module.in] })),
+        config.share,
+      );
+      // L [out, r] and R [r, in]: of r × the sum of both numbers, and 2r more sides.
+      const both = groups.reduce((sum, { shape: [out, width] }) => sum + out + width, 0);
+      const trained = config.train_factors
+        ? { values: config.r * both, sides: both + 2 * config.r * groups.length }
+        : NONE;
+      return [
+        {
+          sites: new Set(adapted),
+          make: (targets): Trained => ({
+            kind: 'factors',
+            targets,
+            each: config.r ** 2,
+            sides: 2 * config.r,
+            kept: 2 * config.r,
+            built: false,
+            shared: trained,
+          }),
+        },
+        ...besidePairs({ ...config, bias: 'none' }, sites, adapted),
       ];
     }
     case 'lokr': {
@@ -267,6 +295,9 @@ function lastSites(
 function valuesOf({ module }: ShapeSite): number {
   return usedCount(module) * module.copies;
 }
+
+/** Nothing that modules share. */
+const NONE = { values: 0, sides: 0 };
 
 /** Values of a module's Kronecker factors, and rows and columns of their matrices in all. */
 function kroneckerSize(
@@ -435,6 +466,8 @@ function splitBlocks(
 
 function notesOf(config: MethodConfig): readonly string[] {
   switch (config.type) {
+    case 'lotr':
+      return [l10n.t`Hugging Face PEFT has no LoTR: planned as the authors' code runs it.`];
     case 'lisa':
       return [
         l10n.t`Hugging Face PEFT has no LISA: planned as LMFlow runs it, with gradients and optimizer of the layers that train at a time.`,

@@ -437,6 +437,7 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'learned_mask':
     case 'child_tuning':
     case 'lokr':
+    case 'lotr':
       return [];
   }
 }

@@ -9,6 +9,12 @@ export interface MethodCoverage {
     readonly shape: readonly number[];
     readonly trainable: number;
   }[];
+  /** Trained or resting factors of which there is one for several modules; their numbers are told among the modules. */
+  readonly shared?: readonly {
+    readonly name: string;
+    /** The modules that have it in common. */
+    readonly paths: readonly string[];
+  }[];
   readonly layersCovered: number;
   /** The classes that a head which trains along tells apart, by their number. */
   readonly classes?: readonly string[];

@@ -22,6 +22,7 @@ import { learnedMask } from './learnedMask.js';
 import { lisa } from './lisa.js';
 import { lokr } from './lokr.js';
 import { lora } from './lora.js';
+import { lotr } from './lotr.js';
 import { ltSft } from './ltSft.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
 import { pafi } from './pafi.js';
@@ -41,6 +42,7 @@ const LIST = [
   sora,
   dylora,
   lokr,
+  lotr,
   relora,
   cola,
   bitfit,

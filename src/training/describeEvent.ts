@@ -20,6 +20,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
     case 'coverage':
       return [
         ...event.targets.map(({ entry, matched }) => info(l10n.t`target ${entry}: ${matched} modules`)),
+        ...(event.shared ?? []).map(({ name, paths }) => info(l10n.t`shared by ${paths.length} modules: ${name}`)),
         info(
           l10n.t`Trainable: ${formatCount(event.trainable)} of ${formatCount(event.total)} (${formatPercent(event.trainable / event.total)}), ${event.layersCovered} of ${event.layers} layers. ${event.saves}`,
         ),

@@ -45,6 +45,8 @@ const NEEDS: Readonly<Record<RunEvent['type'], Needs>> = {
   failed: { objects: { problem: PROBLEM } },
 };
 
+const SHARED: Needs = { texts: ['name'], lists: { paths: 'any' } };
+
 /**
  * An event out of a file or a message, made sound in place: numbers that JSON wrote as null, since they are not finite,
  * are NaN again. Undefined for what is no event, or lacks a part that cannot be done without.
@@ -56,6 +58,9 @@ export function soundEvent(message: unknown): RunEvent | undefined {
     case 'step':
       if (message.terms !== undefined && !isJsonObject(message.terms)) return undefined;
       mendNumbers(message.terms ?? {});
+      break;
+    case 'coverage':
+      if (message.shared !== undefined && !isListOf(message.shared, SHARED)) return undefined;
       break;
     case 'rank-evaluation':
       for (const each of message.ranks) mendNumbers(each);

@@ -41,6 +41,7 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
     notes.length === 0 ? l10n.t`Nothing is wrong with it: every layer is in one state.` : l10n.t`WHAT STANDS OUT`,
     ...(notes.length === 0 ? [] : ['', ...notes.map((note) => note.replaceAll('\n', ' '))]),
     ...modulesText(found),
+    ...sharedText(found),
     ...wholeText(found),
     '',
   ].join('\n');
@@ -80,6 +81,22 @@ function modulesText({ modules }: Inspection): string[] {
     l10n.t`Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007).`,
     l10n.t`Near the rank, every direction is used; near 1, a smaller rank would do.`,
     l10n.t`‖ΔW‖ is the Frobenius norm of scale · B · A.`,
+  ];
+}
+
+function sharedText({ shared }: Inspection): string[] {
+  if (shared.length === 0) return [];
+  const rows = shared.map(({ key, shape: sizes, trainable, modules }) => [
+    key,
+    shape(sizes),
+    formatCount(trainable),
+    formatCount(modules.length),
+  ]);
+  return [
+    '',
+    l10n.t`SHARED BY SEVERAL MODULES`,
+    '',
+    ...table([[l10n.t`TENSOR`, l10n.t`SHAPE`, l10n.t`TRAINED`, l10n.t`MODULES`], ...rows]),
   ];
 }
 

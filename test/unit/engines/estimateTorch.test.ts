@@ -55,6 +55,7 @@ const METHODS: readonly JsonObject[] = [
   { type: 'lora', r: 5 },
   { type: 'lora', target_modules: ['embed_tokens', 'v_proj'], modules_to_save: ['model.norm', 'lm_head'] },
   { type: 'adalora', init_r: 3, target_r: 2 },
+  { type: 'lotr', r: 3, share: 'shape' },
   { type: 'lokr', r: 3, decompose_both: true, modules_to_save: ['model.norm'] },
   { type: 'lokr', r: 64, decompose_factor: 4, target_modules: ['q_proj', 'down_proj'] },
   { type: 'prompt_tuning', num_virtual_tokens: 9 },

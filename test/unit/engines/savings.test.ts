@@ -48,6 +48,7 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
         return sum + each.num_virtual_tokens * 64;
       case 'ia3':
       case 'lokr':
+      case 'lotr':
         return sum + 500;
       case 'intrinsic':
         return sum + each.intrinsic_dim;

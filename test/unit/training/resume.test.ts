@@ -20,6 +20,7 @@ import { LisaOptions } from '../../../src/methods/lisa.js';
 import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
 import { LokrOptions } from '../../../src/methods/lokr.js';
+import { LotrOptions } from '../../../src/methods/lotr.js';
 import { PaFiOptions } from '../../../src/methods/pafi.js';
 import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
@@ -163,6 +164,14 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
   },
   '(IA)³ with a whole module': {
     method: Value.Parse(Ia3Options, { type: 'ia3', modules_to_save: ['lm_head'], init_ia3_weights: false }),
+    options: SMALL,
+  },
+  'LoTR, its factors shared': {
+    method: Value.Parse(LotrOptions, { type: 'lotr', r: 2, share: 'shape' }),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
+  },
+  'LoTR whose factors rest': {
+    method: Value.Parse(LotrOptions, { type: 'lotr', r: 2, train_factors: false }),
     options: SMALL,
   },
   'LoKr with dropout': {

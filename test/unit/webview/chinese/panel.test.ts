@@ -36,6 +36,7 @@ const EVENTS: readonly RunEvent[] = [
       { entry: 'k_proj', matched: 0 },
     ],
     modules: [...SITES, 'model.embed_tokens'].map((path) => ({ path, shape: [4, 4], trainable: 50 })),
+    shared: [{ name: 'model.layers.*.q_proj', paths: SITES }],
     warnings: [
       {
         code: 'x',
