@@ -125,19 +125,24 @@ function shardingOf(args: Arguments): TorchOptions['sharding'] {
 
 const UNITS: Readonly<Record<string, number>> = { gb: 1e9, gib: 2 ** 30, mb: 1e6, mib: 2 ** 20 };
 
+/** `--limit` in bytes; undefined where it is not given. @throws ProblemError `cli.option-value` */
+export function limitOf(args: Arguments): number | undefined {
+  return sizeOf(args, 'limit');
+}
+
 /**
- * `--limit` in bytes; undefined where it is not given.
+ * An option that is a size, in bytes; undefined where it is not given.
  * @throws ProblemError `cli.option-value`
  */
-export function limitOf(args: Arguments): number | undefined {
-  const text = args.text('limit');
+export function sizeOf(args: Arguments, name: string): number | undefined {
+  const text = args.text(name);
   if (text === undefined) return undefined;
   const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([gm]i?b)\s*$/i.exec(text) ?? [];
   const bytes = Math.floor(Number(number) * (UNITS[unit?.toLowerCase() ?? ''] ?? NaN));
   if (bytes > 0) return bytes;
   return fail({
     code: 'cli.option-value',
-    message: `--limit is "${text}"`,
+    message: `--${name} is "${text}"`,
     expected: 'a number with its unit: 24GB (of 10⁹ bytes), 24GiB (of 2³⁰), 800MB, 800MiB',
   });
 }

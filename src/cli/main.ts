@@ -4,6 +4,7 @@ import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { combine } from './combine.js';
 import { compare } from './compare.js';
+import { compareMethodsCommand } from './compareMethods.js';
 import { convert } from './convert.js';
 import { estimate } from './estimate.js';
 import { evaluate } from './evaluate.js';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   train,
   evaluate,
   compare,
+  compareMethodsCommand,
   generate,
   intrinsicDimension,
   inspect,

@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import type { MethodInfo } from '../methods/info.js';
 import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
-import { RunFile } from './schema.js';
+import { RunFile, TrainingOptions } from './schema.js';
 import { shapeOf } from './shape.js';
 
 /** Where comments are broken, indentation included. */
@@ -12,11 +12,16 @@ const COMMENT_WIDTH = 100;
 /** Learning rates to start from where the schema's default, made for adapters, does not suit the family. */
 const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5 };
 
+/** The learning rate to start from with methods of a family: the scaffold's. */
+export function usualRate(family: string): number {
+  return LEARNING_RATES[family] ?? Number(TrainingOptions.properties.learning_rate.default);
+}
+
 /** Sections that every run file has. */
 const NEEDED: ReadonlySet<string> = new Set(RunFile.required);
 
 /** What methods that guide others are listed after. */
-const GUIDED: MethodType = 'lora';
+export const GUIDED: MethodType = 'lora';
 
 /**
  * A commented run file: the given model, data and method, every other option at its default (options without a

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { createReadStream, writeFileSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { ProblemError, fail, isError } from '../common/problem.js';
@@ -59,8 +59,12 @@ export interface VariantResult {
   readonly trainable: number;
   readonly steps: number;
   readonly seconds: number;
+  /** The median over the steps. */
+  readonly stepSeconds: number;
   /** Bytes. */
   readonly peakMemory: number;
+  /** Bytes of the weights that it wrote: of adapters, and of models where weights of the base trained. */
+  readonly written: number;
 }
 
 /**
@@ -153,19 +157,49 @@ async function resultIn(folder: string, variant: Variant, isKept: boolean): Prom
   const file = path.join(folder, RUN_EVENTS);
   let start: Readonly<Record<string, number>> = {};
   let trainable = 0;
+  const stepSeconds = new Map<number, number>();
   let finished: Extract<RunEvent, { type: 'finished' }> | undefined;
   const bytes: AsyncIterable<Uint8Array> = createReadStream(file);
   for await (const line of readLines(bytes, file)) {
     const event = 'text' in line ? eventOfLine(line.text) : undefined;
     if (event?.type === 'coverage') trainable = event.trainable;
     if (event?.type === 'finished') finished = event;
+    if (event?.type === 'step') stepSeconds.set(event.step, event.seconds);
     if (event?.type === 'evaluation' && event.split === 'validation' && event.step === 0) {
       start = metricsOf('eval', event);
     }
   }
   if (finished === undefined) return fail(noEnd(file));
   const { metrics: end, steps, seconds, peakMemory } = finished;
-  return { variant, folder, isKept, start, end, trainable, steps, seconds, peakMemory };
+  const written = await writtenBytes(folder);
+  const median = medianOf([...stepSeconds.values()]);
+  return {
+    variant,
+    folder,
+    isKept,
+    start,
+    end,
+    trainable,
+    steps,
+    seconds,
+    stepSeconds: median,
+    peakMemory,
+    written,
+  };
+}
+
+/** Checkpoints do not count: they are for going on. */
+async function writtenBytes(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true });
+  const weights = names.filter((name) => /^(adapter|model)(-[^/\\]+)?[/\\].*\.safetensors$/.test(name));
+  const sizes = await Promise.all(weights.map((name) => stat(path.join(folder, name))));
+  return sizes.reduce((sum, { size }) => sum + size, 0);
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
 }
 
 function noEnd(file: string): Problem {

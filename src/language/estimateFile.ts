@@ -3,8 +3,8 @@ import { ProblemError, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import type { RunConfig } from '../config/schema.js';
-import { estimateRun } from '../engines/estimate.js';
-import type { Estimate } from '../engines/estimate.js';
+import { estimateRun, trainableNumbers } from '../engines/estimate.js';
+import type { Estimate, EstimatedMethod } from '../engines/estimate.js';
 import { scheduleOf } from '../engines/session.js';
 import { modelIdAt } from '../models/hub/ids.js';
 import { factsWithoutWeights } from './configFacts.js';
@@ -77,18 +77,8 @@ export function estimateWith(
   { tasks, steered }: Besides = {},
   file?: string,
 ): Estimate {
-  const { methods, findings } = attachToHeader(config.method, facts, tasks);
-  const wrong = findings.map(({ problem }) => problem).find(isError) ?? tooShort(config);
-  if (wrong !== undefined) {
-    const where = wrong.where ?? (file === undefined ? undefined : { file });
-    fail({ ...wrong, ...(where === undefined ? {} : { where }) });
-  }
-  const found = estimateRun(
-    facts,
-    config.method.map((each, at) => ({ config: each, attached: methods[at] })),
-    config,
-    steered ? { steered } : {},
-  );
+  const methods = attached(config, facts, tasks, file);
+  const found = estimateRun(facts, methods, config, steered ? { steered } : {});
   const isLeast = tasks?.whole === false && tellsTasks(config.method, facts, tasks);
   return {
     ...found,
@@ -98,6 +88,29 @@ export function estimateWith(
       ...(steered === null ? [steeredNote(config.proxy_tuning?.model ?? '')] : []),
     ],
   };
+}
+
+/**
+ * How many numbers a run trains, as its estimate has it: many a second, of ever other methods.
+ * @throws ProblemError the same
+ */
+export function trainableWith(config: RunConfig, facts: ModelFacts, { tasks }: Besides, file?: string): number {
+  return trainableNumbers(facts, attached(config, facts, tasks, file));
+}
+
+function attached(
+  config: RunConfig,
+  facts: ModelFacts,
+  tasks: KnownTasks | undefined,
+  file: string | undefined,
+): readonly EstimatedMethod[] {
+  const { methods, findings } = attachToHeader(config.method, facts, tasks);
+  const wrong = findings.map(({ problem }) => problem).find(isError) ?? tooShort(config);
+  if (wrong !== undefined) {
+    const where = wrong.where ?? (file === undefined ? undefined : { file });
+    fail({ ...wrong, ...(where === undefined ? {} : { where }) });
+  }
+  return config.method.map((each, at) => ({ config: each, attached: methods[at] }));
 }
 
 /** What has no room in the run, where the file tells its steps. */
