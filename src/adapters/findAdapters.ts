@@ -144,10 +144,11 @@ function describeConfig(
   if (peftType !== undefined) {
     return {
       format: 'peft',
-      method: peftType.toLowerCase(),
+      // MoRA's is a LoRA's config that says so.
+      method: peftType === 'LORA' && config['use_mora'] === true ? 'mora' : peftType.toLowerCase(),
       base: text(config['base_model_name_or_path']),
-      // AdaLoRA starts above its target; other methods have virtual tokens, which are no rank.
-      rank: number(config['target_r']) ?? number(config['r']),
+      // AdaLoRA starts above its target; MELoRA's mini LoRAs add up; other methods have virtual tokens, which are no rank.
+      rank: number(config['target_r']) ?? number(config['r']) ?? total(config['r']),
       alpha: number(config['lora_alpha']),
     };
   }
@@ -184,6 +185,12 @@ function text(value: unknown): string | undefined {
 
 function number(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+function total(value: unknown): number | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const numbers = value.map(number);
+  return numbers.reduce((sum, each) => (sum === undefined || each === undefined ? undefined : sum + each));
 }
 
 const HALF = /^(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;

@@ -28,7 +28,9 @@ export function irregularities(
     const path = key.replace(LOW_RANK_KEY, '').replace(/^base_model\.model\./, '');
     if (!paired.has(path)) lonely.add(path);
   }
-  if (lonely.size > 0) sentences.push(l10n.t`${some([...lonely])} without A or without B`);
+  // MoRA has one matrix for both.
+  if (lonely.size > 0 && config['use_mora'] !== true)
+    sentences.push(l10n.t`${some([...lonely])} without A or without B`);
   // The layers to be changed were chosen: nothing is missing in the others.
   if (!isSet(config['layers_to_transform'])) sentences.push(...gaps(modules));
   sentences.push(...ranks(modules, config));
@@ -62,7 +64,7 @@ function gaps(modules: readonly FoundModule[]): string[] {
 
 /** Ranks that the config's `r` does not say; with a `rank_pattern`, or a method that moves ranks, any is right. */
 function ranks(modules: readonly FoundModule[], config: JsonObject): string[] {
-  const wanted = config['r'];
+  const wanted = config['use_mora'] === true ? undefined : config['r'];
   if (config['peft_type'] !== 'LORA' || typeof wanted !== 'number' || isSet(config['rank_pattern'])) return [];
   const others = modules.filter(({ rank }) => rank !== wanted);
   if (others.length === 0) return [];

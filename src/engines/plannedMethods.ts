@@ -13,6 +13,7 @@ import { startRank } from '../methods/doraRank.js';
 import { factorShapes } from '../methods/lokr.js';
 import { groupedSites } from '../methods/lotrGroups.js';
 import { enlarged } from '../methods/sparseAdapter.js';
+import { squareSize } from '../methods/squareMatrix.js';
 import { trainsWhole } from '../methods/loraParameters.js';
 import { firstTrained } from '../methods/lastLayers.js';
 import { takesPair } from '../methods/lowRankPair.js';
@@ -169,6 +170,23 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
         ...besidePairs({ ...config, bias: 'none' }, sites, pairs),
       ];
     }
+    case 'melora':
+    case 'mora': {
+      const adapted = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      return [
+        ...[...grouped(adapted, (site) => updateSize(config, site))].map(([, group]) => ({
+          sites: new Set(group),
+          make: (targets: readonly string[]): Trained => ({
+            kind: 'factors',
+            targets,
+            ...updateSize(config, group[0]!),
+            built: false,
+            shared: { values: 0, sides: 0 },
+          }),
+        })),
+        ...besidePairs(config, sites, adapted),
+      ];
+    }
     case 'sora': {
       const gated = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
       const { r: rank, lora_dropout: rate } = config;
@@ -195,6 +213,21 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
       const { r: rank, lora_dropout: rate } = config;
       return [
         { sites: new Set(pairs), make: (targets) => ({ kind: 'low-rank', targets, rank, dropout: rate > 0 }) },
+      ];
+    }
+    case 'sltrain': {
+      const adapted = matchTargets(config, sites, ({ kind }) => kind === 'linear').sites;
+      const chosen = new Set(adapted);
+      // A matrix that two modules use is chosen in once, and each matrix by itself.
+      const sizes = new Map(adapted.map((site) => [site.module.shared ?? site.path, site]));
+      const values = [...sizes.values()].reduce(
+        (sum, { module }) => sum + Math.floor(config.sp_ratio * usedCount(module)) * module.copies,
+        0,
+      );
+      const dropout = config.lora_dropout > 0;
+      return [
+        { sites: chosen, make: (targets) => ({ kind: 'low-rank', targets, rank: config.r, dropout }) },
+        { sites: chosen, make: (targets) => ({ kind: 'sparse', targets, values }) },
       ];
     }
     case 'lisa': {
@@ -310,6 +343,21 @@ function kroneckerSize(
     each: matrices.reduce((sum, [rows, columns]) => sum + rows * columns, 0),
     sides: matrices.reduce((sum, [rows, columns]) => sum + rows + columns, 0),
   };
+}
+
+/** Values of a module's mini pairs or square matrix, rows and columns, and what a token leaves for the backward pass. */
+function updateSize(
+  config: Extract<MethodConfig, { type: 'melora' | 'mora' }>,
+  { module }: ShapeSite,
+): { readonly each: number; readonly sides: number; readonly kept: number } {
+  const dropped = config.lora_dropout > 0 ? module.in : 0;
+  if (config.type === 'melora') {
+    const rank = config.l_num * config.r;
+    const sides = module.in + module.out;
+    return { each: sides * config.r, sides: sides + 2 * rank, kept: rank + dropped };
+  }
+  const size = squareSize([module.out, module.in], config.r, config.mora_type);
+  return { each: size * size, sides: 2 * size, kept: (config.mora_type === 1 ? size : module.in) + dropped };
 }
 
 /** Sites by what a function says of them. */
@@ -491,6 +539,15 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'cola':
       return [
         l10n.t`Hugging Face PEFT has no ${config.type}: planned as its LoRA, merged into the weights on the way.`,
+      ];
+    case 'sltrain':
+      return [
+        l10n.t`Hugging Face PEFT has no SLTrain: planned as its LoRA, with gradients and optimizer of the numbers at the drawn places, which want a hook that takes them out of each weight's gradient.`,
+      ];
+    case 'melora':
+    case 'mora':
+      return [
+        l10n.t`Hugging Face PEFT has no ${config.type}: planned as the authors' fork of it runs it, in float32.`,
       ];
     case 'lt_sft':
       return [

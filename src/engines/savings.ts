@@ -316,6 +316,8 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
     case 'lora':
     case 'relora':
     case 'cola':
+    case 'melora':
+    case 'mora':
       return [
         smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`),
         ...addedIdeas(method, of, set),
@@ -434,6 +436,11 @@ function methodIdeas(config: RunConfig, method: MethodConfig, at: number): reado
           ],
         },
       ];
+    case 'sltrain':
+      return [
+        smaller('r', halvings(method.r, LEAST_RANK), l10n.t`Rank`, l10n.t`an update that can say less`),
+        smaller('sp_ratio', halvings(method.sp_ratio, 0), l10n.t`Share`, l10n.t`fewer numbers train`),
+      ];
     case 'learned_mask':
     case 'child_tuning':
     case 'lokr':
@@ -457,7 +464,7 @@ function smallerAdapter(
 
 /** What low-rank methods may train beside their pairs, and keep for dropout. */
 function addedIdeas(
-  method: Extract<MethodConfig, { type: 'lora' | 'adalora' | 'relora' | 'cola' }>,
+  method: Extract<MethodConfig, { type: 'lora' | 'adalora' | 'relora' | 'cola' | 'melora' | 'mora' }>,
   of: string,
   set: (option: string, value: Json) => ConfigChange,
 ): readonly Idea[] {

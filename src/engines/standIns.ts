@@ -49,6 +49,12 @@ export function standInFor(
         idlePatterns: 'warning',
         before,
       });
+    case 'sltrain':
+      return attachMethod(config, {
+        ...planContext(model, before),
+        prepared: placesOf(config, model),
+        idlePatterns: 'warning',
+      });
     case 'child_tuning':
       return config.mode === 'D' ? maskedParents(before) : attachMethod(config, planContext(model, before));
     case 'adapter':
@@ -136,11 +142,16 @@ export function passesOf(
 }
 
 /** Methods that choose single numbers of weights. */
-type SparseMethod = Extract<MethodConfig, { readonly keep_ratio: number }>;
+type SparseMethod =
+  Extract<MethodConfig, { readonly keep_ratio: number }> | Extract<MethodConfig, { type: 'sltrain' }>;
 
 /** The weights that such a method chooses in by name, each with a site that it belongs to. */
 function targetedWeights(config: SparseMethod, model: LanguageModel): ReadonlyMap<string, Site> {
-  const { sites } = matchTargets(config, withoutHead(model).sites, ({ weight }) => weight !== undefined);
+  const { sites } = matchTargets(
+    config,
+    withoutHead(model).sites,
+    ({ kind, weight }) => weight !== undefined && (config.type !== 'sltrain' || kind === 'linear'),
+  );
   return new Map([...sites].reverse().map((site) => [site.weight!, site]));
 }
 
@@ -156,6 +167,12 @@ function spreadMask(config: SparseMethod, model: LanguageModel): Prepared {
     site,
     size: fixedSize(site.shape),
   }));
+  if (config.type === 'sltrain') {
+    const counted = sized.map(({ site, size }) => ({ site, count: Math.floor(config.sp_ratio * size) }));
+    return new Map(
+      counted.flatMap(({ site, count }) => (count === 0 ? [] : [[indicesKey(site), firstPlaces(count)] as const])),
+    );
+  }
   const ratio = config.type === 'fish_dip' ? largestRatio(config) : config.keep_ratio;
   let rest = Math.floor(ratio * sized.reduce((sum, { size }) => sum + size, 0));
   let left = sized.reduce((sum, { size }) => sum + size, 0);

@@ -4,6 +4,7 @@ import { random } from '../common/random.js';
 import type { MethodConfig } from '../config/schema.js';
 import { sparseCount } from '../methods/bottleneckAdapter.js';
 import type { AttachContext, Attached } from '../methods/method.js';
+import { sltrainCount } from '../methods/sltrain.js';
 import { matchTargets } from '../methods/targets.js';
 import { optionsWithoutHead, taskHead, withoutHead } from '../methods/taskHead.js';
 import type { LanguageModel } from '../models/architecture.js';
@@ -56,6 +57,7 @@ export async function trainableOf(
 /** Selective methods and SparseAdapter choose their numbers when the run starts; how many follows from their options. */
 export function maskedNumbers(config: MethodConfig, model: LanguageModel): number {
   if (config.type === 'adapter') return config.sparsity > 0 ? sparseCount(config, unread(model)) : 0;
+  if (config.type === 'sltrain') return sltrainCount(config, unread(model));
   if (!('keep_ratio' in config)) return 0;
   const { sites } = withoutHead(model);
   const match = matchTargets(

@@ -25,7 +25,8 @@ export const ParameterOptions = {
   ),
 };
 
-interface ParameterChoice {
+/** What trains beside them. */
+export interface ParameterChoice {
   readonly bias: 'none' | 'all' | 'lora_only';
   readonly modules_to_save?: readonly string[];
 }

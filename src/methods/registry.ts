@@ -24,13 +24,16 @@ import { lokr } from './lokr.js';
 import { lora } from './lora.js';
 import { lotr } from './lotr.js';
 import { ltSft } from './ltSft.js';
+import { melora } from './melora.js';
 import type { AttachContext, Attached, Method, PrepareContext, Prepared } from './method.js';
+import { mora } from './mora.js';
 import { pafi } from './pafi.js';
 import type { PeftFormat } from './peftFormat.js';
 import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
 import { relora } from './relora.js';
 import { sam } from './sam.js';
+import { sltrain } from './sltrain.js';
 import { sora } from './sora.js';
 import { optionsWithoutHead, taskHead, withHead, withoutHead } from './taskHead.js';
 
@@ -43,6 +46,9 @@ const LIST = [
   dylora,
   lokr,
   lotr,
+  melora,
+  mora,
+  sltrain,
   relora,
   cola,
   bitfit,
@@ -123,12 +129,17 @@ export async function prepareMethod(config: MethodConfig, whole: PrepareContext)
 const PEFT_FORMATS: readonly PeftFormat<MethodConfig>[] = LIST.flatMap(({ peft }) => peft ?? []);
 
 /** `peft_type`s of the adapters that can be read. */
-export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.filter(({ library }) => library === undefined).map(
-  ({ type }) => type,
-);
+export const PEFT_TYPES: readonly string[] = PEFT_FORMATS.filter(
+  ({ library, reads }) => library === undefined && reads === undefined,
+).map(({ type }) => type);
 
 /** How an adapter with this `adapter_config.json` is read; undefined for one that no method here writes. */
 export function adapterFormat(config: JsonObject): PeftFormat<MethodConfig> | undefined {
   if (isBottleneckConfig(config)) return bottleneckAdapter.peft;
-  return PEFT_FORMATS.find(({ type, library }) => library === undefined && type === config['peft_type']);
+  return (
+    PEFT_FORMATS.find(({ reads }) => reads?.(config) === true) ??
+    PEFT_FORMATS.find(
+      ({ type, library, reads }) => library === undefined && reads === undefined && type === config['peft_type'],
+    )
+  );
 }

@@ -33,14 +33,17 @@ export interface SparseTargets {
  * The weights of the matched sites.
  *
  * @param type the method's, for messages
+ * @param capable sites that can be matched; default: all that have a weight
  * @throws ProblemError `method.combination` beside a method that trains one of these weights whole; of `matchTargets`
  */
 export function sparseTargets(
   type: string,
   options: TargetOptions,
   { model, before = [], idlePatterns }: AttachContext,
+  capable: (site: Site) => boolean = () => true,
 ): SparseTargets {
-  const match = matchTargets(options, model.sites, ({ weight }) => weight !== undefined, idlePatterns);
+  const takes = (site: Site): boolean => site.weight !== undefined && capable(site);
+  const match = matchTargets(options, model.sites, takes, idlePatterns);
   const weights = new Map<string, Site>();
   for (const site of match.sites) if (!weights.has(site.weight!)) weights.set(site.weight!, site);
   const names = [...weights.keys()];

@@ -10,7 +10,7 @@ export function reportMethods(job: TrainingJob, values: Values, at: StepPlace, b
   for (const method of job.methods) {
     const sites = method.report?.(values, brief) ?? [];
     const ranked = sites.flatMap(({ path, rank, scale, norm, density }) =>
-      density !== undefined || (rank === undefined && norm === undefined) ? [] : [{ path, rank, scale, norm }],
+      rank === undefined && (density !== undefined || norm === undefined) ? [] : [{ path, rank, scale, norm }],
     );
     if (ranked.length > 0) job.emit({ type: 'ranks', step, sites: ranked, ...method.rankBudget?.(at) });
     const masked = sites.flatMap(({ path, density, shape, norm }) =>

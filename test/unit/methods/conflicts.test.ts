@@ -48,10 +48,32 @@ function expected(first: string, second: string): string | undefined {
 }
 
 /** Methods that act on all linear modules, or on their biases: what trains layers whole leaves them nothing. */
-const ON_MODULES = new Set(['lora', 'adalora', 'dora_rank', 'lokr', 'lotr', 'ia3', 'intrinsic', 'bitfit', 'learned_mask']);
+const ON_MODULES = new Set([
+  'lora',
+  'melora',
+  'mora',
+  'adalora',
+  'dora_rank',
+  'lokr',
+  'lotr',
+  'ia3',
+  'intrinsic',
+  'bitfit',
+  'learned_mask',
+]);
 
 /** Of these, those that change what a module reads or gives, not its weight. */
-const AROUND_MODULES = new Set(['lora', 'adalora', 'dora_rank', 'lokr', 'ia3']);
+const AROUND_MODULES = new Set([
+  'lora',
+  'adalora',
+  'dora_rank',
+  'lokr',
+  'lotr',
+  'melora',
+  'mora',
+  'sltrain',
+  'ia3',
+]);
 
 function shareModules(...pair: readonly string[]): boolean {
   return pair.includes('last_layers') && pair.some((type) => ON_MODULES.has(type));

@@ -20,6 +20,8 @@ for (const method of [
   '{ type: prefix_tuning }',
   '{ type: prefix_tuning, prefix_projection: true }',
   '{ type: ia3, init_ia3_weights: false }',
+  '{ type: melora }',
+  '{ type: mora }',
   '{ type: adapter }',
   '{ type: ciat }',
   '{ type: adapter_fusion }',

@@ -21,8 +21,11 @@ import { AdapterOptions } from '../../../src/methods/bottleneckAdapter.js';
 import { Ia3Options } from '../../../src/methods/ia3.js';
 import { LokrOptions } from '../../../src/methods/lokr.js';
 import { LotrOptions } from '../../../src/methods/lotr.js';
+import { MeloraOptions } from '../../../src/methods/melora.js';
+import { MoraOptions } from '../../../src/methods/mora.js';
 import { PaFiOptions } from '../../../src/methods/pafi.js';
 import { PrefixTuningOptions } from '../../../src/methods/prefixTuning.js';
+import { SltrainOptions } from '../../../src/methods/sltrain.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
 import { PromptTuningOptions } from '../../../src/methods/promptTuning.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
@@ -176,6 +179,20 @@ const cases: Record<string, JobParts & { on?: typeof opened; cuts?: readonly num
   },
   'LoKr with dropout': {
     method: Value.Parse(LokrOptions, { type: 'lokr', r: 2, rank_dropout: 0.3, module_dropout: 0.3 }),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
+  },
+  'MELoRA with dropout': {
+    method: Value.Parse(MeloraOptions, { type: 'melora', l_num: 4, r: 2, lora_dropout: 0.3 }),
+    options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
+  },
+  'MoRA with dropout': {
+    method: Value.Parse(MoraOptions, { type: 'mora', r: 2, lora_dropout: 0.3 }),
+    options: { ...SMALL, weight_decay: 0.1 },
+  },
+  'SLTrain with dropout': {
+    methods: await prepared(
+      Value.Parse(SltrainOptions, { type: 'sltrain', r: 2, sp_ratio: 0.05, lora_dropout: 0.3 }),
+    ),
     options: { ...SMALL, weight_decay: 0.1, gradient_accumulation_steps: 2 },
   },
   'bottleneck adapter': {
