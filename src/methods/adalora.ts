@@ -230,8 +230,9 @@ function attached(
       ({ totalSteps } = at);
       return shares.inputs(allocated(at));
     },
-    // After the last allocation ranks stay.
-    reportsAfter: (at) => allocated(at).allocates && at.step <= at.totalSteps - options.tfinal,
+    // Where the budget begins to fall, so that its curve is flat before; after the last allocation ranks stay.
+    reportsAfter: (at) =>
+      at.step === options.tinit || (allocated(at).allocates && at.step <= at.totalSteps - options.tfinal),
     report(values, brief = false) {
       const now = shares.ranks(values);
       return triplets.map((each, at) => ({

@@ -330,15 +330,15 @@ describe('allocation', () => {
     assert.ok(method.report!(start, true).every(({ norm, scale }) => norm === undefined && scale === undefined));
   });
 
-  test('ranks are told after each allocation, and no more once they stay', () => {
+  test('ranks are told where the budget begins to fall, after each allocation, and no more once they stay', () => {
     const told = (options: Partial<AdaLoraOptions>, totalSteps: number): number[] => {
       const method = attach({ ...SMALL, ...options });
       const steps = Array.from({ length: totalSteps }, (_, at) => at + 1);
       return steps.filter((step) => method.reportsAfter!({ step, totalSteps }));
     };
-    assert.deepEqual(told({ tinit: 2, tfinal: 3, deltaT: 3 }, 12), [3, 6, 9]);
+    assert.deepEqual(told({ tinit: 2, tfinal: 3, deltaT: 3 }, 12), [2, 3, 6, 9]);
     // The last allocation, at the end of the budget's fall, is one between two intervals.
-    assert.deepEqual(told({ tinit: 2, tfinal: 4, deltaT: 3 }, 12), [3, 6, 8]);
+    assert.deepEqual(told({ tinit: 2, tfinal: 4, deltaT: 3 }, 12), [2, 3, 6, 8]);
     const long = told({ tfinal: 1000, deltaT: 2 }, 3000);
     assert.deepEqual([long.length, long[0], long.at(-1)], [1000, 2, 2000]);
   });
