@@ -44,6 +44,16 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
     source: 'Zhang et al. 2023, section 4 (budget of 1.5 times the target)',
     usual: { maximum: 256 },
   },
+  'dora_rank.target_modules': TARGETS,
+  'dora_rank.start_rank': {
+    text: 'About one and a half times `r`, so that there is something to prune.',
+    source: 'Mao et al. 2024, the authors’ code',
+    usual: { maximum: 256 },
+  },
+  'dora_rank.prune_interval_step': {
+    text: 'A small part of the pruning, which takes 35 % of the steps by default: else most of it comes at once in the end.',
+    source: 'Mao et al. 2024, the authors’ example: every 100 of about 8,000 steps',
+  },
   'adalora.tfinal': {
     text: 'Let ranks fall during about half of the steps, and keep them at the end to settle.',
     source: 'answers of the authors in QingruZhang/AdaLoRA, issue 19',
