@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadRunFile } from '../src/config/loadRunFile.js';
 import { embeddedEngine } from '../src/engines/embedded.js';
-import type { Finished } from '../src/training/events.js';
+import type { Finished, RunEvent } from '../src/training/events.js';
 
 /** What a short run is made of: cosine with a warm-up of 5 %, one thread, evaluated before the first step and at the end. */
 export interface ShortRun {
@@ -37,11 +37,13 @@ export function trainingOf({ seed, steps, rate, batchSize = 16 }: Omit<ShortRun,
 }
 
 /** Runs in a folder that goes when the process ends. */
-export function shortRuns(name: string): (run: ShortRun) => Promise<Finished> {
+export function shortRuns(
+  name: string,
+): (run: ShortRun, told?: (event: RunEvent) => void) => Promise<Finished> {
   const scratch = mkdtempSync(path.join(tmpdir(), `peft-${name}-`));
   process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
   let count = 0;
-  return async (short) => {
+  return async (short, told) => {
     const { model, method, rows, held, maxLength = 128, taskType } = short;
     const folder = path.join(scratch, String(++count));
     mkdirSync(folder);
@@ -62,6 +64,7 @@ export function shortRuns(name: string): (run: ShortRun) => Promise<Finished> {
     let finished: Finished | undefined;
     await embeddedEngine(run, {
       emit: (event) => {
+        told?.(event);
         if (event.type === 'finished') finished = event;
       },
       stopRequested: () => false,

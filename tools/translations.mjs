@@ -16,7 +16,7 @@ export const CHINESE = path.join(ROOT, 'l10n', 'bundle.l10n.zh-cn.json');
 
 /** Words that are the same in both languages: a translation of nothing else needs no Chinese letter. */
 const SAME =
-  /`[^`]*`|\{\d+\}|\b(?:PEFT Studio|FISH Mask|FISH-DIP|PaFi|BitFit|Child-Tuning|LoKr|KronA|LoTR|SparseAdapter|Adafactor|(?:Ada|Q)?LoRA|Hugging Face|Hub|PyTorch|[A-Z0-9]{2,}s?|[kMGT]i?B|ms|min|vs)\b|[^A-Za-z]+/g;
+  /`[^`]*`|\{\d+\}|\b(?:PEFT Studio|FISH Mask|FISH-DIP|PaFi|BitFit|Child-Tuning|LoKr|KronA|LoTR|SparseAdapter|Adafactor|(?:Ada|Dy|ME|Re|Q)?LoRA|SoRA|MoRA|GaLore|SLTrain|Hugging Face|Hub|PyTorch|[A-Z0-9]{2,}s?|[kMGT]i?B|ms|min|vs)\b|[^A-Za-z]+/g;
 
 /**
  * The texts of `l10n.t` in a TypeScript source, as the library looks them up: `{0}` stands for what is put in.

@@ -39,6 +39,8 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
   'lora.lora_dropout': LORA_DROPOUT,
   'lora.target_modules': TARGETS,
   'adalora.target_modules': TARGETS,
+  'sora.target_modules': TARGETS,
+  'dylora.target_modules': TARGETS,
   'adalora.init_r': {
     text: 'About one and a half times `target_r`, so that there is something to prune.',
     source: 'Zhang et al. 2023, section 4 (budget of 1.5 times the target)',

@@ -40,8 +40,7 @@ export const DyLoraOptions = Type.Object(
     }),
     frozen: Type.Boolean({
       default: false,
-      description:
-        'A step at rank b teaches the b-th component alone, on top of those before it. Faster in a short run, a little worse.',
+      description: 'A step at rank b teaches the b-th component alone, on top of those before it.',
     }),
     eval_ranks: Type.Optional(
       Type.Array(Type.Integer({ minimum: 1 }), {
@@ -62,7 +61,7 @@ export type DyLoraOptions = Static<typeof DyLoraOptions>;
  * run teaches all ranks. Without training, and saved, it has rank r; cut to its first b components it is the adapter of
  * rank b.
  *
- * Components behind b get no gradient; with `frozen` (section 4.1's one with fewer updates) those before b neither. As in the
+ * Components behind b get no gradient; with `frozen` those before b neither. As in the
  * authors' code the optimizer's moments still move them. There both A and B are scaled by √(r/b) beside lora_alpha / r, which
  * is the same scale. The rank is a number that the step's graph reads: all steps run one compiled graph, of rank r.
  */

@@ -156,7 +156,10 @@ describe('how things look', () => {
     await look(mine);
     const { description, context, icon } = lookOf(entryAt(model, mine.folder));
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
-    assert.deepEqual(context, ['adapter', 'deletable', 'placed', 'inspectable', 'mergeable', 'usable', 'addable']);
+    assert.deepEqual(
+      context.join(' '),
+      'adapter deletable placed inspectable mergeable usable addable cuttable',
+    );
     assert.equal(icon.name, 'layers');
   });
   test('a bottleneck adapter of the adapters library is used, not merged', async () => {
@@ -256,6 +259,7 @@ describe('how things look', () => {
       'mergeable',
       'usable',
       'addable',
+      'cuttable',
     ]);
   });
   test('the methods that are offered are those that can be read and merged', () => {
