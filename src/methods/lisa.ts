@@ -9,6 +9,7 @@ import { baseParameters } from './baseParameters.js';
 import type { Method, StepPlace } from './method.js';
 import { loadByKey, parameterSize, readTrained } from './parameters.js';
 import type { TrainedParameter } from './parameters.js';
+import type { OptionProblem } from './targets.js';
 
 /** LISA's options, under the names of its authors' LMFlow. */
 export const LisaOptions = Type.Object(
@@ -32,8 +33,12 @@ export type LisaOptions = Static<typeof LisaOptions>;
 /**
  * LISA (Pan et al. 2024, algorithm 1): embeddings, last norm and head always train, of the layers between them only
  * `lisa_activated_layers`, drawn anew without replacement every `lisa_interval_steps` steps, each as likely as any other.
- * Layers that rest have neither gradients nor optimizer slots; those that never trained stay mapped from the base. A layer
- * that is drawn anew starts its optimizer from zero, corrections included.
+ * Layers that rest have neither gradients nor optimizer slots; those that never trained stay mapped from the base.
+ *
+ * The paper leaves open what becomes of the moments of a layer that rests. They go, which is what saves the memory that it
+ * reports: a layer that is drawn anew starts its optimizer from zero, corrections included; one that is drawn again at once
+ * goes on. The authors' first code (a callback of LMFlow) keeps all moments for ever; their later `LISATrainer` drops those of
+ * the layers at every draw, also of one that stays. Layers of an encoder-decoder count through, the encoder's first.
  */
 export const lisa: Method<typeof LisaOptions> = {
   info: {
@@ -57,12 +62,14 @@ export const lisa: Method<typeof LisaOptions> = {
     const { model, instance = '' } = context;
     const { lisa_activated_layers: count, lisa_interval_steps: interval } = options;
     if (count > model.layers) {
-      fail({
+      const problem: OptionProblem = {
         code: 'targets.layers',
         message: l10n.t`${count} layers are to train at a time, the model has ${model.layers}`,
         expected: l10n.t`lisa_activated_layers of at most ${model.layers}`,
         mend: l10n.t`Lower lisa_activated_layers.`,
-      });
+        option: ['lisa_activated_layers'],
+      };
+      fail(problem);
     }
     const parameters = baseParameters(context);
     const draw = (period: number): ReadonlySet<number> =>

@@ -167,6 +167,7 @@ test('a whole model that trained is one of its own, with its head and classes', 
 
 for (const method of [
   { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 1 },
+  { type: 'galore', rank: 4, update_proj_gap: 2 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'D', p: 0.3 }],
   { type: 'fish_mask', keep_ratio: 0.1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { ProblemError } from '../../../src/common/problem.js';
 import { attachMethod } from '../../../src/methods/registry.js';
 import { LisaOptions } from '../../../src/methods/lisa.js';
+import { checkpointFolder, readCheckpoint } from '../../../src/training/checkpoint.js';
 import { createEvaluator } from '../../../src/training/evaluate.js';
 import { longestRow } from '../../../src/training/job.js';
 import { startSnapshot } from '../../../src/training/snapshot.js';
 import type { Snapshot } from '../../../src/training/snapshot.js';
 import { createStepper } from '../../../src/training/stepper.js';
 import { stepBatches } from '../../../src/training/steps.js';
+import { temporaryFolder } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
 import { openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
@@ -17,6 +20,7 @@ import { UNEVEN, eventsOf, jobOn, run } from '../training/jobs.js';
 
 const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const options = Value.Parse(LisaOptions, { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 2 });
+const folder = temporaryFolder();
 const TRAINING = { per_device_train_batch_size: 4, learning_rate: 1e-2, weight_decay: 0 };
 
 /** Layers whose numbers differ between two moments; a missing number is the base's. */
@@ -132,4 +136,54 @@ test('a layer that is drawn late starts as a new optimizer would', async () => {
     );
     change.forEach((value, at) => assert.ok(Math.abs(value - late.get(name)![at]!) <= 1e-6, name));
   }
+});
+
+test('a run that is resumed before a draw, at one or within a period goes on bit for bit', async () => {
+  const runFolder = path.join(folder, 'whole');
+  // Seed 11 draws 1, 0, 1, 1, 0.
+  const parts = {
+    method: options,
+    options: { ...TRAINING, seed: 11, max_steps: 10, save_steps: 1, save_total_limit: 10 },
+  };
+  const whole = await run(opened, { ...parts, checkpoints: { runFolder } });
+  const layersOf = (snapshot: Snapshot): string[] => [
+    ...new Set([...snapshot.slots.keys()].map((name) => /layers\.(\d+)/.exec(name)?.[1] ?? 'outside')),
+  ];
+  for (const [step, layer] of [
+    [1, '1'],
+    [2, '1'],
+    [3, '0'],
+    [4, '0'],
+    [6, '1'],
+    [8, '1'],
+  ] as const) {
+    const from = await readCheckpoint(checkpointFolder(runFolder, step));
+    assert.deepEqual(layersOf(from.snapshot).sort(), [layer, 'outside'], `slots of what trains at step ${step}`);
+    const again = await run(opened, {
+      ...parts,
+      checkpoints: { runFolder: path.join(folder, `from-${step}`), from },
+    });
+    assert.deepEqual(
+      eventsOf(again.events, 'step').map(({ loss }) => loss),
+      eventsOf(whole.events, 'step')
+        .slice(step)
+        .map(({ loss }) => loss),
+    );
+    assert.deepEqual([...again.values.keys()].sort(), [...whole.values.keys()].sort());
+    for (const [name, numbers] of whole.values) assert.deepEqual(again.values.get(name), numbers, name);
+  }
+});
+
+test('each layer is as likely as any other to be drawn, and none twice at a time', () => {
+  const [lisa] = jobOn(opened, { method: { ...options, lisa_interval_steps: 1 } }).methods;
+  const drawn = [0, 0];
+  const [steps, totalSteps] = [600, 600];
+  for (let step = 1; step <= steps; step++) {
+    lisa!.beforeStep!({ step, totalSteps });
+    const layers = new Set([...lisa!.active!()].flatMap(({ name }) => /layers\.(\d+)/.exec(name)?.[1] ?? []));
+    assert.equal(layers.size, 1);
+    drawn[Number([...layers][0])]!++;
+  }
+  // Five standard deviations of a fair coin.
+  assert.ok(Math.abs(drawn[0]! - steps / 2) < 5 * Math.sqrt(steps / 4), drawn.join());
 });
