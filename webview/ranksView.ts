@@ -50,9 +50,9 @@ export function createRanksView(ask: Ask): View {
     ask,
   );
   const shared = createSharedFactors();
-  const budgetTitle = make('h2', {}, l10n.t`Sum of all ranks`);
+  const budgetTitle = make('h2', { class: 'rank-sum' }, l10n.t`Sum of all ranks`);
   const chart = createChart(l10n.t`Sum of ranks over steps`);
-  const lossTitle = make('h2', {}, l10n.t`Loss on held-out rows by rank`);
+  const lossTitle = make('h2', { class: 'rank-loss' }, l10n.t`Loss on held-out rows by rank`);
   const lossChart = createChart(l10n.t`Loss on held-out rows over ranks`);
   const body = make(
     'div',

@@ -106,6 +106,11 @@ const EVENTS: readonly RunEvent[] = [
       budget: 10,
       target: 6,
     },
+    {
+      type: 'rank-evaluation',
+      step,
+      ranks: [1, 4].map((rank) => ({ rank, loss: 1 / rank, tokenAccuracy: 0.5, rowAccuracy: 0.1 })),
+    },
     { type: 'masks', step, sites: SITES.map((path) => ({ path, density: 0.1, shape: [4, 4], norm: 0.1 })) },
     {
       type: 'attention',
