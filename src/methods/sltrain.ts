@@ -122,7 +122,7 @@ function targetsOf(options: SltrainOptions, context: AttachContext): SparseTarge
     fail({
       code: 'sltrain.nothing',
       message: l10n.t`sp_ratio ${options.sp_ratio} of the ${largest} numbers of a weight is not one number`,
-      expected: l10n.t`a sp_ratio of at least ${(1 / largest).toExponential(1)}`,
+      expected: l10n.t`an sp_ratio of at least ${(1 / largest).toExponential(1)}`,
       mend: l10n.t`Raise sp_ratio, or use lora, which has no sparse part.`,
     });
   }

@@ -25,9 +25,19 @@ function planOf({ training, data, method }: RunConfig): { plan: MemoryPlan } {
   const trained = method.reduce((sum, each) => {
     switch (each.type) {
       case 'full':
+      case 'galore':
         return sum + WEIGHTS / 4;
       case 'lora':
         return sum + each.r * 500 + (each.modules_to_save ?? []).length * 10_000;
+      case 'sora':
+      case 'dylora':
+      case 'relora':
+      case 'cola':
+      case 'melora':
+      case 'mora':
+        return sum + each.r * 500;
+      case 'sltrain':
+        return sum + each.r * 500 + each.sp_ratio * WEIGHTS;
       case 'adalora':
         return sum + each.init_r * 500;
       case 'dora_rank':
