@@ -3,6 +3,7 @@ import { messageOf } from './common/problem.js';
 import { useEditorsLanguage } from './host/editorsLanguage.js';
 import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
+import { registerCompareMethods } from './host/compareMethods.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { registerEstimate } from './host/estimate.js';
 import { registerExamples } from './host/examples.js';
@@ -14,6 +15,8 @@ import { registerNewRunFile } from './host/newRunFile.js';
 import { notifyProgress } from './host/notification.js';
 import { createOutput, logRuns } from './host/output.js';
 import { livenessFor } from './host/liveness.js';
+import { createMethodsPage } from './host/methodsPage.js';
+import type { MethodsPage } from './host/methodsPage.js';
 import { createPanels } from './host/panels.js';
 import type { Panels } from './host/panels.js';
 import type { Playground } from './host/playground.js';
@@ -33,6 +36,7 @@ export interface PeftStudioApi {
   readonly runs: Pick<Runs, 'state' | 'events' | 'onDidChange'>;
   /** Of the panel that was in front last, but for `all` and `errors`. */
   readonly panel: Pick<Panels, 'drawn' | 'errors' | 'showTab' | 'shownTab' | 'folderInFront' | 'all'>;
+  readonly methods: Pick<MethodsPage, 'drawn'>;
   readonly playground: Pick<Playground, 'ask' | 'answers' | 'errors'>;
 }
 
@@ -71,6 +75,13 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     memory: context.workspaceState,
     extensionUri: context.extensionUri,
   });
+  const methods = createMethodsPage({
+    extensionUri: context.extensionUri,
+    jobs,
+    output,
+    settle,
+    openPanel: (folder) => panels.openFolder(folder),
+  });
   const playground = registerPlayground({ extensionUri: context.extensionUri, output, settle, explorer });
   context.subscriptions.push(
     output,
@@ -91,6 +102,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     registerEstimate(jobs),
     registerCollectDiagnostics(context.extensionUri, runs),
     registerLanguage(load, output, () => setting('peftStudio.modelFolders')),
+    registerCompareMethods(jobs, methods),
     registerPreviewData(context.extensionUri, jobs, output, settle),
     explorer,
     runs,
@@ -105,6 +117,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
       folderInFront: panels.folderInFront,
       all: panels.all,
     },
+    methods: { drawn: methods.drawn },
     playground: { ask: playground.ask, answers: playground.answers, errors: playground.errors },
   };
 }

@@ -12,7 +12,7 @@ import { openPastRun } from '../engines/pastRun.js';
 import type { Jobs } from './job.js';
 import type { Panel } from './panel.js';
 import type { PanelHandlers } from './panelRequests.js';
-import type { FileToSave } from './protocol.js';
+import { saveFile } from './saveFile.js';
 
 /** The runs of the workspace. */
 export type KnownRuns = () => Promise<readonly FoundRun[]>;
@@ -75,7 +75,7 @@ export function createPanelHandlers({
       const other = named ?? (await askForMask());
       return other === undefined ? {} : { report: await compared(own, other, signal) };
     },
-    saveFile: async (file) => save(file, panel.folder()),
+    saveFile: async (file) => saveFile(file, panel.folder()),
     async copyText({ text }) {
       await vscode.env.clipboard.writeText(text);
       return {};
@@ -114,21 +114,4 @@ async function askForMask(): Promise<string | undefined> {
 /** Runs of one file are told apart by their folder, which is named after the time. */
 function nameOf({ name, folder }: FoundRun): string {
   return `${name}, ${path.basename(folder)}`;
-}
-
-async function save(
-  { name, content }: FileToSave,
-  folder: string | undefined,
-): Promise<{ readonly saved?: string }> {
-  // Offered beside the run's own files; a name of the page never leads elsewhere.
-  const plain = path.basename(name);
-  const start = folder ?? vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
-  const target = await vscode.window.showSaveDialog({
-    title: l10n.t`Save ${plain}`,
-    ...(start === undefined ? {} : { defaultUri: vscode.Uri.file(path.join(start, plain)) }),
-  });
-  if (target === undefined) return {};
-  const bytes = 'text' in content ? Buffer.from(content.text, 'utf8') : Buffer.from(content.base64, 'base64');
-  await vscode.workspace.fs.writeFile(target, bytes);
-  return { saved: target.fsPath };
 }

@@ -59,7 +59,6 @@ export function comparisonPicture(comparison: MethodComparison): SvgElement {
   return {
     tag: 'svg',
     attributes: {
-      xmlns: 'http://www.w3.org/2000/svg',
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       role: 'img',
       'aria-labelledby': 'methods-title methods-description',
@@ -86,7 +85,10 @@ export function comparisonPicture(comparison: MethodComparison): SvgElement {
 export function pictureFile(comparison: MethodComparison): string {
   const { children = [], attributes, ...picture } = comparisonPicture(comparison);
   const style: SvgElement = { tag: 'style', children: [STYLE] };
-  const whole = { ...picture, attributes: { ...attributes, width: WIDTH, height: HEIGHT } };
+  const whole = {
+    ...picture,
+    attributes: { xmlns: 'http://www.w3.org/2000/svg', ...attributes, width: WIDTH, height: HEIGHT },
+  };
   return `${svgText({ ...whole, children: [...children.slice(0, 2), style, ...children.slice(2)] })}\n`;
 }
 

@@ -173,7 +173,7 @@ async function matched(
   const [said, numbers] = [String(size), formatCount(trainable)];
   const note =
     Math.abs(trainable / target - 1) <= NEAR
-      ? l10n.t`${option.name} ${said}`
+      ? `${option.name} ${said}`
       : l10n.t`${option.name} ${said} is the nearest to the target: ${numbers} numbers train`;
   return { methods: withSize(size), note };
 }

@@ -12,6 +12,7 @@ const actions = (): readonly { readonly title: string; readonly command: string 
   { title: `$(play) ${l10n.t`Train`}`, command: 'peftStudio.train' },
   { title: `$(dashboard) ${l10n.t`Estimate`}`, command: 'peftStudio.estimate' },
   { title: `$(eye) ${l10n.t`Preview data`}`, command: 'peftStudio.previewData' },
+  { title: `$(beaker) ${l10n.t`Compare methods`}`, command: 'peftStudio.compareMethods' },
   { title: `$(graph-line) ${l10n.t`Open panel`}`, command: 'peftStudio.openPanel' },
 ];
 
