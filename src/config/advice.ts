@@ -39,6 +39,18 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
   'lora.lora_dropout': LORA_DROPOUT,
   'lora.target_modules': TARGETS,
   'adalora.target_modules': TARGETS,
+  'lokr.target_modules': TARGETS,
+  'lotr.target_modules': TARGETS,
+  'relora.lora_dropout': LORA_DROPOUT,
+  'relora.target_modules': TARGETS,
+  'relora.relora': {
+    text: '5000 of 20000 steps, 5320 of 133000, with about twice the usual learning rate. After each merge Adam takes long steps for a while: give it a warm-up.',
+    source: 'README of Guitaricet/relora',
+  },
+  'cola.r': LORA_R,
+  'cola.lora_alpha': LORA_ALPHA,
+  'cola.lora_dropout': LORA_DROPOUT,
+  'cola.target_modules': TARGETS,
   'sora.target_modules': TARGETS,
   'dylora.target_modules': TARGETS,
   'adalora.init_r': {

@@ -72,6 +72,24 @@ const ADALORA: Readonly<Record<string, ForeignEntry>> = {
   total_step: needless([], () => l10n.t`how many steps there are follows from \`training\` and the data`),
 };
 
+/** LoRA that merges takes what `LoraConfig` takes, but for how it starts. */
+const COLA: Readonly<Record<string, ForeignEntry>> = {
+  ...LORA,
+  use_dora: maths([false], () => l10n.t`weight decomposition (DoRA)`),
+  init_lora_weights: maths([true], () => l10n.t`another start`),
+  loraplus_lr_ratio: maths([], () => l10n.t`a learning rate of its own for B (LoRA+)`),
+};
+
+/** What the training script of ReLoRA's authors takes, less what we have. */
+const RELORA: Readonly<Record<string, ForeignEntry>> = {
+  ...COLA,
+  min_lr_ratio: elsewhere(
+    () =>
+      l10n.t`Write \`lr_scheduler_type: cosine_with_min_lr\` and \`lr_scheduler_kwargs: { min_lr_rate: 0.1 }\` under \`training\`.`,
+  ),
+  warmup_steps: elsewhere(() => l10n.t`Write it under \`training\`.`),
+};
+
 const FROM_MODEL = needless([], () => l10n.t`it follows from the base model`);
 
 /** Options of sharpness-aware minimization, which has the same letters. */
@@ -205,6 +223,8 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> 
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.lokr': LOKR,
+  'method.relora': RELORA,
+  'method.cola': COLA,
   'method.prompt_tuning': PROMPT_TUNING,
   'method.sam': SAM,
   'method.prefix_tuning': PREFIX_TUNING,
@@ -226,6 +246,26 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     lora_target: 'target_modules',
     lora_target_modules: 'target_modules',
     rslora: 'use_rslora',
+    dora: 'use_dora',
+  },
+  'method.relora': {
+    cycle_length: 'relora',
+    restart_every: 'relora',
+    restart_warmup: 'restart_warmup_steps',
+    rank: 'r',
+    lora_r: 'r',
+    alpha: 'lora_alpha',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
+  },
+  'method.cola': {
+    chain: 'chain_length',
+    num_chains: 'chain_length',
+    rank: 'r',
+    lora_r: 'r',
+    alpha: 'lora_alpha',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
   },
   'method.adalora': {
     r: 'init_r',
@@ -292,7 +332,6 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     virtual_tokens: 'num_virtual_tokens',
     prompt_length: 'num_virtual_tokens',
     init: 'prompt_tuning_init',
-    dora: 'use_dora',
     init_text: 'prompt_tuning_init_text',
     labels: 'class_labels',
   },
@@ -395,6 +434,21 @@ const USUAL_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> =
   'training.metric_for_best_model': { loss: 'eval_loss', accuracy: 'eval_token_accuracy' },
 };
 
+/** Names of methods that are options of another one here, each with how to write it. */
+const WITHIN: Readonly<Record<string, () => string>> = {
+  dora: () => l10n.t`Write \`type: lora\` with \`use_dora: true\`.`,
+  rslora: () => l10n.t`Write \`type: lora\` with \`use_rslora: true\`.`,
+  loraplus: () => l10n.t`Write \`type: lora\` with \`loraplus_lr_ratio: 16\`.`,
+  pissa: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: pissa\`.`,
+  milora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: milora\`.`,
+  olora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: olora\`.`,
+};
+
+/** How to write a method that is an option of another, for a run file that names it as its `type`. */
+export function methodWithin(name: string): string | undefined {
+  return own(WITHIN, name.toLowerCase())?.();
+}
+
 /** What is known about a key that a section (`training`, `method.lora`, '' for the top) does not have. */
 export function foreignKey(section: string, key: string): ForeignKey | undefined {
   const found = own(FOREIGN, section) && own(FOREIGN[section], key);
@@ -414,18 +468,3 @@ export function usualValue(option: string, value: string): string | undefined {
 function own<T>(table: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
   return table && Object.hasOwn(table, key) ? table[key] : undefined;
 }
-/** Names of methods that are options of another one here, each with how to write it. */
-const WITHIN: Readonly<Record<string, () => string>> = {
-  dora: () => l10n.t`Write \`type: lora\` with \`use_dora: true\`.`,
-  rslora: () => l10n.t`Write \`type: lora\` with \`use_rslora: true\`.`,
-  loraplus: () => l10n.t`Write \`type: lora\` with \`loraplus_lr_ratio: 16\`.`,
-  pissa: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: pissa\`.`,
-  milora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: milora\`.`,
-  olora: () => l10n.t`Write \`type: lora\` with \`init_lora_weights: olora\`.`,
-};
-
-/** How to write a method that is an option of another, for a run file that names it as its `type`. */
-export function methodWithin(name: string): string | undefined {
-  return own(WITHIN, name.toLowerCase())?.();
-}
-
