@@ -188,7 +188,8 @@ function attached(
     save: (values) =>
       plainLora(
         pairs.map((each) => finishedPair(each, values)),
-        { ...options, r: counts.start },
+        // Most modules end near the mean rank; all keep the scale that they have.
+        { ...options, lora_alpha: (options.lora_alpha / counts.start) * options.r },
         context,
       ),
     load: (tensors, source) => loadedPairs(pairs, context, tensors, source),

@@ -83,6 +83,16 @@ test('a run too short for the phases of LT-SFT, at the option that makes them ma
   assert.deepEqual(await problemsOf(folder, text(twice, 4)), []);
 });
 
+test('a run too short to prune in, at the share that is left after it', async () => {
+  const text = (method: string, steps: number): string => runText(method, `training: { max_steps: ${steps} }\n`);
+  const late = '{ type: dora_rank, end_prune_step_ratio: 0.8 }';
+  assert.equal((await problemAt(folder, text(late, 10), 'dora-rank.schedule')).at, '0.8');
+  assert.deepEqual(await problemsOf(folder, text(late, 100)), []);
+  const apart = '{ type: dora_rank, end_prune_step_ratio: 0.9 }';
+  assert.equal((await problemAt(folder, text(apart, 100), 'dora-rank.ratios')).at, '0.9');
+  assert.equal((await problemAt(folder, runText('{ type: dora_rank, start_rank: 4 }'), 'dora-rank.rank')).at, '4');
+});
+
 test('modules to save, modules to leave out, twice the same, LISA’s and the last layers, no biases, FISH Mask’s targets', async () => {
   const cases = [
     ['{ type: lora, modules_to_save: [norm, embd_tokens] }', 'targets.no-match', 'embd_tokens', 'embed_tokens'],

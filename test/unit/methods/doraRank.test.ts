@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { ProblemError } from '../../../src/common/problem.js';
+import { attachMethods } from '../../../src/engines/session.js';
 import { DoraRankOptions, doraRank } from '../../../src/methods/doraRank.js';
 import { componentShares, meanVariance } from '../../../src/methods/doraRankScores.js';
 import type { Attached, Values } from '../../../src/methods/method.js';
@@ -19,6 +20,7 @@ import { fixture, largestDifference, readInputIds, readTensors } from '../../sup
 import { attachAdapter, logitsOf, openModel } from '../../support/model.js';
 import { startValues } from '../../support/startValues.js';
 import { readTorchSteps, readValues, takeSteps } from '../../support/torchSteps.js';
+import { randomValues } from './fakeModel.js';
 
 interface Step {
   readonly variance: number;
@@ -141,6 +143,7 @@ describe('pruning', () => {
     const saved = method.save(taken.at(-1)!.values);
     assert.ok(saved.kind === 'adapter');
     assert.deepEqual(saved.config['target_modules'], ['model.layers.0.self_attn.q_proj']);
+    assert.deepEqual([saved.config['r'], saved.config['lora_alpha']], [1, 2]);
     assert.deepEqual(saved.config['rank_pattern'], { 'model.layers.0.self_attn.q_proj': 2 });
     assert.deepEqual(saved.config['alpha_pattern'], { 'model.layers.0.self_attn.q_proj': 4 });
     const none = new Map(start.map(([name, data]) => [name, name.endsWith('r') ? data.map(() => 0) : data]));
@@ -310,4 +313,24 @@ test('merged = applied; saved, and loaded again, it does the same', async () => 
     saved.tensors.map((each) => [each.name, { ...each, shape: [1, 2], data: new Float32Array(2) }]),
   );
   assert.throws(() => method.load(cut, 'here'), { name: 'ProblemError' });
+});
+
+test('the head of a classifier is saved beside what is left, and read again', async () => {
+  const classes = await openModel(fixture('encoders/tiny-bert-classes'), { type: 'SEQ_CLS' });
+  const options = Value.Parse(DoraRankOptions, { type: 'dora_rank', r: 2 });
+  const [method] = attachMethods([options], classes.context);
+  let pairs = 0;
+  const values = new Map(
+    [...randomValues(method!)].map(([name, data]) => [
+      name,
+      name.endsWith('.lora_scaler') && pairs++ % 3 === 0 ? data.map(() => 0) : data.map((each) => 0.3 * each),
+    ]),
+  );
+  const saved = method!.save(values);
+  assert.ok(saved.kind === 'adapter');
+  await writeAdapter(path.join(folder, 'classes'), saved, { tokenizer, card: '' });
+  const onDisk = await attachAdapter(classes, path.join(folder, 'classes'));
+  const expected = await logitsOf(classes, IDS, { method: method!, values });
+  assert.ok(largestDifference(await logitsOf(classes, IDS, onDisk), expected) <= 1e-5);
+  assert.ok(largestDifference(await logitsOf(classes, IDS), expected) > 1e-3);
 });
