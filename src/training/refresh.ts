@@ -21,13 +21,18 @@ export async function refresh(
   dropoutSeed: number,
 ): Promise<'stopped' | undefined> {
   if (!methods.some((method) => method.refresh?.isDue(at) === true)) return undefined;
-  emit({ type: 'progress', activity: l10n.t`Taking weights apart`, done: 0, total: 0 });
+  const activity = l10n.t`Finding subspaces`;
+  emit({ type: 'progress', activity, done: 0, total: 0 });
   const checkStop = (): void => {
     if (stopRequested()) fail(stopped());
   };
   try {
-    const said = await withWeightWork(runtime, emit, checkStop, (weightWork) =>
-      stepper.refresh(batches, at, dropoutSeed, weightWork),
+    const said = await withWeightWork(
+      runtime,
+      emit,
+      checkStop,
+      (weightWork) => stepper.refresh(batches, at, dropoutSeed, weightWork),
+      activity,
     );
     for (const message of said) emit({ type: 'log', level: 'info', message });
     return undefined;

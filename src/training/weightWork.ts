@@ -8,12 +8,14 @@ import type { RunEvent } from './events.js';
 /**
  * Lets methods take weights apart, with products on a runtime.
  * @param checkStop throws when the run is asked to end
+ * @param activity what it is called while it goes on
  */
 export async function withWeightWork<Result>(
   runtime: Runtime,
   emit: (event: RunEvent) => void,
   checkStop: () => void,
   work: (weightWork: WeightWork) => Promise<Result>,
+  activity = l10n.t`Taking weights apart`,
 ): Promise<Result> {
   const products = await runtimeProducts(runtime);
   try {
@@ -21,7 +23,7 @@ export async function withWeightWork<Result>(
       products: products.of,
       async progress(done, total) {
         checkStop();
-        emit({ type: 'progress', activity: l10n.t`Taking weights apart`, done, total });
+        emit({ type: 'progress', activity, done, total });
         await breathe();
       },
     });
