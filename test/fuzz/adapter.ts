@@ -6,7 +6,9 @@ import type { Random } from '../../src/common/random.js';
 import { AdaLoraOptions } from '../../src/methods/adalora.js';
 import { AdapterOptions } from '../../src/methods/bottleneckAdapter.js';
 import { FishMaskOptions } from '../../src/methods/fishMask.js';
+import { LokrOptions } from '../../src/methods/lokr.js';
 import type { LoraOptions } from '../../src/methods/lora.js';
+import { LotrOptions } from '../../src/methods/lotr.js';
 import type { Attached, Prepared } from '../../src/methods/method.js';
 import { PromptTuningOptions } from '../../src/methods/promptTuning.js';
 import { attachMethod } from '../../src/methods/registry.js';
@@ -91,10 +93,19 @@ function methods(): readonly (readonly [method: Attached, silent: object])[] {
     target_modules: ['q_proj'],
   });
   const fish = Value.Parse(FishMaskOptions, { type: 'fish_mask', target_modules: ['q_proj', 'v_proj'] });
+  const lokr = Value.Parse(LokrOptions, {
+    type: 'lokr',
+    r: 1,
+    decompose_factor: 2,
+    target_modules: ['q_proj', 'v_proj'],
+  });
+  const lotr = Value.Parse(LotrOptions, { type: 'lotr', r: 2, target_modules: ['q_proj', 'v_proj'] });
   const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 });
   return [
     ...LORA.map((options) => [attachLora(options), SILENT] as const),
     [attachMethod(adalora, context), {}],
+    [attachMethod(lokr, context), { use_effective_conv2d: false }],
+    [attachMethod(lotr, context), {}],
     [attachMethod(fish, { ...context, prepared: PLACES }), {}],
     [attachMethod(prompt, context), {}],
     ...BOTTLENECKS.map((options) => {
@@ -106,6 +117,17 @@ function methods(): readonly (readonly [method: Attached, silent: object])[] {
 
 const WORDS = {
   keys: [
+    ...[
+      'alpha',
+      'decompose_factor',
+      'decompose_both',
+      'scale',
+      'share',
+      'shared_by',
+      'middle',
+      'lokr_w2_a',
+      'lotr_L',
+    ],
     ...['r', 'lora_alpha', 'lora_dropout', 'bias', 'target_modules', 'exclude_modules', 'layers_to_transform'],
     ...['layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'init_lora_weights'],
     ...[

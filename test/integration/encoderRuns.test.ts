@@ -169,6 +169,8 @@ for (const method of [
   { type: 'lisa', lisa_activated_layers: 1, lisa_interval_steps: 1 },
   { type: 'galore', rank: 4, update_proj_gap: 2 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'D', p: 0.3 }],
+  { type: 'lokr', r: 2 },
+  { type: 'lotr', r: 2, share: 'shape', train_factors: false },
   { type: 'fish_mask', keep_ratio: 0.1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],
   { type: 'learned_mask' },

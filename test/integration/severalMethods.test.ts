@@ -65,6 +65,11 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'last_layers', num_layers: 1 },
     { type: 'pafi', keep_ratio: 0.2, target_modules: ['q_proj', 'up_proj'], layers_to_transform: [0] },
   ],
+  'LoKr + LoTR + prompt': [
+    { type: 'lokr', r: 2, init_weights: 'lycoris' },
+    { type: 'lotr', r: 2 },
+    { type: 'prompt_tuning', num_virtual_tokens: 2 },
+  ],
   'LoRA + (IA)³ + prefix': [
     { type: 'lora', r: 2 },
     { type: 'ia3' },

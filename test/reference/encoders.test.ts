@@ -6,9 +6,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { Value } from '@sinclair/typebox/value';
 import { mergeAdapter } from '../../src/adapters/merge.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
+import { LokrOptions } from '../../src/methods/lokr.js';
 import type { MethodConfig } from '../../src/methods/registry.js';
 import { attachMethod } from '../../src/methods/registry.js';
 import type { WantedTask } from '../../src/models/task.js';
@@ -76,6 +78,7 @@ const CASES: [name: string, base: string, task: WantedTask, method: MethodConfig
   ['LoRA on RoBERTa', ROBERTA, CLASSES, LORA],
   ['LoRA beside a classifier that the checkpoint holds', NAMED, CLASSES, LORA],
   ['prompt tuning', BARE, CLASSES, { type: 'prompt_tuning', num_virtual_tokens: 5, prompt_tuning_init: 'RANDOM' }],
+  ['LoKr beside a head', BERT, CLASSES, Value.Parse(LokrOptions, { type: 'lokr', r: 2 })],
   ['LoRA for masked tokens', BERT, MASKED, LORA],
   ['LoRA for masked tokens of RoBERTa', ROBERTA, MASKED, LORA],
 ];

@@ -16,7 +16,9 @@ import { BitfitOptions } from '../../../src/methods/bitfit.js';
 import { CiatOptions } from '../../../src/methods/ciat.js';
 import { LastLayersOptions } from '../../../src/methods/lastLayers.js';
 import { LearnedMaskOptions } from '../../../src/methods/learnedMask.js';
+import { LokrOptions } from '../../../src/methods/lokr.js';
 import { LoraOptions } from '../../../src/methods/lora.js';
+import { LotrOptions } from '../../../src/methods/lotr.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { fixture, largestDifference, readInputIds, readJson, readTensors } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
@@ -58,6 +60,8 @@ for (const config of [
   Value.Parse(LastLayersOptions, { type: 'last_layers' }),
   Value.Parse(LearnedMaskOptions, { type: 'learned_mask' }),
   Value.Parse(LoraOptions, { type: 'lora', r: 2 }),
+  Value.Parse(LokrOptions, { type: 'lokr', r: 2 }),
+  Value.Parse(LotrOptions, { type: 'lotr', r: 2 }),
 ]) {
   test(`${config.type}: a new head goes with it, pooler and all, and inspect knows it`, async () => {
     const labels = ['joy', 'rain', 'sand'];
