@@ -70,6 +70,14 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'lotr', r: 2 },
     { type: 'prompt_tuning', num_virtual_tokens: 2 },
   ],
+  'ReLoRA + prompt': [
+    { type: 'relora', r: 2, lora_alpha: 2, relora: 2, target_modules: ['q_proj', 'v_proj'] },
+    { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
+  ],
+  'LoRA + COLA on the same modules': [
+    { type: 'lora', r: 2 },
+    { type: 'cola', r: 2, chain_length: 2 },
+  ],
   'LoRA + (IA)³ + prefix': [
     { type: 'lora', r: 2 },
     { type: 'ia3' },

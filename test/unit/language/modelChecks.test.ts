@@ -83,6 +83,21 @@ test('a run too short for the phases of LT-SFT, at the option that makes them ma
   assert.deepEqual(await problemsOf(folder, text(twice, 4)), []);
 });
 
+test('a run too short for the cycles of ReLoRA or the chain of COLA, at the option that says so', async () => {
+  const text = (method: string, steps: number): string => runText(method, `training: { max_steps: ${steps} }\n`);
+  const cycles = '{ type: relora, relora: 40 }';
+  assert.equal((await problemAt(folder, text(cycles, 40), 'relora.schedule')).at, '40');
+  assert.deepEqual(await problemsOf(folder, text(cycles, 41)), []);
+  assert.deepEqual(await problemsOf(folder, text('{ type: relora }', 4)), []);
+  const warmup = '{ type: relora, relora: 40, restart_warmup_steps: 50 }';
+  assert.equal((await problemAt(folder, text(warmup, 100), 'relora.warmup')).at, '50');
+  const chain = '[{ type: lora }, { type: cola, chain_length: 4 }]';
+  assert.equal((await problemAt(folder, text(chain, 3), 'cola.schedule')).at, '4');
+  assert.deepEqual(await problemsOf(folder, text(chain, 4)), []);
+  const pruning = '{ type: relora, optimizer_random_pruning: 0.8 }';
+  assert.equal((await problemAt(folder, runText(pruning), 'relora.pruning')).at, '0.8');
+});
+
 test('a run too short to prune in, at the share that is left after it', async () => {
   const text = (method: string, steps: number): string => runText(method, `training: { max_steps: ${steps} }\n`);
   const late = '{ type: dora_rank, end_prune_step_ratio: 0.8 }';
