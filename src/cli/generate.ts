@@ -109,7 +109,15 @@ async function taskSource(
   runtime: Runtime,
   io: Io,
 ): Promise<DecoderSource> {
-  const adapted = await openAdapted(base, args.text('adapter'), io, folder, {}, args.text('task'), args.number('rank'));
+  const adapted = await openAdapted(
+    base,
+    args.text('adapter'),
+    io,
+    folder,
+    {},
+    args.text('task'),
+    args.number('rank'),
+  );
   return adaptedSource(adapted, runtime, io);
 }
 

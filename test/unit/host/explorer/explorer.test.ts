@@ -156,10 +156,7 @@ describe('how things look', () => {
     await look(mine);
     const { description, context, icon } = lookOf(entryAt(model, mine.folder));
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
-    assert.deepEqual(
-      context.join(' '),
-      'adapter deletable placed inspectable mergeable usable addable cuttable',
-    );
+    assert.deepEqual(context.join(' '), 'adapter deletable placed inspectable mergeable usable addable cuttable');
     assert.equal(icon.name, 'layers');
   });
   test('a bottleneck adapter of the adapters library is used, not merged', async () => {
