@@ -56,6 +56,10 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'lora', r: 2 },
     { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
   ],
+  'SoRA + DyLoRA': [
+    { type: 'sora', r: 2 },
+    { type: 'dylora', r: 4, eval_ranks: [1] },
+  ],
   'learned masks + LoRA': [{ type: 'learned_mask' }, { type: 'lora', r: 2 }],
   'subspace + LoRA': [
     { type: 'intrinsic', intrinsic_dim: 60 },
