@@ -32,7 +32,7 @@ export const ThresholdOptions = {
 export type ThresholdOptions = Static<TObject<typeof ThresholdOptions>>;
 
 /**
- * ξ of a step. With a schedule it is Ding et al.'s sparsifying scheduler (2023, section 3.4): a level of sparsity after the
+ * ξ of a step. With a schedule it is the sparsifying scheduler of Ding et al. 2023: a level of sparsity after the
  * other in one run, each of which is trained on. (Their code trains the first level longer than the others.)
  *
  * @throws ProblemError `sora.schedule` for a schedule without an end, or one that does not rise
