@@ -244,6 +244,38 @@ for (const [name, method, r] of [
   });
 }
 
+for (const [name, base, method] of [
+  ['a Conv1D and an embedding', 'gpt2/tiny-gpt2', re({ target_modules: ['c_attn', 'wte', 'mlp.c_proj'] })],
+  ['a Conv1D, one matrix each', 'gpt2/tiny-gpt2', re({ target_modules: ['c_attn', 'c_fc'], r: 24 })],
+  ['a tied embedding', 'lora-reference/tiny-llama-tied', chain({ target_modules: ['embed_tokens', 'q_proj'] })],
+] as const) {
+  test(`merging is applying it: ${name}`, async () => {
+    const own = await openModel(fixture(base));
+    const ran = await run(own, { method, options: SMALL });
+    const { config, tensors } = saved(ran.methods[0]!, ran.values);
+    const plain = lora.attach(loraConfigFromPeft(config, 'adapter_config.json').options, own.context);
+    const loaded = plain.load(
+      new Map(tensors.map((tensor) => [tensor.name, tensor])),
+      'adapter_model.safetensors',
+    );
+    const of = (methods: readonly Attached[], values: Values): Promise<Float32Array> =>
+      allLogits({ ...own, methods, values, rows: ROWS });
+    const wanted = await of(ran.methods, ran.values);
+    assert.ok(largestDifference(wanted, await of([plain], loaded.values)) < 5e-5);
+    assert.ok(largestDifference(wanted, await of([], new Map())) > 1e-2);
+    for (const site of own.model.sites) {
+      if (site.weight === undefined) continue;
+      const weight = await own.context.read(site.weight);
+      const [a, b] = [
+        ran.methods[0]!.merge!(site, 'weight', weight, ran.values),
+        plain.merge!(site, 'weight', weight, loaded.values),
+      ];
+      assert.equal(a === undefined, b === undefined);
+      if (a !== undefined) assert.ok(largestDifference(a, b!) < 1e-6, site.path);
+    }
+  });
+}
+
 test('what is merged lies beside the weights as factors until one matrix is no larger', () => {
   const shapes = (merges: number, r: number): Record<string, unknown> => {
     const method = relora.attach(Value.Parse(ReLoraOptions, { ...IN_SMALL, type: 'relora', r }), {
