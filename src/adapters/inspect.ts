@@ -62,7 +62,9 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
       mend: l10n.t`The run that made it diverged: train again with a lower learning rate.`,
     });
   }
-  const untrained = modules.filter(({ norm }) => norm === 0);
+  const nothing = modules.filter(({ norm }) => norm === 0);
+  // Where ranks are shared out, a module may have been left without any.
+  const untrained = nothing.length === modules.length ? nothing : nothing.filter(({ rank }) => rank > 0);
   if (untrained.length > 0) {
     report('adapter.untrained', {
       message:

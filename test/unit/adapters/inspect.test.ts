@@ -66,6 +66,12 @@ test('modules_to_save and biases count as trained', async () => {
   assert.equal(biases.whole.length, 14);
 });
 
+test('modules that AdaLoRA left without a rank were trained', async () => {
+  const { problems, modules } = await inspectAdapter(fixture('adalora/schedule/final'));
+  assert.deepEqual(problems, []);
+  assert.equal(modules.filter(({ rank, norm }) => rank === 0 && norm === 0).length, 2);
+});
+
 test('★70 an adapter that was never trained', async () => {
   const whole = await inspectAdapter(fixture('lora-reference/lora-steps/plain/initial'));
   assert.deepEqual(codes(whole), ['adapter.untrained']);
