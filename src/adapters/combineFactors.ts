@@ -1,4 +1,3 @@
-import { Value } from '@sinclair/typebox/value';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { random } from '../common/random.js';
@@ -6,20 +5,20 @@ import type { Random } from '../common/random.js';
 import { factored, refactored } from '../linalg/lowRankFactors.js';
 import type { Kept } from '../linalg/lowRankFactors.js';
 import { addLowRank, lowRankInner, lowRankNorm, plainProducts } from '../linalg/products.js';
-import { scaleOf } from '../methods/inspectLora.js';
-import { LoraOptions } from '../methods/lora.js';
+import type { LoraOptions } from '../methods/lora.js';
 import { moduleNames } from '../methods/loraConfig.js';
-import { peftKey, trainedParameters } from '../methods/loraParameters.js';
-import { lowRankPair, stacked, takesPair } from '../methods/lowRankPair.js';
+import { trainedParameters } from '../methods/loraParameters.js';
+import { stacked, takesPair } from '../methods/lowRankPair.js';
 import type { PairValues } from '../methods/lowRankPair.js';
 import type { AttachContext, NamedTensor, WeightWork } from '../methods/method.js';
 import type { TrainedParameter } from '../methods/parameters.js';
 import { plainLora } from '../methods/plainLora.js';
-import { optionsWithoutHead } from '../methods/taskHead.js';
 import type { Site } from '../models/site.js';
 import type { CombinedModule, Part, Sum } from './combinedPart.js';
 import { sumDeltas } from './deltaSum.js';
 import type { DeltaSum } from './deltaSum.js';
+import { loraOptionsOf, loraTerm } from './loraTerms.js';
+import type { LoraTerm } from './loraTerms.js';
 
 /** How low-rank updates become one. */
 export interface FactorSum {
@@ -36,10 +35,9 @@ export interface FactorSum {
 }
 
 /** One adapter's update of a module: w·s·B·A. */
-interface Term extends PairValues {
+interface Term extends LoraTerm {
   /** Its place among the adapters. */
   readonly at: number;
-  readonly scale: number;
   readonly weight: number;
 }
 
@@ -56,7 +54,7 @@ export async function combineFactors(
   how: FactorSum,
   work?: WeightWork,
 ): Promise<Sum> {
-  const all = parts.map((part) => ({ ...part, options: optionsOf(part, context) }));
+  const all = parts.map((part) => ({ ...part, options: loraOptionsOf(part.adapter, context) }));
   const sites = context.model.sites.filter(takesPair);
   const adapted: { site: Site; pair: PairValues }[] = [];
   const modules: CombinedModule[] = [];
@@ -96,31 +94,12 @@ interface LoraPart extends Part {
   readonly options: LoraOptions;
 }
 
-/** @throws ProblemError `combine.dora` */
-function optionsOf({ adapter }: Part, { model }: AttachContext): LoraOptions {
-  const { config, configFile, format } = adapter;
-  const read = format.options(optionsWithoutHead(config, model.classes), configFile);
-  const options = Value.Parse(LoraOptions, read.options);
-  if (!options.use_dora) return options;
-  return fail({
-    code: 'combine.dora',
-    message: l10n.t`DoRA scales the whole weight: what it changes is no sum with what another adapter changes`,
-    where: { file: configFile },
-    expected: l10n.t`LoRA adapters without use_dora`,
-    mend: l10n.t`Merge it into the base model, and use the merged model.`,
-  });
-}
-
 /** What each of the adapters that has this module adds to it. */
 async function termsOf(parts: readonly LoraPart[], site: Site): Promise<Term[]> {
   const terms: Term[] = [];
   for (const [at, { adapter, weight, options }] of parts.entries()) {
-    const names = lowRankPair(site, 1, 1, '');
-    const [a, b] = [peftKey(names.a.name), peftKey(names.b.name)];
-    const r = adapter.tensors.get(a)?.shape[0];
-    if (r === undefined) continue;
-    const scale = scaleOf(options, site.path, r);
-    terms.push({ at, r, a: await adapter.read(a), b: await adapter.read(b), scale, weight });
+    const term = await loraTerm(adapter, options, site);
+    if (term !== undefined) terms.push({ ...term, at, weight });
   }
   return terms;
 }

@@ -16,7 +16,7 @@ import { input } from '../tensor/tensor.js';
  */
 export async function allLogits(setup: {
   readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
+  readonly methods: readonly Pick<Attached, 'hooks' | 'trainables'>[];
   readonly values: Values;
   readonly weights: WeightFiles;
   readonly runtime: Runtime;

@@ -31,12 +31,15 @@ export async function writeAdapter(
   extra: {
     readonly tokenizer: Pick<Tokenizer, 'files'>;
     readonly card: string;
+    /** Further files of text, by their names. */
+    readonly beside?: ReadonlyMap<string, string>;
     /** What becomes of a folder that is there already; default: it stays, and that is an error. */
     readonly existing?: 'refuse' | 'replace';
   },
 ): Promise<void> {
   const companions = new Map<string, string | Uint8Array>([
     ...(await extra.tokenizer.files()),
+    ...(extra.beside ?? []),
     ['README.md', extra.card],
     [ADAPTER_CONFIG, configText({ ...saved, config: withStoredNumbers(saved) })],
     ...(saved.setup === undefined ? [] : [[ADAPTER_SETUP, jsonText(saved.setup)] as const]),

@@ -17,6 +17,7 @@ const INPUT = new Set([
   'cola',
   'combine',
   'compare',
+  'compose',
   'config',
   'convert',
   'data',

@@ -3,6 +3,7 @@ import { ProblemError, problemOf } from '../common/problem.js';
 import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { combine } from './combine.js';
+import { compose } from './compose.js';
 import { compare } from './compare.js';
 import { compareMethodsCommand } from './compareMethods.js';
 import { convert } from './convert.js';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   masks,
   merge,
   combine,
+  compose,
   convert,
   methods,
 ];

@@ -7,7 +7,7 @@ import type { Attached, Values } from './method.js';
  * @param reads names of the program's inputs; trainables that it does not read are left out
  */
 export function trainedFeeds(
-  methods: readonly Attached[],
+  methods: readonly Pick<Attached, 'trainables'>[],
   values: Values,
   reads: ReadonlySet<string>,
 ): Record<string, Value> {

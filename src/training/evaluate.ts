@@ -39,7 +39,7 @@ export interface Evaluator {
 /** Compiles the loss without gradients, dropout off. */
 export async function createEvaluator(setup: {
   readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
+  readonly methods: readonly Pick<Attached, 'hooks' | 'trainables'>[];
   readonly weights: WeightFiles;
   readonly runtime: Runtime;
   readonly positionLimit: number;

@@ -11,9 +11,9 @@ import { atRank } from '../../../src/adapters/rankCut.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
-import { random } from '../../../src/common/random.js';
-import type { Attached, NamedTensor } from '../../../src/methods/method.js';
+import type { Attached } from '../../../src/methods/method.js';
 import { problem, temporaryFolder, tokenizer, writeParts } from '../../support/adapters.js';
+import { drawnLora } from '../../support/drawnLora.js';
 import { fixture, largestDifference, readJson, readTensors } from '../../support/fixtures.js';
 import { logitsOf, openModel } from '../../support/model.js';
 
@@ -50,52 +50,8 @@ function deltasOf(method: Attached, values: ReadonlyMap<string, Float32Array>): 
   return found;
 }
 
-const NAMES = ['q_proj', 'k_proj', 'up_proj', 'down_proj', 'lm_head', 'embed_tokens'] as const;
-
-/** A LoRA adapter with random options, ranks and numbers. */
-async function drawn(seed: number): Promise<AdapterOnDisk> {
-  const rng = random(seed, 'adapter');
-  const targets = NAMES.filter(() => rng.uniform() < 0.6);
-  if (targets.length === 0) targets.push('q_proj');
-  const r = 1 + rng.integer(6);
-  const own = rng.uniform() < 0.5 ? { [targets[0]!]: 1 + rng.integer(9) } : {};
-  const tensors: NamedTensor[] = [];
-  for (const site of opened.model.sites) {
-    const name = targets.find((each) => site.path.endsWith(`.${each}`) || site.path === each);
-    if (name === undefined) continue;
-    const rank = own[name] ?? r;
-    const isEmbedding = site.kind === 'embedding';
-    const [inSize, outSize] = isEmbedding ? site.shape : [...site.shape].reverse();
-    const kind = isEmbedding ? 'lora_embedding_' : 'lora_';
-    const end = isEmbedding ? '' : '.weight';
-    for (const [half, shape] of [
-      ['A', [rank, inSize!]],
-      ['B', [outSize!, rank]],
-    ] as const) {
-      tensors.push({
-        name: `base_model.model.${site.path}.${kind}${half}${end}`,
-        shape: [...shape],
-        data: Float32Array.from({ length: shape[0] * shape[1] }, () => 0.3 * rng.normal()),
-      });
-    }
-  }
-  const folder = await writeParts(path.join(root, `drawn-${++count}`), {
-    config: {
-      peft_type: 'LORA',
-      task_type: 'CAUSAL_LM',
-      base_model_name_or_path: 'tiny-llama',
-      r,
-      lora_alpha: 1 + rng.integer(20),
-      target_modules: targets,
-      use_rslora: rng.uniform() < 0.5,
-      bias: 'none',
-      rank_pattern: own,
-      alpha_pattern: rng.uniform() < 0.5 ? { [targets.at(-1)!]: 3 } : {},
-    },
-    tensors,
-  });
-  return readAdapter(folder);
-}
+const drawn = (seed: number): Promise<AdapterOnDisk> =>
+  drawnLora(path.join(root, `drawn-${++count}`), seed, opened.model);
 
 function assertSame(
   ours: ReadonlyMap<string, Float32Array>,
@@ -127,9 +83,10 @@ describe('low-rank updates as one', () => {
 
   test('are what HF PEFT makes of them, where it is asked for and where its sum is that of the updates', async () => {
     const theirs = await readTensors(path.join(FIXTURE, 'logits.safetensors'));
-    const { rows, weights } = await readJson<{ rows: number[][]; weights: number[] }>(
-      path.join(FIXTURE, 'rows.json'),
-    );
+    const { rows, weights } = (await readJson(path.join(FIXTURE, 'rows.json'))) as unknown as {
+      rows: number[][];
+      weights: number[];
+    };
     const parts = [one, two].map((adapter, at) => ({ adapter, weight: weights[at]! }));
     const ties = { kind: 'ties', density: 0.6, majority_sign_method: 'total' } as const;
     const cases: Record<string, Partial<FactorSum>> = {
