@@ -10,6 +10,7 @@ import { importedName } from '../../../../src/config/import/importedName.js';
 import { parseRunFile } from '../../../../src/config/parseRunFile.js';
 import type { RunConfig } from '../../../../src/config/schema.js';
 import { adapterFormat } from '../../../../src/methods/registry.js';
+import { fixture } from '../../../support/fixtures.js';
 
 const FIXTURES = path.resolve('test/fixtures/import');
 
@@ -157,11 +158,23 @@ test('LLaMA-Factory: PiSSA is carried over, with its iterations', () => {
 });
 
 test('PEFT: every kind that is carried over is one whose adapters can be read', () => {
-  for (const type of ['LORA', 'ADALORA', 'PROMPT_TUNING']) {
+  for (const type of ['LORA', 'ADALORA', 'LOKR', 'PROMPT_TUNING']) {
     assert.ok(adapterFormat({ peft_type: type }), type);
     const { config } = ofText(JSON.stringify({ peft_type: type, base_model_name_or_path: 'org/name', r: 8 }));
     assert.equal(config.method[0]?.type, type.toLowerCase());
   }
+});
+
+test("PEFT's LoKr: factors, scale and patterns are carried over", () => {
+  const config = readFileSync(fixture('lokr/patterns/adapter_config.json'), 'utf8');
+  const found = ofText(config.replace('"base_model_name_or_path": "', '"base_model_name_or_path": "org/'));
+  const [method] = found.config.method;
+  assert.ok(method?.type === 'lokr');
+  assert.deepEqual(
+    [method.r, method.alpha, method.decompose_factor, method.init_weights, method.rank_pattern['q_proj']],
+    [4, 4, 8, 'lycoris', 2],
+  );
+  assert.equal(leftOf(found, 'use_effective_conv2d')?.[1], 'off');
 });
 
 test('nothing is dropped silently: each key is carried over, or listed once', () => {
