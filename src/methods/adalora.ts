@@ -6,7 +6,7 @@ import { fail } from '../common/problem.js';
 import { mul } from '../tensor/ops/elementwise.js';
 import { peftTaskType } from '../models/task.js';
 import { allocation } from './adaloraBudget.js';
-import { adaLoraConfigFromPeft, inspectAdaLora } from './adaloraConfig.js';
+import { adaLoraConfigFromPeft, belongTogether, inspectAdaLora, shapeProblem } from './adaloraConfig.js';
 import { orthogonality, tripletScores, tripletUpdates } from './adaloraTriplets.js';
 import type { Triplets } from './adaloraTriplets.js';
 import { moduleNames } from './loraConfig.js';
@@ -260,7 +260,7 @@ function attached(
         })),
       ],
     }),
-    load: (tensors, source) => loadByKey(trainables, keyOf, fullRank(triplets, tensors, keyOf), source),
+    load: (tensors, source) => loadByKey(trainables, keyOf, fullRank(triplets, tensors, keyOf, source), source),
   };
 }
 
@@ -277,23 +277,27 @@ function savedTensors(each: Triplets, values: Values, keyOf: (name: string) => s
 
 /**
  * Tensors of an adapter with those triplets back, as zeros, that it was saved without: those it has come first, in
- * another order than in training, which is the same sum. What does not fit is left for the caller to find.
+ * another order than in training, which is the same sum. What does not fit the model is left for the caller to find.
+ *
+ * @throws ProblemError `adapter.shape` where tensors of a module do not belong together
  */
 function fullRank(
   triplets: readonly Triplets[],
   tensors: ReadonlyMap<string, NamedTensor>,
   keyOf: (name: string) => string,
+  source: string,
 ): ReadonlyMap<string, NamedTensor> {
   const result = new Map(tensors);
   for (const { pair, e } of triplets) {
     const { r } = pair;
     const [a, b, lambda] = [pair.a, pair.b, e].map(({ name }) => tensors.get(keyOf(name)));
     if (a === undefined || b === undefined || lambda === undefined) continue;
-    const k = lambda.shape[0] ?? r;
-    const fits = k < r && a.shape[0] === k && b.shape.length === 2 && b.shape[1] === k;
-    if (!fits) continue;
+    const shapes = [a.shape, b.shape, lambda.shape] as const;
+    if (!belongTogether(...shapes)) fail(shapeProblem(pair.site.path, shapes, source));
+    const k = lambda.shape[0]!;
+    if (k >= r) continue;
     for (const tensor of [a, lambda]) {
-      const columns = tensor.shape[1] ?? 1;
+      const columns = tensor.shape[1]!;
       const data = new Float32Array(r * columns);
       data.set(tensor.data);
       result.set(tensor.name, { ...tensor, shape: [r, columns], data });

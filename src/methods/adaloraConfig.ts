@@ -53,6 +53,26 @@ export function adaLoraConfigFromPeft(
   });
 }
 
+type Shape = readonly number[];
+
+/** Whether they are A [r, in], B [out, r] and E [r, 1] of one module. */
+export function belongTogether(a: Shape, b: Shape, e: Shape): boolean {
+  const areMatrices = [a, b, e].every(({ length }) => length === 2);
+  return areMatrices && a[0] === b[1] && a[0] === e[0] && e[1] === 1;
+}
+
+/** Shapes of A, B and E that do not belong together. */
+export function shapeProblem(path: string, shapes: readonly (Shape | undefined)[], file: string): Problem {
+  return {
+    code: 'adapter.shape',
+    severity: 'error',
+    message: l10n.t`${path}: A, B and E are ${shapes.map((shape) => (shape ? `[${shape.join(', ')}]` : l10n.t`missing`)).join(', ')}`,
+    where: { file },
+    expected: l10n.t`A [r, in], B [out, r] and E [r, 1]`,
+    mend: l10n.t`The file is incomplete or of another method: export the adapter again.`,
+  };
+}
+
 const PART = /^(?:base_model\.model\.)?(.+)\.lora_([ABE])$/;
 
 /** What an AdaLoRA adapter's tensors are, without its base model. */
@@ -69,15 +89,8 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     const keyOf = (part: string): string => `${prefix}${path}.lora_${part}`;
     const shapes = ['A', 'B', 'E'].map((part) => adapter.tensors.get(keyOf(part))?.shape);
     const [a, b, e] = shapes;
-    if (a?.length !== 2 || b?.length !== 2 || e?.length !== 2 || a[0] !== b[1] || a[0] !== e[0] || e[1] !== 1) {
-      problems.push({
-        code: 'adapter.shape',
-        severity: 'error',
-        message: l10n.t`${path}: A, B and E are ${shapes.map((shape) => (shape ? `[${shape.join(', ')}]` : l10n.t`missing`)).join(', ')}`,
-        where: { file: adapter.weightsFile },
-        expected: l10n.t`A [r, in], B [out, r] and E [r, 1]`,
-        mend: l10n.t`The file is incomplete or of another method: export the adapter again.`,
-      });
+    if (a === undefined || b === undefined || e === undefined || !belongTogether(a, b, e)) {
+      problems.push(shapeProblem(path, shapes, adapter.weightsFile));
       continue;
     }
     const rank = a[0]!;

@@ -344,6 +344,20 @@ describe('allocation', () => {
   });
 });
 
+test('tensors of a module that do not belong together are named, whichever of them was cut', async () => {
+  const tensors = await readTensors(fixture('adalora/schedule/final/adapter_model.safetensors'));
+  const method = attach(SMALL);
+  const key = 'base_model.model.model.layers.0.self_attn.q_proj.lora_E';
+  const cut = { ...tensors.get(key)!, shape: [1, 1], data: new Float32Array(1) };
+  assert.throws(
+    () => method.load(new Map([...tensors, [key, cut]]), 'cut'),
+    (error) =>
+      error instanceof ProblemError &&
+      error.problem.code === 'adapter.shape' &&
+      error.problem.message.endsWith('q_proj: A, B and E are [3, 32], [32, 3], [1, 1]'),
+  );
+});
+
 test('a start is that of the base model, with P and Q of deviation 0.02', async () => {
   const method = attach({});
   const values = await startValues(method.trainables);
