@@ -41,7 +41,12 @@ const saveSvg = button(l10n.t`Save SVG…`, 'secondary', () => save('svg'));
 const notes = make('p', { class: 'muted' });
 const table = createMethodsTable((folder) => send({ type: 'openPanel', folder }));
 const remarks = make('ul', {});
-const picture = make('div', { class: 'methods-picture-frame' });
+const picture = make('div', {
+  class: 'methods-picture-frame',
+  tabindex: '0',
+  role: 'region',
+  'aria-label': l10n.t`Held-out loss against trainable share`,
+});
 const body = make('div', {}, notes, table.element, remarks, picture);
 document
   .getElementById('methods')

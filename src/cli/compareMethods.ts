@@ -17,6 +17,7 @@ import {
   comparisonNotes,
   methodCells,
   methodRemarks,
+  unfinishedNote,
 } from '../engines/compareMethods/comparisonText.js';
 import { noHeldOut } from '../engines/compareMethods/heldOut.js';
 import { allEntries, parseEntries } from '../engines/compareMethods/methodEntry.js';
@@ -305,7 +306,8 @@ function tell(comparison: MethodComparison, sort: Sort, args: Arguments, io: Io)
     );
   }
   io.line('');
-  for (const line of [...comparisonNotes(comparison), ...methodRemarks(comparison)]) io.line(printable(line));
+  const notes = [...comparisonNotes(comparison), ...unfinishedNote(comparison), ...methodRemarks(comparison)];
+  for (const line of notes) io.line(printable(line));
   if (!args.flag('plan')) {
     io.line('');
     io.line(`Results   ${printable(path.join(comparison.folder, 'results.json'))}, .csv, .md, .svg`);

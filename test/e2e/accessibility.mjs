@@ -3,10 +3,12 @@
 // for the shim. Each violation is printed with its page, rule and elements, and makes the exit code 1. What axe cannot
 // decide by itself is decided here: contrast is computed from the colors that lie over each other, the rest is judged by
 // kind, and a kind that nobody has judged is a violation.
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { contrastOf } from './contrast.mjs';
 import { THEMES, copyExamples, retry, trainBefore, walkThrough } from './workbench.mjs';
@@ -68,8 +70,16 @@ function fill(workspace) {
   trainBefore(change('adalora', 'ranks', /num_train_epochs: .*/, 'max_steps: 90'));
   trainBefore(change('fish-mask', 'mask', /num_train_epochs: .*/, 'max_steps: 10'));
   trainBefore(change('fish-mask', 'smallest', /fish_mask(?=\n)|num_train_epochs: .*/g, pafiShort));
+  compareBefore(change('quickstart', 'methods', /num_train_epochs: .*/, 'max_steps: 2'));
   change('quickstart', 'endless', /num_train_epochs: .*/, 'max_steps: 100000');
   change('quickstart', 'diverging', /learning_rate: \S+/, 'learning_rate: 1e30');
+}
+
+/** Compares methods by the command line, one of which does not fit the model. */
+function compareBefore(runFile) {
+  const args = ['compare-methods', runFile, '--methods=lora,ia3,full,fish_mask,bitfit', '--json'];
+  const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+  execFileSync(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /** PaFi instead of FISH Mask, for a few steps: another mask of the same model. */
@@ -178,6 +188,10 @@ async function walk(window) {
   await page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
   await panel().locator('h2', { hasText: 'Settings that differ' }).waitFor({ timeout: 60_000 });
   await check(window, 'comparison');
+  await command('View: Close All Editors');
+  await command('PEFT Studio: Open Comparison of Methods');
+  await panel().locator('svg.methods-picture').waitFor({ timeout: 60_000 });
+  await check(window, 'compared methods');
   await playground(window);
 }
 

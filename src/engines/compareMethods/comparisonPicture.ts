@@ -306,7 +306,9 @@ interface Scale {
 /** Powers of ten, between them 2 and 5 where there are few. */
 function logScale(values: readonly number[]): Scale {
   const [least, most] = values.length === 0 ? [0.001, 1] : [Math.min(...values), Math.max(...values)];
-  const [from, to] = [Math.log10(least) - 0.15, Math.log10(most) + 0.15];
+  // A decade at least, so that there are ticks.
+  const room = Math.max(0.15, (1 - Math.log10(most / least)) / 2);
+  const [from, to] = [Math.log10(least) - room, Math.log10(most) + room];
   const factors = to - from > 2.5 ? [1] : [1, 2, 5];
   const ticks: number[] = [];
   for (let power = Math.floor(from); power <= to; power++) {

@@ -23,16 +23,16 @@ export type MethodColumn =
 
 export const METHOD_COLUMNS: readonly MethodColumn[] = [
   'method',
-  'trainable',
-  'share',
-  'start',
   'loss',
   'metric',
+  'share',
+  'trainable',
   'rate',
   'memory',
   'time',
   'step',
   'size',
+  'start',
   'n',
 ];
 
@@ -147,7 +147,7 @@ function reasonOf({ method, state, problem }: ComparedMethod): readonly string[]
 
 /** What a comparison is of, and how; sentences. */
 export function comparisonNotes(comparison: MethodComparison): readonly string[] {
-  const { seeds, matched, methods, parameters, done, of } = comparison;
+  const { seeds, matched, methods, parameters } = comparison;
   const several = methods.some(({ rates }) => rates.length > 1);
   return [
     matched === undefined
@@ -159,8 +159,12 @@ export function comparisonNotes(comparison: MethodComparison): readonly string[]
     several
       ? l10n.t`The learning rate is the best of those tried, by the held-out loss with the first seed.`
       : l10n.t`Each method has one learning rate.`,
-    ...(done < of ? [l10n.t`${done} of ${of} runs have ended.`] : []),
   ];
+}
+
+/** How far it is, where it is not at its end. */
+export function unfinishedNote({ done, of }: Pick<MethodComparison, 'done' | 'of'>): readonly string[] {
+  return done < of ? [l10n.t`${done} of ${of} runs have ended.`] : [];
 }
 
 /** A comparison as Markdown: its table, the best loss first, and what is to be said of single methods. */
@@ -178,7 +182,7 @@ export function comparisonMarkdown(comparison: MethodComparison, sort: Sort = 'l
   const remarks = methodRemarks(comparison);
   return [
     lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n'),
-    comparisonNotes(comparison).join(' '),
+    [...comparisonNotes(comparison), ...unfinishedNote(comparison)].join(' '),
     ...(remarks.length === 0 ? [] : [remarks.map((remark) => `- ${remark}`).join('\n')]),
   ]
     .map((part) => `${part}\n`)

@@ -100,8 +100,8 @@ async function planEntry(
   entry: MethodEntry,
   target: number | undefined,
 ): Promise<PlannedEntry> {
-  const { family } = infoOf(entry.methods[0]!);
-  const base = { entry, family, methods: entry.methods, rates: ratesOf(choice, own, family) };
+  const first = infoOf(entry.methods[0]!);
+  const base = { entry, family: first.family, methods: entry.methods, rates: ratesOf(choice, own, first) };
   try {
     await load(choice, entry.methods);
   } catch (error) {
@@ -215,11 +215,11 @@ async function targetOf(choice: ComparisonChoice, model: ComparedModel): Promise
 }
 
 /**
- * The rates to try. The usual one is the run file's, which is made for its own method; for a family whose usual rate is
+ * The rates to try. The usual one is the run file's, which is made for its own method; for one whose usual rate is
  * another (the scaffold's), it is in that ratio: full fine-tuning gets a tenth of what LoRA gets.
  */
-function ratesOf({ rates }: ComparisonChoice, { config }: LoadedRun, family: string): readonly number[] {
-  const ratio = usualRate(family) / usualRate(infoOf(config.method[0]!).family);
+function ratesOf({ rates }: ComparisonChoice, { config }: LoadedRun, method: MethodInfo): readonly number[] {
+  const ratio = usualRate(method) / usualRate(infoOf(config.method[0]!));
   const usual = rounded(config.training.learning_rate * ratio);
   const all = (rates ?? [{ times: 1 }]).map((each) => ('rate' in each ? each.rate : rounded(each.times * usual)));
   return [...new Set(all)];

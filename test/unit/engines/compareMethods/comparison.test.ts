@@ -83,7 +83,7 @@ test('Markdown has every method, the best first, and the reasons of those withou
   const text = comparisonMarkdown(comparison);
   const names = [...text.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
   assert.deepEqual(names, ['lora', 'ia3', 'bitfit', 'full']);
-  assert.match(text, /^\| method \| trainable \| share \| loss before \| loss \| rows right \|/);
+  assert.match(text, /^\| method \| loss \| rows right \| share \| trainable \| rate \|/);
   assert.match(text, /^- bitfit was not run: no biases$/m);
   assert.match(text, /^- full failed: out of memory$/m);
   assert.match(text, /^- ia3: not matched: it has no size$/m);

@@ -53,6 +53,12 @@ test('what ended worse than it began stands at the upper edge, with its loss', (
   assert.ok(ticks.length > 2 && Math.max(...ticks) < 3, `the axis keeps to the others: ${ticks.join(' ')}`);
 });
 
+test('one method alone has ticks on both axes', () => {
+  const texts = textsIn(pictureFile(comparisonOf([comparedMethod('lora', 0.078, [1])])));
+  assert.ok(texts.filter((text) => / %$/.test(text)).length >= 2, texts.join(', '));
+  assert.ok(texts.filter((text) => /^[\d.]+$/.test(text)).length >= 3, texts.join(', '));
+});
+
 test('without a result the picture says so', () => {
   const text = pictureFile(comparisonOf([comparedMethod('lora', 0.1, [])]));
   assert.match(text, /No run has ended yet\./);
