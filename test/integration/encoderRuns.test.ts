@@ -170,6 +170,8 @@ for (const method of [
   { type: 'galore', rank: 4, update_proj_gap: 2 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'D', p: 0.3 }],
   { type: 'lokr', r: 2 },
+  { type: 'relora', r: 2, relora: 1 },
+  { type: 'cola', r: 2, chain_length: 2 },
   { type: 'lotr', r: 2, share: 'shape', train_factors: false },
   { type: 'fish_mask', keep_ratio: 0.1 },
   [{ type: 'lora' }, { type: 'child_tuning', mode: 'F' }],

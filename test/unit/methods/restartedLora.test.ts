@@ -31,6 +31,18 @@ const opened = await openModel(fixture('lora-reference', 'tiny-llama'));
 const root = await mkdtemp(path.join(tmpdir(), 'peft-restarts-'));
 after(() => rm(root, { recursive: true, force: true }));
 
+const bert = await openModel(fixture('encoders', 'tiny-bert'), {
+  type: 'SEQ_CLS',
+  labels: ['no', 'yes', 'maybe'],
+});
+/** Rows with a class. */
+const told = UNEVEN.map((row, at): Example => ({
+  ...row,
+  ids: row.ids.map((id) => id % 60),
+  supervised: row.ids.map(() => 0),
+  label: at % 3,
+}));
+
 const TARGETS = ['q_proj', 'v_proj', 'down_proj'];
 const IN_SMALL = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: TARGETS };
 
@@ -309,21 +321,27 @@ test('what is merged lies beside the weights as factors until one matrix is no l
   });
 });
 
-for (const [name, method] of [
-  ['ReLoRA', re({ lora_dropout: 0.2, optimizer_random_pruning: 0.5, reset_optimizer_on_relora: false })],
-  ['ReLoRA, one matrix', re({ r: 12, modules_to_save: ['norm'] })],
-  ['COLA', chain({ lora_dropout: 0.1, modules_to_save: ['norm'] })],
+for (const [name, on, method] of [
+  ['ReLoRA', opened, re({ lora_dropout: 0.2, optimizer_random_pruning: 0.5, reset_optimizer_on_relora: false })],
+  ['ReLoRA, one matrix', opened, re({ r: 12, modules_to_save: ['norm'] })],
+  ['COLA', opened, chain({ lora_dropout: 0.1, modules_to_save: ['norm'] })],
+  ['COLA beside a head for classes', bert, chain({ target_modules: ['query', 'value'] })],
+  ['ReLoRA beside a head for classes', bert, re({ target_modules: ['query', 'value'] })],
 ] as const) {
   test(`${name}: resumed from before, at and after a merge, the run is the same bit for bit`, async () => {
     const runFolder = await mkdtemp(path.join(root, 'run-'));
-    const parts: JobParts = { method, options: { ...SMALL, save_steps: 1, save_total_limit: 9 } };
-    const whole = await run(opened, { ...parts, checkpoints: { runFolder } });
+    const parts: JobParts = {
+      method,
+      ...(on === bert ? { train: told } : {}),
+      options: { ...SMALL, save_steps: 1, save_total_limit: 9 },
+    };
+    const whole = await run(on, { ...parts, checkpoints: { runFolder } });
     assert.deepEqual(await checkpointSteps(runFolder), [1, 2, 3, 4, 5, 6, 7, 8]);
     for (const step of [2, 3, 4, 5, 6, 7]) {
       const from = await readCheckpoint(checkpointFolder(runFolder, step));
       const own = path.join(root, `${name}-${step}`);
       await mkdir(own);
-      const resumed = await run(opened, { ...parts, checkpoints: { runFolder: own, from } });
+      const resumed = await run(on, { ...parts, checkpoints: { runFolder: own, from } });
       assert.deepEqual([...resumed.values.keys()].sort(), [...whole.values.keys()].sort());
       for (const [key, numbers] of whole.values)
         assert.deepEqual(resumed.values.get(key), numbers, `${step} ${key}`);
