@@ -9,12 +9,19 @@ import { shapeOf } from './shape.js';
 /** Where comments are broken, indentation included. */
 const COMMENT_WIDTH = 100;
 
-/** Learning rates to start from where the schema's default, made for adapters, does not suit the family. */
-const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5 };
+/**
+ * Learning rates to start from where the schema's default, made for adapters, does not suit a method or its family: whole
+ * weights change by less at a time.
+ */
+const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5, lisa: 2e-5 };
 
-/** The learning rate to start from with methods of a family: the scaffold's. */
-export function usualRate(family: string): number {
-  return LEARNING_RATES[family] ?? Number(TrainingOptions.properties.learning_rate.default);
+/** The learning rate to start from with a method: the scaffold's. */
+export function usualRate(method: Pick<MethodInfo, 'type' | 'family'>): number {
+  return ownRate(method) ?? Number(TrainingOptions.properties.learning_rate.default);
+}
+
+function ownRate({ type, family }: Pick<MethodInfo, 'type' | 'family'>): number | undefined {
+  return LEARNING_RATES[type] ?? LEARNING_RATES[family];
 }
 
 /** Sections that every run file has. */
@@ -38,7 +45,7 @@ export function scaffoldRunFile(choice: {
     ['model', choice.model],
     ['data.train', choice.train],
   ]);
-  const rate = LEARNING_RATES[method.family];
+  const rate = ownRate(method);
   if (rate !== undefined) given.set('training.learning_rate', rate);
   const lines = Object.entries(RunFile.properties).flatMap(([key, schema]) => {
     if (key !== 'method') return property(key, schema, [], given, true);

@@ -80,9 +80,15 @@ describe('methods together', () => {
     assert.deepEqual(brief(methods('lora', 'full')), ['error config.full-with-others 5:11-5:15']);
     assert.deepEqual(brief(methods('full')), []);
     assert.deepEqual(brief(methods('lisa', 'lora')), ['error config.full-with-others 4:11-4:15']);
+    assert.deepEqual(brief(methods('galore', 'lora')), ['error config.full-with-others 4:11-4:17']);
     const joint = methods('prompt_tuning', 'adapter_fusion\n    stage1: MT-A');
     assert.deepEqual(brief(joint), ['error config.full-with-others 5:11-5:25']);
     assert.deepEqual(brief(methods('prompt_tuning', 'adapter_fusion')), []);
+  });
+  it('GaLore with sharpness-aware minimization', () => {
+    const text = (training: string): string => `${methods('galore')}training: { ${training} }\n`;
+    assert.deepEqual(brief(text('sam_rho: 0.05')), ['error config.galore-sharpness 5:22-5:26']);
+    assert.deepEqual(brief(text('optim: adafactor, learning_rate: 1e-3')), []);
   });
   it('one that guides others needs one before it', () => {
     assert.deepEqual(brief(methods('child_tuning')), ['error config.method-alone 4:11-4:23']);
@@ -91,7 +97,7 @@ describe('methods together', () => {
     assert.deepEqual(brief(methods('full', 'child_tuning')), []);
   });
   it('nothing guides a method that changes for itself what trains', () => {
-    for (const type of ['adalora', 'lisa']) {
+    for (const type of ['adalora', 'lisa', 'galore']) {
       assert.deepEqual(brief(methods(type, 'child_tuning')), ['error config.not-guided 5:11-5:23']);
     }
     assert.deepEqual(brief(methods('lora', 'adalora', 'child_tuning')), ['error config.not-guided 6:11-6:23']);

@@ -10,7 +10,7 @@ describe('scaffoldRunFile', () => {
       const text = scaffoldRunFile({ model: './base', train: 'rows.jsonl', method: type });
       assert.deepEqual(problemsOf(text), []);
       const plain = configOf(runText().replace('type: lora', `type: ${type}`));
-      const learning_rate = family === 'full' ? 2e-5 : plain.training.learning_rate;
+      const learning_rate = family === 'full' || type === 'lisa' ? 2e-5 : plain.training.learning_rate;
       assert.deepEqual(configOf(text), { ...plain, training: { ...plain.training, learning_rate } });
     });
   }
