@@ -18,6 +18,8 @@ export interface Inspection {
   readonly r: number | undefined;
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
+  /** What the two matrices of a module are: `A [r, in]`, `B [out, r]`. */
+  readonly factors: readonly [a: string, b: string];
   /** Factors of which there is one for several modules. */
   readonly shared: NonNullable<InspectedTensors['shared']>;
   /** Parameters of the base that trained whole (`modules_to_save`, biases), by their key. */
@@ -44,6 +46,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     modules,
     unknown,
     shared = [],
+    factors = ['A [r, in]', 'B [out, r]'],
     ...found
   } = await adapter.format
     .inspect(withoutKeys(adapter, head))
@@ -86,6 +89,7 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     r: found.r,
     alpha: found.alpha,
     modules,
+    factors,
     shared,
     whole,
     trainable: [...modules, ...shared, ...whole].reduce((sum, each) => sum + each.trainable, 0),

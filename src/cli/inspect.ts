@@ -12,7 +12,7 @@ export const inspect: Command = {
   summary: 'Show what an adapter holds and what is wrong with it.',
   positionals: [{ name: 'ADAPTER', help: 'an adapter folder (adapter_config.json, adapter_model.safetensors)' }],
   options: {},
-  json: '{ "folder", "method", "base", "r", "alpha", "modules", "shared", "whole", "trainable", "tensors", "problems" }; an adapter with problems that are errors exits 2',
+  json: '{ "folder", "method", "base", "r", "alpha", "modules", "factors", "shared", "whole", "trainable", "tensors", "problems" }; an adapter with problems that are errors exits 2',
   jsonForm: 'document',
   examples: ['runs/sql/2025-01-31T12-00-00/adapter', 'my-adapter --json'],
   async run(args, io) {
@@ -58,7 +58,7 @@ function inspectionText(found: Inspection): string {
     ]),
     ...(modules.length === 0
       ? []
-      : [table(modules, ['MODULE', 'RANK', 'SCALE', 'A', 'B', 'TRAINED', '‖ΔW‖', 'EFFECTIVE RANK'])]),
+      : [table(modules, ['MODULE', 'RANK', 'SCALE', ...found.factors, 'TRAINED', '‖ΔW‖', 'EFFECTIVE RANK'])]),
     ...(shared.length === 0 ? [] : [table(shared, ['SHARED', 'SHAPE', 'TRAINED', 'BY'])]),
     ...(whole.length === 0 ? [] : [table(whole, ['TRAINED WHOLE', 'SHAPE', 'TRAINED'])]),
   ].join('\n\n');

@@ -94,6 +94,7 @@ export async function inspectLokr(adapter: AdapterTensors): Promise<InspectedTen
     r: options?.r,
     alpha: options?.alpha,
     modules,
+    factors: ['w1 [l, m]', 'w2 [k, n]'],
     whole: rest.filter((key) => isTrained(key, options && { ...options, bias: 'none' })),
     unknown: rest.filter((key) => !isTrained(key, options && { ...options, bias: 'none' })),
     problems,

@@ -112,6 +112,7 @@ export async function inspectLotr(adapter: AdapterTensors): Promise<InspectedTen
     r: options?.r,
     alpha: options?.scale,
     modules,
+    factors: ['R [r, in]', 'L [out, r]'],
     shared,
     whole: rest.filter(trains),
     unknown: rest.filter((key) => !trains(key)),

@@ -65,6 +65,8 @@ export interface InspectedTensors {
   readonly r: number | undefined;
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
+  /** What `a` and `b` of the modules are, with their shapes; default: `A [r, in]` and `B [out, r]`. */
+  readonly factors?: readonly [a: string, b: string];
   /** Tensors of which there is one for several modules, by their keys. */
   readonly shared?: readonly {
     readonly key: string;

@@ -47,7 +47,7 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
   ].join('\n');
 }
 
-function modulesText({ modules }: Inspection): string[] {
+function modulesText({ modules, factors }: Inspection): string[] {
   if (modules.length === 0) return [];
   const rows = modules.map(({ path, rank, effectiveRank, scale, a, b, trainable, norm }) => [
     path,
@@ -65,22 +65,13 @@ function modulesText({ modules }: Inspection): string[] {
     l10n.t`MODULES`,
     '',
     ...table([
-      [
-        l10n.t`MODULE`,
-        l10n.t`RANK`,
-        l10n.t`EFFECTIVE RANK`,
-        l10n.t`SCALE`,
-        '‖ΔW‖',
-        'A [r, in]',
-        'B [out, r]',
-        l10n.t`TRAINED`,
-      ],
+      [l10n.t`MODULE`, l10n.t`RANK`, l10n.t`EFFECTIVE RANK`, l10n.t`SCALE`, '‖ΔW‖', ...factors, l10n.t`TRAINED`],
       ...rows,
     ]),
     '',
     l10n.t`Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007).`,
     l10n.t`Near the rank, every direction is used; near 1, a smaller rank would do.`,
-    l10n.t`‖ΔW‖ is the Frobenius norm of scale · B · A.`,
+    l10n.t`‖ΔW‖ is the Frobenius norm of the update, its scale included.`,
   ];
 }
 
