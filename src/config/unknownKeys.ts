@@ -62,6 +62,13 @@ const LORA: Readonly<Record<string, ForeignEntry>> = {
   auto_mapping: needless([], () => l10n.t`models are read from disk`),
 };
 
+/** `LoraConfig` of the fork of PEFT that has MoRA, less what we have. */
+const MORA: Readonly<Record<string, ForeignEntry>> = {
+  ...LORA,
+  use_mora: needless([true], () => l10n.t`\`type\` says it`),
+  lora_alpha: needless([], () => l10n.t`MoRA’s update has no scale`),
+};
+
 const IN_KWARGS = elsewhere(() => l10n.t`Write it under \`lr_scheduler_kwargs\`.`);
 
 /** `AdaLoraConfig` takes what `LoraConfig` takes. */
@@ -223,6 +230,7 @@ const FOREIGN: Readonly<Record<string, Readonly<Record<string, ForeignEntry>>>> 
   'method.lora': LORA,
   'method.adalora': ADALORA,
   'method.lokr': LOKR,
+  'method.mora': MORA,
   'method.relora': RELORA,
   'method.cola': COLA,
   'method.prompt_tuning': PROMPT_TUNING,
@@ -309,6 +317,32 @@ const USUAL_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     dropout: 'lora_dropout',
     targets: 'target_modules',
     ranks: 'eval_ranks',
+  },
+  'method.melora': {
+    n: 'l_num',
+    lora_n: 'l_num',
+    num_loras: 'l_num',
+    rank: 'r',
+    lora_r: 'r',
+    alpha: 'lora_alpha',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
+  },
+  'method.mora': {
+    rank: 'r',
+    lora_r: 'r',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
+  },
+  'method.sltrain': {
+    rank: 'r',
+    alpha: 'lora_alpha',
+    delta: 'sp_ratio',
+    sparsity: 'sp_ratio',
+    density: 'sp_ratio',
+    keep_ratio: 'sp_ratio',
+    dropout: 'lora_dropout',
+    targets: 'target_modules',
   },
   'method.lotr': {
     rank: 'r',

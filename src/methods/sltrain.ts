@@ -26,6 +26,7 @@ import {
 import type { SparseTargets } from './sparsePlaces.js';
 import { sparsePairNorm } from './sparsePairNorm.js';
 import { TargetOptions } from './targets.js';
+import type { OptionProblem } from './targets.js';
 
 /** SLTrain's options, under the names of the authors' code. */
 export const SltrainOptions = Type.Object(
@@ -119,12 +120,14 @@ function targetsOf(options: SltrainOptions, context: AttachContext): SparseTarge
   const sizes = [...targets.weights.values()].map(weightSize);
   const largest = Math.max(...sizes);
   if (Math.floor(options.sp_ratio * largest) === 0) {
-    fail({
+    const problem: OptionProblem = {
       code: 'sltrain.nothing',
       message: l10n.t`sp_ratio ${options.sp_ratio} of the ${largest} numbers of a weight is not one number`,
       expected: l10n.t`an sp_ratio of at least ${(1 / largest).toExponential(1)}`,
       mend: l10n.t`Raise sp_ratio, or use lora, which has no sparse part.`,
-    });
+      option: ['sp_ratio'],
+    };
+    fail(problem);
   }
   return targets;
 }

@@ -78,6 +78,15 @@ const MIXES: Readonly<Record<string, readonly object[]>> = {
     { type: 'relora', r: 2, lora_alpha: 2, relora: 2, target_modules: ['q_proj', 'v_proj'] },
     { type: 'prompt_tuning', num_virtual_tokens: 3, prompt_tuning_init: 'SAMPLE_VOCAB' },
   ],
+  'MELoRA + MoRA + SLTrain': [
+    { type: 'melora', l_num: 4, r: 1 },
+    { type: 'mora', r: 2 },
+    { type: 'sltrain', r: 1, sp_ratio: 0.02 },
+  ],
+  'SLTrain + single numbers of the same weights': [
+    { type: 'sltrain', r: 1, sp_ratio: 0.02 },
+    { type: 'pafi', keep_ratio: 0.02 },
+  ],
   'LoRA + COLA on the same modules': [
     { type: 'lora', r: 2 },
     { type: 'cola', r: 2, chain_length: 2 },

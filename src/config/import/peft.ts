@@ -2,21 +2,25 @@ import { METHODS } from '../../methods/registry.js';
 import { TASK_TYPES } from '../../models/task.js';
 import { plainValue } from '../tree.js';
 import { leave, other, result, set, to } from './rules.js';
-import type { Draft, Rule, Rules } from './rules.js';
+import type { Converted, Draft, Rule, Rules } from './rules.js';
 
 /** Our methods by PEFT's names of them. */
 const TYPES: Readonly<Record<string, string>> = {
   LORA: 'lora',
   ADALORA: 'adalora',
   LOKR: 'lokr',
+  MELORA: 'melora',
   PROMPT_TUNING: 'prompt_tuning',
   PREFIX_TUNING: 'prefix_tuning',
   IA3: 'ia3',
 };
 
-const peftType: Rule = (entry, draft) => {
+const peftType: Rule = (entry, draft, { all }) => {
   const value = plainValue(entry.value);
-  const type = typeof value === 'string' && Object.hasOwn(TYPES, value) ? TYPES[value] : undefined;
+  const known = typeof value === 'string' && Object.hasOwn(TYPES, value) ? TYPES[value] : undefined;
+  // MoRA's config is a LoRA's that says so; MELoRA's lists what each mini LoRA has.
+  const type = known === 'lora' && all['use_mora'] === true ? 'mora' : known;
+  if (type === 'melora' && Array.isArray(all['r'])) set(draft, 'method.l_num', all['r'].length, entry);
   if (type === undefined) leave(draft, entry, 'result', 'there is no such method here; LoRA is written');
   set(draft, 'method.type', type ?? 'lora', entry);
 };
@@ -36,9 +40,22 @@ const OPTIONS: Rules = Object.fromEntries(
     .map((name) => [name, to(`method.${name}`)]),
 );
 
+/** One number for all mini LoRAs of MELoRA. */
+function ofMinis(value: unknown): Converted {
+  if (!Array.isArray(value)) return { value };
+  const numbers: readonly unknown[] = value;
+  return numbers.every((each) => each === numbers[0])
+    ? { value: numbers[0] }
+    : { reason: 'mini LoRAs are alike here: the default is used' };
+}
+
 /** The keys of an `adapter_config.json`. */
 export const PEFT_RULES: Rules = {
   ...OPTIONS,
+  r: to('method.r', ofMinis),
+  lora_alpha: to('method.lora_alpha', ofMinis),
+  use_mora: other('the method says it'),
+  mode: other('it says nothing but that it is MELoRA'),
   peft_type: peftType,
   task_type: taskType,
   base_model_name_or_path: to('model'),

@@ -177,6 +177,24 @@ test("PEFT's LoKr: factors, scale and patterns are carried over", () => {
   assert.equal(leftOf(found, 'use_effective_conv2d')?.[1], 'off');
 });
 
+test("the authors' forks of PEFT: MELoRA's lists are one number and how many, a LoRA with use_mora is MoRA", () => {
+  const read = (name: string): string =>
+    readFileSync(fixture(`module-updates/${name}/adapter_config.json`), 'utf8').replace(
+      '"base_model_name_or_path": "',
+      '"base_model_name_or_path": "org/',
+    );
+  const [melora] = ofText(read('melora-llama')).config.method;
+  assert.ok(melora?.type === 'melora');
+  assert.deepEqual([melora.l_num, melora.r, melora.lora_alpha], [4, 2, 6]);
+  const uneven = ofText(read('melora-llama').replace(/"r": \[\s*2/, '"r": [ 3'));
+  assert.equal(leftOf(uneven, 'r')?.[1], 'result');
+  const found = ofText(read('mora-6-llama'));
+  const [mora] = found.config.method;
+  assert.ok(mora?.type === 'mora');
+  assert.deepEqual([mora.r, mora.mora_type], [2, 6]);
+  assert.ok(leftOf(found, 'lora_alpha') && leftOf(found, 'use_mora'));
+});
+
 test('nothing is dropped silently: each key is carried over, or listed once', () => {
   for (const name of ['axolotl.yml', 'llama_factory.yaml', 'adapter_config.json']) {
     const { left, carried } = imported(name);
