@@ -5,7 +5,7 @@ import type { ConfigChange } from '../config/setIn.js';
 import type { Estimate } from '../engines/estimate.js';
 import { freeWords } from '../engines/memoryWarning.js';
 import type { PlannedRun } from '../engines/plannedRun.js';
-import { changedConfig, isWithin, largestThatFits, suggestChanges } from '../engines/savings.js';
+import { changedConfig, isWithin, largestThatFits, rankOption, suggestChanges } from '../engines/savings.js';
 import { COUNTED_ON, goesThrough, needOf, verdictOf } from '../engines/verdict.js';
 import type { Verdict } from '../engines/verdict.js';
 import { LARGEST_SEARCHED, largestFitting, largestThatFits as largestOnTorch } from '../memory/largest.js';
@@ -85,16 +85,16 @@ async function largestRank(
   free: number,
   most: number,
 ): Promise<number | null> {
-  const at = config.method.findIndex(({ type }) => type === 'lora' || type === 'adalora');
+  const at = config.method.findIndex(({ type }) => rankOption(type) !== undefined);
   const method = config.method[at];
-  if (method?.type !== 'lora' && method?.type !== 'adalora') return null;
-  const withRank = (rank: number): readonly ConfigChange[] =>
-    method.type === 'lora'
-      ? [{ path: ['method', at, 'r'], value: rank }]
-      : [
-          { path: ['method', at, 'init_r'], value: rank },
-          { path: ['method', at, 'target_r'], value: Math.min(rank, method.target_r) },
-        ];
+  const option = rankOption(method?.type);
+  if (option === undefined) return null;
+  const withRank = (rank: number): readonly ConfigChange[] => [
+    { path: ['method', at, option], value: rank },
+    ...(method?.type === 'adalora'
+      ? [{ path: ['method', at, 'target_r'], value: Math.min(rank, method.target_r) }]
+      : []),
+  ];
   const rankOf = (power: number): number => 2 ** (power - 1);
   const search = largestFitting(Math.floor(Math.log2(most)) + 1);
   let asked = search.next();

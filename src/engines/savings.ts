@@ -142,8 +142,23 @@ export async function isWithin(config: RunConfig | undefined, planRun: PlanRun, 
 function pathOf(config: RunConfig, quantity: Quantity): ConfigChange['path'] | undefined {
   if (quantity === 'batch') return ['training', 'per_device_train_batch_size'];
   if (quantity === 'length') return ['data', 'max_length'];
-  const at = config.method.findIndex(({ type }) => type === 'lora' || type === 'adalora');
-  return at < 0 ? undefined : ['method', at, config.method[at]?.type === 'adalora' ? 'init_r' : 'r'];
+  const at = config.method.findIndex(({ type }) => rankOption(type) !== undefined);
+  const option = rankOption(config.method[at]?.type);
+  return option === undefined ? undefined : ['method', at, option];
+}
+
+/** The option that is the rank of what a method trains, where memory is searched by it. */
+export function rankOption(type: MethodConfig['type'] | undefined): 'r' | 'init_r' | undefined {
+  switch (type) {
+    case 'lora':
+    case 'relora':
+    case 'cola':
+      return 'r';
+    case 'adalora':
+      return 'init_r';
+    default:
+      return undefined;
+  }
 }
 
 /**

@@ -230,11 +230,13 @@ test('a change that cannot be planned is left out; another error is not hidden',
 });
 
 test('the largest that fits goes through, one more does not', async () => {
-  const config = configOf('{ type: lora, r: 8 }');
-  for (const [quantity, change] of [
-    ['batch', (value: number) => ({ path: ['training', 'per_device_train_batch_size'], value })],
-    ['length', (value: number) => ({ path: ['data', 'max_length'], value })],
-    ['rank', (value: number) => ({ path: ['method', 0, 'r'], value })],
+  const lora = configOf('{ type: lora, r: 8 }');
+  const rank = (value: number) => ({ path: ['method', 0, 'r'], value });
+  for (const [config, quantity, change] of [
+    [lora, 'batch', (value: number) => ({ path: ['training', 'per_device_train_batch_size'], value })],
+    [lora, 'length', (value: number) => ({ path: ['data', 'max_length'], value })],
+    [lora, 'rank', rank],
+    [configOf('{ type: cola, r: 4, chain_length: 2 }'), 'rank', rank],
   ] as const) {
     const limit = 2 * needOf(planOf(config).plan).anonymous;
     const found = (await largestThatFits(config, planOf, limit, quantity))!;
