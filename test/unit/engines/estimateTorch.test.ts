@@ -56,6 +56,9 @@ const METHODS: readonly JsonObject[] = [
   { type: 'lora', target_modules: ['embed_tokens', 'v_proj'], modules_to_save: ['model.norm', 'lm_head'] },
   { type: 'adalora', init_r: 3, target_r: 2 },
   { type: 'lotr', r: 3, share: 'shape' },
+  { type: 'melora', l_num: 4, r: 3, modules_to_save: ['model.norm'] },
+  { type: 'mora', r: 3 },
+  { type: 'mora', r: 30, mora_type: 1, target_modules: ['k_proj', 'up_proj'] },
   { type: 'lokr', r: 3, decompose_both: true, modules_to_save: ['model.norm'] },
   { type: 'lokr', r: 64, decompose_factor: 4, target_modules: ['q_proj', 'down_proj'] },
   { type: 'prompt_tuning', num_virtual_tokens: 9 },
@@ -91,6 +94,8 @@ const PEFT_ADAPTERS = [
   ['decoders/tiny-gemma3/adapter', 'decoders/tiny-gemma3'],
   ['adalora/whole', 'lora-reference/tiny-llama-tied'],
   ['lokr/both-split', 'lora-reference/tiny-llama'],
+  ['module-updates/melora-llama', 'lora-reference/tiny-llama'],
+  ['module-updates/mora-6-gpt2', 'gpt2/tiny-gpt2'],
   ['lokr/patterns', 'lora-reference/tiny-llama-tied'],
   ['prompt-tuning/llama', 'lora-reference/tiny-llama'],
 ] as const;

@@ -5,7 +5,9 @@ import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { random } from '../../../src/common/random.js';
-import { attachMethods } from '../../../src/engines/session.js';
+import { parseRunFile } from '../../../src/config/parseRunFile.js';
+import { estimateRun } from '../../../src/engines/estimate.js';
+import { attachMethods, parameterCount } from '../../../src/engines/session.js';
 import { maskedNumbers } from '../../../src/language/trainable.js';
 import type { Attached } from '../../../src/methods/method.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
@@ -143,6 +145,24 @@ test('a run lowers the loss, and tells rank, density and norm of each module', a
     await logitsOf(llama, rows, { method: methods[0]!, values }),
   );
   assert.equal((await readAdapter(out)).config['stored_numbers'], trainable);
+});
+
+test('a plan counts what trains, and the file with a place for each number of the sparse part', async () => {
+  const BUNDLED = 'examples/base-model/peft-studio-tiny';
+  const { checkpoint, model } = await openModel(BUNDLED);
+  const text = 'model: m\ndata: { train: a.jsonl }\nmethod: { type: sltrain, r: 4, sp_ratio: 0.02 }\n';
+  const { config } = parseRunFile(text, 'a.peft.yaml');
+  const [method] = config!.method;
+  const methods = [{ config: method!, attached: undefined }];
+  const batch = { rows: 8, length: 100, supervised: 80 };
+  const header = { checkpoint, model, parameters: parameterCount(model) };
+  const { plan, results } = estimateRun(header, methods, config!, { batch });
+  // Rows and columns of all linears but the head's, and ⌊0.02 · N⌋ of each.
+  const linears = model.sites.filter(({ kind, isOutput }) => kind === 'linear' && !isOutput);
+  const places = linears.reduce((sum, { shape }) => sum + Math.floor(0.02 * shape[0]! * shape[1]!), 0);
+  const pairs = 4 * linears.reduce((sum, { shape }) => sum + shape[0]! + shape[1]!, 0);
+  assert.equal(plan.trainable, pairs + places);
+  assert.deepEqual(results, [{ method: 'sltrain', what: 'adapter', bytes: 4 * (pairs + 2 * places) }]);
 });
 
 test('a share that is no number, modules without a matrix and a run without places are refused', async () => {
