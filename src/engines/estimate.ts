@@ -21,8 +21,8 @@ import { preparationMemory, stepMemory } from '../training/stepMemory.js';
 import type { PreparationMemory, StepMemory } from '../training/stepMemory.js';
 import { steering, steeringMemory } from './steeringMemory.js';
 import type { SteeringMemory } from './steeringMemory.js';
-import { planOf } from '../training/stepMemoryPlan.js';
-import { addedByMerges, afterLastMerge, mergesOf, passesOf, standInFor } from './standIns.js';
+import { planOf, takingApart } from '../training/stepMemoryPlan.js';
+import { addedByMerges, afterLastMerge, mergesOf, passesOf, standInFor, weightWorkOf } from './standIns.js';
 
 /** Everything of the arithmetic is float32. */
 const BYTES = 4;
@@ -147,7 +147,11 @@ export function estimateRun(
     ],
   };
   const after = found.steering === undefined ? [] : [steering(found.steering, evaluated)];
-  const plan = planOf(found.memory, found.preparations, run, after);
+  const before = methods.flatMap(({ config: method }, at) => {
+    const work = weightWorkOf(method, header.model, attached.slice(0, at));
+    return work === undefined ? [] : [takingApart(work, found.memory.vocabulary)];
+  });
+  const plan = planOf(found.memory, found.preparations, run, after, before);
   return {
     engine: 'embedded',
     plan,

@@ -6,6 +6,8 @@ import { FUSED, packForms } from '../methods/fusionConfig.js';
 import type { AttachContext, Attached, GradientRequest, Prepared } from '../methods/method.js';
 import { bottleneckForm } from '../methods/adapterOptions.js';
 import { denseAdapter } from '../methods/bottleneckAdapter.js';
+import { pairsOf } from '../methods/lora.js';
+import { startWorkBytes, startsFromBase } from '../methods/loraStart.js';
 import { attachMethod } from '../methods/registry.js';
 import { reloraMerges } from '../methods/relora.js';
 import { afterMerges, savedPairs } from '../methods/restartedLora.js';
@@ -18,6 +20,7 @@ import { where } from '../tensor/ops/elementwise.js';
 import { fixedSize } from '../tensor/dims.js';
 import { input, scalar } from '../tensor/tensor.js';
 import type { RowPass } from '../training/rowPassMemory.js';
+import type { WeightWorkMemory } from '../training/stepMemoryPlan.js';
 
 /**
  * A method as it will be once it has seen the data, for plans of memory: selective ones with their number of places
@@ -139,6 +142,25 @@ export function passesOf(
     default:
       return undefined;
   }
+}
+
+/** What a method takes of weights that it takes apart before a run; undefined for one that does not. */
+export function weightWorkOf(
+  config: MethodConfig,
+  model: LanguageModel,
+  before: readonly Attached[],
+): WeightWorkMemory | undefined {
+  if (config.type !== 'lora' || !startsFromBase(config.init_lora_weights)) return undefined;
+  const init = config.init_lora_weights;
+  const { pairs } = pairsOf(config, { ...planContext(withoutHead(model), before), idlePatterns: 'warning' });
+  const taken = [...pairs.values()].filter(({ initial }) => initial !== undefined);
+  if (taken.length === 0) return undefined;
+  const each = taken.map((pair) => startWorkBytes(pair, init));
+  return {
+    largest: Math.max(...each),
+    all: each.reduce((sum, bytes) => sum + bytes, 0),
+    found: taken.reduce((sum, { a, b }) => sum + 4 * (fixedSize(a.shape) + fixedSize(b.shape)), 0),
+  };
 }
 
 /** Methods that choose single numbers of weights. */

@@ -169,6 +169,28 @@ export async function preparedStarts(
   return prepared;
 }
 
+/**
+ * Bytes that {@link preparedStarts} holds at once for one pair, beside what it found: the weight, read as float32 and taken in double
+ * precision, and the larger matrices that are made of it.
+ */
+export function startWorkBytes({ site, r }: Pick<LowRankPair, 'site' | 'r'>, init: BaseInit): number {
+  const [rows, columns] = site.shape as [number, number];
+  const [single, double] = [4 * rows * columns, 8 * rows * columns];
+  const work = (): number => {
+    switch (init) {
+      case 'olora':
+        return double + 16 * r * rows;
+      case 'pissa':
+      case 'milora':
+        // The Gram matrix and its tridiagonal form; of a wide matrix its transpose.
+        return (rows < columns ? double : 0) + 16 * Math.min(rows, columns) ** 2;
+      default:
+        return 24 * Math.min(r + 10, rows, columns) * (rows + columns);
+    }
+  };
+  return double + (site.layout === 'in-out' ? double : 0) + Math.max(single, work());
+}
+
 /** What {@link preparedStarts} found for a pair. @throws ProblemError `method.not-prepared` */
 export function preparedStart(
   { site, initial }: LowRankPair,

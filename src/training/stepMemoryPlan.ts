@@ -49,12 +49,14 @@ interface PlannedRun extends Pick<MemoryPlan, 'parameters' | 'trainable' | 'adap
 /**
  * The memory of a run with such batches, by part and moment.
  * @param after moments behind the last step
+ * @param before moments before the passes over the data
  */
 export function planOf(
   memory: StepMemory,
   preparations: readonly PreparationMemory[],
   run: PlannedRun,
   after: readonly Moment[] = [],
+  before: readonly Moment[] = [],
 ): MemoryPlan {
   const evaluates = memory.sessions.some(({ programs }) => programs.some(({ kind }) => kind === 'evaluation'));
   // The arena keeps what a look at the gradient took.
@@ -73,7 +75,7 @@ export function planOf(
     );
   }
   moments.push(...after);
-  moments.unshift(...preparations.map((each) => preparing(each, memory, run.batch)));
+  moments.unshift(...before, ...preparations.map((each) => preparing(each, memory, run.batch)));
   const peak = largest(moments);
   return {
     total: peak.bytes,
@@ -180,6 +182,38 @@ function refreshing(
     },
   };
   return momentOf('refresh', seen, run, batches, [program.handed]);
+}
+
+/** Weights that are taken apart one by one before the first step. */
+export interface WeightWorkMemory {
+  /** The most that one weight takes. */
+  readonly largest: number;
+  /** What is taken of all weights, one after the other. */
+  readonly all: number;
+  /** What is found, and kept. */
+  readonly found: number;
+}
+
+/**
+ * The moment in which weights are taken apart; no graph is there yet. (bench/pissa.ts: what it takes beyond Node itself on
+ * SmolLM2-135M is between 71 and 105 MiB, and planned with 83 to 92.)
+ * @param vocabulary tokens of the tokenizer
+ */
+export function takingApart({ largest, all, found }: WeightWorkMemory, vocabulary: number): Moment {
+  const older = Math.min(GATHERED.old, all - largest);
+  return moment('preparing', [
+    {
+      name: 'adapter',
+      bytes: found,
+      formula: l10n.t`starts of A and B, ${formatCount(found / 4)} numbers × 4 bytes`,
+    },
+    {
+      name: 'workspace',
+      bytes: largest + older,
+      formula: l10n.t`the largest weight in double precision and what is made of it: ${formatBytes(largest)}, and up to ${formatBytes(older)} of those before that Node has not freed yet`,
+    },
+    ...runtimeParts([], vocabulary),
+  ]);
 }
 
 /** A method's passes over the data: sums beside what one pass takes. */
