@@ -71,6 +71,13 @@ describe("HF PEFT's keys that the engine lacks (★ 15)", () => {
     assert.match(problem.mend!, /`sam_rho` under `training`/);
   });
 
+  it("takes flags of ReLoRA's script to their places", () => {
+    const relora = (line: string) => onlyProblem(runText('').replace('type: lora', `type: relora\n  ${line}`));
+    assert.equal(relora('cycle_length: 100').mend, 'Did you mean `relora`?');
+    assert.match(relora('min_lr_ratio: 0.1').mend ?? '', /cosine_with_min_lr/);
+    assert.equal(relora('init_lora_weights: olora').code, 'config.unsupported-key');
+  });
+
   it('ignores them with a warning at their off value', () => {
     for (const line of [
       'use_qalora: false',
