@@ -9,9 +9,12 @@ import { FishMaskOptions } from '../../src/methods/fishMask.js';
 import { LokrOptions } from '../../src/methods/lokr.js';
 import type { LoraOptions } from '../../src/methods/lora.js';
 import { LotrOptions } from '../../src/methods/lotr.js';
+import { MeloraOptions } from '../../src/methods/melora.js';
 import type { Attached, Prepared } from '../../src/methods/method.js';
+import { MoraOptions } from '../../src/methods/mora.js';
 import { PromptTuningOptions } from '../../src/methods/promptTuning.js';
 import { attachMethod } from '../../src/methods/registry.js';
+import { SltrainOptions } from '../../src/methods/sltrain.js';
 import type { SublayerPlace } from '../../src/models/site.js';
 import { attachLora, fakeContext, randomValues, smallSites } from '../unit/methods/fakeModel.js';
 import { sameBits } from './checkTensors.js';
@@ -100,12 +103,23 @@ function methods(): readonly (readonly [method: Attached, silent: object])[] {
     target_modules: ['q_proj', 'v_proj'],
   });
   const lotr = Value.Parse(LotrOptions, { type: 'lotr', r: 2, target_modules: ['q_proj', 'v_proj'] });
+  const melora = Value.Parse(MeloraOptions, { type: 'melora', r: 2, target_modules: ['q_proj', 'v_proj'] });
+  const mora = Value.Parse(MoraOptions, { type: 'mora', r: 1, target_modules: ['q_proj', 'v_proj'] });
+  const sltrain = Value.Parse(SltrainOptions, {
+    type: 'sltrain',
+    r: 2,
+    sp_ratio: 0.1,
+    target_modules: ['q_proj', 'v_proj'],
+  });
   const prompt = Value.Parse(PromptTuningOptions, { type: 'prompt_tuning', num_virtual_tokens: 3 });
   return [
     ...LORA.map((options) => [attachLora(options), SILENT] as const),
     [attachMethod(adalora, context), {}],
     [attachMethod(lokr, context), { use_effective_conv2d: false }],
     [attachMethod(lotr, context), {}],
+    [attachMethod(melora, context), { mode: 'melora' }],
+    [attachMethod(mora, context), { lora_alpha: 8 }],
+    [attachMethod(sltrain, { ...context, prepared: PLACES }), {}],
     [attachMethod(fish, { ...context, prepared: PLACES }), {}],
     [attachMethod(prompt, context), {}],
     ...BOTTLENECKS.map((options) => {
@@ -127,6 +141,10 @@ const WORDS = {
       'middle',
       'lokr_w2_a',
       'lotr_L',
+      'use_mora',
+      'mora_type',
+      'sp_ratio',
+      'lora_B',
     ],
     ...['r', 'lora_alpha', 'lora_dropout', 'bias', 'target_modules', 'exclude_modules', 'layers_to_transform'],
     ...['layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'init_lora_weights'],
@@ -159,6 +177,8 @@ const WORDS = {
       '"IA3"',
       '"ADALORA"',
       '"FISH_MASK"',
+      '"MELORA"',
+      '"SLTRAIN"',
       '"PROMPT_TUNING"',
       '"I32"',
       '"all"',
