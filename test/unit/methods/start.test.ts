@@ -12,6 +12,8 @@ const { context } = await openModel(fixture('lora-reference', 'tiny-llama'));
 for (const method of [
   '{ type: lora }',
   '{ type: adalora }',
+  '{ type: relora }',
+  '{ type: cola }',
   '{ type: dora_rank }',
   '{ type: sora }',
   '{ type: dylora }',
