@@ -115,8 +115,9 @@ export function stepGraph(setup: {
     inViews([loss.lossSum, ...regularizers.map(({ term }) => term)]),
   ) as [Tensor, ...Tensor[]];
   const terms = new Map(regularizers.map(({ name }, at) => [name, ownTerms[at]!]));
+  const termScale = input(TERM_SCALE, 'float32', []);
   const whole = [...terms.values()].reduce<Tensor>(
-    (sum, term) => add(sum, mul(term, input(TERM_SCALE, 'float32', []))),
+    (sum, term) => add(sum, mul(term, termScale)),
     mul(lossSum, input(LOSS_SCALE, 'float32', [])),
   );
   const perMember = gradients(
