@@ -41,6 +41,23 @@ export const ADVICE: Readonly<Record<string, Advice>> = {
   'adalora.target_modules': TARGETS,
   'lokr.target_modules': TARGETS,
   'lotr.target_modules': TARGETS,
+  'melora.target_modules': TARGETS,
+  'melora.lora_dropout': LORA_DROPOUT,
+  'melora.l_num': {
+    text: '2 with an `r` of 8 on GLUE, 8 with an `r` of 1 on Llama-2-7B: more of them give a higher rank for as many numbers.',
+    source: 'the scripts of ChasonShi/MELoRA',
+    usual: { maximum: 64 },
+  },
+  'mora.target_modules': TARGETS,
+  'mora.lora_dropout': LORA_DROPOUT,
+  'mora.mora_type': {
+    text: '6 with a small `r` such as 8; 1 with 128 and more.',
+    source: 'README of kongds/MoRA',
+  },
+  'sltrain.r': LORA_R,
+  'sltrain.lora_alpha': LORA_ALPHA,
+  'sltrain.lora_dropout': LORA_DROPOUT,
+  'sltrain.target_modules': TARGETS,
   'relora.lora_dropout': LORA_DROPOUT,
   'relora.target_modules': TARGETS,
   'relora.relora': {
