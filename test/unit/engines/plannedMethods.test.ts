@@ -17,7 +17,10 @@ import { attachMethod, checkPrepared } from '../../../src/methods/registry.js';
 import type { MethodConfig } from '../../../src/methods/registry.js';
 import { openCheckpoint } from '../../../src/models/openCheckpoint.js';
 import { readModel } from '../../../src/models/readModel.js';
+import { fixedSize } from '../../../src/tensor/dims.js';
+import { createOptimizer } from '../../../src/training/optimizers/optimizer.js';
 import { memoryRun } from '../memory/support.js';
+import { trainingOptions } from '../training/jobs.js';
 
 const BUNDLED = 'examples/base-model/peft-studio-tiny';
 const checkpoint = await openCheckpoint(BUNDLED);
@@ -71,6 +74,8 @@ const SECTIONS = [
   '{ type: lora, target_modules: [q_proj, up_proj], layers_to_transform: [0, 2] }',
   '{ type: lora, exclude_modules: [o_proj] }',
   "{ type: lora, rank_pattern: { q_proj: 4, 'layers.1.mlp.up_proj': 32 } }",
+  '{ type: lora, use_dora: true, rank_pattern: { q_proj: 4 } }',
+  '{ type: lora, use_dora: true, target_modules: [embed_tokens, lm_head, down_proj] }',
   '{ type: lora, modules_to_save: [lm_head, norm] }',
   '{ type: lora, target_modules: [q_proj], modules_to_save: [embed_tokens] }',
   '{ type: adalora, init_r: 6, target_r: 2, modules_to_save: [model.norm] }',
@@ -90,6 +95,8 @@ const SECTIONS = [
   '{ type: learned_mask }',
   '{ type: learned_mask, target_modules: [q_proj, lm_head], layers_to_transform: [1] }',
   '{ type: full }',
+  '{ type: galore, rank: 8 }',
+  '{ type: galore, rank: 8, target_modules: [q_proj, up_proj], layers_to_transform: [1] }',
   '{ type: adapter }',
   '{ type: ciat }',
   '{ type: adapter_fusion }',
@@ -193,6 +200,39 @@ test('LISA holds gradients of the layers that train at a time', () => {
   assert.equal(gradients, 2 * (parameterCount(shape) - (layer * 4) / 5));
   assert.match(planned.notes.join(), /PEFT has no LISA/);
 });
+
+for (const options of [
+  '',
+  ', proj_type: reverse_std',
+  ', proj_type: left',
+  ', proj_type: right',
+  ', proj_type: full',
+]) {
+  for (const kind of ['adamw', 'adafactor', 'sgd'] as const) {
+    test(`GaLore keeps what its slots and bases hold: ${kind}${options}`, () => {
+      const configs = methodsOf(
+        `{ type: galore, rank: 40, target_modules: [k_proj, up_proj, down_proj]${options} }`,
+      );
+      const planned = plannedMethods(shape, configs);
+      const run = memoryRun({ methods: planned.methods, optimizer: { kind }, weights: { dtype: 'fp32' } });
+      const bytes = planMemory(planned.shape, run).parts.find(({ name }) => name === 'optimizer')!.bytes;
+      const attached = attachMethod(configs[0]!, {
+        model,
+        modelName: BUNDLED,
+        read: () => Promise.reject(new Error('no weights are read')),
+        random: (...stream) => random(0, ...stream),
+      });
+      const optimizer = createOptimizer(trainingOptions({ optim: kind }));
+      const slots = attached.trainables.flatMap((each) => optimizer.slots(each));
+      const sizes = [...slots, ...attached.state!].map(({ variable }) => fixedSize(variable.shape));
+      assert.equal(
+        bytes,
+        sizes.reduce((sum, size) => sum + 4 * size, 0),
+      );
+      assert.match(planned.notes.join(), /PEFT has no GaLore/);
+    });
+  }
+}
 
 test('what matches nothing is refused, as attaching refuses it', () => {
   assert.throws(
