@@ -465,16 +465,16 @@ function resultOf(
     case 'sam':
       // Each number with its place.
       return [{ method: config.type, what: 'adapter', bytes: numbers * 2 * BYTES }];
-    case 'relora':
-    case 'cola': {
-      const saved = numbersOf([attached]) + addedByMerges(config, model, totalSteps);
-      return [{ method: config.type, what: 'adapter', bytes: saved * BYTES }];
     case 'sltrain': {
       // Each number of the sparse part with its place.
       const sparse = attached.trainables.filter(({ variable }) => variable.name.endsWith('.weight.values'));
       const places = sparse.reduce((sum, { variable }) => sum + fixedSize(variable.shape), 0);
       return [{ method: config.type, what: 'adapter', bytes: (numbers + places) * BYTES }];
     }
+    case 'relora':
+    case 'cola': {
+      const saved = numbersOf([attached]) + addedByMerges(config, model, totalSteps);
+      return [{ method: config.type, what: 'adapter', bytes: saved * BYTES }];
     }
     case 'lt_sft':
       // All numbers train at first; those that are chosen are kept, each with its place.
