@@ -66,6 +66,15 @@ export function plannedMethods(shape: ModelShape, configs: readonly MethodConfig
   };
 }
 
+/** From which sides of a matrix GaLore projects. */
+const PROJECTED_SIDES = {
+  std: 'shorter',
+  reverse_std: 'longer',
+  left: 'left',
+  right: 'right',
+  full: 'both',
+} as const;
+
 /** Every module of every layer. */
 function sitesOf({ outside, blocks, vocab }: ModelShape): readonly ShapeSite[] {
   return [
@@ -294,9 +303,18 @@ function choicesOf(config: MethodConfig, shape: ModelShape, sites: readonly Shap
     case 'adapter_fusion':
       if (config.stage1 === 'ST-A') return [];
       return [{ sites: new Set(sites), make: (targets) => ({ kind: 'whole', targets }) }];
+    case 'galore': {
+      const { sites: projected } = matchTargets(config, sites, ({ kind }) => kind === 'linear');
+      const { rank, proj_type: type } = config;
+      return [
+        {
+          sites: new Set(projected),
+          make: (targets) => ({ kind: 'full', projected: { targets, rank, sides: PROJECTED_SIDES[type] } }),
+        },
+      ];
+    }
     case 'ciat':
     case 'full':
-    case 'galore':
     case 'child_tuning':
     case 'prompt_tuning':
     case 'prefix_tuning':
@@ -396,7 +414,6 @@ function besidePairs(
 function withoutPlace(config: MethodConfig, shape: ModelShape): readonly Trained[] {
   switch (config.type) {
     case 'full':
-    case 'galore':
       return [{ kind: 'full' }];
     case 'child_tuning':
       return [{ kind: 'mask' }];
@@ -572,6 +589,10 @@ function notesOf(config: MethodConfig): readonly string[] {
     case 'learned_mask':
       return [
         l10n.t`Hugging Face PEFT has no learned masks: planned as the authors' code runs them, with masks and masked weights kept for the backward pass.`,
+      ];
+    case 'galore':
+      return [
+        l10n.t`Hugging Face PEFT has no GaLore: planned as Transformers runs it with galore-torch, with all gradients at a time.`,
       ];
     case 'child_tuning':
       return [

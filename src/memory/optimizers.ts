@@ -2,7 +2,7 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount } from '../common/format.js';
 import { placedModules, usedCount } from './modelShape.js';
-import type { ModelShape, ShapeModule } from './modelShape.js';
+import type { ModelShape, PlacedModule, ShapeModule } from './modelShape.js';
 import { DTYPE_BYTES } from './storage.js';
 import type { Dtype } from './storage.js';
 import { prefixParts, targetsOf, trainedParts, trainsWeight } from './trained.js';
@@ -44,13 +44,67 @@ export function optimizerBytes(
   optimizer: OptimizerPlan,
   groups: readonly TrainedGroup[],
 ): Cost {
-  const state = stateBytes(shape, methods, optimizer, groups);
+  const state = projectedState(shape, methods, optimizer, groups);
   const half = groups.filter(({ dtype }) => dtype !== 'fp32').reduce((sum, { values }) => sum + values, 0);
   if (!optimizer.masterWeights || half === 0) return state;
   return {
     bytes: state.bytes + 4 * half,
     formula: l10n.t`${state.formula} + float32 copies: 4 × ${formatCount(half)}`,
   };
+}
+
+/** {@link stateBytes}, of which some moments lie in subspaces: they are smaller, and a basis comes on top. */
+function projectedState(
+  shape: ModelShape,
+  methods: readonly Trained[],
+  optimizer: OptimizerPlan,
+  groups: readonly TrainedGroup[],
+): Cost {
+  const { saved, bases } = projectedValues(shape, methods);
+  const [whole, ...others] = groups;
+  if (bases === 0 || whole === undefined) return stateBytes(shape, methods, optimizer, groups);
+  const state = stateBytes(shape, methods, optimizer, [{ ...whole, values: whole.values - saved }, ...others]);
+  const bytes = bases * DTYPE_BYTES[whole.dtype];
+  return {
+    bytes: state.bytes + bytes,
+    formula: l10n.t`${state.formula} + bases of the subspaces: ${formatCount(bases)} × ${DTYPE_BYTES[whole.dtype]}`,
+  };
+}
+
+/** GaLore: values that a moment lacks beside one of the weights' own size, and values of the bases. */
+function projectedValues(
+  shape: ModelShape,
+  methods: readonly Trained[],
+): { readonly saved: number; readonly bases: number } {
+  let [saved, bases] = [0, 0];
+  for (const { module, layers, rows, columns, left, right } of projections(shape, methods)) {
+    const count = module.copies * layers;
+    const [small, basis] = [(left || rows) * (right || columns), left * rows + right * columns];
+    saved += (rows * columns - small) * count;
+    bases += basis * count;
+  }
+  return { saved, bases };
+}
+
+/** Targets of GaLore with the ranks of their bases; 0 where there is none on that side. */
+function projections(
+  shape: ModelShape,
+  methods: readonly Trained[],
+): readonly (PlacedModule & Readonly<Record<'rows' | 'columns' | 'left' | 'right', number>>)[] {
+  return methods.flatMap((method) => {
+    if (method.kind !== 'full' || method.projected === undefined) return [];
+    const { targets, rank: asked, sides } = method.projected;
+    return targetsOf(shape, targets)
+      .filter(({ module }) => module.shared === undefined)
+      .map((placed) => {
+        const [rows, columns] = [placed.module.out, placed.module.in];
+        const rank = Math.min(asked, rows, columns);
+        const isRight =
+          sides === 'both' || sides === 'right' || sides === (rows >= columns ? 'shorter' : 'longer');
+        const isLeft = sides === 'both' || !isRight;
+        return { ...placed, rows, columns, left: isLeft ? rank : 0, right: isRight ? rank : 0 };
+      });
+  });
 }
 
 function stateBytes(
@@ -91,7 +145,12 @@ function stateBytes(
 
 /** Adafactor's state in values: rows + columns of matrices, every value of vectors. */
 function factoredValues(shape: ModelShape, methods: readonly Trained[]): number {
-  let values = 0;
+  // Of a projected matrix those of what it is projected to.
+  let values = -projections(shape, methods).reduce(
+    (sum, { module, layers, rows, columns, left, right }) =>
+      sum + (rows - (left || rows) + columns - (right || columns)) * module.copies * layers,
+    0,
+  );
   for (const placed of placedModules(shape)) {
     const { module, layers } = placed;
     const parts = trainedParts(placed, methods);

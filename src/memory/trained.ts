@@ -11,9 +11,16 @@ import type { Quantization } from './storage.js';
 /** Which modules: by the end of their path (`q_proj`, `self_attn.q_proj`), or every linear but the output layer. */
 export type Targets = 'all-linear' | readonly string[];
 
+/** Moments of a target [out, in] in a subspace of this rank, from the sides whose bases are kept: left [out, r], right [in, r]. */
+export interface Projected {
+  readonly targets: Targets;
+  readonly rank: number;
+  readonly sides: 'shorter' | 'longer' | 'left' | 'right' | 'both';
+}
+
 export type Trained =
-  /** Every parameter. */
-  | { readonly kind: 'full' }
+  /** Every parameter; with `projected` the optimizer of the targets lives in subspaces: GaLore (Zhao et al. 2024). */
+  | { readonly kind: 'full'; readonly projected?: Projected }
   /**
    * Whole modules of the base, weight and bias: layer freezing, LayerNorm tuning; `copied`: copies of them, while the
    * base's stay where they are, as PEFT's `modules_to_save` does.
