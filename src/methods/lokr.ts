@@ -81,7 +81,7 @@ export const LokrOptions = Type.Object(
 export type LokrOptions = Static<typeof LokrOptions>;
 
 /**
- * LoKr: y = W x + s·(w1 ⊗ w2) x, s = alpha / r (Yeh et al. 2024, section 3; as HF PEFT has it), each of the two factors one
+ * LoKr: y = W x + s·(w1 ⊗ w2) x, s = alpha / r (Yeh et al. 2024, as HF PEFT has it), each of the two factors one
  * matrix or a product of two. With both whole it is KronA (Edalati et al. 2022), whose A and B are w1 and w2.
  *
  * The update is never built: (w1 ⊗ w2) x is w1·X·w2ᵀ with x as a matrix X (see `kronecker.ts`). PEFT builds it, at each step.

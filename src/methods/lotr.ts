@@ -70,7 +70,7 @@ interface LotrUpdate {
 }
 
 /**
- * LoTR (Bershatsky et al. 2024, section 3): y = W x + s·L·M·R x, s = scale / r as in the authors' code, with L [out, r] and
+ * LoTR (Bershatsky et al. 2024): y = W x + s·L·M·R x, s = scale / r as in the authors' code, with L [out, r] and
  * R [r, in] one for all modules of a group, whose updates are the slices of a tensor of low Tucker-2 rank, and M [r, r] each
  * module's own. The gradients of L and R are sums over the modules of their group.
  *
