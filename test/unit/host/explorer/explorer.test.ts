@@ -261,7 +261,8 @@ describe('how things look', () => {
   });
   test('the methods that are offered are those that can be read and merged', () => {
     const read = Object.keys(READABLE_METHODS).map((name) => name.toUpperCase());
-    assert.deepEqual(read.sort(), [...PEFT_TYPES].sort());
+    // MoRA's `peft_type` is LoRA's.
+    assert.deepEqual(read.sort(), [...PEFT_TYPES, 'MORA'].sort());
     for (const { type, mergeable } of METHODS) {
       if (type in READABLE_METHODS) assert.equal(READABLE_METHODS[type] === 'mergeable', mergeable, type);
     }
