@@ -441,12 +441,16 @@ test('the learning rate rises anew after each merge, to where the schedule is', 
     rates(re({ relora: 3, restart_warmup_steps: 2 }), { lr_scheduler_type: 'constant' }, 7),
     [1, 1, 1, 0, 0.5, 1, 0],
   );
-  // A quarter of the steps, and a tenth of that.
+  // A quarter of the steps, and half of that.
   const byDefault = attachMethod(Value.Parse(ReLoraOptions, { type: 'relora', ...IN_SMALL }), opened.context);
   const long = { lr_scheduler_type: 'constant', learning_rate: 1 } as const;
   const at = (step: number, totalSteps: number): number =>
     rateAt(trainingOptions(long), [byDefault], { step, totalSteps });
-  assert.deepEqual([at(100, 400), at(101, 400), at(106, 400), at(111, 400), at(301, 400)], [1, 0, 0.5, 1, 0]);
+  assert.deepEqual([at(100, 400), at(101, 400), at(126, 400), at(151, 400), at(301, 400)], [1, 0, 0.5, 1, 0]);
+  assert.deepEqual(
+    [2, 3, 4].map((step) => at(step, 4)),
+    [1, 1, 1],
+  );
   assert.deepEqual([at(5001, 20000), at(5051, 20000), at(5101, 20000)], [0, 0.5, 1]);
   assert.deepEqual(
     [3, 99, 100, 200].map((step) => byDefault.turnsAfter!({ step, totalSteps: 400 })),
