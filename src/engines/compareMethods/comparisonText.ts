@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../../common/format.js';
 import { sortedMethods } from './comparison.js';
-import type { ComparedMethod, MethodComparison, Sort, Spread } from './comparison.js';
+import type { ComparedMethod, MethodComparison, Spread } from './comparison.js';
 
 /** What a method has nothing of. */
 const NONE = '–';
@@ -168,15 +168,18 @@ export function unfinishedNote({ done, of }: Pick<MethodComparison, 'done' | 'of
 }
 
 /** A comparison as Markdown: its table, the best loss first, and what is to be said of single methods. */
-export function comparisonMarkdown(comparison: MethodComparison, sort: Sort = 'loss'): string {
+export function comparisonMarkdown(
+  comparison: MethodComparison,
+  columns: readonly MethodColumn[] = METHOD_COLUMNS,
+): string {
   const titles = columnTitles(comparison);
-  const rows = sortedMethods(comparison, sort).map((each) => {
+  const rows = sortedMethods(comparison, 'loss').map((each) => {
     const cells = methodCells(each, comparison);
-    return METHOD_COLUMNS.map((column) => (column === 'method' ? `\`${cells.method}\`` : cells[column]));
+    return columns.map((column) => (column === 'method' ? `\`${cells.method}\`` : cells[column]));
   });
   const lines = [
-    METHOD_COLUMNS.map((column) => titles[column]),
-    METHOD_COLUMNS.map((column) => (column === 'method' ? ':--' : '--:')),
+    columns.map((column) => titles[column]),
+    columns.map((column) => (column === 'method' ? ':--' : '--:')),
     ...rows,
   ];
   const remarks = methodRemarks(comparison);
