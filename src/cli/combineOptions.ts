@@ -88,7 +88,8 @@ function sumOf(way: Way, density: number, sign: SignMethod): DeltaSum {
   }
 }
 
-function keptOf(args: Arguments): Kept | undefined {
+/** @throws ProblemError `cli.option-value` */
+export function keptOf(args: Arguments): Kept | undefined {
   const [rank, energy] = [args.number('rank'), args.number('energy')];
   if (rank !== undefined && energy !== undefined) {
     fail({

@@ -6,24 +6,32 @@ import { fail } from '../common/problem.js';
 import { openAdapters } from '../engines/openAdapters.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
+import { convertToLora, toLoraOptions } from './convertToLora.js';
 import { DONE } from './exitCode.js';
 import { table } from './table.js';
 
 export const convert: Command = {
   name: 'convert',
-  summary: 'Write an adapter in another form: a LoRA of a lower rank.',
-  positionals: [{ name: 'ADAPTER', help: 'an adapter folder' }],
+  summary: 'Write an adapter in another form: a LoRA of a lower rank, or the nearest LoRA to any fine-tune.',
+  positionals: [
+    { name: 'ADAPTER|MODEL', help: 'an adapter folder; with --to lora also a model that was trained' },
+  ],
   options: {
     rank: {
       value: 'B',
       help: 'Keep the first B components of each module. Made for adapters that were trained with dylora, which can be cut to any rank.',
     },
+    ...toLoraOptions,
     out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
   },
-  json: '{ "out", "adapter", "conversion": { "kind", "rank" }, "tensors", "numbers", "warnings" }',
+  json: '{ "out", "adapter", "conversion": { "kind", "rank" }, "tensors", "numbers", "modules"?: [{ "path", "rank", "norm", "error" }], "whole"?, "warnings" }',
   jsonForm: 'document',
-  examples: ['runs/sql/2025-01-31T12-00-00/adapter --rank 2 --out sql-rank-2'],
+  examples: [
+    'runs/sql/2025-01-31T12-00-00/adapter --rank 2 --out sql-rank-2',
+    'runs/full/2025-01-31T12-00-00/model --to lora --energy 0.9 --model models/SmolLM2-135M --out full-as-lora',
+  ],
   async run(args, io) {
+    if (args.text('to') !== undefined) return convertToLora(args, io);
     const conversion = conversionOf(args);
     const out = path.resolve(args.required('out'));
     const { adapters } = await openAdapters(args.positional(0));
@@ -73,6 +81,6 @@ function conversionOf(args: Arguments): Conversion {
   return fail({
     code: 'cli.option-missing',
     message: 'the command does not say what the adapter is to become',
-    expected: '--rank B',
+    expected: '--rank B, or --to lora with --rank or --energy',
   });
 }

@@ -1,0 +1,76 @@
+// A whole fine-tune, and adapters that are no LoRA, as the nearest LoRA, as a user makes it.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { names, temporaryFolder } from '../support/adapters.js';
+import { document, run as cli } from '../unit/cli/support.js';
+import { emitted, makeModel, makeRun } from './engineModel.js';
+
+const folder = temporaryFolder();
+const model = await makeModel(path.join(folder, 'base'));
+
+async function trained(name: string, method: object, result: string): Promise<string> {
+  const training = { max_steps: 6, per_device_train_batch_size: 4, learning_rate: 1e-2 };
+  const run = await makeRun(path.join(folder, name), model, { method: [method], training });
+  const { error } = await emitted(run);
+  assert.equal(error, undefined);
+  const [only] = await names(path.join(run.folder, 'runs/small'));
+  return path.join(run.folder, 'runs/small', only!, result);
+}
+
+const loss = async (name: string, ...more: string[]): Promise<number> => {
+  const data = path.join(folder, 'full', 'train.jsonl');
+  const ran = await cli(['evaluate', name, '--data', data, ...more, '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  return Number(document(ran)['loss']);
+};
+
+const full = await trained('full', { type: 'full' }, 'model');
+const sparse = await trained('sparse', { type: 'pafi', keep_ratio: 0.1 }, 'adapter');
+
+test('convert --to lora: a whole model, at full rank and at a low one', async () => {
+  const tuned = await loss(full);
+  const untuned = await loss(model);
+  assert.ok(tuned < untuned - 0.1);
+  const losses: number[] = [];
+  for (const [at, how] of [
+    ['--energy', '1'],
+    ['--energy', '0.8'],
+    ['--rank', '1'],
+  ].entries()) {
+    const out = path.join(folder, `full-${at}`);
+    const ran = await cli(['convert', full, '--to', 'lora', ...how, '--model', model, '--out', out, '--json']);
+    assert.equal(ran.code, 0, ran.err);
+    assert.ok((document(ran)['modules'] as unknown[]).length > 4);
+    assert.deepEqual(document(await cli(['inspect', out, '--json']))['problems'], []);
+    losses.push(await loss(model, '--adapter', out));
+  }
+  assert.ok(Math.abs(losses[0]! - tuned) < 1e-3, `${losses[0]} ${tuned}`);
+  assert.ok(losses[1]! < untuned && losses[2]! < untuned);
+});
+
+test('convert --to lora: an adapter that is none', async () => {
+  const out = path.join(folder, 'sparse-lora');
+  const ran = await cli(['convert', sparse, '--to', 'lora', '--energy', '1', '--out', out]);
+  assert.equal(ran.code, 0, ran.err);
+  assert.match(ran.out, /Lost +[\d.]+ ?%/);
+  assert.ok(Math.abs((await loss(model, '--adapter', out)) - (await loss(model, '--adapter', sparse))) < 1e-3);
+});
+
+test('convert --to lora: what cannot be done is named, and nothing is written', async () => {
+  const out = path.join(folder, 'none');
+  for (const [args, message] of [
+    [[full, '--to', 'lora', '--rank', '2'], /does not say what it was trained from/],
+    [[sparse, '--to', 'lora'], /how much to keep/],
+    [[sparse, '--to', 'gguf'], /--to is "gguf"/],
+    [[sparse, '--to', 'lora', '--rank', '2.5'], /--rank is "2.5"/],
+    [[sparse, '--to', 'lora', '--energy', '2'], /--energy is "2"/],
+    [[model, '--to', 'lora', '--rank', '2', '--model', model], /no matrix of the base has changed/],
+    [[path.join(folder, 'nowhere'), '--to', 'lora', '--rank', '2', '--model', model], /nowhere/],
+  ] as const) {
+    const ran = await cli(['convert', ...args, '--out', out]);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, message);
+  }
+  assert.ok(!(await names(folder)).includes('none'));
+});
