@@ -8,7 +8,17 @@ import { format, resolveConfig } from 'prettier';
 
 /** What bench/compareMethods.ts found. */
 const COMPARISON = 'bench/results/compare-methods.json';
-const COLUMNS: readonly MethodColumn[] = ['method', 'loss', 'metric', 'share', 'rate', 'memory', 'step', 'size', 'n'];
+const COLUMNS: readonly MethodColumn[] = [
+  'method',
+  'loss',
+  'metric',
+  'share',
+  'rate',
+  'memory',
+  'step',
+  'size',
+  'n',
+];
 
 /** The README with the methods table between its markers, as the registry has it, and that of the compared methods. */
 export async function withMethods(readme: string): Promise<string> {
