@@ -53,7 +53,7 @@ test('convert --to lora: an adapter that is none', async () => {
   const out = path.join(folder, 'sparse-lora');
   const ran = await cli(['convert', sparse, '--to', 'lora', '--energy', '1', '--out', out]);
   assert.equal(ran.code, 0, ran.err);
-  assert.match(ran.out, /Lost +[\d.]+ ?%/);
+  assert.match(ran.out, /Lost +[\d.e-]+ %/);
   assert.ok(Math.abs((await loss(model, '--adapter', out)) - (await loss(model, '--adapter', sparse))) < 1e-3);
 });
 
