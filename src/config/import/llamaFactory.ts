@@ -3,10 +3,29 @@ import { fallback, leave, other, result, set, speed, to } from './rules.js';
 import type { Converted, Draft, Rule, Rules, Source } from './rules.js';
 import { TRAINER_RULES, heldOut, number, optimizer, schedule } from './trainerRules.js';
 
-const finetuningType: Rule = (entry, draft) => {
+const finetuningType: Rule = (entry, draft, source) => {
   const value = plainValue(entry.value);
-  if (value === 'lora' || value === 'full') set(draft, 'method.type', value, entry);
+  if (isGalore(source)) set(draft, 'method.type', 'galore', entry);
+  else if (value === 'lora' || value === 'full') set(draft, 'method.type', value, entry);
   else leave(draft, entry, 'result', 'there is no such method here; LoRA is written');
+};
+
+/** GaLore is a way of training all weights there: with another type of fine-tuning it is refused. */
+function isGalore({ all }: Source): boolean {
+  return all['use_galore'] === true && all['finetuning_type'] === 'full';
+}
+
+/** An option of GaLore, where it is on. */
+const galore =
+  (...rule: Parameters<typeof to>): Rule =>
+  (entry, draft, source) => {
+    if (isGalore(source)) to(...rule)(entry, draft, source);
+    else leave(draft, entry, 'off', 'GaLore is off');
+  };
+
+const useGalore: Rule = (entry, draft, source) => {
+  if (isGalore(source)) leave(draft, entry, 'other', 'it is the method galore');
+  else result('GaLore trains all weights: it wants finetuning_type: full')(entry, draft, source);
 };
 
 const stage: Rule = (entry, draft) => {
@@ -104,7 +123,13 @@ export const LLAMA_FACTORY_RULES: Rules = {
     'see the method last_layers (num_layers), which trains what stands behind the last layer, too',
   ),
   freeze_trainable_modules: result('see the method last_layers, which trains whole layers'),
-  use_galore: result('GaLore is not known here'),
+  use_galore: useGalore,
+  galore_target: galore('method.target_modules', target),
+  galore_rank: galore('method.rank', number),
+  galore_update_interval: galore('method.update_proj_gap', number),
+  galore_scale: galore('method.scale', number),
+  galore_proj_type: galore('method.proj_type'),
+  galore_layerwise: other('a gradient is let go of as soon as it is projected'),
   use_apollo: result('APOLLO is not known here'),
   use_badam: result('BAdam is not known here'),
   use_swanlab: other('the events are written to events.jsonl'),
@@ -164,6 +189,10 @@ export function llamaFactoryDefaults(draft: Draft): void {
     const rank = draft.values.get('method.r');
     // Its alpha is twice its rank where none is given.
     fallback(draft, 'method.lora_alpha', 2 * (typeof rank === 'number' ? rank : 8));
+  }
+  if (draft.values.get('method.type') === 'galore') {
+    fallback(draft, 'method.rank', 16);
+    fallback(draft, 'method.scale', 2);
   }
   fallback(draft, 'data.max_length', 2048);
   fallback(draft, 'training.learning_rate', 5e-5);

@@ -157,6 +157,26 @@ test('LLaMA-Factory: PiSSA is carried over, with its iterations', () => {
   assert.equal(start('pissa_init: false'), true);
 });
 
+test('LLaMA-Factory: GaLore is carried over with its own defaults, where all weights train', () => {
+  const of = (lines: string): ReturnType<typeof ofText> =>
+    ofText(`model_name_or_path: org/name\nstage: sft\n${lines}\n`);
+  const { config } = of('use_galore: true\nfinetuning_type: full\ngalore_target: q_proj,up_proj\ngalore_rank: 64');
+  const [method] = config.method;
+  assert.ok(method?.type === 'galore');
+  assert.deepEqual(
+    [method.rank, method.update_proj_gap, method.scale, method.proj_type, method.target_modules],
+    [64, 200, 2, 'std', ['q_proj', 'up_proj']],
+  );
+  const plain = of('finetuning_type: full\nuse_galore: true\ngalore_update_interval: 50\ngalore_layerwise: true');
+  const [other] = plain.config.method;
+  assert.ok(other?.type === 'galore');
+  assert.deepEqual([other.rank, other.update_proj_gap, other.target_modules], [16, 50, 'all-linear']);
+  const off = of('finetuning_type: full\ngalore_rank: 64\nuse_galore: false');
+  assert.deepEqual([off.config.method[0]?.type, leftOf(off, 'galore_rank')?.[1]], ['full', 'off']);
+  const lora = of('finetuning_type: lora\nuse_galore: true');
+  assert.deepEqual([lora.config.method[0]?.type, leftOf(lora, 'use_galore')?.[1]], ['lora', 'result']);
+});
+
 test('PEFT: every kind that is carried over is one whose adapters can be read', () => {
   for (const type of ['LORA', 'ADALORA', 'LOKR', 'PROMPT_TUNING']) {
     assert.ok(adapterFormat({ peft_type: type }), type);
