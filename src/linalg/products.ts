@@ -41,12 +41,14 @@ export function lowRankNorm(b: Float32Array, a: Float32Array, r: number): number
   const rows = b.length / r;
   const columns = a.length / r;
   if (r > Math.min(rows, columns)) return productNorm(b, a, r);
+  // Columns of B one after the other: read from where they lie, with r numbers between, they take many times as long.
+  const across = transposed(b, rows, r);
   const terms = new Float64Array(r * r);
   for (let k = 0; k < r; k++) {
     // Gram matrices are symmetric.
     for (let l = 0; l <= k; l++) {
       let left = 0;
-      for (let i = 0; i < rows; i++) left += b[i * r + k]! * b[i * r + l]!;
+      for (let i = 0; i < rows; i++) left += across[k * rows + i]! * across[l * rows + i]!;
       let right = 0;
       for (let j = 0; j < columns; j++) right += a[k * columns + j]! * a[l * columns + j]!;
       terms[k * r + l] = left * right;
