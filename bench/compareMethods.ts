@@ -1,6 +1,6 @@
 // Every method on one run, by the program's own `compare-methods`: the table and picture of the README.
 //
-//   nice -n 19 node --import tsx bench/compareMethods.ts WORK [--seeds 3] [--steps 60]
+//   nice -n 19 node --import tsx bench/compareMethods.ts WORK [--seeds 3] [--steps 60] [--rates x1,x4]
 //       all methods on the quickstart with the bundled model → bench/results/compare-methods.{json,md,svg};
 //       then `npm run generate` puts the table into the README
 //   nice -n 19 node --import tsx bench/compareMethods.ts WORK --smollm2 MODEL_FOLDER --tasks P3_FOLDER [--steps 16]
@@ -21,6 +21,7 @@ const { positionals, values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '3' },
     steps: { type: 'string' },
+    rates: { type: 'string' },
     smollm2: { type: 'string' },
     tasks: { type: 'string' },
   },
@@ -84,9 +85,9 @@ function newsRun(model: string, tasks: string): string {
 if (values.smollm2 === undefined) {
   const methods = allEntries().map(({ label }) => FITTING.get(label) ?? label);
   const file = path.join(root, 'examples/quickstart/quickstart.peft.yaml');
-  await compare('compare-methods', file, methods.join(','), values.steps ?? '60', 'x1,x4');
+  await compare('compare-methods', file, methods.join(','), values.steps ?? '60', values.rates ?? 'x1,x4');
 } else {
   if (values.tasks === undefined) throw new Error('--smollm2 needs --tasks');
   const file = newsRun(values.smollm2, values.tasks);
-  await compare('compare-methods-smollm2', file, ON_SMOLLM2, values.steps ?? '16', 'x1');
+  await compare('compare-methods-smollm2', file, ON_SMOLLM2, values.steps ?? '16', values.rates ?? 'x1');
 }

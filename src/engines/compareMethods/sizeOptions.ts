@@ -92,6 +92,10 @@ async function matchCount(
   let below = await smallest(at);
   if (below === undefined) return undefined;
   const first = below;
+  // GaLore's rank is the optimizer's: all weights train, however small it is.
+  if (first.trainable > target && (await at(2 * first.size))?.trainable === first.trainable) {
+    return { ...first, isIdle: true };
+  }
   let above: Sized | undefined;
   let limit = below.trainable >= target ? below.size : MOST;
   let idle = 0;

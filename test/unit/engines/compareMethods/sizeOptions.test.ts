@@ -35,6 +35,8 @@ test('sizes that the model refuses are too large; those too small are passed ove
 
 test('a size that changes nothing is told from one that ends growing', async () => {
   assert.deepEqual(await matchSize(COUNT, 1000, async () => 10), { size: 1, trainable: 10, isIdle: true });
+  assert.deepEqual(await matchSize(COUNT, 5, async () => 10), { size: 1, trainable: 10, isIdle: true });
+  assert.deepEqual(await matchSize(COUNT, 5, async (size) => 10 * size), { size: 1, trainable: 10 });
   const full = await matchSize(COUNT, 1000, async (size) => Math.min(size, 13));
   assert.deepEqual(full, { size: 16, trainable: 13 });
 });
