@@ -56,12 +56,12 @@ export const MeloraOptions = Type.Object(
 export type MeloraOptions = Static<typeof MeloraOptions>;
 
 /**
- * MELoRA (Ren et al. 2024, section 3.2): n mini LoRAs side by side, ΔW = s·diag(B₁·A₁, …, Bₙ·Aₙ), of rank n·r for the
- * (in + out)·r numbers of a LoRA of rank r, n times fewer than a LoRA of its rank (section 3.3).
+ * MELoRA (Ren et al. 2024, section 3): n mini LoRAs side by side, ΔW = s·diag(B₁·A₁, …, Bₙ·Aₙ), of rank n·r for the
+ * (in + out)·r numbers of a LoRA of rank r, n times fewer than a LoRA of its rank.
  *
  * As in the authors' code (ChasonShi/MELoRA) s = lora_alpha / r with the r of a mini LoRA, each A starts Kaiming uniform with
- * the width of its slice, in / n, and B at zero. Where n does not divide a width their code cuts the rest off and then fails;
- * here it is refused.
+ * the width of its slice, in / n, and B at zero. Where n does not divide a width their code leaves the rest of the inputs
+ * out, and fails at outputs; here it is refused.
  */
 export const melora: Method<typeof MeloraOptions> = {
   info: {

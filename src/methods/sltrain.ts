@@ -80,7 +80,7 @@ const INFO: MethodInfo<typeof SltrainOptions> = {
  * trains models from scratch, without W₀, with A Kaiming uniform, B zero and V uniform; here V starts at zero, too, so that
  * the start is the base model.
  *
- * V and its gradient are the sparse differences of `attachDeltas`: ∂L/∂V = (∂L/∂W)_I (eq. 3), and no whole matrix is kept.
+ * V and its gradient are the sparse differences of `attachDeltas`: ∂L/∂V = (∂L/∂W)_I, and no whole matrix is kept.
  */
 export const sltrain: Method<typeof SltrainOptions> = {
   info: INFO,
