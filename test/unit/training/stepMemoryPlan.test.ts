@@ -5,7 +5,7 @@ import { add } from '../../../src/tensor/ops/elementwise.js';
 import { variable } from '../../../src/tensor/tensor.js';
 import { session } from '../../../src/training/stepMemory.js';
 import type { Session } from '../../../src/training/stepMemory.js';
-import { copiesPart } from '../../../src/training/stepMemoryPlan.js';
+import { copiesPart, handedBy } from '../../../src/training/stepMemoryPlan.js';
 
 const MIB = 2 ** 20;
 
@@ -22,7 +22,7 @@ function giving(mebibytes: number): Session {
 }
 
 const copies = (sizes: readonly number[], steps: number): number =>
-  copiesPart(sizes.map(giving), steps).bytes / MIB;
+  copiesPart(handedBy(sizes.map(giving)), steps).bytes / MIB;
 
 test('what is written to buffers of the caller is copied; a run of one step has no older copies', () => {
   assert.equal(copies([28], 1), 28);
@@ -56,5 +56,5 @@ test('nothing is copied where nothing is given back', () => {
       ),
     },
   ]);
-  assert.equal(copiesPart([none], Infinity).bytes, 0);
+  assert.equal(copiesPart(handedBy([none]), Infinity).bytes, 0);
 });

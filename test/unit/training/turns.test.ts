@@ -14,7 +14,6 @@ import type {
   Attached,
   GradientPasses,
   Prepared,
-  StepPlace,
   Turn,
   TurnView,
 } from '../../../src/methods/method.js';
