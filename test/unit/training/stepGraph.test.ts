@@ -53,3 +53,20 @@ test('several methods may each have a term of the loss, which counts as it does 
   // Its numbers are drawn anew for each method of a run.
   assert.ok(Math.abs(together['orthogonality']! / orthogonality['orthogonality']! - 1) < 0.01);
 });
+
+test('terms of one name, of two methods of a kind, add up', async () => {
+  const opened = await openModel(path.resolve('examples/base-model/peft-studio-tiny'));
+  const variance = async (...targets: readonly string[]): Promise<number> => {
+    const configs = targets.map((each) =>
+      Value.Parse(DoraRankOptions, { type: 'dora_rank', r: 2, target_modules: [each] }),
+    );
+    const { events } = await run(opened, {
+      methods: attachMethods(configs, opened.context),
+      options: { max_steps: 3, per_device_train_batch_size: 2 },
+    });
+    return eventsOf(events, 'step')[0]!.terms!['variance']!;
+  };
+  const [first, second] = [await variance('q_proj'), await variance('up_proj')];
+  const together = await variance('q_proj', 'up_proj');
+  assert.ok(Math.abs(together / (first + second) - 1) < 0.02, `${together} of ${first} and ${second}`);
+});
