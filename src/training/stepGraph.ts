@@ -169,7 +169,7 @@ export function stepGraph(setup: {
       const early = packs.map((pack, at) =>
         pack.slots === undefined || policies.length > 0 ? undefined : inSlots(pack, gradient[at]!),
       );
-      const norm = normOf(gradient.map((each, at) => (each)));
+      const norm = normOf(gradient.map((each, at) => (early[at] === undefined ? each : after(each, early[at]))));
       const factor = clipFactor(norm, options.max_grad_norm);
       const clipped = (each: Tensor): Tensor => (factor === undefined ? each : mul(each, factor));
       const used = governed(gradient.map(clipped));
