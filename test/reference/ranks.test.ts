@@ -1,4 +1,4 @@
-// Hugging Face PEFT reads what SoRA left and what DyLoRA was cut to. Needs Python (install.sh); run with
+// Hugging Face PEFT reads what SoRA left, what DyLoRA was cut to and what ReLoRA and COLA merged. Needs Python (install.sh); run with
 // PEFT_STUDIO_PYTHON=VENV/bin/python node test/run.mjs test/reference/ranks.test.ts
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -9,10 +9,14 @@ import { convertAdapter, writeConverted } from '../../src/adapters/convert.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
+import { ColaOptions } from '../../src/methods/cola.js';
 import { DyLoraOptions } from '../../src/methods/dylora.js';
 import type { Attached, Values } from '../../src/methods/method.js';
 import { attachMethod } from '../../src/methods/registry.js';
+import { ReLoraOptions } from '../../src/methods/relora.js';
+import { afterMerges } from '../../src/methods/restartedLora.js';
 import { SoraOptions } from '../../src/methods/sora.js';
+import { fixedSize } from '../../src/tensor/dims.js';
 import { temporaryFolder, tokenizer } from '../support/adapters.js';
 import { fixture, largestDifference, readTensors } from '../support/fixtures.js';
 import { logitsOf, openModel } from '../support/model.js';
@@ -89,6 +93,26 @@ for (const [name, at, targets] of [
     const values = await drawn(method, 3);
     await same(opened, fixture(at), await written(method, values, `sora ${name}`), method, values);
   });
+
+  for (const [form, options] of [
+    ['ReLoRA, factors', { type: 'relora', r: 2, target_modules: targets }],
+    ['ReLoRA, one matrix', { type: 'relora', r: 24, target_modules: targets }],
+    ['COLA, ranks of their own', { type: 'cola', r: 3, target_modules: targets, rank_pattern: { '.*proj': 5 } }],
+  ] as const) {
+    test(`PEFT loads everything that was merged: ${form}, ${name}`, { skip }, async () => {
+      const opened = await openModel(fixture(at));
+      const schema = options.type === 'cola' ? ColaOptions : ReLoraOptions;
+      const method = attachMethod(Value.Parse(schema, options), { ...opened.context, prepared: afterMerges(2) });
+      const generator = random(4, 'reference merges');
+      const values = new Map(
+        method.trainables.map(({ variable: { name: key, shape } }) => [
+          key,
+          Float32Array.from({ length: fixedSize(shape) }, () => 0.1 * generator.normal()),
+        ]),
+      );
+      await same(opened, fixture(at), await written(method, values, `${form} ${name}`), method, values);
+    });
+  }
 
   test(`PEFT loads DyLoRA's adapter, and what it was cut to: ${name}`, { skip }, async () => {
     const opened = await openModel(fixture(at));
