@@ -30,7 +30,7 @@ export interface StepGraph {
   scalars(step: number, learningRate: number): Readonly<Record<string, number>>;
   /** Cross-entropy summed over a batch's supervised tokens, []. */
   readonly lossSum: Tensor;
-  /** Further terms of the loss, weighted, []. */
+  /** Further terms of the loss, weighted, []; those of one name added up. */
   readonly terms: ReadonlyMap<string, Tensor>;
   /** Per pack, the gradient of one batch's share of the step's loss. */
   readonly batchGradients: readonly Tensor[];
@@ -114,7 +114,12 @@ export function stepGraph(setup: {
   const [lossSum, ...ownTerms] = joinProducts(
     inViews([loss.lossSum, ...regularizers.map(({ term }) => term)]),
   ) as [Tensor, ...Tensor[]];
-  const terms = new Map(regularizers.map(({ name }, at) => [name, ownTerms[at]!]));
+  const terms = new Map<string, Tensor>();
+  for (const [at, { name }] of regularizers.entries()) {
+    // Two methods of a kind have one curve.
+    const other = terms.get(name);
+    terms.set(name, other === undefined ? ownTerms[at]! : add(other, ownTerms[at]!));
+  }
   const termScale = input(TERM_SCALE, 'float32', []);
   const whole = [...terms.values()].reduce<Tensor>(
     (sum, term) => add(sum, mul(term, termScale)),
