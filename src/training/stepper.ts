@@ -68,8 +68,9 @@ export interface StepperSetup {
  * number over all its batches, known before it starts.
  */
 export async function createStepper(setup: StepperSetup): Promise<Stepper> {
-  const { methods, options, runtime, weights } = setup;
-  const graph = stepGraph({ ...setup, frozenBelow: setup.frozen?.layer });
+  // The closures below may hold none of `setup`, whose `start` is as large as the state that is made of it.
+  const { methods, options, runtime, weights, frozen } = setup;
+  const graph = stepGraph({ ...setup, frozenBelow: frozen?.layer });
   const programs = stepPrograms(graph, options);
   const { sums, points, changed } = programs;
 
@@ -101,7 +102,7 @@ export async function createStepper(setup: StepperSetup): Promise<Stepper> {
   const feedsOfBatches = (batches: readonly Batch[], dropoutSeed: number): readonly Record<string, Value>[] =>
     batches.map((batch, at) => ({
       ...batchFeeds(batch),
-      ...setup.frozen?.feeds(batch),
+      ...frozen?.feeds(batch),
       [LOSS_SCALE]: floatFeed(1 / tokensOf(batches)),
       [TERM_SCALE]: floatFeed(1 / batches.length),
       dropout_seed: intFeed((dropoutSeed + at) | 0),
