@@ -10,8 +10,10 @@ import type { AttachContext, Attached, NamedTensor, SavedAdapter, Values, Weight
 import { plainLora } from '../methods/plainLora.js';
 import type { FinishedPair } from '../methods/plainLora.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import { readModel } from '../models/readModel.js';
 import { parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
+import type { TaskType } from '../models/task.js';
 
 /** What training made of a parameter of the base; undefined where it left it alone. */
 export type Tuned = (site: Site, kind: ParameterKind, base: Float32Array) => Promise<Float32Array | undefined>;
@@ -50,14 +52,19 @@ export function tunedByAdapter(method: Attached, values: Values): Tuned {
 }
 
 /**
- * What is in a model's checkpoint instead of the base's.
- * @throws ProblemError, when it is asked for a parameter: `convert.other-model`
+ * What is in a model's checkpoint instead of the base's, module by module: where the base has one matrix as embedding and
+ * head, the model may have two.
+ *
+ * @param task the base's
+ * @throws ProblemError those of `readModel`; when it is asked for a parameter: `convert.other-model`
  */
-export function tunedModel(tuned: Checkpoint): Tuned {
+export function tunedModel(tuned: Checkpoint, task: TaskType): Tuned {
+  const sites = new Map(readModel(tuned, { type: task }).sites.map((site) => [site.path, site]));
   return async (site, kind, base) => {
-    const name = site[kind]!;
-    const numbers = tuned.tensors.has(name) ? await tuned.read(name) : undefined;
+    const own = sites.get(site.path)?.[kind];
+    const numbers = own === undefined ? undefined : await tuned.read(own);
     if (numbers?.length === base.length) return numbers;
+    const name = own ?? `${site.path}.${kind}`;
     const shape = tuned.tensors.get(name)?.shape.join(', ');
     return fail({
       code: 'convert.other-model',

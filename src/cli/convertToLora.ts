@@ -102,9 +102,14 @@ async function sourceOf(from: string, named: string | undefined, io: Io): Promis
       mend: 'Name the base model with --model BASE; or name an adapter folder.',
     });
   }
-  const tuned = tunedModel(await openCheckpoint(from));
+  const tuned = await openCheckpoint(from);
   const opened = await openModel(named, 0, hubOf(io));
-  return { opened, tuned, base: opened.pinned ?? path.resolve(named), warnings: [] };
+  return {
+    opened,
+    tuned: tunedModel(tuned, opened.model.task),
+    base: opened.pinned ?? path.resolve(named),
+    warnings: [],
+  };
 }
 
 function textOf(out: string, from: string, numbers: number, { modules, whole, saved }: ToLora): string {

@@ -8,6 +8,7 @@ import type { Tuned } from '../../../src/adapters/toLora.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { random } from '../../../src/common/random.js';
 import type { SavedAdapter } from '../../../src/methods/method.js';
+import type { Checkpoint } from '../../../src/models/checkpoint.js';
 import { openCheckpoint } from '../../../src/models/openCheckpoint.js';
 import { problem, temporaryFolder, tokenizer } from '../../support/adapters.js';
 import { drawnLora } from '../../support/drawnLora.js';
@@ -108,10 +109,29 @@ describe('the nearest LoRA', () => {
     assert.deepEqual(saved.config['target_modules'], ['model.layers.0.self_attn.q_proj']);
     const still: Tuned = (_, __, base) => Promise.resolve(base);
     await assert.rejects(toLora(still, { rank: 1 }, opened.context), problem('convert.nothing', '--model'));
-    const other = tunedModel(await openCheckpoint(fixture('gpt2', 'tiny-gpt2')));
+    const other = tunedModel(await openCheckpoint(fixture('gpt2', 'tiny-gpt2')), 'CAUSAL_LM');
     await assert.rejects(toLora(other, { rank: 1 }, opened.context), problem('convert.other-model', 'no tensor'));
     const prompt = await readAdapter(fixture('prompt-tuning', 'llama'));
     const attached = await attachAdapter(prompt, opened.context);
     assert.throws(() => tunedByAdapter(attached.method, attached.values), problem('convert.not-mergeable'));
+  });
+
+  test('sees a head that was tied to the embedding in the base and has a matrix of its own since', async () => {
+    const folder = fixture('decoders', 'tiny-qwen3');
+    const tied = await openModel(folder);
+    const base = await openCheckpoint(folder);
+    const shared = 'model.embed_tokens.weight';
+    const untied: Checkpoint = {
+      ...base,
+      config: { ...base.config, tie_word_embeddings: false },
+      tensors: new Map([...base.tensors, ['lm_head.weight', base.tensors.get(shared)!]]),
+      read: async (name) =>
+        name === 'lm_head.weight' ? (await base.read(shared)).map((each) => each + 0.1) : base.read(name),
+    };
+    const { modules } = await toLora(tunedModel(untied, 'CAUSAL_LM'), { rank: 1 }, tied.context);
+    assert.deepEqual(
+      modules.map((each) => each.path),
+      ['lm_head'],
+    );
   });
 });
