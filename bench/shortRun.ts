@@ -20,10 +20,12 @@ export interface ShortRun {
   readonly maxLength?: number;
   /** Absent: the usual one of the model. */
   readonly taskType?: string;
+  /** Further options of `training`. */
+  readonly training?: object;
 }
 
 /** The section `training` of such a run. */
-export function trainingOf({ seed, steps, rate, batchSize = 16 }: Omit<ShortRun, 'method'>): object {
+export function trainingOf({ seed, steps, rate, batchSize = 16, training }: Omit<ShortRun, 'method'>): object {
   return {
     seed,
     max_steps: steps,
@@ -33,13 +35,12 @@ export function trainingOf({ seed, steps, rate, batchSize = 16 }: Omit<ShortRun,
     learning_rate: rate,
     lr_scheduler_type: 'cosine',
     warmup_ratio: 0.05,
+    ...training,
   };
 }
 
 /** Runs in a folder that goes when the process ends. */
-export function shortRuns(
-  name: string,
-): (run: ShortRun, told?: (event: RunEvent) => void) => Promise<Finished> {
+export function shortRuns(name: string): (run: ShortRun, told?: (event: RunEvent) => void) => Promise<Finished> {
   const scratch = mkdtempSync(path.join(tmpdir(), `peft-${name}-`));
   process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
   let count = 0;
