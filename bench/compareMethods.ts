@@ -30,8 +30,18 @@ const [work] = positionals;
 if (work === undefined) throw new Error('name a folder for the runs');
 const root = path.resolve(import.meta.dirname, '..');
 
-/** The defaults of these are made for larger models: GaLore's rank 128 is that of the bundled one's whole matrices. */
-const FITTING: ReadonlyMap<string, string> = new Map([['galore', 'galore{rank=32}']]);
+/** The defaults of these are made for larger models: a rank of 128 is that of the bundled one's whole matrices. */
+const FITTING: ReadonlyMap<string, string> = new Map([
+  ['galore', 'galore{rank=32}'],
+  ['relora', 'relora{r=8,lora_alpha=8}'],
+]);
+/** Methods of their own papers that are options of LoRA: DoRA, LoRA+, PiSSA, MiLoRA. */
+const OF_LORA = [
+  'lora{use_dora=true}',
+  'lora{loraplus_lr_ratio=16}',
+  'lora{init_lora_weights=pissa}',
+  'lora{init_lora_weights=milora}',
+];
 const ON_SMOLLM2 = 'full,lora,adalora,lokr,ia3,adapter,prefix_tuning,fish_mask';
 
 async function compare(name: string, file: string, methods: string, steps: string, rates: string): Promise<void> {
@@ -83,7 +93,8 @@ function newsRun(model: string, tasks: string): string {
 }
 
 if (values.smollm2 === undefined) {
-  const methods = allEntries().map(({ label }) => FITTING.get(label) ?? label);
+  const all = allEntries().map(({ label }) => FITTING.get(label) ?? label);
+  const methods = all.flatMap((label) => (label === 'lora' ? [label, ...OF_LORA] : [label]));
   const file = path.join(root, 'examples/quickstart/quickstart.peft.yaml');
   await compare('compare-methods', file, methods.join(','), values.steps ?? '60', values.rates ?? 'x1,x4');
 } else {
