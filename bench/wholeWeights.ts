@@ -127,7 +127,7 @@ await measureGroups(
   [
     {
       title: `Peak memory: SmolLM2-135M, ${ROWS} rows of ${LENGTH} tokens, ${STEPS} steps`,
-      note: 'Predicted of full fine-tuning with AdamW: weights 539 MiB, moments 1077, copies of both that the runtime’s Node binding makes 1603. GaLore has less of moments and of their copies, LISA less of all three. While GaLore finds subspaces the gradients of its matrices are all there; in a step only those that have not been projected yet: without that, rank 128 is predicted at 3221 MiB instead of 2911, and was measured at 3298 (4 steps, one change of the subspaces).',
+      note: 'Predicted of full fine-tuning with AdamW: weights 539 MiB, moments 1077, copies of both that the runtime’s Node binding makes 1603. GaLore has less of moments and of their copies, LISA less of all three. While GaLore finds subspaces the gradients of its matrices are all there; in a step only those that have not been projected yet: without that, rank 128 is predicted at 3221 MiB instead of 2911, and was measured at 3298 (4 steps, one change of the subspaces). GaLore’s rows were measured in runs of 3 steps, with subspaces found before the first and the third, until the bench runs them: rank 128 2911 predicted, 3087 measured; rank 32 2652 and 2632.',
       columns: [
         column('peak predicted, MiB', 'planned', 0),
         column('measured', 'measured', 0),
@@ -140,7 +140,7 @@ await measureGroups(
     },
     {
       title: 'Loss on held-out rows: the bundled model, 320 rows of the quickstart, 60 steps of 16 rows',
-      note: 'Each at its better rate: full fine-tuning and SGD with momentum alike, then LISA, GaLore of rank 32, LoRA and GaLore of rank 4. The better rates of GaLore are three times those of full AdamW: its updates are scaled by 0.25, and what is not projected (a fifth of this model) is not.',
+      note: 'Each at its better rate: full fine-tuning and SGD with momentum alike, then LISA, GaLore of rank 32, LoRA and GaLore of rank 4. GaLore’s updates are scaled by 0.25; what is not projected (a fifth of this model) is not.',
       columns: [column('before', 'initial_eval_loss', 3), column('after', 'eval_loss', 3)],
       entries: losses,
     },
