@@ -7,9 +7,12 @@ import { elementCount } from '../models/tensorSpans.js';
 import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
 import { HEAD_MODULES, headKeys } from './adapterTask.js';
+import { readBaseModules, unmatchedModules } from './findBase.js';
 import { readAdapter } from './readAdapter.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 import { wrongCount } from './storedNumbers.js';
+import { trainedShares } from './trainedShares.js';
+import type { TrainedShare } from './trainedShares.js';
 
 export interface Inspection {
   readonly folder: string;
@@ -30,16 +33,26 @@ export interface Inspection {
   }[];
   /** Numbers that were trained: modules and whole parameters. */
   readonly trainable: number;
+  /** What of them is in which layer, the last what stands beside them, and in which kind of module. */
+  readonly layers: readonly TrainedShare[];
+  readonly kinds: readonly TrainedShare[];
+  /** The folder of the base model that the modules' shapes were compared with. */
+  readonly checkedWith: string | undefined;
   readonly tensors: number;
   readonly problems: readonly Problem[];
 }
 
 /**
- * What an adapter folder holds, without its base model. What is wrong with its content is reported in `problems`.
+ * What an adapter folder holds. What is wrong with its content is reported in `problems`.
  *
+ * @param basePlace says where the base model is that the adapter names: of a folder the headers are read, and modules of
+ *   low-rank updates that are not there or do not fit are told
  * @throws ProblemError where the folder or its files cannot be read at all (see {@link readAdapter})
  */
-export async function inspectAdapter(folder: string): Promise<Inspection> {
+export async function inspectAdapter(
+  folder: string,
+  basePlace: (named: string | undefined) => Promise<string | undefined> = () => Promise.resolve(undefined),
+): Promise<Inspection> {
   const adapter = await readAdapter(folder);
   const head = headKeys(adapter);
   const {
@@ -78,6 +91,15 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     });
   }
   problems.push(...unknownTensors(adapter, unknown), ...wrongCount(adapter));
+  const place = adapter.format.pair === undefined ? undefined : await basePlace(adapter.baseModel);
+  const base = place === undefined ? undefined : await readBaseModules(place);
+  const matrices = modules.filter(({ a, b }) => a.length === 2 && b.length === 2);
+  for (const message of base === undefined ? [] : unmatchedModules(matrices, base)) {
+    report('adapter.unmatched', {
+      message,
+      mend: l10n.t`Name the base model that the adapter was trained on.`,
+    });
+  }
   const whole = [...found.whole, ...head].map((key) => {
     const { shape } = adapter.tensors.get(key)!;
     return { key, shape, trainable: found.numbers?.get(key) ?? elementCount(shape) ?? 0 };
@@ -93,6 +115,8 @@ export async function inspectAdapter(folder: string): Promise<Inspection> {
     shared,
     whole,
     trainable: [...modules, ...shared, ...whole].reduce((sum, each) => sum + each.trainable, 0),
+    ...trainedShares({ modules, shared, whole }),
+    checkedWith: base === undefined ? undefined : place,
     tensors: adapter.tensors.size,
     problems: problems.map(boundedProblem),
   };

@@ -1,8 +1,11 @@
 import { inspectAdapter } from '../adapters/inspect.js';
 import type { Inspection } from '../adapters/inspect.js';
-import { formatCount, formatLoss } from '../common/format.js';
-import { isError } from '../common/problem.js';
+import { formatCount, formatLoss, formatPercent } from '../common/format.js';
+import { fail, isError } from '../common/problem.js';
+import { modelOnDisk } from '../language/modelHub.js';
 import type { Command } from './command.js';
+import { singularValuesText } from '../adapters/singularValuesText.js';
+import type { TrainedShare } from '../adapters/trainedShares.js';
 import { DONE, UNUSABLE_INPUT } from './exitCode.js';
 import { printable } from './styles.js';
 import { table } from './table.js';
@@ -11,12 +14,18 @@ export const inspect: Command = {
   name: 'inspect',
   summary: 'Show what an adapter holds and what is wrong with it.',
   positionals: [{ name: 'ADAPTER', help: 'an adapter folder (adapter_config.json, adapter_model.safetensors)' }],
-  options: {},
-  json: '{ "folder", "method", "base", "r", "alpha", "modules", "factors", "shared", "whole", "trainable", "tensors", "problems" }; an adapter with problems that are errors exits 2',
+  options: {
+    model: {
+      value: 'BASE',
+      help: 'The base model whose shapes the modules have to fit. Default: the one that the adapter names, where it is on this machine.',
+    },
+  },
+  json: '{ "folder", "method", "base", "r", "alpha", "modules": [{ "path", "rank", "scale", "a", "b", "trainable", "norm", "effectiveRank"?, "singularValues"?, "energy"?, "energyRank"? }], "factors", "shared", "whole", "trainable", "layers": [{ "name", "trainable", "norm"? }], "kinds", "checkedWith"?, "tensors", "problems" }; of singular values the largest 8, energy is the share of ‖ΔW‖² that the first of them hold, energyRank how many of all hold 90 %; a layer\'s name is "" for what stands beside the layers; an adapter with problems that are errors exits 2',
   jsonForm: 'document',
   examples: ['runs/sql/2025-01-31T12-00-00/adapter', 'my-adapter --json'],
   async run(args, io) {
-    const found = await inspectAdapter(args.positional(0));
+    const model = args.text('model');
+    const found = await inspectAdapter(args.positional(0), (named) => placeOf(model, named));
     io.interrupt.check();
     if (args.flag('json')) io.json(found);
     else io.line(printable(inspectionText(found)));
@@ -25,11 +34,27 @@ export const inspect: Command = {
   },
 };
 
+/**
+ * The base model, without asking the network.
+ * @throws ProblemError `adapter.base-not-found` where it was named and is not here
+ */
+async function placeOf(model: string | undefined, named: string | undefined): Promise<string | undefined> {
+  if (model === undefined) return named === undefined ? undefined : modelOnDisk(named, '.');
+  return (
+    (await modelOnDisk(model, '.')) ??
+    fail({
+      code: 'adapter.base-not-found',
+      message: `the base model "${model}" is not on this machine`,
+      expected: 'a model folder, or an id of the hub whose files were downloaded',
+    })
+  );
+}
+
 /** An inspection as tables. */
 function inspectionText(found: Inspection): string {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
   const number = (value: number | undefined): string => (value === undefined ? '?' : formatLoss(value));
-  const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm, effectiveRank }) => [
+  const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm, effectiveRank, ...spectrum }) => [
     path,
     String(rank),
     scale === undefined ? '?' : String(Number(scale.toPrecision(4))),
@@ -38,7 +63,23 @@ function inspectionText(found: Inspection): string {
     formatCount(trainable),
     number(norm),
     effectiveRank === undefined ? '?' : effectiveRank.toFixed(1),
+    spectrum.energyRank === undefined ? '?' : String(spectrum.energyRank),
+    singularValuesText(spectrum),
   ]);
+  const shares = (heading: string, groups: readonly TrainedShare[], nameOf: (name: string) => string): string[] =>
+    groups.length < 2
+      ? []
+      : [
+          table(
+            groups.map(({ name, trainable, norm }) => [
+              nameOf(name),
+              formatCount(trainable),
+              formatPercent(trainable / found.trainable),
+              norm === undefined ? '–' : formatLoss(norm),
+            ]),
+            [heading, 'TRAINED', 'SHARE', '‖ΔW‖'],
+          ),
+        ];
   const shared = found.shared.map(({ key, shape: sizes, trainable, modules: by }) => [
     key,
     shape(sizes),
@@ -50,16 +91,42 @@ function inspectionText(found: Inspection): string {
     table([
       ['Method', found.method],
       ['Base', found.base ?? 'not named'],
+      ...(found.checkedWith === undefined ? [] : [['Shapes', `compared with ${found.checkedWith}`]]),
       // Virtual tokens have no rank.
       ...(found.r === undefined && found.modules.length === 0
         ? []
         : [['r, alpha', `${found.r ?? '?'}, ${found.alpha ?? '?'}`]]),
       ['Trained', `${formatCount(found.trainable)} numbers in ${found.tensors} tensors`],
+      ['Health', healthText(found)],
     ]),
     ...(modules.length === 0
       ? []
-      : [table(modules, ['MODULE', 'RANK', 'SCALE', ...found.factors, 'TRAINED', '‖ΔW‖', 'EFFECTIVE RANK'])]),
+      : [
+          table(modules, [
+            'MODULE',
+            'RANK',
+            'SCALE',
+            ...found.factors,
+            'TRAINED',
+            '‖ΔW‖',
+            'EFFECTIVE RANK',
+            '90 % RANK',
+            'SINGULAR VALUES',
+          ]),
+        ]),
+    ...shares('LAYER', found.layers, (name) => (name === '' ? 'beside the layers' : name)),
+    ...shares('KIND', found.kinds, (name) => (name === '' ? 'several' : name)),
     ...(shared.length === 0 ? [] : [table(shared, ['SHARED', 'SHAPE', 'TRAINED', 'BY'])]),
     ...(whole.length === 0 ? [] : [table(whole, ['TRAINED WHOLE', 'SHAPE', 'TRAINED'])]),
   ].join('\n\n');
+}
+
+function healthText({ problems }: Inspection): string {
+  if (problems.length === 0) return 'no fault found';
+  const errors = problems.filter(isError).length;
+  const count = (many: number, one: string): string => `${many} ${one}${many === 1 ? '' : 's'}`;
+  return [
+    ...(errors === 0 ? [] : [count(errors, 'error')]),
+    ...(errors === problems.length ? [] : [count(problems.length - errors, 'warning')]),
+  ].join(', ');
 }

@@ -55,13 +55,35 @@ export async function refactored(
   if (r >= Math.min(rows, columns)) {
     return factored(plainProducts(multiplied(b, a, rows, r), rows, columns), kept);
   }
+  const whole = await productTriplets({ b, a, r });
+  const squares = sumOfSquares(whole.s);
+  return split(whole, wanted(whole.s, squares, kept) ?? r, squares, rows, columns);
+}
+
+/**
+ * The singular values of B·A with their vectors, without the product.
+ *
+ * @param b [rows, r]
+ * @param a [r, columns]
+ * @returns min(r, rows, columns) triplets
+ * @throws Error where it holds what is not finite
+ */
+export async function productTriplets({
+  b,
+  a,
+  r,
+}: {
+  readonly b: Float64Array;
+  readonly a: Float64Array;
+  readonly r: number;
+}): Promise<SingularTriplets> {
+  const [rows, columns] = [b.length / r, a.length / r];
   const left = thinQr(b, rows, r);
   const right = thinQr(transposed(a, r, columns), columns, r);
-  const core = multiplied(left.r, transposed(right.r, r, r), r, r);
-  const { u, s, v } = await singularTriplets(plainProducts(core, r, r), r, 'largest');
-  const squares = sumOfSquares(s);
-  const whole = { u: multiplied(left.q, u, rows, r), s, v: multiplied(right.q, v, columns, r) };
-  return split(whole, wanted(s, squares, kept) ?? r, squares, rows, columns);
+  const [high, wide] = [left.r.length / r, right.r.length / r];
+  const core = multiplied(left.r, transposed(right.r, wide, r), high, r);
+  const { u, s, v } = await singularTriplets(plainProducts(core, high, wide), Math.min(high, wide), 'largest');
+  return { u: multiplied(left.q, u, rows, high), s, v: multiplied(right.q, v, columns, wide) };
 }
 
 /** How many of the singular values, largest first, are kept; undefined where more are needed. */

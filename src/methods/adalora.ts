@@ -6,7 +6,13 @@ import { fail } from '../common/problem.js';
 import { mul } from '../tensor/ops/elementwise.js';
 import { peftTaskType } from '../models/task.js';
 import { allocation } from './adaloraBudget.js';
-import { adaLoraConfigFromPeft, belongTogether, inspectAdaLora, shapeProblem } from './adaloraConfig.js';
+import {
+  adaLoraConfigFromPeft,
+  adaLoraPair,
+  belongTogether,
+  inspectAdaLora,
+  shapeProblem,
+} from './adaloraConfig.js';
 import { orthogonality, tripletScores, tripletUpdates } from './adaloraTriplets.js';
 import type { Triplets } from './adaloraTriplets.js';
 import { moduleNames } from './loraConfig.js';
@@ -151,7 +157,7 @@ export const adalora: Method<typeof AdaLoraOptions> = {
       ],
     });
   },
-  peft: { type: 'ADALORA', options: adaLoraConfigFromPeft, inspect: inspectAdaLora },
+  peft: { type: 'ADALORA', options: adaLoraConfigFromPeft, inspect: inspectAdaLora, pair: adaLoraPair },
 };
 
 /** s in ΔW = s·P·diag(λ)·Q. */

@@ -1,14 +1,15 @@
 import * as l10n from '@vscode/l10n';
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
-import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { AdaLoraOptions, adaLoraScale } from './adalora.js';
 import { PEFT_PREFIX, isTrained } from './loraParameters.js';
+import type { PairValues } from './lowRankPair.js';
 import { LORA_KNOWN_OFF, optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 import { scaledRows } from './scaledPair.js';
+import { spectrumOf } from './spectrum.js';
 
 /** Further keys of PEFT's AdaLoraConfig that say nothing about the arithmetic, or that AdaLoRA ignores. */
 const SILENT: ReadonlySet<string> = new Set([
@@ -84,9 +85,7 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
   const rest = keys.filter((key) => !PART.test(key));
   const modules: InspectedModule[] = [];
   for (const path of paths) {
-    const prefixed = ['A', 'B', 'E'].some((part) => adapter.tensors.has(`${PEFT_PREFIX}${path}.lora_${part}`));
-    const prefix = prefixed ? PEFT_PREFIX : '';
-    const keyOf = (part: string): string => `${prefix}${path}.lora_${part}`;
+    const keyOf = keysOf(adapter, path);
     const shapes = ['A', 'B', 'E'].map((part) => adapter.tensors.get(keyOf(part))?.shape);
     const [a, b, e] = shapes;
     if (a === undefined || b === undefined || e === undefined || !belongTogether(a, b, e)) {
@@ -95,19 +94,14 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     }
     const rank = a[0]!;
     const scale = options && adaLoraScale(options);
-    const read = (part: string): Promise<Float32Array> => adapter.read(keyOf(part));
     const trainable = [a, b, e].reduce((sum, shape) => sum + (elementCount(shape) ?? 0), 0);
     const found = { path, rank, scale, a, b, trainable };
     if (scale === undefined || rank === 0) {
       modules.push({ ...found, norm: scale && 0 });
       continue;
     }
-    const [left, right] = [await read('B'), scaledRows(await read('A'), await read('E'))];
-    modules.push({
-      ...found,
-      norm: scale * lowRankNorm(left, right, rank),
-      effectiveRank: lowRankEffectiveRank(left, right, rank),
-    });
+    const pair = await adaLoraPair(adapter, found);
+    modules.push({ ...found, norm: scale * lowRankNorm(pair.b, pair.a, rank), ...spectrumOf(pair, scale) });
   }
   return {
     r: options?.init_r,
@@ -117,4 +111,20 @@ export async function inspectAdaLora(adapter: AdapterTensors): Promise<Inspected
     unknown: rest.filter((key) => !isTrained(key, options)),
     problems,
   };
+}
+
+/** The key of a module's part, as this file has it. */
+function keysOf({ tensors }: AdapterTensors, path: string): (part: string) => string {
+  const prefixed = ['A', 'B', 'E'].some((part) => tensors.has(`${PEFT_PREFIX}${path}.lora_${part}`));
+  return (part) => `${prefixed ? PEFT_PREFIX : ''}${path}.lora_${part}`;
+}
+
+/** A and B of ΔW = s·B·A, λ in A, of a module whose tensors belong together. */
+export async function adaLoraPair(
+  adapter: AdapterTensors,
+  { path, rank }: Pick<InspectedModule, 'path' | 'rank'>,
+): Promise<PairValues> {
+  const keyOf = keysOf(adapter, path);
+  const [a, e] = [await adapter.read(keyOf('A')), await adapter.read(keyOf('E'))];
+  return { r: rank, a: scaledRows(a, e), b: await adapter.read(keyOf('B')) };
 }

@@ -1,13 +1,14 @@
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
-import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import type { LoraOptions } from './lora.js';
 import { loraConfigFromPeft } from './loraConfig.js';
-import { isTrained } from './loraParameters.js';
+import { PEFT_PREFIX, isTrained } from './loraParameters.js';
+import type { PairValues } from './lowRankPair.js';
 import { readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+import { spectrumOf } from './spectrum.js';
 import { patternValue } from './targets.js';
 
 /** What a LoRA adapter's tensors are, without its base model. */
@@ -120,12 +121,21 @@ async function inspectPair(
   );
   const found = { path: pair.path, rank, scale, a, b, trainable };
   if (scale === undefined) return { ...found, norm: undefined };
-  const [bValues, aValues] = [await adapter.read(pair.b), await adapter.read(pair.a)];
-  return {
-    ...found,
-    norm: Math.abs(scale) * lowRankNorm(bValues, aValues, rank),
-    effectiveRank: lowRankEffectiveRank(bValues, aValues, rank),
+  const values = { r: rank, b: await adapter.read(pair.b), a: await adapter.read(pair.a) };
+  return { ...found, norm: Math.abs(scale) * lowRankNorm(values.b, values.a, rank), ...spectrumOf(values, scale) };
+}
+
+/** A and B of a module whose tensors belong together. */
+export async function loraPair(
+  adapter: AdapterTensors,
+  { path, rank }: Pick<InspectedModule, 'path' | 'rank'>,
+): Promise<PairValues> {
+  const half = (which: 'A' | 'B'): Promise<Float32Array> => {
+    const names = [`lora_${which}`, `lora_embedding_${which}`].flatMap((name) => [`${name}.weight`, name]);
+    const keys = names.flatMap((name) => [`${PEFT_PREFIX}${path}.${name}`, `${path}.${name}`]);
+    return adapter.read(keys.find((key) => adapter.tensors.has(key))!);
   };
+  return { r: rank, a: await half('A'), b: await half('B') };
 }
 
 /** lora_alpha / r (Hu et al. 2021), or lora_alpha / √r (Kalajdzievski 2023, eq. 3). */

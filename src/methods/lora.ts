@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { doraOutput, magnitudeOf, startMagnitude, withMagnitude } from './doraMagnitude.js';
-import { inspectLora } from './inspectLora.js';
+import { inspectLora, loraPair } from './inspectLora.js';
 import { doubledOptions, loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
 import { ParameterOptions, biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { checkStart, drawnStart, preparedStart, preparedStarts, startsFromBase } from './loraStart.js';
@@ -136,7 +136,13 @@ export const lora: Method<typeof LoraOptions> = {
       ],
     });
   },
-  peft: { type: 'LORA', options: loraConfigFromPeft, inspect: inspectLora, differences: 'factors' },
+  peft: {
+    type: 'LORA',
+    options: loraConfigFromPeft,
+    inspect: inspectLora,
+    pair: loraPair,
+    differences: 'factors',
+  },
 };
 
 interface Found {

@@ -9,7 +9,7 @@ import { matmul } from '../tensor/ops/matmul.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
 import { PEFT_PREFIX, ParameterOptions, tiedWarnings, trainedParameters } from './loraParameters.js';
-import { inspectLotr, lotrConfigFromPeft, lotrConfigToPeft } from './lotrConfig.js';
+import { inspectLotr, lotrConfigFromPeft, lotrConfigToPeft, lotrPair } from './lotrConfig.js';
 import { groupedSites } from './lotrGroups.js';
 import type { SharingGroup } from './lotrGroups.js';
 import { lowRankPair, mergePair, pairNorm } from './lowRankPair.js';
@@ -189,7 +189,7 @@ export const lotr: Method<typeof LotrOptions> = {
       load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
     };
   },
-  peft: { type: 'LOTR', options: lotrConfigFromPeft, inspect: inspectLotr },
+  peft: { type: 'LOTR', options: lotrConfigFromPeft, inspect: inspectLotr, pair: lotrPair },
 };
 
 type Factors = Pick<LotrUpdate, 'left' | 'right'>;

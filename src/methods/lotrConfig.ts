@@ -2,16 +2,17 @@ import * as l10n from '@vscode/l10n';
 import { isJsonObject } from '../common/json.js';
 import type { Json, JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
-import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm, multiplied } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { peftTaskType } from '../models/task.js';
 import { isTrained, PEFT_PREFIX } from './loraParameters.js';
+import type { PairValues } from './lowRankPair.js';
 import { LotrOptions } from './lotr.js';
 import type { SharingGroup } from './lotrGroups.js';
 import type { AttachContext } from './method.js';
 import { optionsOfOurs, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+import { spectrumOf } from './spectrum.js';
 
 /** The key that says which modules have L and R in common: by their tensors' name, the modules. */
 const SHARED_BY = 'shared_by';
@@ -80,20 +81,11 @@ export async function inspectLotr(adapter: AdapterTensors): Promise<InspectedTen
     }
     const rank = a[0]!;
     const scale = options && options.scale / rank;
-    const [l, rows] = [Float64Array.from(await adapter.read(left)), await adapter.read(right)];
     for (const path of paths) {
-      const middle = Float64Array.from(await adapter.read(middleKey(path)));
-      const product = Float32Array.from(multiplied(l, middle, b[0]!, rank));
-      modules.push({
-        path,
-        rank,
-        scale,
-        a,
-        b,
-        trainable: rank * rank,
-        norm: scale && scale * lowRankNorm(product, rows, rank),
-        effectiveRank: lowRankEffectiveRank(product, rows, rank),
-      });
+      const found = { path, rank, scale, a, b, trainable: rank * rank };
+      const pair = await lotrPair(adapter, found);
+      const norm = scale && scale * lowRankNorm(pair.b, pair.a, rank);
+      modules.push({ ...found, norm, ...spectrumOf(pair, scale) });
     }
   }
   if (groups.size === 0) {
@@ -118,6 +110,18 @@ export async function inspectLotr(adapter: AdapterTensors): Promise<InspectedTen
     unknown: rest.filter((key) => !trains(key)),
     problems,
   };
+}
+
+/** R and L·M of a module whose tensors belong together. */
+export async function lotrPair(
+  adapter: AdapterTensors,
+  { path, rank }: Pick<InspectedModule, 'path' | 'rank'>,
+): Promise<PairValues> {
+  const [name] = [...sharedBy(adapter.config)].find(([, paths]) => paths.includes(path))!;
+  const read = (part: string): Promise<Float32Array> => adapter.read(`${PEFT_PREFIX}${name}.lotr_${part}`);
+  const l = Float64Array.from(await read('L'));
+  const middle = Float64Array.from(await adapter.read(middleKey(path)));
+  return { r: rank, a: await read('R'), b: Float32Array.from(multiplied(l, middle, l.length / rank, rank)) };
 }
 
 function middleKey(path: string): string {

@@ -8,7 +8,7 @@ import { add } from '../tensor/ops/elementwise.js';
 import { dropWithoutScale } from '../tensor/ops/random.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { ParameterOptions } from './loraParameters.js';
-import { inspectMelora, meloraConfig, meloraKey, meloraOptions, storedMinis } from './meloraConfig.js';
+import { inspectMelora, meloraConfig, meloraKey, meloraOptions, meloraPair, storedMinis } from './meloraConfig.js';
 import type { AttachContext, Method } from './method.js';
 import { mergeMini, miniNorm, miniOutput, miniPairs } from './miniPairs.js';
 import type { MiniPairs } from './miniPairs.js';
@@ -101,7 +101,7 @@ export const melora: Method<typeof MeloraOptions> = {
       context,
     );
   },
-  peft: { type: 'MELORA', options: meloraOptions, inspect: inspectMelora },
+  peft: { type: 'MELORA', options: meloraOptions, inspect: inspectMelora, pair: meloraPair },
 };
 
 function miniUpdate(

@@ -3,7 +3,6 @@ import * as l10n from '@vscode/l10n';
 import type { Json, JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import { lowRankEffectiveRank } from '../linalg/effectiveRank.js';
 import { lowRankNorm } from '../linalg/products.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { peftTaskType } from '../models/task.js';
@@ -19,6 +18,7 @@ import { blockDiagonal, miniValues } from './miniPairs.js';
 import type { MiniPairs } from './miniPairs.js';
 import { optionsFromPeft, readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
+import { spectrumOf } from './spectrum.js';
 
 /** `adapter_config.json` as the authors' PEFT writes it: rank and alpha of each mini LoRA. Keys sorted. */
 export function meloraConfig(
@@ -206,11 +206,11 @@ function partsOf({ tensors }: AdapterTensors, path: string): Parts | undefined {
 async function inspectModule(
   adapter: AdapterTensors,
   path: string,
-  { n, r, a, b }: Parts,
+  parts: Parts,
   options: MeloraOptions | undefined,
 ): Promise<InspectedModule> {
-  const minis: PairValues[] = [];
-  for (let at = 0; at < n; at++) minis.push({ r, a: await adapter.read(a[at]!), b: await adapter.read(b[at]!) });
+  const { a, b } = parts;
+  const minis = await readMinis(adapter, parts);
   const whole = blockDiagonal(minis);
   const scale = options && options.lora_alpha / options.r;
   return {
@@ -221,6 +221,20 @@ async function inspectModule(
     b: [whole.b.length / whole.r, whole.r],
     trainable: [...a, ...b].reduce((sum, key) => sum + (elementCount(adapter.tensors.get(key)!.shape) ?? 0), 0),
     norm: scale && scale * Math.hypot(...minis.map((mini) => lowRankNorm(mini.b, mini.a, mini.r))),
-    effectiveRank: lowRankEffectiveRank(whole.b, whole.a, whole.r),
+    ...spectrumOf(whole, scale),
   };
+}
+
+async function readMinis(adapter: AdapterTensors, { n, r, a, b }: Parts): Promise<PairValues[]> {
+  const minis: PairValues[] = [];
+  for (let at = 0; at < n; at++) minis.push({ r, a: await adapter.read(a[at]!), b: await adapter.read(b[at]!) });
+  return minis;
+}
+
+/** A and B of the plain LoRA that the mini LoRAs of a module stand for; they belong together. */
+export async function meloraPair(
+  adapter: AdapterTensors,
+  { path }: Pick<InspectedModule, 'path'>,
+): Promise<PairValues> {
+  return blockDiagonal(await readMinis(adapter, partsOf(adapter, path)!));
 }

@@ -1,6 +1,8 @@
 import type { JsonObject } from '../common/json.js';
 import type { Problem } from '../common/problem.js';
+import type { PairValues } from './lowRankPair.js';
 import type { AttachContext, Prepared } from './method.js';
+import type { Spectrum } from './spectrum.js';
 
 /** How Hugging Face PEFT, or the `adapters` library, keeps the adapters of a method, so that they can be read back. */
 export interface PeftFormat<Options> {
@@ -44,6 +46,11 @@ export interface PeftFormat<Options> {
   prepared?(adapter: AdapterTensors): Promise<Prepared>;
   /** What its tensors are, without the base model. What does not belong together is reported, not thrown. */
   inspect(adapter: AdapterTensors): Promise<InspectedTensors>;
+  /**
+   * For a method whose ΔW of a module is s·B·A and nothing more: A [r, in] and B [out, r] of a module that {@link inspect}
+   * found, whose s that says.
+   */
+  pair?(adapter: AdapterTensors, module: InspectedModule): Promise<PairValues>;
 }
 
 /** The files of an adapter whose headers are read. */
@@ -85,7 +92,7 @@ export interface InspectedTensors {
 }
 
 /** One adapted module. */
-export interface InspectedModule {
+export interface InspectedModule extends Spectrum {
   /** `model.layers.0.self_attn.q_proj` */
   readonly path: string;
   /** As A has it. */
@@ -99,6 +106,4 @@ export interface InspectedModule {
   readonly trainable: number;
   /** ‖ΔW‖ (Frobenius). */
   readonly norm: number | undefined;
-  /** exp of the entropy of ΔW's singular values: see `linalg/effectiveRank.ts`; undefined where it was not computed. */
-  readonly effectiveRank?: number | undefined;
 }

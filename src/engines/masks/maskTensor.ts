@@ -1,3 +1,4 @@
+import { splitAtLayer } from '../../models/tensorPlace.js';
 import type { Places } from './places.js';
 
 /** A tensor of which a mask marks numbers. */
@@ -14,15 +15,13 @@ export interface MaskTensor {
   places(): Promise<Places>;
 }
 
-const IN_A_LAYER = /^(.*?\.\d{1,9})\.(.+)$/;
-
 /**
  * Where a tensor belongs: its layer, and its kind: `bias` of every module, `norm` of every norm, else the module's own
  * name (`q_proj`), with what stands behind it where a method's tensors are masked (`q_proj.lora_A`).
  * @param name `MODULE.weight`, `MODULE.bias` or a method's own
  */
 export function placeOfTensor(name: string, isNorm: boolean): Pick<MaskTensor, 'layer' | 'kind'> {
-  const [, layer, inside = name] = IN_A_LAYER.exec(name) ?? [];
+  const { layer, inside } = splitAtLayer(name);
   const parts = inside.split('.');
   const last = parts.at(-1);
   const kind =

@@ -1,10 +1,13 @@
 import * as l10n from '@vscode/l10n';
 import type { Inspection } from '../../adapters/inspect.js';
-import { formatBytes, formatCount, formatLoss } from '../../common/format.js';
+import { singularValuesText } from '../../adapters/singularValuesText.js';
+import type { TrainedShare } from '../../adapters/trainedShares.js';
+import { formatBytes, formatCount, formatLoss, formatPercent } from '../../common/format.js';
 import { isError } from '../../common/problem.js';
 import { sentences } from '../../common/sentences.js';
 import type { Entry } from './library.js';
 import { dateText } from './present.js';
+import { table, title } from './textTable.js';
 
 /**
  * An inspection as a document of plain text with aligned columns: long lines are not broken, and it can be searched.
@@ -16,7 +19,10 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
     ...found.problems.map((problem) =>
       isError(problem) ? l10n.t`Error: ${sentences(problem)}` : l10n.t`Warning: ${sentences(problem)}`,
     ),
-    ...unmatched.map((each) => l10n.t`Unmatched: ${each}.`),
+    // The command compares with the base that it finds from its own folder, which may be none.
+    ...(found.problems.some(({ code }) => code === 'adapter.unmatched')
+      ? []
+      : unmatched.map((each) => l10n.t`Unmatched: ${each}.`)),
     ...irregular.map((each) => l10n.t`Irregular: ${each}.`),
   ];
   const facts: readonly (readonly [string, string | undefined])[] = [
@@ -41,6 +47,7 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
     notes.length === 0 ? l10n.t`Nothing is wrong with it: every layer is in one state.` : l10n.t`WHAT STANDS OUT`,
     ...(notes.length === 0 ? [] : ['', ...notes.map((note) => note.replaceAll('\n', ' '))]),
     ...modulesText(found),
+    ...sharesText(found),
     ...sharedText(found),
     ...wholeText(found),
     '',
@@ -49,7 +56,7 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
 
 function modulesText({ modules, factors }: Inspection): string[] {
   if (modules.length === 0) return [];
-  const rows = modules.map(({ path, rank, effectiveRank, scale, a, b, trainable, norm }) => [
+  const rows = modules.map(({ path, rank, effectiveRank, scale, a, b, trainable, norm, ...spectrum }) => [
     path,
     String(rank),
     // JSON has no NaN: what is not finite arrives as null.
@@ -59,19 +66,61 @@ function modulesText({ modules, factors }: Inspection): string[] {
     shape(a),
     shape(b),
     formatCount(trainable),
+    spectrum.energyRank === undefined ? '?' : String(spectrum.energyRank),
+    singularValuesText(spectrum),
   ]);
   return [
     '',
     l10n.t`MODULES`,
     '',
     ...table([
-      [l10n.t`MODULE`, l10n.t`RANK`, l10n.t`EFFECTIVE RANK`, l10n.t`SCALE`, '‖ΔW‖', ...factors, l10n.t`TRAINED`],
+      [
+        l10n.t`MODULE`,
+        l10n.t`RANK`,
+        l10n.t`EFFECTIVE RANK`,
+        l10n.t`SCALE`,
+        '‖ΔW‖',
+        ...factors,
+        l10n.t`TRAINED`,
+        l10n.t`90 % RANK`,
+        l10n.t`SINGULAR VALUES`,
+      ],
       ...rows,
     ]),
     '',
     l10n.t`Effective rank: exp of the entropy of the singular values of ΔW (Roy & Vetterli 2007).`,
     l10n.t`Near the rank, every direction is used; near 1, a smaller rank would do.`,
     l10n.t`‖ΔW‖ is the Frobenius norm of the update, its scale included.`,
+    l10n.t`90 % rank: how many singular values hold nine tenths of ‖ΔW‖². Of singular values the largest, and their share of it.`,
+  ];
+}
+
+function sharesText({ layers, kinds, trainable: all }: Inspection): string[] {
+  const shares = (
+    heading: string,
+    column: string,
+    groups: readonly TrainedShare[],
+    unnamed: string,
+  ): readonly string[] =>
+    groups.length < 2
+      ? []
+      : [
+          '',
+          heading,
+          '',
+          ...table([
+            [column, l10n.t`TRAINED`, l10n.t`SHARE`, '‖ΔW‖'],
+            ...groups.map(({ name, trainable, norm }) => [
+              name === '' ? unnamed : name,
+              formatCount(trainable),
+              formatPercent(trainable / all),
+              typeof norm === 'number' ? formatLoss(norm) : '–',
+            ]),
+          ]),
+        ];
+  return [
+    ...shares(l10n.t`SHARES OF LAYERS`, l10n.t`LAYER`, layers, l10n.t`beside the layers`),
+    ...shares(l10n.t`SHARES OF KINDS OF MODULE`, l10n.t`KIND`, kinds, l10n.t`several`),
   ];
 }
 
@@ -97,33 +146,6 @@ function wholeText({ whole }: Inspection): string[] {
   return ['', l10n.t`TRAINED WHOLE`, '', ...table([[l10n.t`TENSOR`, l10n.t`SHAPE`, l10n.t`TRAINED`], ...rows])];
 }
 
-function title(folder: string): string {
-  const parts = folder.split(/[\\/]/).filter(Boolean);
-  // A run's adapter is named by its run, too.
-  return parts.at(-1) === 'adapter' ? parts.slice(-3).join('/') : (parts.at(-1) ?? folder);
-}
-
 function shape(sizes: readonly number[]): string {
   return `[${sizes.join(', ')}]`;
-}
-
-/** How many columns a text takes where letters are of one width: a Chinese one takes two. */
-function columnsOf(text: string): number {
-  return [...text].length + (text.match(/[\p{Script=Han}\u3000-\u303f\uff00-\uff60]/gu)?.length ?? 0);
-}
-
-/** Columns as wide as their widest cell, two spaces between them. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map((row) => row.map((cell) => cell.replaceAll('\n', ' ')));
-  // A file may hold more modules than a call takes arguments.
-  const widths: number[] = [];
-  for (const row of cells) {
-    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, columnsOf(cell))));
-  }
-  return cells.map((row) =>
-    row
-      .map((cell, column) => cell + ' '.repeat(widths[column]! - columnsOf(cell)))
-      .join('  ')
-      .trimEnd(),
-  );
 }

@@ -10,10 +10,13 @@ import { fixture } from '../../support/fixtures.js';
 const folder = temporaryFolder();
 let count = 0;
 
-async function inspectChanged(change: (parts: AdapterParts) => void): Promise<Inspection> {
+async function inspectChanged(
+  change: (parts: AdapterParts) => void,
+  basePlace?: Parameters<typeof inspectAdapter>[1],
+): Promise<Inspection> {
   const parts = await adapterParts('peft-adapter');
   change(parts);
-  return inspectAdapter(await writeParts(path.join(folder, String(++count)), parts));
+  return inspectAdapter(await writeParts(path.join(folder, String(++count)), parts), basePlace);
 }
 
 const codes = ({ problems }: Inspection): string[] => problems.map(({ code }) => code);
@@ -145,4 +148,47 @@ test('a pattern that is no expression is refused with the file that holds it', a
     parts.config = { ...parts.config, rank_pattern: { '(': 2 } };
   });
   await assert.rejects(broken, problem('targets.regex', 'adapter_config.json', "'('"));
+});
+
+test('what each layer and each kind of module has of the trained numbers', async () => {
+  const found = await inspectAdapter(fixture('lora-reference/lora-steps/bias-all/final'));
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+  for (const groups of [found.layers, found.kinds]) {
+    assert.equal(sum(groups.map(({ trainable }) => trainable)), found.trainable);
+    const squares = groups.flatMap(({ norm }) => (norm === undefined ? [] : [norm ** 2]));
+    const expected = sum(found.modules.map(({ norm }) => norm! ** 2));
+    assert.ok(Math.abs(sum(squares) - expected) < 1e-9 * expected);
+  }
+  assert.deepEqual(
+    found.layers.map(({ name }) => name),
+    ['model.layers.0', 'model.layers.1'],
+  );
+  const biases = found.kinds.find(({ name }) => name === 'bias')!;
+  assert.deepEqual(
+    [biases.trainable, biases.norm],
+    [sum(found.whole.map(({ trainable }) => trainable)), undefined],
+  );
+  const saved = await inspectAdapter(fixture('lora-reference/lora-steps/modules-to-save/final'));
+  assert.deepEqual(saved.layers.at(-1), { name: '', trainable: 4096, norm: undefined });
+  assert.deepEqual(saved.kinds.at(-1), { name: 'lm_head', trainable: 4096, norm: undefined });
+});
+
+test('the base model that it names is another one: modules that do not fit, or are not there', async () => {
+  const adapter = fixture('lora-reference/peft-adapter');
+  const at = (place: string) => () => Promise.resolve(fixture(place));
+  const fits = await inspectAdapter(adapter, at('lora-reference/tiny-llama'));
+  assert.deepEqual([fits.problems, fits.checkedWith], [[], fixture('lora-reference/tiny-llama')]);
+  const other = await inspectAdapter(adapter, at('gpt2/tiny-gpt2'));
+  assert.deepEqual(codes(other), ['adapter.unmatched']);
+  assert.match(other.problems[0]!.message, /14 of 14 modules are not in the base/);
+  const narrow = await inspectChanged((parts) => {
+    parts.tensors = parts.tensors.map(({ name, shape, data }) =>
+      /layers\.0\.self_attn\.q_proj\.lora_A/.test(name)
+        ? { name, shape: [shape[0]!, 24], data: data.subarray(0, shape[0]! * 24) }
+        : { name, shape, data },
+    );
+  }, at('lora-reference/tiny-llama'));
+  assert.deepEqual(codes(narrow), ['adapter.unmatched']);
+  assert.match(narrow.problems[0]!.message, /1 of 14 modules do not fit: .*q_proj is \[32, 32\].*\[32, 24\]/);
+  assert.equal((await inspectAdapter(adapter)).checkedWith, undefined);
 });
