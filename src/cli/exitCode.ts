@@ -17,6 +17,7 @@ const INPUT = new Set([
   'cola',
   'combine',
   'compare',
+  'compare-adapters',
   'compose',
   'config',
   'convert',

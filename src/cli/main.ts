@@ -5,6 +5,7 @@ import type { Command } from './command.js';
 import { combine } from './combine.js';
 import { compose } from './compose.js';
 import { compare } from './compare.js';
+import { compareAdaptersCommand } from './compareAdapters.js';
 import { compareMethodsCommand } from './compareMethods.js';
 import { convert } from './convert.js';
 import { estimate } from './estimate.js';
@@ -38,6 +39,7 @@ export const COMMANDS: readonly Command[] = [
   generate,
   intrinsicDimension,
   inspect,
+  compareAdaptersCommand,
   masks,
   merge,
   combine,

@@ -8,7 +8,7 @@ import { sentences } from '../common/sentences.js';
 import { isTrusted } from './trust.js';
 
 /** Commands that read the named folders, with headers of models, and nothing else; all others need a trusted workspace. */
-const ONLY_READING: ReadonlySet<string | undefined> = new Set(['inspect', 'masks']);
+const ONLY_READING: ReadonlySet<string | undefined> = new Set(['inspect', 'compare-adapters', 'masks']);
 
 /** One heavy piece of work, as a command of `peft-studio`. */
 export interface Job {

@@ -318,8 +318,34 @@ describe('a run and what comes after it', () => {
     assert.equal(plain.code, 0);
     assert.match(
       plain.out,
-      /^model\.layers\.1\.mlp\.down_proj +3 +[\d.]+ +\[3, 32\] +\[16, 3\] +144 +[\d.e-]+ +[\d.]+$/m,
+      /^model\.layers\.1\.mlp\.down_proj +3 +[\d.]+ +\[3, 32\] +\[16, 3\] +144 +[\d.e-]+ +[\d.]+ +[123] +[\d.e -]+ \([\d.]+ %\)$/m,
     );
+    assert.match(plain.out, /^Health +no fault found$/m);
+    assert.equal(found['checkedWith'], model, 'the base that it names is here');
+    const wrong = await run(['inspect', adapter, '--model', fixture('gpt2/tiny-gpt2'), '--json']);
+    assert.equal(wrong.code, 2);
+    assert.deepEqual(
+      (document(wrong)['problems'] as { code: string }[]).map(({ code }) => code),
+      ['adapter.unmatched'],
+    );
+    const missing = await run(['inspect', adapter, '--model', 'no-such-model', '--json']);
+    assert.deepEqual([missing.code, errorOf(missing.out).code], [2, 'adapter.base-not-found']);
+  });
+
+  test('compare-adapters: a table and a document; what cannot be compared is refused', async () => {
+    const ran = await run(['compare-adapters', adapter, adapter, '--json']);
+    assert.equal(ran.code, 0);
+    const total = document(ran)['total'] as { modules: number; cosine: number; outputs: number };
+    assert.equal(total.modules, 14);
+    assert.ok(Math.abs(total.cosine - 1) < 1e-9 && Math.abs(total.outputs - 1) < 1e-9);
+    const plain = await run(['compare-adapters', adapter, adapter]);
+    assert.equal(plain.code, 0);
+    assert.match(plain.out, /^model\.layers\.1\.mlp\.down_proj +3 +3 .* 1\.000 +0\.0 % +0\.0°–0\.0° +100\.0 % /m);
+    assert.match(plain.out, /^all +14 /m);
+    const refused = await run(['compare-adapters', adapter, fixture('ia3/llama'), '--json']);
+    assert.deepEqual([refused.code, errorOf(refused.out).code], [2, 'compare-adapters.method']);
+    const alone = await run(['compare-adapters', adapter, '--json']);
+    assert.deepEqual([alone.code, errorOf(alone.out).code], [2, 'cli.argument-missing']);
   });
 
   test('merge: verified, and the merged model is the adapter applied', async () => {

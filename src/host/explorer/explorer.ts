@@ -12,6 +12,7 @@ import type { Runs } from '../runs.js';
 import type { Settle } from '../settle.js';
 import { createComparePage } from '../comparePage.js';
 import { addAdapters } from './combineAction.js';
+import { compareTwo } from './compareAdaptersAction.js';
 import { cutToRank } from './cutAction.js';
 import { runsToCompare } from './compareAction.js';
 import { deleteEntry } from './deleteAction.js';
@@ -124,6 +125,9 @@ export function createExplorer(parts: {
     ),
     adapterCommand('combineAdapters', { word: 'addable', title: l10n.t`Add Adapters` }, async (adapter) =>
       addAdapters(jobs, adapter, await explorer.all()),
+    ),
+    adapterCommand('compareAdapters', { word: 'comparable', title: l10n.t`Compare Adapters` }, async (adapter) =>
+      compareTwo({ jobs, documents }, adapter, await explorer.all()),
     ),
     adapterCommand('cutAdapter', { word: 'cuttable', title: l10n.t`Cut Adapter to a Rank` }, (adapter) =>
       cutToRank(jobs, adapter),

@@ -42,6 +42,8 @@ export type ContextWord =
   | 'mergeable'
   /** Holds an adapter of differences that can be added to others. */
   | 'addable'
+  /** Holds an adapter whose updates can be laid beside another's. */
+  | 'comparable'
   /** Holds a LoRA, which can be cut to a lower rank. */
   | 'cuttable'
   /** Holds an adapter that can be tried with its base. */
@@ -88,6 +90,9 @@ export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors' | 'fa
   lt_sft: 'places',
   bitfit: 'tensors',
 };
+
+/** Methods whose update of a module is B·A and nothing more: see `PeftFormat.pair`. */
+export const COMPARABLE_METHODS: readonly string[] = ['lora', 'adalora', 'lotr', 'melora'];
 
 const RED = 'list.errorForeground';
 const YELLOW = 'list.warningForeground';
@@ -221,11 +226,12 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
 function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
   const kind = useOf(item);
   if (item.problem !== undefined || kind === undefined) return [];
-  if (unmatched.length > 0) return ['inspectable'];
+  const looks = ['inspectable', ...(isComparable(item) ? (['comparable'] as const) : [])] as const;
+  if (unmatched.length > 0) return [...looks];
   // A base that is not found is asked for.
-  if (kind === 'applied') return ['inspectable', 'usable'];
+  if (kind === 'applied') return [...looks, 'usable'];
   return [
-    'inspectable',
+    ...looks,
     'mergeable',
     'usable',
     ...(formOf(item) === undefined ? [] : (['addable'] as const)),
@@ -235,6 +241,21 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
 
 function isCuttable({ format, method, rank = 0 }: FoundAdapter): boolean {
   return format === 'peft' && method === 'lora' && rank > 1;
+}
+
+function isComparable({ format, method = '' }: FoundAdapter): boolean {
+  return format === 'peft' && COMPARABLE_METHODS.includes(method);
+}
+
+/** Whether two adapters can be laid side by side, as far as their configs tell: of one base model, of any such methods. */
+export function comparesWith(adapter: Entry, other: Entry): boolean {
+  return (
+    other.item.kind === 'adapter' &&
+    other.item.folder !== adapter.item.folder &&
+    other.item.problem === undefined &&
+    isComparable(other.item) &&
+    other.base.key === adapter.base.key
+  );
 }
 
 /** Whether two adapters can be added up, as far as their configs tell: of one form, from one base model. */

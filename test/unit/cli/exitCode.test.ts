@@ -19,6 +19,7 @@ test('codes of problems become exit codes', () => {
     'learned-mask.start': 2,
     'methods.same-module': 2,
     'combine.base': 2,
+    'compare-adapters.shape': 2,
     'resume.changed': 2,
     'fusion.source': 2,
     'ia3.modules': 2,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { compareAdapters } from '../../../src/adapters/compareAdapters.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { mergeAdapter } from '../../../src/adapters/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
@@ -209,6 +210,12 @@ test('written once, read back, inspected; merging gives what was applied', async
       inspected.modules.map(({ path, rank, scale, norm }) => ({ path, rank, scale, norm })),
       method.report!(values),
     );
+    const { modules: beside } = await compareAdapters([out, out]);
+    for (const [at, { norms, cosine }] of beside.entries()) {
+      const norm = inspected.modules[at]!.norm!;
+      assert.ok(Math.abs(norms[0] - norm) <= 1e-6 * norm && Math.abs(cosine! - 1) <= 1e-6);
+    }
+    assert.equal(beside.length, inspected.modules.length);
     assert.equal(inspected.shared.length, 2 * method.coverage.shared!.length);
     for (const { key, modules } of inspected.shared) {
       const { paths } = method.coverage.shared!.find(({ name }) => key.includes(name.replace(' (L, R)', '')))!;

@@ -9,8 +9,10 @@ import { createExplorerModel, isWithin } from '../../../../src/host/explorer/mod
 import type { ExplorerModel, Redraw } from '../../../../src/host/explorer/model.js';
 import {
   ADDABLE_METHODS,
+  COMPARABLE_METHODS,
   READABLE_METHODS,
   addsUpWith,
+  comparesWith,
   lookOf,
   lookOfBase,
 } from '../../../../src/host/explorer/present.js';
@@ -156,7 +158,10 @@ describe('how things look', () => {
     await look(mine);
     const { description, context, icon } = lookOf(entryAt(model, mine.folder));
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
-    assert.deepEqual(context.join(' '), 'adapter deletable placed inspectable mergeable usable addable cuttable');
+    assert.deepEqual(
+      context.join(' '),
+      'adapter deletable placed inspectable comparable mergeable usable addable cuttable',
+    );
     assert.equal(icon.name, 'layers');
   });
   test('a bottleneck adapter of the adapters library is used, not merged', async () => {
@@ -253,6 +258,7 @@ describe('how things look', () => {
       'placed',
       'deletable',
       'inspectable',
+      'comparable',
       'mergeable',
       'usable',
       'addable',
@@ -304,5 +310,22 @@ describe('how things look', () => {
       [language!, ...rest].filter((other) => addsUpWith(language!, other)),
       [made['task']],
     );
+  });
+  test('adapters whose updates are B·A are offered to be compared, with those of their base', async () => {
+    const pairs = PEFT_TYPES.filter((type) => adapterFormat({ peft_type: type })?.pair !== undefined);
+    assert.deepEqual(pairs.map((type) => type.toLowerCase()).sort(), [...COMPARABLE_METHODS].sort());
+    const { folder, model, look } = await place();
+    const [mine, other, foreign] = ['mine', 'other', 'foreign'].map((name) => path.join(folder, name));
+    await look(await adapter(mine!), await adapter(other!), await adapter(foreign!, 'org/name'));
+    const adalora = path.join(folder, 'adalora');
+    await cp(fixture('adalora/schedule/final'), adalora, { recursive: true });
+    const ia3 = path.join(folder, 'ia3');
+    await cp(fixture('ia3/llama/final'), ia3, { recursive: true });
+    await look({ kind: 'adapter', folder: adalora }, { kind: 'adapter', folder: ia3 });
+    const entries = [mine, other, foreign, adalora, ia3].map((each) => entryAt(model, each!));
+    const comparable = entries.filter((entry) => lookOf(entry).context.includes('comparable'));
+    assert.deepEqual(comparable, entries.slice(0, 4));
+    const beside = entries.filter((entry) => comparesWith(entries[0]!, entry)).map(({ item }) => item.folder);
+    assert.deepEqual(beside, [other, adalora]);
   });
 });
