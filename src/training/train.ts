@@ -31,7 +31,7 @@ import { createStepper } from './stepper.js';
 import type { Stepper } from './stepper.js';
 import { plannedSteps, stepBatches } from './steps.js';
 import type { StepBatches } from './steps.js';
-import { attachAnew, attachedAt, hasTurned, turnsAfter } from './turns.js';
+import { attachAnew, attachedAt, hasTurned, tellCoverage, turnsAfter } from './turns.js';
 import { rest } from './wishes.js';
 
 /** A memory event every so many steps. */
@@ -52,7 +52,7 @@ export async function train(given: TrainingJob): Promise<TrainingResult> {
   if (from !== undefined && from.progress.fingerprint !== fingerprint) fail(otherJob());
   let now = attachedAt(started, from);
   let job = { ...started, methods: now.methods };
-  if (hasTurned(now)) job.emit(job.attaching!.covered(now.methods));
+  if (hasTurned(now)) tellCoverage(job, started.methods, now.methods);
   let turned = from?.progress.turnedAfter;
   let step = from?.progress.step ?? 0;
   const ledger = openLedger(job.options, from?.progress.memory);

@@ -63,11 +63,21 @@ export async function attachAnew(
     throw error;
   }
   const methods = attachedWith(job, prepared);
-  job.emit(job.attaching!.covered(methods));
+  tellCoverage(job, now.methods, methods);
   for (const [index, method] of methods.entries()) {
     if (prepared[index] !== now.prepared[index]) job.emit(turnedEvent(method, at, said.get(index)));
   }
   return { now: { methods, prepared }, start };
+}
+
+/** Says what methods that were attached anew took hold of, where that is not what they had before. */
+export function tellCoverage(
+  { emit, attaching }: Pick<TrainingJob, 'emit' | 'attaching'>,
+  before: readonly Attached[],
+  methods: readonly Attached[],
+): void {
+  const told = attaching!.covered(methods);
+  if (JSON.stringify(told) !== JSON.stringify(attaching!.covered(before))) emit(told);
 }
 
 /** What goes over into a turn: everything of the other methods, unless it starts over, and what the method says of its own. */

@@ -18,6 +18,7 @@ import type {
   TurnView,
 } from '../../../src/methods/method.js';
 import { checkpointFolder, checkpointSteps, readCheckpoint } from '../../../src/training/checkpoint.js';
+import type { RunEvent } from '../../../src/training/events.js';
 import type { TrainingResult } from '../../../src/training/job.js';
 import { problem } from '../../support/adapters.js';
 import { fixture } from '../../support/fixtures.js';
@@ -75,6 +76,10 @@ const anew: Turns = async (_method, _prepared, now) => ({
   values: new Map(),
 });
 
+function told({ events }: { readonly events: readonly RunEvent[] }): string[] {
+  return eventsOf(events, 'log').map(({ message }) => message);
+}
+
 /** FISH Mask with a turn, and LoRA beside it. */
 function parts(turn: Turns = anew, extra: JobParts = {}): JobParts {
   const attach = (prepared: readonly (Prepared | undefined)[]): Attached[] => {
@@ -90,7 +95,7 @@ function parts(turn: Turns = anew, extra: JobParts = {}): JobParts {
       covered: (methods) => ({
         type: 'log',
         level: 'info',
-        message: `covered ${methods.map(({ type }) => type)}`,
+        message: `covered ${methods.map(({ coverage }) => coverage.modules.reduce((sum, each) => sum + each.trainable, 0))}`,
       }),
     },
     validation: UNEVEN.slice(0, 3),
@@ -165,7 +170,7 @@ test('what is new starts where its method has it, with an optimizer of its own a
   const b = turned.values.get([...turned.values.keys()].find((name) => name.includes('lora_B'))!)!;
   // In its fourth step after three of up to the rate each.
   assert.ok(Math.max(...b.map(Math.abs)) > 2 * RATE, 'LoRA was not set back');
-  assert.ok(turned.events.some((event) => event.type === 'log' && event.message === 'covered fish_mask,lora'));
+  assert.match(told(turned).join('\n'), /^covered /m);
   const masks = eventsOf(turned.events, 'masks');
   assert.equal(masks.at(-1)!.step, TURN + 1, 'the new mask is told after the first step with it');
 });
@@ -285,6 +290,16 @@ test('numbers that overflowed are not what a turn goes by', async () => {
   });
   assert.ok(failed.reason === 'failed');
   assert.match(failed.problem.message, /^step 3: the update made the trainable .* not finite$/);
+});
+
+test('what methods took hold of is told again only where it is something else', async () => {
+  const samePlaces: Turns = (_method, prepared, { at }) => ({
+    prepared: new Map([...prepared, [STARTED, Int32Array.of(at.step)]]),
+    values: new Map(),
+  });
+  const turned = await run(opened, parts(samePlaces));
+  assert.equal(turned.steps, 6);
+  assert.doesNotMatch(told(turned).join('\n'), /covered/);
 });
 
 test('a turn that is refused fails the run, and what was learned before it is in its values', async () => {
