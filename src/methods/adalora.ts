@@ -149,10 +149,7 @@ export const adalora: Method<typeof AdaLoraOptions> = {
       warnings: [
         ...match.warnings,
         ...warnings,
-        ...tiedWarnings(
-          context.model,
-          trained.map(({ site }) => site),
-        ),
+        ...tiedWarnings(context.model, [...match.sites, ...trained.map(({ site }) => site)]),
         ...biasWarnings(options, trained),
       ],
     });
@@ -232,10 +229,12 @@ function attached(
         ? []
         : [{ name: 'orthogonality', term: mul(orthogonality(triplets), options.orth_reg_weight) }],
     update: (view) => tripletUpdates(triplets, scores, [options.beta1, options.beta2], shares, view),
-    stepInputs(at) {
+    // Asked for also where a run is resumed that has no step left.
+    beforeStep(at) {
       ({ totalSteps } = at);
-      return shares.inputs(allocated(at));
+      return 'keep';
     },
+    stepInputs: (at) => shares.inputs(allocated(at)),
     // Where the budget begins to fall, so that its curve is flat before; after the last allocation ranks stay.
     reportsAfter: (at) =>
       at.step === options.tinit || (allocated(at).allocates && at.step <= at.totalSteps - options.tfinal),

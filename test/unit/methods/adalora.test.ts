@@ -85,6 +85,7 @@ async function run(
   const reported: Record<string, number>[] = [];
   for (let step = 1; step <= totalSteps; step++) {
     const place = { step, totalSteps };
+    method.beforeStep!(place);
     const { loss, terms } = await stepper.step([batches[step - 1]!], place, options.learning_rate!, step);
     losses.push(loss + (terms?.['orthogonality'] ?? 0));
     ranks.push(ranksIn(stepper.values()));
@@ -192,6 +193,7 @@ test('a whole run is that of HF PEFT: losses, orthogonality, budget, scores and 
   const averages: Float32Array[][] = [];
   for (const [at, step] of reference.steps.entries()) {
     const place = { step: at + 1, totalSteps };
+    method.beforeStep!(place);
     const two = [2 * at, 2 * at + 1].map((each) => batches[each % batches.length]!);
     const { loss, terms } = await stepper.step(two, place, reference.learning_rate, at);
     const orthogonality = terms!['orthogonality']!;
@@ -412,6 +414,15 @@ describe('biases and modules in full', async () => {
     assert.deepEqual(
       problems.map(({ code, severity }) => [code, severity]),
       [['adapter.unknown-key', 'warning']],
+    );
+  });
+
+  test('a head that is tied to the embedding is told to differ from it, as LoRA tells', () => {
+    const options = { type: 'adalora', target_modules: ['lm_head', 'q_proj'] };
+    const { warnings } = adalora.attach(Value.Parse(AdaLoraOptions, options), tied.context).coverage;
+    assert.deepEqual(
+      warnings.map(({ code }) => code),
+      ['lora.tied'],
     );
   });
 

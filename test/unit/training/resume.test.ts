@@ -253,6 +253,14 @@ for (const [name, { on, cuts = [1, 5], ...parts }] of Object.entries(cases)) {
   });
 }
 
+test('an AdaLoRA run that was killed behind its last step saves the adapter that it would have saved', async () => {
+  const method = Value.Parse(AdaLoraOptions, { type: 'adalora', tinit: 1, tfinal: 2 });
+  const [, { methods, values }] = await cut({ method, options: SMALL }, SMALL.max_steps);
+  const saved = methods[0]!.save(values);
+  assert.ok(saved.kind === 'adapter');
+  assert.equal(saved.config['total_step'], SMALL.max_steps);
+});
+
 test('other rows, other options: the checkpoint is another job’s', async () => {
   const folder = await runFolder();
   const parts: JobParts = { method: dropped, options: SMALL };
