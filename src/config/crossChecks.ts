@@ -143,7 +143,10 @@ function combinationProblems(methods: readonly MethodConfig[], i: number, placeO
   }
   const acting = methods.filter((other) => !guides(other));
   const along = methods[i]?.type === 'adapter_fusion' && methods[i].stage1 === 'MT-A';
-  if ((type === 'full' || type === 'galore' || type === 'lisa' || type === 'lt_sft' || along) && acting.length > 1) {
+  if (
+    (type === 'full' || type === 'galore' || type === 'lisa' || type === 'lt_sft' || along) &&
+    acting.length > 1
+  ) {
     return [
       {
         code: 'config.full-with-others',
