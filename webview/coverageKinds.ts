@@ -8,12 +8,14 @@ export interface CoveredKind {
   readonly layers: string;
   /** `64 × 128`, or several where they differ. */
   readonly shapes: string;
+  /** 0 for a factor that modules have in common. */
   readonly modules: number;
   readonly trainable: number;
 }
 
-/** Covered modules by kind, those beside the layers at the end, each on its own. */
-export function coveredKinds(modules: Coverage['modules']): CoveredKind[] {
+/** Covered modules by kind; at the end those beside the layers and factors that modules have in common, each on its own. */
+export function coveredKinds({ modules, shared = [] }: Pick<Coverage, 'modules' | 'shared'>): CoveredKind[] {
+  const sharers = new Map(shared.map(({ name, paths }) => [name, paths]));
   const { rows, layers, others } = gridOf(modules.map(({ path }) => path));
   const kindOf = (kind: string, at: readonly number[], inLayers: readonly number[]): CoveredKind => {
     const found = at.flatMap((site) => modules[site] ?? []);
@@ -33,7 +35,12 @@ export function coveredKinds(modules: Coverage['modules']): CoveredKind[] {
         layers.filter((_layer, column) => sites[column] !== undefined),
       ),
     ),
-    ...others.map((site) => kindOf(modules[site]?.path ?? '', [site], [])),
+    ...others.map((site) => {
+      const path = modules[site]?.path ?? '';
+      const paths = sharers.get(path);
+      const own = kindOf(path, [site], paths === undefined ? [] : gridOf(paths).layers);
+      return paths === undefined ? own : { ...own, modules: 0 };
+    }),
   ];
 }
 

@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount, formatPercent } from '../src/common/format.js';
+import { moduleCount } from '../src/methods/coverage.js';
 import type { Coverage } from '../src/training/events.js';
 import { coveredKinds } from './coverageKinds.js';
 import { make, setShown, setText, tile } from './dom.js';
@@ -82,7 +83,7 @@ export function createCoverageView(send: Send): View {
         tile(l10n.t`Of all parameters`, formatCount(coverage.total)),
         tile(l10n.t`Share`, formatPercent(coverage.trainable / coverage.total)),
         tile(l10n.t`Layers`, l10n.t`${coverage.layersCovered} of ${coverage.layers}`),
-        tile(l10n.t`Modules`, formatCount(coverage.modules.length)),
+        tile(l10n.t`Modules`, formatCount(moduleCount(coverage))),
         ...(coverage.classes === undefined ? [] : [tile(l10n.t`Classes`, coverage.classes.join(', '))]),
       );
       setText(saves, l10n.t`Saves: ${coverage.saves}`);
@@ -93,11 +94,11 @@ export function createCoverageView(send: Send): View {
         })),
       );
       kinds.setRows(
-        coveredKinds(coverage.modules).map(({ kind, layers, shapes, modules: count, trainable }) => ({
+        coveredKinds(coverage).map(({ kind, layers, shapes, modules: count, trainable }) => ({
           kind,
           layers: layers === '' ? l10n.t`beside the layers` : layers,
           shapes,
-          modules: formatCount(count),
+          modules: count === 0 ? '–' : formatCount(count),
           trainable: formatCount(trainable),
         })),
       );

@@ -17,7 +17,7 @@ const quantities = (): readonly MapQuantity[] => [
   {
     key: 'rank',
     title: l10n.t`Rank`,
-    about: l10n.t`Rank of the update of each matrix: how many directions it may change in.`,
+    about: l10n.t`Rank of the update of each matrix: how many directions it may change in. (SLTrain: without the numbers that train by themselves; GaLore: of each step, in the subspace of the moment.)`,
     format: formatCount,
   },
   {
@@ -30,7 +30,7 @@ const quantities = (): readonly MapQuantity[] => [
   {
     key: 'scale',
     title: l10n.t`Scale`,
-    about: l10n.t`Factor s before the update: ΔW = s·B·A (AdaLoRA: s·P·diag(λ)·Q).`,
+    about: l10n.t`Factor s before the update: ΔW = s·B·A, or what a method has in place of B·A.`,
     format: formatTick,
     formatShort: (value) => String(Number(value.toPrecision(3))),
   },

@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { moduleCount } from '../methods/coverage.js';
 import type { Attached } from '../methods/method.js';
 import type { TaskType } from '../models/task.js';
 
@@ -22,21 +23,17 @@ const PIPELINES: Readonly<Record<TaskType, string>> = {
   MASKED_LM: 'fill-mask',
 };
 
-/** What loads the adapters of methods that PEFT does not have: the `adapters` library, as the hub calls it, or nothing. */
-const LIBRARIES: ReadonlyMap<string, string | undefined> = new Map([
+/** What loads the adapters of a method beside PEFT Studio, as the hub calls it; of the others nothing does. */
+const LIBRARIES: ReadonlyMap<string, string> = new Map([
+  ...['lora', 'adalora', 'dora_rank', 'sora', 'dylora', 'lokr', 'relora', 'cola'].map(byPeft),
+  ...['prompt_tuning', 'prefix_tuning', 'ia3'].map(byPeft),
   ['adapter', 'adapter-transformers'],
   ['adapter_fusion', 'adapter-transformers'],
-  ['bitfit', undefined],
-  ['ciat', undefined],
-  ['last_layers', undefined],
-  ['fish_mask', undefined],
-  ['fish_dip', undefined],
-  ['intrinsic', undefined],
-  ['learned_mask', undefined],
-  ['pafi', undefined],
-  ['sam', undefined],
-  ['lt_sft', undefined],
 ]);
+
+function byPeft(type: string): readonly [string, string] {
+  return [type, 'peft'];
+}
 
 /**
  * The README.md of an adapter: front matter as Hugging Face's hub reads it, then what was trained and how well it
@@ -47,7 +44,7 @@ export function modelCard({ baseModel, method, task, metrics, steps }: CardFacts
   const name = id ?? baseModel.split(/[\\/]/).filter(Boolean).at(-1) ?? baseModel;
   const { modules, layersCovered } = method.coverage;
   const trainable = modules.reduce((sum, module) => sum + module.trainable, 0);
-  const library = LIBRARIES.has(method.type) ? LIBRARIES.get(method.type) : 'peft';
+  const library = LIBRARIES.get(method.type);
   const front = {
     ...(id === undefined ? {} : { base_model: id }),
     ...(library === undefined ? {} : { library_name: library }),
@@ -64,7 +61,7 @@ export function modelCard({ baseModel, method, task, metrics, steps }: CardFacts
     '|---|---|',
     `| method | ${method.type} |`,
     `| base model | ${cell(inline(name))} |`,
-    `| trainable parameters | ${trainable.toLocaleString('en-US')} in ${modules.length} modules${layersCovered > 0 ? ` of ${layersCovered} layers` : ''} |`,
+    `| trainable parameters | ${trainable.toLocaleString('en-US')} in ${moduleCount(method.coverage)} modules${layersCovered > 0 ? ` of ${layersCovered} layers` : ''} |`,
     `| optimizer steps | ${steps} |\n`,
     ...(measured.length === 0
       ? ['It was not evaluated on held-out rows.\n']

@@ -6,6 +6,7 @@ import {
   formatPercent,
   formatRate,
 } from '../common/format.js';
+import { moduleCount } from '../methods/coverage.js';
 import { describeEvent } from '../training/describeEvent.js';
 import type { Coverage, Finished, RunEvent, Sample, Step } from '../training/events.js';
 import type { Io } from './io.js';
@@ -74,11 +75,11 @@ function isShown(step: number, total: number): boolean {
 
 /** What each entry of the target modules matched, and how much of the model is trained. */
 function coverageLines(event: Coverage): string[] {
-  const { targets, modules, shared = [], layersCovered, layers, trainable, total, saves } = event;
+  const { targets, shared = [], layersCovered, layers, trainable, total, saves } = event;
   return [
     ...targets.map(({ entry, matched }) => `Target ${entry}: ${formatCount(matched)} modules`),
     ...shared.map(({ name, paths }) => `Shared by ${formatCount(paths.length)} modules: ${name}`),
-    `Modules: ${modules.length}, in ${layersCovered} of ${layers} layers`,
+    `Modules: ${moduleCount(event)}, in ${layersCovered} of ${layers} layers`,
     `Trainable: ${formatCount(trainable)} of ${formatCount(total)} parameters (${formatPercent(trainable / total)})`,
     `Saved at the end: ${saves}`,
   ];

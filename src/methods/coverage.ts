@@ -22,3 +22,9 @@ export interface MethodCoverage {
   readonly saves: string;
   readonly warnings: readonly Problem[];
 }
+
+/** How many modules are covered: factors that several of them have in common are listed among them, and are none. */
+export function moduleCount({ modules, shared = [] }: Pick<MethodCoverage, 'modules' | 'shared'>): number {
+  const names = new Set(shared.map(({ name }) => name));
+  return modules.filter(({ path }) => !names.has(path)).length;
+}

@@ -28,7 +28,7 @@ test('front matter for the hub, and the numbers', () => {
 });
 
 test('it names the library that loads the adapter, if there is one', () => {
-  const libraries = ['lora', 'ia3', 'adapter', 'adapter_fusion', 'ciat', 'fish_mask', 'intrinsic'].map((type) => {
+  const libraryOf = (type: string): unknown => {
     const facts = {
       baseModel: 'a/b',
       method: { ...method, type },
@@ -37,7 +37,8 @@ test('it names the library that loads the adapter, if there is one', () => {
       steps: 1,
     } as const;
     return front(modelCard(facts))['library_name'];
-  });
+  };
+  const libraries = ['lora', 'ia3', 'adapter', 'adapter_fusion', 'ciat', 'fish_mask', 'intrinsic'].map(libraryOf);
   assert.deepEqual(libraries, [
     'peft',
     'peft',
@@ -47,6 +48,11 @@ test('it names the library that loads the adapter, if there is one', () => {
     undefined,
     undefined,
   ]);
+  // What is written as a plain LoRA, or as PEFT's own format, PEFT loads; a format of ours nothing else.
+  for (const type of ['dora_rank', 'sora', 'dylora', 'relora', 'cola', 'adalora', 'lokr']) {
+    assert.equal(libraryOf(type), 'peft', type);
+  }
+  for (const type of ['lotr', 'melora', 'mora', 'sltrain']) assert.equal(libraryOf(type), undefined, type);
 });
 
 test('a path on this machine stays here', () => {

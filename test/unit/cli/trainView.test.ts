@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTrainView } from '../../../src/cli/trainView.js';
-import type { Planned, RunEvent, Step } from '../../../src/training/events.js';
+import type { Coverage, Planned, RunEvent, Step } from '../../../src/training/events.js';
 import { captureIo } from './support.js';
 
 const started: RunEvent = {
@@ -17,7 +17,7 @@ const started: RunEvent = {
   seed: 1,
 };
 
-const coverage: RunEvent = {
+const coverage: Coverage = {
   type: 'coverage',
   targets: [
     { entry: 'q_proj', matched: 2 },
@@ -57,7 +57,10 @@ function shown(events: readonly RunEvent[], columns?: number): { out: string; er
 test('coverage: targets with what they matched, layers, share of the parameters', () => {
   const { out } = shown([coverage]);
   assert.match(out, /Target q_proj: 2 modules\nTarget w_proj: 0 modules\n/);
-  assert.match(out, /in 1 of 2 layers/);
+  assert.match(out, /^Modules: 1, in 1 of 2 layers$/m);
+  const factor = { name: '*.q_proj (L, R)', paths: ['a.q_proj'] };
+  const modules = [...coverage.modules, { path: factor.name, shape: [8, 8], trainable: 0 }];
+  assert.match(shown([{ ...coverage, modules, shared: [factor] }]).out, /^Modules: 1, in 1 of 2 layers$/m);
   assert.match(out, /1,000 of 50,000 parameters \(2\.0 %\)/);
   assert.match(out, /adapter_model\.safetensors/);
 });

@@ -1,21 +1,41 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { moduleCount } from '../../../src/methods/coverage.js';
 import { coveredKinds, runsOf, sharersOf } from '../../../webview/coverageKinds.js';
 
+const moduleOf = (path: string, shape: number[], trainable: number) => ({ path, shape, trainable });
+
 test('covered modules are summed up by kind, with the layers that have them', () => {
-  const of = (path: string, shape: number[], trainable: number) => ({ path, shape, trainable });
-  const kinds = coveredKinds([
-    of('model.embed_tokens', [100, 8], 5),
-    of('model.layers.0.q', [8, 8], 16),
-    of('model.layers.1.q', [8, 8], 16),
-    of('model.layers.3.q', [8, 4], 12),
-    of('model.layers.3.up', [24, 8], 32),
-  ]);
+  const kinds = coveredKinds({
+    modules: [
+      moduleOf('model.embed_tokens', [100, 8], 5),
+      moduleOf('model.layers.0.q', [8, 8], 16),
+      moduleOf('model.layers.1.q', [8, 8], 16),
+      moduleOf('model.layers.3.q', [8, 4], 12),
+      moduleOf('model.layers.3.up', [24, 8], 32),
+    ],
+  });
   assert.deepEqual(kinds, [
     { kind: 'q', layers: '0–1, 3', shapes: '8 × 8, 8 × 4', modules: 3, trainable: 44 },
     { kind: 'up', layers: '3', shapes: '24 × 8', modules: 1, trainable: 32 },
     { kind: 'model.embed_tokens', layers: '', shapes: '100 × 8', modules: 1, trainable: 5 },
   ]);
+});
+
+test('a factor of several modules is none, and stands in their layers', () => {
+  const paths = ['model.layers.0.q', 'model.layers.1.q'];
+  const name = 'model.layers.*.q (L, R)';
+  const modules = [...paths.map((path) => moduleOf(path, [8, 8], 4)), moduleOf(name, [8, 8], 32)];
+  const covered = { modules, shared: [{ name, paths }] };
+  assert.deepEqual(coveredKinds(covered).at(-1), {
+    kind: name,
+    layers: '0–1',
+    shapes: '8 × 8',
+    modules: 0,
+    trainable: 32,
+  });
+  assert.equal(moduleCount(covered), 2);
+  assert.equal(moduleCount({ modules }), 3);
 });
 
 test('runs of numbers are drawn together', () => {
