@@ -27,6 +27,7 @@ const INPUT = new Set([
   'engine',
   'folder',
   'fusion',
+  'galore',
   'generation',
   'gguf',
   'hub',

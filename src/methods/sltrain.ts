@@ -123,13 +123,19 @@ function targetsOf(options: SltrainOptions, context: AttachContext): SparseTarge
     const problem: OptionProblem = {
       code: 'sltrain.nothing',
       message: l10n.t`sp_ratio ${options.sp_ratio} of the ${largest} numbers of a weight is not one number`,
-      expected: l10n.t`an sp_ratio of at least ${(1 / largest).toExponential(1)}`,
+      expected: l10n.t`an sp_ratio of at least ${shareOfOne(largest)}`,
       mend: l10n.t`Raise sp_ratio, or use lora, which has no sparse part.`,
       option: ['sp_ratio'],
     };
     fail(problem);
   }
   return targets;
+}
+
+/** The share that is one of so many numbers, in two digits and rounded up: rounded down it would be none. */
+function shareOfOne(size: number): string {
+  const unit = 10 ** (Math.floor(Math.log10(1 / size)) - 1);
+  return (Math.ceil(1 / size / unit) * unit).toExponential(1);
 }
 
 /** |I| = ⌊δ·in·out⌋ */

@@ -14,7 +14,7 @@ import { finishedPair, loadedPairs } from './savedComponents.js';
 import { folded, liveComponents, scaledPair, scaledPairOutput, scaledPairSize } from './scaledPair.js';
 import type { ScaledPair } from './scaledPair.js';
 import { softThreshold } from './softThreshold.js';
-import { ThresholdOptions, checkThreshold, threshold } from './soraSchedule.js';
+import { ThresholdOptions, checkThreshold, idleThreshold, threshold } from './soraSchedule.js';
 import { TargetOptions } from './targets.js';
 import { targetPairs } from './targetPairs.js';
 
@@ -118,6 +118,7 @@ function attached(
     trainables: gated.flatMap((each) => trainablesOf(each, options, context)),
     coverage: {
       ...coverage,
+      warnings: [...coverage.warnings, ...idleThreshold(options)],
       modules: gated.map((each) => ({
         path: each.pair.site.path,
         shape: each.pair.site.shape,

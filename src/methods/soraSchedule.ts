@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { Static, TObject } from '@sinclair/typebox';
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
+import { idleOptions } from './idleOptions.js';
 import type { StepPlace } from './method.js';
 import type { OptionProblem } from './targets.js';
 
@@ -87,4 +88,16 @@ export function checkThreshold(options: ThresholdOptions): void {
       option: ['sparse_lambda_2'],
     });
   }
+}
+
+/** Warnings of levels without a schedule, and of a schedule with one level, which ξ has from the start. */
+export function idleThreshold(options: ThresholdOptions): OptionProblem[] {
+  const { lambda_num, max_lambda } = ThresholdOptions;
+  const { lambda_schedule: schedule, lambda_num: levels } = options;
+  if (schedule === undefined) {
+    const none = { option: 'lambda_schedule', value: 'none' };
+    return idleOptions(options, { lambda_num }, none, 'lambda_schedule: linear');
+  }
+  if (levels > 1) return [];
+  return idleOptions(options, { max_lambda }, { option: 'lambda_num', value: levels }, 'lambda_num: 2');
 }

@@ -22,6 +22,7 @@ test('codes of problems become exit codes', () => {
     'compare-adapters.shape': 2,
     'resume.changed': 2,
     'fusion.source': 2,
+    'galore.rank': 2,
     'ia3.modules': 2,
     'method.combination': 2,
     'prefix-tuning.positions': 2,

@@ -172,6 +172,12 @@ test('a share that is no number, modules without a matrix and a run without plac
     prepare([small], llama, []),
     problem('sltrain.nothing', 'sp_ratio 0.0005 of the 1024 numbers', 'at least 9.8e-4'),
   );
+  // 1/1536 is 6.51e-4: rounded down it would be no number.
+  const wide = optionsOf({ sp_ratio: 1e-4, target_modules: ['gate_proj'] });
+  await assert.rejects(
+    prepare([wide], llama, []),
+    problem('sltrain.nothing', 'the 1536 numbers', 'at least 6.6e-4'),
+  );
   const embedding = optionsOf({ target_modules: ['embed_tokens'] });
   await assert.rejects(prepare([embedding], llama, []), problem('targets.no-match', 'embedding'));
   assert.throws(() => attachMethods([optionsOf()], context), problem('method.not-prepared', 'SLTrain'));

@@ -243,3 +243,12 @@ for (const [name, options, option] of [
     );
   });
 }
+
+test('options of a schedule that has no say are warned of', () => {
+  const warnings = (options: object): string[] => attach(options).coverage.warnings.map(({ message }) => message);
+  assert.deepEqual(warnings({ lambda_num: 5 }), ['lambda_num is not used: lambda_schedule is none']);
+  const schedule = { lambda_schedule: 'linear', max_lambda: 0.1 };
+  assert.deepEqual(warnings({ ...schedule, lambda_num: 1 }), ['max_lambda is not used: lambda_num is 1']);
+  assert.deepEqual(warnings({ ...schedule, lambda_num: 2 }), []);
+  assert.deepEqual(warnings({}), []);
+});
