@@ -91,6 +91,12 @@ export async function inspectAdapter(
     });
   }
   problems.push(...unknownTensors(adapter, unknown), ...wrongCount(adapter));
+  if (adapter.tensors.size === 0 && !problems.some(isError)) {
+    report('adapter.untrained', {
+      message: l10n.t`the adapter's tensors hold ${0} numbers`,
+      mend: l10n.t`No gradient reached them, or the file was written before the first step: look at the run that made it.`,
+    });
+  }
   const place = adapter.format.pair === undefined ? undefined : await basePlace(adapter.baseModel);
   const base = place === undefined ? undefined : await readBaseModules(place);
   const matrices = modules.filter(({ a, b }) => a.length === 2 && b.length === 2);

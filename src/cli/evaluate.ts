@@ -171,7 +171,20 @@ function checkHead({ model, methods, checkpoint }: Adapted): void {
   });
 }
 
+/** @throws ProblemError `evaluation.non-finite` where there is no loss to show */
 function showMetrics({ model, adapter, proxy, data, metrics, seconds }: Evaluated, args: Arguments, io: Io): void {
+  if (!Number.isFinite(metrics.loss)) {
+    fail({
+      code: 'evaluation.non-finite',
+      message: `the loss is ${metrics.loss}: numbers of the model are not finite, or grow too large on the way`,
+      where: { file: adapter ?? proxy ?? model },
+      expected: 'a finite loss',
+      mend:
+        adapter === undefined && proxy === undefined
+          ? 'Look for a better copy of the model.'
+          : 'Look at its scale (lora_alpha, alpha) in adapter_config.json, and at its norms with `peft-studio inspect`.',
+    });
+  }
   if (args.flag('json')) io.json({ model, adapter, proxy, data, ...metrics, seconds });
   else io.line(metricsText(metrics));
 }

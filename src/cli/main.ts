@@ -1,5 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' };
-import { ProblemError, problemOf } from '../common/problem.js';
+import { problemOf } from '../common/problem.js';
 import { parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { combine } from './combine.js';
@@ -90,7 +90,8 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     const others = error instanceof ProblemsError && error.others.length > 0 ? { others: error.others } : {};
     io.progress.end();
     for (const each of [problem, ...(others.others ?? [])]) io.problem(each);
-    if (error instanceof Error && !(error instanceof ProblemError)) io.note(error.stack ?? '');
+    // Where the file system failed, the problem says it all.
+    if (error instanceof Error && problem.code === 'internal') io.note(error.stack ?? '');
     if (json) {
       io.json(
         command?.jsonForm === 'events' ? { type: 'failed', problem, ...others } : { error: problem, ...others },

@@ -81,6 +81,11 @@ test('★70 an adapter that was never trained', async () => {
   assert.match(whole.problems[0]!.message, /every module/);
   const part = await inspectChanged(({ tensors }) => tensors[1]!.data.fill(0));
   assert.match(part.problems[0]!.message, /1 of 14 modules/);
+  const empty = await inspectChanged((parts) => {
+    parts.tensors = [];
+  });
+  assert.deepEqual(codes(empty), ['adapter.untrained']);
+  assert.match(empty.problems[0]!.message, /hold 0 numbers/);
 });
 
 test('what does not belong together is reported, not thrown', async () => {
