@@ -7,6 +7,8 @@ import type { Problem } from '../common/problem.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
+import type { FloatType } from '../models/floatBytes.js';
+import { F16_OVERFLOW } from '../models/floatFormats.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readModel } from '../models/readModel.js';
@@ -19,11 +21,8 @@ import { writeMergeRecord } from './mergeRecord.js';
 import type { Tied } from './mergedTensors.js';
 import { mergedTensors } from './mergedTensors.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
-import type { FloatType, ModelContents } from './writeModel.js';
+import type { ModelContents } from './writeModel.js';
 import { modelBytes, writeModelFiles } from './writeModel.js';
-
-/** binary16 rounds to infinity from here on. */
-const F16_OVERFLOW = 65520;
 
 export interface MergeJob {
   readonly checkpoint: Checkpoint;

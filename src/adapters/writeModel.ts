@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
+import type { FloatType } from '../models/floatBytes.js';
 import type { TensorToWrite } from '../models/writeSafetensors.js';
 import { writeSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
@@ -8,8 +9,6 @@ import { writeFolderWhole } from '../common/wholeFolder.js';
 
 /** What Hugging Face's libraries cut models into. */
 const MAX_SHARD_BYTES = 5e9;
-
-export type FloatType = TensorToWrite['dtype'];
 
 export interface ModelContents {
   /** The base's `config.json`; its dtype key is set to what is written. */

@@ -28,17 +28,9 @@ import { table } from './table.js';
 
 /** Of the nearest LoRA to what training made of a base. */
 export const toLoraOptions = {
-  to: {
-    value: 'lora',
-    help: 'Of any adapter that can be merged, or of a whole model: the nearest LoRA to what it changes, of --rank R or --energy SHARE.',
-  },
   energy: {
     value: 'SHARE',
     help: 'With --to lora, instead of a rank: of each matrix as many singular values as have this share of the sum of their squares.',
-  },
-  model: {
-    value: 'BASE',
-    help: "With --to lora: the base model. Default: the one that the adapter's config names; of a whole model it is needed.",
   },
 } as const satisfies Record<string, Option>;
 
@@ -52,8 +44,6 @@ interface Source {
 
 /** `convert … --to lora` */
 export async function convertToLora(args: Arguments, io: Io): Promise<number> {
-  const form = args.text('to');
-  if (form !== 'lora') fail({ code: 'cli.option-value', message: `--to is "${form}"`, expected: 'lora' });
   const kept = keptOf(args);
   if (kept === undefined) {
     return fail({

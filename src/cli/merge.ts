@@ -2,15 +2,15 @@ import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
-import type { FloatType } from '../adapters/writeModel.js';
 import { formatBytes } from '../common/format.js';
-import { fail } from '../common/problem.js';
+import type { FloatType } from '../models/floatBytes.js';
 import { attachAdapters, openAdapters } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
+import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import { table } from './table.js';
 
@@ -35,7 +35,7 @@ export const merge: Command = {
     'my-adapter --model models/SmolLM2-135M --dtype F32 --out merged',
   ],
   async run(args, io) {
-    const dtype = floatType(args.text('dtype'));
+    const dtype = floatType(args, DTYPES);
     const onDisk = await openAdapters(args.positional(0));
     const [first] = onDisk.adapters;
     const base = args.text('model') ?? (await baseOf(first));
@@ -63,15 +63,6 @@ export const merge: Command = {
     return DONE;
   },
 };
-
-function floatType(name: string | undefined): FloatType | undefined {
-  if (name === undefined) return undefined;
-  const found = DTYPES.find((dtype) => dtype === name.toUpperCase());
-  return (
-    found ??
-    fail({ code: 'cli.option-value', message: `--dtype is "${name}"`, expected: `one of ${DTYPES.join(', ')}` })
-  );
-}
 
 /** What was written and how exact it is. */
 function mergeText(report: MergeReport): string {

@@ -3,6 +3,9 @@
  * upper half) and IEEE 754-2019 binary16 (5 exponent bits). Narrowing rounds to nearest, ties to even.
  */
 
+/** binary16 rounds magnitudes to infinity from here on. */
+export const F16_OVERFLOW = 65520;
+
 /** Widens bfloat16 bit patterns; exact. */
 export function bf16ToF32(bits: Uint16Array): Float32Array {
   const words = new Uint32Array(bits.length);
@@ -40,7 +43,7 @@ export function halfToNumber(bits: number): number {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Rounds float32 to binary16 bit patterns. A NaN stays a NaN; magnitudes from 65520 up become infinite. */
+/** Rounds float32 to binary16 bit patterns. A NaN stays a NaN; magnitudes from {@link F16_OVERFLOW} up become infinite. */
 export function f32ToF16(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);

@@ -10,6 +10,7 @@ import type { GgufArchitecture, GgufSizes } from './ggufArchitectures.js';
 import { GGUF_ARCHITECTURES } from './ggufArchitectures.js';
 import type { GgufFields } from './ggufFields.js';
 import { ggufFields, shortest } from './ggufFields.js';
+import { unpermuteRotaryRows } from './ggufRotary.js';
 import { llama3RopeScaling } from './ropeFactors.js';
 import { unknownTensor } from './safetensorsFolder.js';
 
@@ -77,24 +78,6 @@ function readArchitecture(header: GgufHeader): GgufArchitecture {
 function rotatedHeads(name: string): string | undefined {
   if (/\.q_proj\./.test(name)) return 'num_attention_heads';
   return /\.k_proj\./.test(name) ? 'num_key_value_heads' : undefined;
-}
-
-/**
- * Undoes the row order that llama.cpp's converter gives q and k. Transformers rotates component i of a head
- * with component i + d/2, llama.cpp component 2i with 2i + 1: row h·d + 2i + s of the file is row
- * h·d + s·(d/2) + i of the Hugging Face weight. `values` is [rows] or [rows, columns].
- */
-export function unpermuteRotaryRows(values: Float32Array, rows: number, heads: number): Float32Array {
-  const columns = values.length / rows;
-  const half = rows / heads / 2;
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    const head = Math.floor(row / (2 * half));
-    const within = row - head * 2 * half;
-    const target = head * 2 * half + (within & 1) * half + (within >> 1);
-    out.set(values.subarray(row * columns, (row + 1) * columns), target * columns);
-  }
-  return out;
 }
 
 /** Hugging Face name → GGUF name. Refuses what would otherwise be left out in silence. */

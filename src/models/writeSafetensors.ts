@@ -2,7 +2,8 @@ import * as l10n from '@vscode/l10n';
 import { writeWhole } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { fail } from '../common/problem.js';
-import { f32ToBf16, f32ToF16 } from './floatFormats.js';
+import { bytesOf, floatBytes } from './floatBytes.js';
+import type { FloatType } from './floatBytes.js';
 import { elementCount } from './tensorSpans.js';
 
 /** Values converted and written at once: 4 MB of float32. */
@@ -22,7 +23,7 @@ export type TensorReader = () => Promise<Float32Array> | AsyncIterable<Float32Ar
 /** What {@link writeSafetensors} writes: values are float32, `dtype` is the type on disk. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly dtype: FloatType;
   readonly shape: readonly number[];
   /** Row-major values, or what produces them when their turn comes: only one tensor, or part of one, is in memory. */
   readonly data: Float32Array | TensorReader;
@@ -49,7 +50,8 @@ export async function writeSafetensors(
         count += values.length;
         for (let at = 0; at < values.length; at += CHUNK) {
           const part = values.subarray(at, at + CHUNK);
-          await handle.writeFile(part instanceof Int32Array ? bytesOf(part) : encode(part, tensor.dtype));
+          const isInteger = part instanceof Int32Array || tensor.dtype === 'I32';
+          await handle.writeFile(isInteger ? bytesOf(part) : floatBytes(part, tensor.dtype));
         }
       }
       if (count !== expected) {
@@ -97,19 +99,4 @@ function makeHeader(
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length - 8), true);
   bytes.set(json, 8);
   return bytes;
-}
-
-function encode(values: Float32Array, dtype: (TensorToWrite | IntegersToWrite)['dtype']): Uint8Array {
-  switch (dtype) {
-    case 'F16':
-      return bytesOf(f32ToF16(values));
-    case 'BF16':
-      return bytesOf(f32ToBf16(values));
-    default:
-      return bytesOf(values);
-  }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array | Uint16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -62,7 +62,7 @@ test('convert --to lora: what cannot be done is named, and nothing is written', 
   for (const [args, message] of [
     [[full, '--to', 'lora', '--rank', '2'], /does not say what it was trained from/],
     [[sparse, '--to', 'lora'], /how much to keep/],
-    [[sparse, '--to', 'gguf'], /--to is "gguf"/],
+    [[sparse, '--to', 'onnx'], /--to is "onnx"/],
     [[sparse, '--to', 'lora', '--rank', '2.5'], /--rank is "2.5"/],
     [[sparse, '--to', 'lora', '--energy', '2'], /--energy is "2"/],
     [[model, '--to', 'lora', '--rank', '2', '--model', model], /no matrix of the base has changed/],

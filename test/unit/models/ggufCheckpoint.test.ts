@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { openGgufCheckpoint, unpermuteRotaryRows } from '../../../src/models/ggufCheckpoint.js';
+import { openGgufCheckpoint } from '../../../src/models/ggufCheckpoint.js';
+import { permuteRotaryRows, unpermuteRotaryRows } from '../../../src/models/ggufRotary.js';
 import { floats, problem, readFixture, temporaryFolder } from './files.js';
 import type { TensorPart } from './ggufFile.js';
 import { ggufFile, value } from './ggufFile.js';
@@ -84,7 +85,9 @@ test('the mapped form holds the same values and is made once', async () => {
 test('a bias is permuted like its rows', () => {
   // Two heads of four: halves [a0 a1 | b0 b1] are stored as a0 b0 a1 b1.
   const stored = Float32Array.of(0, 2, 1, 3, 4, 6, 5, 7);
-  assert.deepEqual(unpermuteRotaryRows(stored, 8, 2), Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7));
+  const original = Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7);
+  assert.deepEqual(unpermuteRotaryRows(stored, 8, 2), original);
+  assert.deepEqual(permuteRotaryRows(original, 8, 2), stored);
 });
 
 const metadata = {
