@@ -32,12 +32,21 @@ export function irregularities(
   if (lonely.size > 0 && config['use_mora'] !== true)
     sentences.push(l10n.t`${some([...lonely])} without A or without B`);
   // The layers to be changed were chosen: nothing is missing in the others.
-  if (!isSet(config['layers_to_transform'])) sentences.push(...gaps(modules));
+  if (!isSet(config['layers_to_transform']) && !areNamed(paired, config['target_modules'])) {
+    sentences.push(...gaps(modules));
+  }
   sentences.push(...ranks(modules, config));
   return sentences.slice(0, MAX_SENTENCES);
 }
 
 const LAYER = /\.(\d+)\./;
+
+/** Whether the config names each module by its path, as methods do that leave some with no rank: then it has all it should. */
+function areNamed(paths: ReadonlySet<string>, targets: unknown): boolean {
+  return (
+    Array.isArray(targets) && targets.length === paths.size && targets.every((path) => paths.has(String(path)))
+  );
+}
 
 /** Kinds of module (`self_attn.q_proj`) that only some of the adapted layers have. */
 function gaps(modules: readonly FoundModule[]): string[] {

@@ -108,6 +108,20 @@ describe('an irregular adapter', () => {
     });
     assert.deepEqual(found.irregular, []);
   });
+  test('that names each module by its path has all it should: what SoRA left no rank is none of its targets', async () => {
+    const leave = (name: string): boolean => !name.includes('layers.1.self_attn.q_proj');
+    const named = async (targets: (paths: readonly string[]) => readonly string[]) =>
+      changed((parts) => {
+        parts.tensors = parts.tensors.filter(({ name }) => leave(name));
+        const paths = parts.tensors
+          .filter(({ name }) => name.endsWith('.lora_A.weight'))
+          .map(({ name }) => name.replace(/^base_model\.model\.|\.lora_A\.weight$/g, ''));
+        parts.config = { ...parts.config, target_modules: targets(paths) };
+      });
+    assert.deepEqual((await named((paths) => paths)).irregular, []);
+    const lost = await named((paths) => [...paths, 'model.layers.1.self_attn.q_proj']);
+    assert.deepEqual(lost.irregular, ['self_attn.q_proj in 1 of 2 layers (not in 1)']);
+  });
   test('names ranks that the config does not', async () => {
     const found = await changed((parts) => {
       parts.config = { ...parts.config, rank_pattern: {} };
