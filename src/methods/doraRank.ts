@@ -6,6 +6,7 @@ import { mul } from '../tensor/ops/elementwise.js';
 import { input, variable } from '../tensor/tensor.js';
 import { PruningOptions, checkPruning, isPruned, prunedAllocation } from './doraRankSchedule.js';
 import { componentUpdates, meanVariance } from './doraRankScores.js';
+import { uniformNumbers } from './loraStart.js';
 import { mergePair, pairNorm } from './lowRankPair.js';
 import type { AttachContext, Attached, Method, StepPlace, Trainable } from './method.js';
 import { parameterSize } from './parameters.js';
@@ -199,11 +200,7 @@ function attached(
 /** A and B of a site, Kaiming uniform for what reads their output as it is (He et al. 2015, eq. 10: ±√(6 / n)); and c, 0. */
 function trainablesOf({ pair: { a, b, r, site }, e }: ScaledPair, context: AttachContext): Trainable[] {
   const uniform = (which: string, size: number, inputs: number): Float32Array => {
-    const random = context.random('dora_rank', site.path, which);
-    const bound = Math.sqrt(6 / inputs);
-    const values = new Float32Array(size);
-    for (let at = 0; at < size; at++) values[at] = (2 * random.uniform() - 1) * bound;
-    return values;
+    return uniformNumbers(size, Math.sqrt(6 / inputs), context.random('dora_rank', site.path, which));
   };
   const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
   return [

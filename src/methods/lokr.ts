@@ -12,9 +12,12 @@ import type { Tensor, Variable } from '../tensor/tensor.js';
 import { factorized, kroneckerFacts, kroneckerOutput, mergeKronecker, pairVariables } from './kronecker.js';
 import type { Factor, KroneckerPair } from './kronecker.js';
 import { inspectLokr, lokrConfigFromPeft, lokrConfigToPeft } from './lokrConfig.js';
-import { PEFT_PREFIX, ParameterOptions, tiedWarnings, trainedParameters } from './loraParameters.js';
+import { ParameterOptions } from './loraParameters.js';
+import { uniformNumbers } from './loraStart.js';
 import type { AttachContext, Method, Trainable } from './method.js';
-import { coveredParameters, loadByKey, parameterSize, readTrained } from './parameters.js';
+import { attachUpdates } from './moduleUpdates.js';
+import type { ModuleUpdate } from './moduleUpdates.js';
+import { parameterSize } from './parameters.js';
 import { TargetOptions, idlePattern, idlePatternKeys, matchTargets, patternValue } from './targets.js';
 import type { OptionProblem } from './targets.js';
 
@@ -112,74 +115,18 @@ export const lokr: Method<typeof LokrOptions> = {
       ...idlePatternKeys('rank_pattern', options.rank_pattern, paths),
       ...idlePatternKeys('alpha_pattern', options.alpha_pattern, paths),
     ].map((problem) => idlePattern(problem, idlePatterns));
-    const pairs = new Map(match.sites.map((site) => [site.path, kroneckerPair(site, options, instance)]));
-    const { trained, warnings } = trainedParameters({ ...options, bias: 'none' }, context, pairs);
-    const byParameter = new Map(trained.map((each) => [`${each.site.path}.${each.kind}`, each]));
-    const trainables: Trainable[] = [
-      ...[...pairs.values()].flatMap((pair) => startedPair(pair, options, context)),
-      ...trained.map((each) => readTrained(each, context)),
-    ];
-    const keyOf = (name: string): string => {
-      const own = name.slice(instance.length);
-      return byParameter.get(own)?.key ?? `${PEFT_PREFIX}${own}`;
-    };
-    return {
-      type: 'lokr',
-      hooks: {
-        parameter: (site, kind, base) => byParameter.get(`${site.path}.${kind}`)?.variable ?? base,
-        output(site, x, y, phase) {
-          const pair = pairs.get(site.path);
-          if (pair === undefined) return y;
-          return add(y, dropped(kroneckerOutput(pair, x), options, phase, context.random('dropout', site.path)));
-        },
-      },
-      trainables,
-      coverage: {
-        targets: match.entries,
-        modules: [
-          ...[...pairs.values()].map((pair) => ({
-            path: pair.site.path,
-            shape: pair.site.shape,
-            trainable: pairVariables(pair).reduce((sum, { shape }) => sum + parameterSize(shape), 0),
-          })),
-          ...coveredParameters(trained),
-        ],
-        layersCovered: new Set(match.sites.flatMap(({ layer }) => layer ?? [])).size,
-        saves: l10n.t`adapter_model.safetensors with ${trainables.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`,
-        warnings: [
-          ...match.warnings,
-          ...idle,
-          ...warnings,
-          ...idleSplit(options, pairs.values()),
-          ...tiedWarnings(
-            model,
-            [...pairs.values(), ...trained].map(({ site }) => site),
-          ),
-        ],
-      },
-      report: (values) =>
-        [...pairs.values()].map((pair) => ({
-          path: pair.site.path,
-          scale: pair.scale,
-          ...kroneckerFacts(pair, values),
-        })),
-      merge(site, kind, base, values) {
-        const whole = byParameter.get(`${site.path}.${kind}`);
-        if (whole !== undefined) return values.get(whole.variable.name)!;
-        const pair = pairs.get(site.path);
-        return pair === undefined || kind === 'bias' ? undefined : mergeKronecker(pair, base, values);
-      },
-      save: (values) => ({
-        kind: 'adapter',
+    const pairs = match.sites.map((site) => kroneckerPair(site, options, instance));
+    return attachUpdates(
+      {
+        type: 'lokr',
+        options: { ...options, bias: 'none' },
+        updates: pairs.map((pair) => kroneckerUpdate(pair, options, context)),
+        match: { ...match, warnings: [...match.warnings, ...idle, ...idleSplit(options, pairs)] },
         config: lokrConfigToPeft(options, match.sites, context),
-        tensors: trainables.map(({ variable: { name, shape } }) => ({
-          name: keyOf(name),
-          shape: shape as readonly number[],
-          data: values.get(name)!,
-        })),
-      }),
-      load: (tensors, source) => loadByKey(trainables, keyOf, tensors, source),
-    };
+        forPeft: true,
+      },
+      context,
+    );
   },
   peft: { type: 'LOKR', options: lokrConfigFromPeft, inspect: inspectLokr },
 };
@@ -189,6 +136,18 @@ export type SplitOptions = Pick<
   LokrOptions,
   'r' | 'alpha' | 'decompose_both' | 'decompose_factor' | 'rank_pattern' | 'alpha_pattern'
 >;
+
+function kroneckerUpdate(pair: KroneckerPair, options: LokrOptions, context: AttachContext): ModuleUpdate {
+  const { site, scale } = pair;
+  return {
+    site,
+    trainables: startedPair(pair, options, context),
+    output: (x, y, phase) =>
+      add(y, dropped(kroneckerOutput(pair, x), options, phase, context.random('dropout', site.path))),
+    merged: (base, values) => mergeKronecker(pair, base, values),
+    report: (values) => ({ scale, ...kroneckerFacts(pair, values) }),
+  };
+}
 
 type MatrixShape = readonly [rows: number, columns: number];
 
@@ -234,12 +193,10 @@ function startedPair(
   return pairVariables(pair).map((each) => ({
     variable: each,
     start() {
-      const values = new Float32Array(parameterSize(each.shape));
-      if (each === zero) return values;
+      const size = parameterSize(each.shape);
+      if (each === zero) return new Float32Array(size);
       const random = context.random('lokr', each.name.slice((context.instance ?? '').length));
-      const bound = 1 / Math.sqrt(each.shape[1] as number);
-      for (let at = 0; at < values.length; at++) values[at] = (2 * random.uniform() - 1) * bound;
-      return values;
+      return uniformNumbers(size, 1 / Math.sqrt(each.shape[1] as number), random);
     },
     decays: true,
   }));
@@ -290,9 +247,8 @@ function refuseConv1d(sites: readonly Site[]): void {
 }
 
 /** Options of how modules are split that say something else than what happens. */
-function idleSplit(options: LokrOptions, pairs: Iterable<KroneckerPair>): OptionProblem[] {
+function idleSplit(options: LokrOptions, all: readonly KroneckerPair[]): OptionProblem[] {
   const { decompose_both: both, decompose_factor: factor } = options;
-  const all = [...pairs];
   const problems: OptionProblem[] = [];
   if (both && all.every(({ w1 }) => w1.kind === 'whole')) {
     problems.push({

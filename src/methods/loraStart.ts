@@ -65,13 +65,6 @@ export function checkStart(pairs: Iterable<LowRankPair>, init: LoraInit): void {
  */
 export function drawnStart(pair: LowRankPair, init: LoraInit, random: Random): Factors {
   const { a, b, r, site } = pair;
-  const filled = (size: number, value: () => number): Float32Array => {
-    const values = new Float32Array(size);
-    // Float32Array.from takes ten times as long, of millions of numbers.
-    for (let at = 0; at < size; at++) values[at] = value();
-    return values;
-  };
-  const uniform = (bound: number): number => (2 * random.uniform() - 1) * bound;
   const [sizeA, sizeB] = [parameterSize(a.shape), parameterSize(b.shape)];
   if (site.kind === 'embedding') {
     const startA = init === false ? filled(sizeA, () => random.normal()) : new Float32Array(sizeA);
@@ -79,8 +72,21 @@ export function drawnStart(pair: LowRankPair, init: LoraInit, random: Random): F
   }
   if (init === 'orthogonal') return orthogonalStart(sizeA / r, sizeB / r, r, random);
   const bound = 1 / Math.sqrt(sizeA / r);
-  const startA = filled(sizeA, init === 'gaussian' ? () => random.normal() / r : () => uniform(bound));
-  return [startA, init === false ? filled(sizeB, () => uniform(1 / Math.sqrt(r))) : new Float32Array(sizeB)];
+  const startA =
+    init === 'gaussian' ? filled(sizeA, () => random.normal() / r) : uniformNumbers(sizeA, bound, random);
+  return [startA, init === false ? uniformNumbers(sizeB, 1 / Math.sqrt(r), random) : new Float32Array(sizeB)];
+}
+
+/** Numbers of U(−bound, bound). */
+export function uniformNumbers(size: number, bound: number, random: Random): Float32Array {
+  return filled(size, () => (2 * random.uniform() - 1) * bound);
+}
+
+function filled(size: number, value: () => number): Float32Array {
+  const values = new Float32Array(size);
+  // Float32Array.from takes ten times as long, of millions of numbers.
+  for (let at = 0; at < size; at++) values[at] = value();
+  return values;
 }
 
 function orthogonalStart(inSize: number, outSize: number, r: number, random: Random): Factors {

@@ -90,7 +90,7 @@ export function lowRankOutput(pair: MadePair, x: Tensor, y: Tensor, dropped: Dro
  * embedding's ids are not.
  */
 export function dropOf(
-  { site }: MadePair,
+  { site }: Pick<MadePair, 'site'>,
   x: Tensor,
   { rate, seed, random }: Dropped,
 ): { readonly x: Tensor; readonly factor: number } | undefined {

@@ -5,10 +5,11 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Phase, Site } from '../models/site.js';
 import { add } from '../tensor/ops/elementwise.js';
-import { dropWithoutScale } from '../tensor/ops/random.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { ParameterOptions } from './loraParameters.js';
 import { inspectMelora, meloraConfig, meloraKey, meloraOptions, meloraPair, storedMinis } from './meloraConfig.js';
+import { uniformNumbers } from './loraStart.js';
+import { dropOf } from './lowRankPair.js';
 import type { AttachContext, Method } from './method.js';
 import { mergeMini, miniNorm, miniOutput, miniPairs } from './miniPairs.js';
 import type { MiniPairs } from './miniPairs.js';
@@ -117,10 +118,8 @@ function miniUpdate(
       { variable: b, start: () => new Float32Array(parameterSize(b.shape)), decays: true },
     ],
     output(x: Tensor, y: Tensor, { dropoutSeed: seed }: Phase) {
-      const drops = rate > 0 && seed !== undefined;
-      const stream = context.random('dropout', site.path);
-      const from = drops ? dropWithoutScale(x, rate, seed, stream.integer(2 ** 32)) : x;
-      return add(y, miniOutput(minis, from, drops ? 1 / (1 - rate) : 1));
+      const drop = dropOf(minis, x, { rate, seed, random: context.random('dropout', site.path) });
+      return add(y, miniOutput(minis, drop?.x ?? x, drop?.factor ?? 1));
     },
     merged: (base, values) => mergeMini(minis, base, values),
     report: (values) => ({ rank: n * r, scale, norm: miniNorm(minis, values) }),
@@ -129,11 +128,8 @@ function miniUpdate(
 
 /** U(−1/√fan_in, 1/√fan_in) (He et al. 2015, eq. 14, with slope √5), fan_in the width of a slice. */
 function kaimingUniform({ site, a }: MiniPairs, context: AttachContext): Float32Array {
-  const random = context.random('melora', site.path);
   const bound = 1 / Math.sqrt(a.shape[2] as number);
-  const values = new Float32Array(parameterSize(a.shape));
-  for (let at = 0; at < values.length; at++) values[at] = (2 * random.uniform() - 1) * bound;
-  return values;
+  return uniformNumbers(parameterSize(a.shape), bound, context.random('melora', site.path));
 }
 
 /** @throws ProblemError `melora.slices` where l_num divides not all widths */

@@ -30,6 +30,8 @@ export interface UpdateMethod {
   readonly match: Pick<TargetMatch<Site>, 'entries' | 'warnings'>;
   /** What is written as `adapter_config.json`. */
   readonly config: JsonObject;
+  /** PEFT reads what is written. */
+  readonly forPeft?: true;
   /** How the trainables of the updates lie on disk; default: as they are. */
   readonly stored?: StoredPairs;
   /** The name on disk of what {@link stored} has, without the instance; default: PEFT's. */
@@ -80,7 +82,10 @@ export function attachUpdates(method: UpdateMethod, context: AttachContext): Att
         ...coveredParameters(trained),
       ],
       layersCovered: new Set(method.updates.flatMap(({ site }) => site.layer ?? [])).size,
-      saves: l10n.t`adapter_model.safetensors with ${onDisk.length} tensors and adapter_config.json`,
+      saves:
+        method.forPeft === true
+          ? l10n.t`adapter_model.safetensors with ${onDisk.length} tensors and adapter_config.json, as Hugging Face PEFT reads them`
+          : l10n.t`adapter_model.safetensors with ${onDisk.length} tensors and adapter_config.json`,
       warnings: [
         ...match.warnings,
         ...warnings,

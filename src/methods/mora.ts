@@ -4,8 +4,8 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
-import { dropWithoutScale } from '../tensor/ops/random.js';
 import { ParameterOptions } from './loraParameters.js';
+import { dropOf } from './lowRankPair.js';
 import type { AttachContext, Method } from './method.js';
 import { attachUpdates } from './moduleUpdates.js';
 import type { ModuleUpdate } from './moduleUpdates.js';
@@ -104,10 +104,9 @@ function squareUpdate(
     site,
     trainables: [{ variable: m, start: () => new Float32Array(size * size), decays: true }],
     output(x, y, { dropoutSeed: seed }) {
-      if (rate === 0 || seed === undefined) return add(y, squareOutput(square, x));
-      const stream = context.random('dropout', site.path);
-      const dropped = dropWithoutScale(x, rate, seed, stream.integer(2 ** 32));
-      return add(y, mul(squareOutput(square, dropped), 1 / (1 - rate)));
+      const drop = dropOf(square, x, { rate, seed, random: context.random('dropout', site.path) });
+      if (drop === undefined) return add(y, squareOutput(square, x));
+      return add(y, mul(squareOutput(square, drop.x), drop.factor));
     },
     merged: (base, values) => mergeSquare(square, base, values),
     report: (values) => ({ rank: size, norm: squareNorm(square, values) }),

@@ -1,13 +1,11 @@
-import type { Random } from '../common/random.js';
 import type { Site } from '../models/site.js';
 import { add, mul } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
-import { dropWithoutScale } from '../tensor/ops/random.js';
 import { reshape } from '../tensor/ops/shape.js';
 import { variable } from '../tensor/tensor.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
-import { lowRankPair, pairValues } from './lowRankPair.js';
-import type { LowRankPair, PairValues } from './lowRankPair.js';
+import { dropOf, lowRankPair, pairValues } from './lowRankPair.js';
+import type { Dropped, LowRankPair, PairValues } from './lowRankPair.js';
 import type { Values } from './method.js';
 import { components } from './pairComponents.js';
 import { parameterSize } from './parameters.js';
@@ -36,17 +34,11 @@ export function scaledPairSize({ pair: { a, b }, e }: ScaledPair): number {
 }
 
 /** y + s·B·diag(λ)·A·x */
-export function scaledPairOutput(
-  { pair: { a, b, r, scale }, e }: ScaledPair,
-  x: Tensor,
-  y: Tensor,
-  dropped: { readonly rate: number; readonly seed: Tensor | undefined; readonly random: Random },
-): Tensor {
-  const { rate, seed, random } = dropped;
-  const drops = rate > 0 && seed !== undefined;
-  const from = drops ? dropWithoutScale(x, rate, seed, random.integer(2 ** 32)) : x;
-  const down = mul(matmul(from, a, { transposeB: true }), reshape(e, [r]));
-  return add(y, matmul(down, b, { transposeB: true, alpha: drops ? scale / (1 - rate) : scale }));
+export function scaledPairOutput({ pair, e }: ScaledPair, x: Tensor, y: Tensor, dropped: Dropped): Tensor {
+  const { a, b, r, scale } = pair;
+  const drop = dropOf(pair, x, dropped);
+  const down = mul(matmul(drop?.x ?? x, a, { transposeB: true }), reshape(e, [r]));
+  return add(y, matmul(down, b, { transposeB: true, alpha: (drop?.factor ?? 1) * scale }));
 }
 
 /** diag(λ)·A for A [r, in] and λ [r, 1]. */
