@@ -46,6 +46,8 @@ export function registerPlayground(parts: {
       (await explorer.adapterAt(argument)) ?? (folder === undefined ? undefined : await entryIn(folder));
     const base = entry && (await baseOf(entry));
     if (entry !== undefined && base !== undefined) await playground.open(base, adapterOf(entry));
+    // What a run of all weights leaves is a model itself.
+    if (entry === undefined && folder !== undefined) await playground.open(baseAt(folder));
   });
   return {
     ...playground,

@@ -6,6 +6,7 @@ import type { EndToEndTest } from './support.js';
 /** The playground, from the command to drawn answers. */
 export const PLAYGROUND: readonly EndToEndTest[] = [
   ['the playground lets base and adapter answer side by side', answersSideBySide],
+  ['a whole model, as GaLore and LISA leave one, answers as a base', answersOfModel],
 ];
 
 async function answersSideBySide(): Promise<void> {
@@ -22,5 +23,15 @@ async function answersSideBySide(): Promise<void> {
   const first = playground.answers()!;
   assert.deepEqual([...first.keys()].sort(), ['A', 'base']);
   for (const { text, tokens } of first.values()) assert.ok(text.trim() !== '' && tokens > 0, JSON.stringify(text));
+  assert.equal(playground.errors(), 0, 'the page reported errors: see the output channel');
+}
+
+async function answersOfModel(): Promise<void> {
+  const { playground } = await studio();
+  const model = vscode.Uri.joinPath(quickstart(), '../../base-model/peft-studio-mini');
+  await vscode.commands.executeCommand('peftStudio.openPlayground', model);
+  playground.ask('In the end', { max_new_tokens: 4, temperature: 0, seed: 1 });
+  const isAnswered = (): boolean => [...(playground.answers()?.keys() ?? [])].join() === 'base';
+  await until(isAnswered, 'the model to answer alone');
   assert.equal(playground.errors(), 0, 'the page reported errors: see the output channel');
 }
