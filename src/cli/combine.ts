@@ -16,6 +16,7 @@ import { breathe } from '../training/job.js';
 import { runtimeProducts } from '../runtime/matrixProducts.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
+import type { Arguments } from './arguments.js';
 import { factorSumOf, factorSumOptions, sumText } from './combineOptions.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
@@ -53,7 +54,7 @@ export const combine: Command = {
     const folders = args.rest(0);
     const weights = weightsOf(args.text('weights'), folders.length);
     const how = factorSumOf(args);
-    const out = args.flag('preview') ? undefined : path.resolve(args.required('out'));
+    const out = outOf(args);
     const parts: Part[] = [];
     for (const [at, folder] of folders.entries()) parts.push(await partOf(folder, weights[at]!));
     const named = args.text('model');
@@ -101,6 +102,18 @@ async function partOf(folder: string, weight: number): Promise<Part> {
     message: `${folder} stands for ${adapters.length} adapters`,
     expected: 'the folder of one adapter',
     mend: `Name one of them: ${adapters.map((each) => each.folder).join(', ')}`,
+  });
+}
+
+/** The folder to write; undefined where nothing is to be written. @throws ProblemError `cli.option-missing` */
+function outOf(args: Arguments): string | undefined {
+  if (args.flag('preview')) return undefined;
+  const out = args.text('out');
+  if (out !== undefined) return path.resolve(out);
+  return fail({
+    code: 'cli.option-missing',
+    message: '`combine` needs --out: The folder to write; it must not exist.',
+    expected: '--out DIR, or --preview to see what would come out',
   });
 }
 

@@ -52,3 +52,11 @@ test('an error of the file system is told without a stack', async () => {
   assert.match(ran.err, /file\.eloop/);
   assert.doesNotMatch(ran.err, /^ +at /m);
 });
+
+test('combine without a folder to write says so', async () => {
+  const ran = await run(['combine', 'a', 'b', '--json']);
+  assert.equal(ran.code, 2);
+  const { error } = document(ran) as { error: { code: string; expected: string } };
+  assert.equal(error.code, 'cli.option-missing');
+  assert.match(error.expected, /--out DIR, or --preview/);
+});
