@@ -128,12 +128,25 @@ export const compareMethodsCommand: Command = {
   },
 };
 
+/** What `--set` sets for all methods. @throws ProblemError `cli.option-idle` for what each method replaces */
+function overridesOf(args: Arguments): readonly string[] {
+  const set = args.all('set');
+  const idle = set.find((each) => /^\s*method\s*[.=]/.test(each));
+  if (idle === undefined) return set;
+  return fail({
+    code: 'cli.option-idle',
+    message: `--set ${idle} says nothing: the method of the file is replaced`,
+    expected: 'settings of the run but its method',
+    mend: "Write options in braces behind the method that they are of: --methods 'lora{r=4}'.",
+  });
+}
+
 function choiceOf(args: Arguments): ComparisonChoice {
   const named = args.text('methods');
   return {
     file: path.resolve(args.positional(0)),
     // Answers, and checkpoints of old steps, are nobody's here.
-    overrides: [...args.all('set'), 'training.eval_generations=0', 'training.save_total_limit=1'],
+    overrides: [...overridesOf(args), 'training.eval_generations=0', 'training.save_total_limit=1'],
     entries: named === undefined ? allEntries() : parseEntries(named),
     match: matchOf(args),
     rates: ratesOf(args),

@@ -200,7 +200,8 @@ test('what cannot be is refused before anything runs', async () => {
   };
   assert.match(await refused('--methods', 'lorra'), /no method lorra[^]*Did you mean lora/);
   assert.match(await refused('--methods', 'lora,lora'), /named twice/);
-  assert.match(await refused('--methods', 'lora{rr=4}'), /rr/);
+  assert.match(await refused('--methods', 'lora{rr=4}'), /^error --methods lora\{rr=4\}: the key/m);
+  assert.match(await refused('--methods', 'lora', '--set', 'method.r=4'), /--set method\.r=4 says nothing/);
   assert.match(await refused('--methods', 'lora{r=none}'), /r/);
   assert.match(await refused('--match', 'lora,full'), /one method/);
   assert.match(await refused('--match', 'bitfit'), /no biases/);

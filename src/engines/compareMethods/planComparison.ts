@@ -106,7 +106,10 @@ async function planEntry(
     await load(choice, entry.methods);
   } catch (error) {
     // Options that somebody wrote are theirs to mend; what follows from defaults and the run file is told of the method.
-    if (!(error instanceof ProblemError) || entry.label.includes('{')) throw error;
+    if (!(error instanceof ProblemError)) throw error;
+    if (entry.label.includes('{')) {
+      throw new ProblemError({ ...error.problem, where: { file: `--methods ${entry.label}` } });
+    }
     return { ...base, problem: error.problem };
   }
   try {
