@@ -3,16 +3,20 @@ import type { Problem } from '../common/problem.js';
 /** Of the first adapter and of the second. */
 export type Two<Each> = readonly [one: Each, other: Each];
 
-/** How alike the spaces are that two updates read from, or write to. */
-export interface SpaceComparison {
-  /** Principal angles in degrees, smallest first: as many as the smaller of the two ranks. */
-  readonly angles: readonly number[];
-  /** φ(i, j) of the first i directions of one and the first j of the other, [i][j] from 1, at most 8 of each. */
-  readonly similarity: readonly (readonly number[])[];
+/** How much two spaces have in common. */
+export interface SharedSpace {
   /** φ of all directions: the mean of the squared cosines of the angles. Null where an update is 0. */
   readonly shared: number | null;
   /** What that is in the mean of spaces drawn at random. */
   readonly sharedByChance: number | null;
+}
+
+/** How alike the spaces are that two updates read from, or write to. */
+export interface SpaceComparison extends SharedSpace {
+  /** Principal angles in degrees, smallest first: as many as the smaller of the two ranks. */
+  readonly angles: readonly number[];
+  /** φ(i, j) of the first i directions of one and the first j of the other, [i][j] from 1, at most 8 of each. */
+  readonly similarity: readonly (readonly number[])[];
 }
 
 /** Two updates of one module, or those of several added up. */
@@ -47,9 +51,9 @@ export interface ComparedModule extends UpdateComparison {
 export interface ComparedGroup extends UpdateComparison {
   readonly name: string;
   readonly modules: number;
-  /** Means over the modules of {@link SpaceComparison.shared}. */
-  readonly outputs: number | null;
-  readonly inputs: number | null;
+  /** Means over the modules. */
+  readonly outputs: SharedSpace;
+  readonly inputs: SharedSpace;
 }
 
 /** Two adapters side by side. Plain data: the command line prints it, the editor shows it. */

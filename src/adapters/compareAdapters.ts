@@ -4,7 +4,7 @@ import type { Problem } from '../common/problem.js';
 import type { PairValues } from '../methods/lowRankPair.js';
 import type { InspectedModule, PeftFormat } from '../methods/peftFormat.js';
 import type { MethodConfig } from '../methods/registry.js';
-import type { AdapterComparison, ComparedGroup, ComparedModule, Two } from './adapterComparison.js';
+import type { AdapterComparison, ComparedGroup, ComparedModule, SharedSpace, Two } from './adapterComparison.js';
 import { compareUpdates } from './compareUpdates.js';
 import { inspectAdapter } from './inspect.js';
 import type { Inspection } from './inspect.js';
@@ -201,24 +201,26 @@ function addedUp(name: string, modules: readonly ComparedModule[]): ComparedGrou
     modules: modules.length,
     norms,
     cosine: product === 0 ? null : inner / product,
-    signConflicts: mean(modules, ({ signConflicts }) => signConflicts, sizeOf),
-    outputs: mean(modules, ({ outputs }) => outputs.shared),
-    inputs: mean(modules, ({ inputs }) => inputs.shared),
+    signConflicts: mean(modules.map((each) => [each.signConflicts, sizeOf(each)])),
+    outputs: meanSpace(modules.map(({ outputs }) => outputs)),
+    inputs: meanSpace(modules.map(({ inputs }) => inputs)),
+  };
+}
+
+function meanSpace(spaces: readonly SharedSpace[]): SharedSpace {
+  return {
+    shared: mean(spaces.map(({ shared }) => [shared, 1])),
+    sharedByChance: mean(spaces.map(({ sharedByChance }) => [sharedByChance, 1])),
   };
 }
 
 /** Of those that have a value. */
-function mean(
-  modules: readonly ComparedModule[],
-  valueOf: (module: ComparedModule) => number | null,
-  weightOf: (module: ComparedModule) => number = () => 1,
-): number | null {
+function mean(weighted: readonly (readonly [value: number | null, weight: number])[]): number | null {
   let [sum, weights] = [0, 0];
-  for (const module of modules) {
-    const value = valueOf(module);
+  for (const [value, weight] of weighted) {
     if (value === null) continue;
-    sum += weightOf(module) * value;
-    weights += weightOf(module);
+    sum += weight * value;
+    weights += weight;
   }
   return weights === 0 ? null : sum / weights;
 }

@@ -1,5 +1,11 @@
 import { formatLoss, formatPercent } from '../common/format.js';
-import type { ComparedGroup, ComparedModule, SpaceComparison, UpdateComparison } from './adapterComparison.js';
+import type {
+  ComparedGroup,
+  ComparedModule,
+  SharedSpace,
+  SpaceComparison,
+  UpdateComparison,
+} from './adapterComparison.js';
 
 /**
  * A compared module as the cells of a row: path, ranks, norms, cosine, sign conflicts, then of outputs and of inputs the
@@ -17,7 +23,7 @@ export function moduleCells(module: ComparedModule): readonly string[] {
 /** The same of a group, behind its name: modules, norms, cosine, sign conflicts, shares of outputs and inputs. */
 export function groupCells(group: ComparedGroup): readonly string[] {
   const { modules, outputs, inputs } = group;
-  return [String(modules), ...updateCells(group), ...[outputs, inputs].map(percent)];
+  return [String(modules), ...updateCells(group), sharedText(outputs), sharedText(inputs)];
 }
 
 function updateCells({ norms, cosine, signConflicts }: UpdateComparison): readonly string[] {
@@ -36,7 +42,7 @@ function anglesText({ angles }: SpaceComparison): string {
   return angles.length === 1 ? `${first.toFixed(1)}°` : `${first.toFixed(1)}°–${last.toFixed(1)}°`;
 }
 
-function sharedText({ shared, sharedByChance }: SpaceComparison): string {
+function sharedText({ shared, sharedByChance }: SharedSpace): string {
   if (shared === null || sharedByChance === null) return '–';
   return `${formatPercent(shared)} (${formatPercent(sharedByChance)})`;
 }

@@ -1,3 +1,5 @@
+import * as l10n from '@vscode/l10n';
+import * as l10n from '@vscode/l10n';
 import type { AdapterComparison, ComparedGroup } from '../adapters/adapterComparison.js';
 import { compareAdapters } from '../adapters/compareAdapters.js';
 import { groupCells, moduleCells } from '../adapters/comparisonCells.js';
@@ -16,13 +18,13 @@ export const compareAdaptersCommand: Command = {
     { name: 'OTHER', help: 'another of the same base model; ranks and methods may differ' },
   ],
   options: {},
-  json: '{ "adapters": [{ "folder", "method", "base", "trainable", "modules" }, …], "modules": [{ "path", "layer", "kind", "shape", "ranks", "norms", "cosine", "signConflicts", "outputs": { "angles", "similarity", "shared", "sharedByChance" }, "inputs" }], "layers": [{ "name", "modules", "norms", "cosine", "signConflicts", "outputs", "inputs" }], "kinds", "total", "alone": [[…], […]], "problems" }; angles in degrees, similarity φ(i, j) of the first i and j directions of ΔW from 1, null where an update is 0',
+  json: '{ "adapters": [{ "folder", "method", "base", "trainable", "modules" }, …], "modules": [{ "path", "layer", "kind", "shape", "ranks", "norms", "cosine", "signConflicts", "outputs": { "angles", "similarity", "shared", "sharedByChance" }, "inputs" }], "layers": [{ "name", "modules", "norms", "cosine", "signConflicts", "outputs": { "shared", "sharedByChance" }, "inputs" }], "kinds", "total", "alone": [[…], […]], "problems" }; angles in degrees, similarity φ(i, j) of the first i and j directions of ΔW from 1, null where an update is 0',
   jsonForm: 'document',
   examples: ['runs/sql/2025-01-31T12-00-00/adapter other-adapter', 'a b --json'],
   async run(args, io) {
     const found = await compareAdapters([args.positional(0), args.positional(1)], async (done, total) => {
       io.interrupt.check();
-      io.progress.update({ activity: 'Comparing updates', done, total });
+      io.progress.update({ activity: l10n.t`Comparing updates`, done, total });
       await breathe();
     });
     io.progress.end();
@@ -77,6 +79,15 @@ function groupsText(heading: string, groups: readonly ComparedGroup[], total: Co
       ...groups.map((group) => row(group, group.name === '' ? 'beside the layers' : group.name)),
       row(total, 'all'),
     ],
-    [heading, 'MODULES', '‖ΔW‖ A', '‖ΔW‖ B', 'COSINE', 'OPPOSITE SIGNS', 'SHARED OUTPUTS', 'SHARED INPUTS'],
+    [
+      heading,
+      'MODULES',
+      '‖ΔW‖ A',
+      '‖ΔW‖ B',
+      'COSINE',
+      'OPPOSITE SIGNS',
+      'SHARED OUTPUTS (CHANCE)',
+      'SHARED INPUTS (CHANCE)',
+    ],
   );
 }

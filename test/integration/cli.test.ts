@@ -335,9 +335,13 @@ describe('a run and what comes after it', () => {
   test('compare-adapters: a table and a document; what cannot be compared is refused', async () => {
     const ran = await run(['compare-adapters', adapter, adapter, '--json']);
     assert.equal(ran.code, 0);
-    const total = document(ran)['total'] as { modules: number; cosine: number; outputs: number };
+    const total = document(ran)['total'] as {
+      modules: number;
+      cosine: number;
+      outputs: { shared: number };
+    };
     assert.equal(total.modules, 14);
-    assert.ok(Math.abs(total.cosine - 1) < 1e-9 && Math.abs(total.outputs - 1) < 1e-9);
+    assert.ok(Math.abs(total.cosine - 1) < 1e-9 && Math.abs(total.outputs.shared - 1) < 1e-9);
     const plain = await run(['compare-adapters', adapter, adapter]);
     assert.equal(plain.code, 0);
     assert.match(plain.out, /^model\.layers\.1\.mlp\.down_proj +3 +3 .* 1\.000 +0\.0 % +0\.0°–0\.0° +100\.0 % /m);

@@ -51,8 +51,8 @@ test('an adapter beside itself, module by module and added up', async () => {
   }
   for (const group of [...found.layers, ...found.kinds, found.total]) {
     near(group.cosine, 1, 1e-9);
-    near(group.outputs, 1, 1e-9);
-    near(group.inputs, 1, 1e-9);
+    near(group.outputs.shared, 1, 1e-9);
+    near(group.inputs.shared, 1, 1e-9);
     assert.equal(group.signConflicts, 0);
   }
   assert.deepEqual(
@@ -62,6 +62,8 @@ test('an adapter beside itself, module by module and added up', async () => {
       ['model.layers.1', 7],
     ],
   );
+  const chances = found.modules.map(({ outputs }) => outputs.sharedByChance!);
+  near(found.total.outputs.sharedByChance, chances.reduce((sum, each) => sum + each, 0) / 14, 1e-12);
   near(found.total.norms[0], Math.hypot(...inspected.modules.map(({ norm }) => norm!)), 1e-6);
   assert.deepEqual([found.alone, found.problems], [[[], []], []]);
 });
@@ -122,7 +124,7 @@ test('modules that one alone changes are named, and an adapter that never traine
   });
   const found = await compareAdapters([mine, untrained]);
   assert.deepEqual(codes(found), ['adapter.untrained']);
-  assert.deepEqual([found.total.norms[1], found.total.cosine, found.total.outputs], [0, null, null]);
+  assert.deepEqual([found.total.norms[1], found.total.cosine, found.total.outputs.shared], [0, null, null]);
 });
 
 const codes = ({ problems }: AdapterComparison): string[] => problems.map(({ code }) => code);
