@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { adapterTask, headKeys } from '../adapters/adapterTask.js';
@@ -69,7 +70,7 @@ export const combine: Command = {
       products: products.of,
       async progress(done, total) {
         io.interrupt.check();
-        io.progress.update({ activity: 'Adding updates', done, total });
+        io.progress.update({ activity: l10n.t`Adding updates`, done, total });
         await breathe();
       },
     }).finally(() => products.dispose());

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { formatBytes, formatDuration, formatLoss } from '../common/format.js';
 import { machineMemory } from '../common/machineMemory.js';
@@ -104,7 +105,7 @@ export const compareMethodsCommand: Command = {
       parameters: model.parameters,
       seeds: seedsOf(args, config.training.seed),
     };
-    io.progress.update({ activity: 'Looking at the methods', done: 0, total: 0 });
+    io.progress.update({ activity: l10n.t`Looking at the methods`, done: 0, total: 0 });
     const plan = await planComparison(choice, model);
     io.progress.end();
     io.interrupt.check();
@@ -268,9 +269,12 @@ function jobOf(choice: ComparisonChoice, about: ComparisonAbout, io: Io): Compar
     next({ method, rate, seed, number, of }) {
       began = performance.now();
       const mean = seconds.reduce((sum, each) => sum + each, 0) / seconds.length;
-      const left = seconds.length === 0 ? '' : `, about ${formatDuration(mean * (of - number + 1))} left`;
+      const run =
+        seconds.length === 0
+          ? l10n.t`${method}, seed ${seed}, learning rate ${rate}`
+          : l10n.t`${method}, seed ${seed}, learning rate ${rate}, about ${formatDuration(mean * (of - number + 1))} left`;
       state = {
-        activity: `[${number}/${of}] ${method}, seed ${seed}, learning rate ${rate}${left}`,
+        activity: `[${number}/${of}] ${run}`,
         done: number - 1,
         total: of,
       };

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { formatCount, formatPercent } from '../common/format.js';
 import { compareMasks } from '../engines/masks/compareMasks.js';
@@ -36,7 +37,7 @@ export const masks: Command = {
     io.interrupt.check();
     const report = await compareMasks(opened, (done, total) => {
       io.interrupt.check();
-      io.progress.update({ activity: 'Comparing masks', done, total });
+      io.progress.update({ activity: l10n.t`Comparing masks`, done, total });
     });
     io.progress.end();
     if (args.flag('json')) io.json(withIndices(report));

@@ -74,7 +74,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
                 // Each activity counts from its own beginning; the bar only grows.
                 const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;
                 report.report({
-                  message: total > 0 ? l10n.t`${activity} ${done} of ${total}` : activity,
+                  message: total > 0 ? l10n.t`${activity}: ${done} of ${total}` : activity,
                   increment: Math.max(0, percent - shown),
                 });
                 shown = activity === activityShown ? Math.max(shown, percent) : 0;

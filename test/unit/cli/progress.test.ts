@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { createProgress, renderProgress } from '../../../src/cli/progress.js';
 
@@ -89,4 +90,11 @@ test('for a program, each state is a line of JSON, not too often', () => {
       { activity: 'Merging', done: 50, total: 50 },
     ],
   );
+});
+
+test('commands that the editor runs tell of their progress in its language', async () => {
+  for (const name of ['combine', 'compareMethods', 'masks', 'merge', 'convert', 'generate', 'inspect', 'preview']) {
+    const text = await readFile(new URL(`../../../src/cli/${name}.ts`, import.meta.url), 'utf8');
+    assert.deepEqual(text.match(/activity: '[^']+'/g) ?? [], [], name);
+  }
 });
