@@ -1,5 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import * as l10n from '@vscode/l10n';
 import type { AdapterComparison, ComparedGroup } from '../adapters/adapterComparison.js';
 import { compareAdapters } from '../adapters/compareAdapters.js';
 import { groupCells, moduleCells } from '../adapters/comparisonCells.js';
