@@ -93,7 +93,16 @@ test('for a program, each state is a line of JSON, not too often', () => {
 });
 
 test('commands that the editor runs tell of their progress in its language', async () => {
-  for (const name of ['combine', 'compareMethods', 'masks', 'merge', 'convert', 'generate', 'inspect', 'preview']) {
+  for (const name of [
+    'combine',
+    'compareMethods',
+    'masks',
+    'merge',
+    'convert',
+    'generate',
+    'inspect',
+    'preview',
+  ]) {
     const text = await readFile(new URL(`../../../src/cli/${name}.ts`, import.meta.url), 'utf8');
     assert.deepEqual(text.match(/activity: '[^']+'/g) ?? [], [], name);
   }
