@@ -43,6 +43,13 @@ export async function singularTriplets(
 }
 
 /**
+ * Bytes that {@link singularTriplets} holds at once beside W: the Gram matrix and its tridiagonal form; of a wide W its transpose.
+ */
+export function tripletsWorkBytes(rows: number, columns: number): number {
+  return (rows < columns ? 8 * rows * columns : 0) + 16 * Math.min(rows, columns) ** 2;
+}
+
+/**
  * The largest singular values of W with their vectors by random projection (Halko, Martinsson & Tropp 2011): a basis of
  * the range by subspace iteration, orthonormalized at each product (algorithm 4.4), then the values within it (5.1).
  *

@@ -4,7 +4,7 @@ import type { Random } from '../common/random.js';
 import { plainProducts, transposed } from '../linalg/products.js';
 import type { MatrixProducts } from '../linalg/products.js';
 import { thinQr } from '../linalg/qr.js';
-import { randomizedTriplets, singularTriplets } from '../linalg/svd.js';
+import { randomizedTriplets, singularTriplets, tripletsWorkBytes } from '../linalg/svd.js';
 import type { SingularTriplets } from '../linalg/svd.js';
 import type { LoraOptions } from './lora.js';
 import type { LowRankPair } from './lowRankPair.js';
@@ -188,8 +188,7 @@ export function startWorkBytes({ site, r }: Pick<LowRankPair, 'site' | 'r'>, ini
         return double + 16 * r * rows;
       case 'pissa':
       case 'milora':
-        // The Gram matrix and its tridiagonal form; of a wide matrix its transpose.
-        return (rows < columns ? double : 0) + 16 * Math.min(rows, columns) ** 2;
+        return tripletsWorkBytes(rows, columns);
       default:
         return 24 * Math.min(r + 10, rows, columns) * (rows + columns);
     }

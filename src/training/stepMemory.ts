@@ -1,12 +1,13 @@
 import type { TrainingOptions } from '../config/schema.js';
 import type { Attached, GradientRequest } from '../methods/method.js';
+import { tripletsWorkBytes } from '../linalg/svd.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { createArena } from '../runtime/arena.js';
 import type { ListedValue } from '../runtime/nodeList.js';
 import { planProgram } from '../runtime/replay.js';
 import type { Lengths, PlannedProgram } from '../runtime/replay.js';
 import type { Outputs } from '../runtime/runtime.js';
-import { fixedSize } from '../tensor/dims.js';
+import { fixedShape, fixedSize } from '../tensor/dims.js';
 import { topologicalOrder } from '../tensor/order.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { evaluationOutputs, lossGraph } from './lossGraph.js';
@@ -75,9 +76,13 @@ export interface RefreshMemory {
   readonly program: PlannedProgram;
   /** Bytes of the gradients, which are all there together. */
   readonly gradients: number;
-  /** Bytes of what is made of them: the state's next numbers, and matrices in double precision on the way. */
+  /**
+   * Bytes of what is made of them: the state's next numbers, and matrices in double precision on the way; the most that one
+   * of these takes while it is taken apart.
+   */
   readonly found: number;
   readonly work: number;
+  readonly largest: number;
 }
 
 /**
@@ -125,12 +130,16 @@ export function stepMemory(setup: {
 }
 
 function refreshMemory(graph: StepGraph, { sums }: GradientProgram, program: PlannedProgram): RefreshMemory {
-  const sizes = [...sums.values()].map(({ shape }) => fixedSize(shape));
+  const shapes = [...sums.values()].map(({ shape }) => fixedShape(shape));
+  const sizes = shapes.map(fixedSize);
   return {
     program,
     gradients: FLOAT * sum(sizes),
     found: FLOAT * sum(graph.state.map(({ variable }) => fixedSize(variable.shape))),
     work: 2 * FLOAT * sum(sizes),
+    largest: Math.max(
+      ...shapes.map(([rows = 1, columns = 1]) => 8 * rows * columns + tripletsWorkBytes(rows, columns)),
+    ),
   };
 }
 

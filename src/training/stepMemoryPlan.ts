@@ -168,7 +168,7 @@ function momentOf(
 /** A look at a step's gradient: the memory of the steps stays. What the last step gave back has been freed by then. */
 function refreshing(
   memory: StepMemory,
-  { program, gradients, found, work }: RefreshMemory,
+  { program, gradients, found, work, largest }: RefreshMemory,
   run: PlannedRun,
   batches: Partial<Record<ProgramKind, BatchLengths>>,
 ): Moment {
@@ -178,7 +178,8 @@ function refreshing(
     state: {
       ...state,
       gradients: state.gradients + gradients,
-      state: state.state + found + Math.min(work, GATHERED.old),
+      // Older matrices gather until Node frees them; a large one takes more by itself.
+      state: state.state + found + Math.max(largest, Math.min(work, GATHERED.old)),
     },
   };
   return momentOf('refresh', seen, run, batches, [program.handed]);

@@ -4,8 +4,8 @@ import { planProgram } from '../../../src/runtime/replay.js';
 import { add } from '../../../src/tensor/ops/elementwise.js';
 import { variable } from '../../../src/tensor/tensor.js';
 import { session } from '../../../src/training/stepMemory.js';
-import type { Session } from '../../../src/training/stepMemory.js';
-import { copiesPart, handedBy } from '../../../src/training/stepMemoryPlan.js';
+import type { Session, StepMemory } from '../../../src/training/stepMemory.js';
+import { copiesPart, handedBy, planOf } from '../../../src/training/stepMemoryPlan.js';
 
 const MIB = 2 ** 20;
 
@@ -43,6 +43,23 @@ test('small sets are freed with the young objects', () => {
 test('of two programs of a step the smaller one’s copies are older ones', () => {
   assert.equal(copies([10, 30], 1), 40);
   assert.equal(copies([100, 300], 1), 300 + 64);
+});
+
+test('a matrix that is taken apart for its subspace counts whole, however large it is', () => {
+  const { program } = giving(1).programs[0]!;
+  const bytesWith = (largest: number): number => {
+    const memory: StepMemory = {
+      state: { trainables: 0, optimizer: 0, state: 0, gradients: 0 },
+      sessions: [giving(1)],
+      refresh: { program, gradients: 0, found: 0, work: 500 * MIB, largest },
+      vocabulary: 1,
+    };
+    const batch = { rows: 1, length: 1, supervised: 1 };
+    const run = { batch, evaluated: batch, steps: 1, kept: undefined, parameters: 1, trainable: 1 };
+    const { moments } = planOf(memory, [], { ...run, adapterFileBytes: 0, assumptions: [] });
+    return moments.find(({ name }) => name === 'refresh')!.bytes;
+  };
+  assert.equal((bytesWith(300 * MIB) - bytesWith(10 * MIB)) / MIB, 300 - 64);
 });
 
 test('nothing is copied where nothing is given back', () => {
