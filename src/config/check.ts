@@ -231,7 +231,9 @@ function hint(shape: Shape, node: ConfigNode, option: string): Pick<Problem, 'me
   const within = option === 'method' ? methodWithin(value) : undefined;
   if (within !== undefined) return { mend: within };
   const near =
-    words.find((word) => word === value.toLowerCase()) ?? usualValue(option, value.toLowerCase()) ?? nearestName(value, words);
+    words.find((word) => word === value.toLowerCase()) ??
+    usualValue(option, value.toLowerCase()) ??
+    nearestName(value, words);
   if (near !== undefined) {
     const isText = choices.every((choice) => typeof choice === 'string' || String(choice) !== near);
     return { mend: l10n.t`Did you mean \`${near}\`?`, replacement: isText ? asValue(near, at.file) : near };
