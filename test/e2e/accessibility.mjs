@@ -70,6 +70,7 @@ function fill(workspace) {
   trainBefore(change('adalora', 'ranks', /num_train_epochs: .*/, 'max_steps: 90'));
   trainBefore(change('fish-mask', 'mask', /num_train_epochs: .*/, 'max_steps: 10'));
   trainBefore(change('fish-mask', 'smallest', /fish_mask(?=\n)|num_train_epochs: .*/g, pafiShort));
+  trainBefore(change('quickstart', 'nested', /type: lora.*|num_train_epochs: .*/g, nestedShort));
   compareBefore(change('quickstart', 'methods', /num_train_epochs: .*/, 'max_steps: 2'));
   change('quickstart', 'endless', /num_train_epochs: .*/, 'max_steps: 100000');
   change('quickstart', 'diverging', /learning_rate: \S+/, 'learning_rate: 1e30');
@@ -85,6 +86,11 @@ function compareBefore(runFile) {
 /** PaFi instead of FISH Mask, for a few steps: another mask of the same model. */
 function pafiShort(found) {
   return found === 'fish_mask' ? 'pafi' : 'max_steps: 10';
+}
+
+/** DyLoRA instead of LoRA, for a few steps: its Ranks have the loss at each rank. */
+function nestedShort(found) {
+  return found.startsWith('type') ? 'type: dylora\n  eval_ranks: [1, 2]' : 'max_steps: 4';
 }
 
 /** Checks the page that is shown, and prints what is wrong with it. */
@@ -180,6 +186,7 @@ async function walk(window) {
       await check(window, `panel of ${run}, shares and the overlap with another mask`);
     }
   }
+  await nested(window);
   await states(window);
 
   await command('View: Close All Editors');
@@ -193,6 +200,16 @@ async function walk(window) {
   await panel().locator('svg.methods-picture').waitFor({ timeout: 60_000 });
   await check(window, 'compared methods');
   await playground(window);
+}
+
+/** Ranks of a run that measured its loss at several. */
+async function nested({ command, pick, panel, ...window }) {
+  await command('View: Close All Editors');
+  await command('PEFT Studio: Open Panel of Run');
+  await pick('nested');
+  await panel().locator('vscode-panel-tab', { hasText: 'Ranks' }).click({ timeout: 60_000 });
+  await panel().locator('h2.rank-loss').waitFor();
+  await check({ panel, ...window }, 'panel of nested, Ranks');
 }
 
 /** A run that works, one that rests, one that was stopped and one that failed. */
