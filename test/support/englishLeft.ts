@@ -1,6 +1,6 @@
 /** Names, units and abbreviations that are the same in Chinese texts. */
 const SAME =
-  /\b(?:PEFT|Studio|LoRA|AdaLoRA|Markdown|Node|Frobenius|Ctrl|Enter|Escape|min|nat|diag|logits|epoch|Hugging|Face|[A-Z]{2,}|[kMGT]iB|lora|adalora|embedded)\b/g;
+  /\b(?:PEFT|Studio|LoRA|AdaLoRA|SLTrain|GaLore|Markdown|Node|Frobenius|Ctrl|Enter|Escape|min|nat|diag|logits|epoch|Hugging|Face|[A-Z]{2,}|[kMGT]iB|lora|adalora|embedded)\b/g;
 /** Paths; and modules, options and files: letters with a dot, a slash or an underscore between. */
 const IDENTIFIER = /\/[^\s，。；：）]+|\.?\b[A-Za-z0-9]+(?:[._/:]+[A-Za-z0-9]+)+/g;
 
