@@ -3,6 +3,7 @@ import type { Json } from '../common/json.js';
 import { boundedProblem, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { InspectedModule, InspectedTensors } from '../methods/peftFormat.js';
+import { STORED_NUMBERS } from '../methods/peftConfig.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
@@ -91,7 +92,8 @@ export async function inspectAdapter(
     });
   }
   problems.push(...unknownTensors(adapter, unknown), ...wrongCount(adapter));
-  if (adapter.tensors.size === 0 && !problems.some(isError)) {
+  // Differences that came to nothing are not written, which their count says.
+  if (adapter.tensors.size === 0 && adapter.config[STORED_NUMBERS] !== 0 && !problems.some(isError)) {
     report('adapter.untrained', {
       message: l10n.t`the adapter's tensors hold ${0} numbers`,
       mend: l10n.t`No gradient reached them, or the file was written before the first step: look at the run that made it.`,

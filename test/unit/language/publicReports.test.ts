@@ -89,8 +89,8 @@ test('4 layers_to_transform leaves out what has no layer: said at the option', a
     '{ type: adalora, layers_to_transform: [0], target_modules: [q_proj, lm_head] }',
     'training: { max_steps: 2000 }\n',
   );
-  // As in PEFT, `lm_head` is its whole path and stays.
-  assert.deepEqual(await codes(head), []);
+  // As in PEFT, `lm_head` is its whole path and stays; it is tied to the embedding.
+  assert.deepEqual(await codes(head), ['lora.tied']);
   const embedding = runText('{ type: lora, layers_to_transform: [0], target_modules: [q_proj, embed_tokens] }');
   const { parsed } = documentOf(folder, embedding);
   assert.deepEqual(
