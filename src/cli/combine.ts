@@ -11,7 +11,6 @@ import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
-import { openAdapters } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
 import { breathe } from '../training/job.js';
 import { runtimeProducts } from '../runtime/matrixProducts.js';
@@ -22,6 +21,7 @@ import { factorSumOf, factorSumOptions, sumText } from './combineOptions.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
+import { openOneAdapter } from './openOneAdapter.js';
 import { table } from './table.js';
 
 export const combine: Command = {
@@ -57,7 +57,9 @@ export const combine: Command = {
     const how = factorSumOf(args);
     const out = outOf(args);
     const parts: Part[] = [];
-    for (const [at, folder] of folders.entries()) parts.push(await partOf(folder, weights[at]!));
+    for (const [at, folder] of folders.entries()) {
+      parts.push({ adapter: await openOneAdapter(folder), weight: weights[at]! });
+    }
     const named = args.text('model');
     if (out !== undefined) checkOutside(out, parts);
     const aliases = checkSameBase(parts, named !== undefined);
@@ -93,18 +95,6 @@ export const combine: Command = {
     return DONE;
   },
 };
-
-async function partOf(folder: string, weight: number): Promise<Part> {
-  const { adapters } = await openAdapters(folder);
-  const [adapter] = adapters;
-  if (adapters.length === 1) return { adapter, weight };
-  return fail({
-    code: 'combine.several',
-    message: `${folder} stands for ${adapters.length} adapters`,
-    expected: 'the folder of one adapter',
-    mend: `Name one of them: ${adapters.map((each) => each.folder).join(', ')}`,
-  });
-}
 
 /** The folder to write; undefined where nothing is to be written. @throws ProblemError `cli.option-missing` */
 function outOf(args: Arguments): string | undefined {

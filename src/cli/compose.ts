@@ -5,7 +5,6 @@ import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatLoss } from '../common/format.js';
 import { fail } from '../common/problem.js';
-import { openAdapters } from '../engines/openAdapters.js';
 import { searchHub } from '../engines/searchHub.js';
 import type { HubFound, HubSearch } from '../engines/searchHub.js';
 import { checkTokenIds, maskingOf, openModel } from '../engines/session.js';
@@ -19,6 +18,7 @@ import { DONE } from './exitCode.js';
 import { planEvaluation, readHeldOut } from './heldOut.js';
 import { hubOf } from './hub.js';
 import { mapWeights } from './openAdapted.js';
+import { openOneAdapter } from './openOneAdapter.js';
 import { table } from './table.js';
 
 export const compose: Command = {
@@ -43,7 +43,7 @@ export const compose: Command = {
     const search = searchOf(args);
     const out = path.resolve(args.required('out'));
     const adapters: AdapterOnDisk[] = [];
-    for (const folder of args.rest(0)) adapters.push(await adapterOf(folder));
+    for (const folder of args.rest(0)) adapters.push(await openOneAdapter(folder));
     const [first] = adapters as [AdapterOnDisk, ...AdapterOnDisk[]];
     const plan = await planEvaluation(args.text('model') ?? (await baseOf(first)), args.required('data'), io);
     const opened = await openModel(plan.model, 0, { ...hubOf(io), folder: plan.folder }, { type: plan.task });
@@ -110,17 +110,6 @@ export const compose: Command = {
 
 /** What was tried, beside the adapter. */
 const RECORD = 'lorahub.json';
-
-async function adapterOf(folder: string): Promise<AdapterOnDisk> {
-  const { adapters } = await openAdapters(folder);
-  if (adapters.length === 1) return adapters[0];
-  return fail({
-    code: 'compose.several',
-    message: `${folder} stands for ${adapters.length} adapters`,
-    expected: 'the folder of one adapter',
-    mend: `Name one of them: ${adapters.map((each) => each.folder).join(', ')}`,
-  });
-}
 
 function searchOf(args: Arguments): HubSearch {
   const numberOf = (name: string, usual: number, fits: (value: number) => boolean, expected: string): number => {
