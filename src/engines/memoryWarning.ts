@@ -3,8 +3,8 @@ import { formatBytes } from '../common/format.js';
 import type { MachineMemory } from '../common/machineMemory.js';
 import type { Problem } from '../common/problem.js';
 import type { MemoryPlan } from '../memory/plan.js';
-import { suffices } from './savings.js';
-import type { Saving } from './savings.js';
+import { suffices } from './savings/suggestChanges.js';
+import type { Saving } from './savings/suggestChanges.js';
 import { needOf, verdictOf } from './verdict.js';
 import type { Need } from './verdict.js';
 

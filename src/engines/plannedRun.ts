@@ -6,7 +6,7 @@ import type { OptimizerPlan } from '../memory/optimizers.js';
 import type { MemoryRun } from '../memory/run.js';
 import type { ShardingPlan } from '../memory/sharding.js';
 import type { Dtype, Quantization } from '../memory/storage.js';
-import { plannedMethods } from './plannedMethods.js';
+import { plannedMethods } from './planned/plannedMethods.js';
 
 /** PyTorch's names of the types that weights are loaded in. */
 export const TORCH_DTYPES = { float32: 'fp32', bfloat16: 'bf16', float16: 'fp16' } as const satisfies Record<

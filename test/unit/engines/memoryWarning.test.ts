@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memoryWarning } from '../../../src/engines/memoryWarning.js';
-import type { Saving } from '../../../src/engines/savings.js';
+import type { Saving } from '../../../src/engines/savings/suggestChanges.js';
 import { needOf, verdictOf } from '../../../src/engines/verdict.js';
 import type { MemoryPlan } from '../../../src/memory/plan.js';
 

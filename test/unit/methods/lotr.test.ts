@@ -8,7 +8,7 @@ import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { readModelShape } from '../../../src/memory/readShape.js';
 import { countTrained } from '../../../src/memory/trained.js';
-import { plannedMethods } from '../../../src/engines/plannedMethods.js';
+import { plannedMethods } from '../../../src/engines/planned/plannedMethods.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { LotrOptions, lotr } from '../../../src/methods/lotr.js';
 import { lotrConfigFromPeft } from '../../../src/methods/lotrConfig.js';

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProblemError } from '../../../src/common/problem.js';
-import { random } from '../../../src/common/random.js';
-import { parseRunFile } from '../../../src/config/parseRunFile.js';
-import type { RunConfig } from '../../../src/config/schema.js';
-import { changedConfig, largestThatFits, suggestChanges } from '../../../src/engines/savings.js';
-import type { Saving } from '../../../src/engines/savings.js';
-import { goesThrough, needOf, verdictOf } from '../../../src/engines/verdict.js';
-import type { MemoryPlan, MomentName, PartName } from '../../../src/memory/plan.js';
-import { startRank } from '../../../src/methods/doraRank.js';
+import { ProblemError } from '../../../../src/common/problem.js';
+import { random } from '../../../../src/common/random.js';
+import { parseRunFile } from '../../../../src/config/parseRunFile.js';
+import type { RunConfig } from '../../../../src/config/schema.js';
+import { changedConfig } from '../../../../src/engines/savings/changedConfig.js';
+import { largestThatFits } from '../../../../src/engines/savings/largestThatFits.js';
+import { suggestChanges } from '../../../../src/engines/savings/suggestChanges.js';
+import type { Saving } from '../../../../src/engines/savings/suggestChanges.js';
+import { goesThrough, needOf, verdictOf } from '../../../../src/engines/verdict.js';
+import type { MemoryPlan, MomentName, PartName } from '../../../../src/memory/plan.js';
+import { startRank } from '../../../../src/methods/doraRank.js';
 
 function configOf(method: string, rest = ''): RunConfig {
   const text = `model: a\ndata: { train: b.jsonl, max_length: 512 }\nmethod: ${method}\n${rest}`;
