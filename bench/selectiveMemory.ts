@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadRunFile } from '../src/config/loadRunFile.js';
-import { contractOf } from '../src/engines/estimate.js';
+import { contractOf } from '../src/engines/estimateDocument.js';
 import { estimateFile } from '../src/language/estimateFile.js';
 import { measure, writeRows } from './measured.js';
 import type { Measured } from './measured.js';

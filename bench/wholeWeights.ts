@@ -11,7 +11,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadRunFile } from '../src/config/loadRunFile.js';
-import { contractOf } from '../src/engines/estimate.js';
+import { contractOf } from '../src/engines/estimateDocument.js';
 import { estimateFile } from '../src/language/estimateFile.js';
 import { BUNDLED, QUICKSTART_ROWS, groupArguments, measureGroups } from './groups.js';
 import type { Column, Entry, Metrics } from './groups.js';

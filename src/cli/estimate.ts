@@ -1,6 +1,6 @@
 import { limitProblem, machineMemory } from '../common/machineMemory.js';
 import { ProblemError, fail } from '../common/problem.js';
-import { contractOf } from '../engines/estimate.js';
+import { contractOf } from '../engines/estimateDocument.js';
 import type { Estimate } from '../engines/estimate.js';
 import { estimateRows } from '../engines/estimateText.js';
 import { estimateTorch } from '../engines/estimateTorch.js';

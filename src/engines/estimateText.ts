@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatBytes, formatCount, formatPercent } from '../common/format.js';
 import { momentName } from '../memory/partNames.js';
 import type { MemoryPart, MomentName } from '../memory/plan.js';
-import type { EstimateDocument } from './estimate.js';
+import type { EstimateDocument } from './estimateDocument.js';
 
 /** What the parts are called. */
 const NAMES: Readonly<Record<MemoryPart['name'], () => string>> = {

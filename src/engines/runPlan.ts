@@ -13,7 +13,7 @@ import type { FrozenJob } from '../training/frozenOutputs.js';
 import { OUT_OF_MEMORY } from '../training/outOfMemory.js';
 import { plannedSteps } from '../training/steps.js';
 import { estimateRun } from './estimate.js';
-import type { ModelHeader } from './estimate.js';
+import type { ModelHeader } from './estimatedMethods.js';
 import { memoryWarning } from './memoryWarning.js';
 import { suggestChanges } from './savings/suggestChanges.js';
 import type { Saving } from './savings/suggestChanges.js';

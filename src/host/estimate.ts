@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import { isJsonObject } from '../common/json.js';
 import { runName } from '../config/runName.js';
-import type { EstimateDocument } from '../engines/estimate.js';
+import type { EstimateDocument } from '../engines/estimateDocument.js';
 import { estimateMarkdown } from '../engines/estimateText.js';
 import type { Jobs } from './job.js';
 import { targetRunFile } from './targetRunFile.js';

@@ -9,7 +9,7 @@ import type { JsonObject } from '../../../src/common/json.js';
 import { random } from '../../../src/common/random.js';
 import { parseRunFile } from '../../../src/config/parseRunFile.js';
 import type { RunConfig } from '../../../src/config/schema.js';
-import { contractOf } from '../../../src/engines/estimate.js';
+import { contractOf } from '../../../src/engines/estimateDocument.js';
 import { estimateTorch } from '../../../src/engines/estimateTorch.js';
 import { TORCH_OPTIMIZERS, plannedRun } from '../../../src/engines/plannedRun.js';
 import type { TorchOptions } from '../../../src/engines/plannedRun.js';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { ProblemError } from '../../../src/common/problem.js';
 import { loadRunFile } from '../../../src/config/loadRunFile.js';
-import { contractOf } from '../../../src/engines/estimate.js';
+import { contractOf } from '../../../src/engines/estimateDocument.js';
 import type { Estimate } from '../../../src/engines/estimate.js';
 import { estimateRows } from '../../../src/engines/estimateText.js';
 import { estimateFile } from '../../../src/language/estimateFile.js';
