@@ -4,6 +4,7 @@ import type { Json } from '../common/json.js';
 import { describeProblem } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { runCommandJob } from '../engines/commandJob.js';
+import type { CommandProgress } from '../engines/commandJob.js';
 import { sentences } from '../common/sentences.js';
 import { isTrusted } from './trust.js';
 
@@ -26,6 +27,8 @@ export interface Job {
   readonly print?: (line: string) => void;
   /** Told why it failed, instead of a message: where a page of its own shows it. Progress is then in the status bar. */
   readonly onFailure?: (problem: Problem) => void;
+  /** Told how far it is, beside the notification or the status bar. */
+  readonly onProgress?: (progress: CommandProgress) => void;
 }
 
 /** Runs heavy work in processes of their own. */
@@ -46,7 +49,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
   const closing = new AbortController();
   return {
     dispose: () => closing.abort(),
-    async run({ title, args, cwd, input, print, onFailure, signal }) {
+    async run({ title, args, cwd, input, print, onFailure, onProgress, signal }) {
       if (!ONLY_READING.has(args[0]) && !isTrusted()) return undefined;
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
@@ -70,7 +73,9 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
               cwd,
               input,
               signal: AbortSignal.any([abort.signal, closing.signal, ...(signal ? [signal] : [])]),
-              onProgress({ activity, done, total }) {
+              onProgress(progress) {
+                const { activity, done, total } = progress;
+                onProgress?.(progress);
                 // Each activity counts from its own beginning; the bar only grows.
                 const percent = total > 0 && activity === activityShown ? (done / total) * 100 : 0;
                 report.report({

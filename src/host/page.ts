@@ -12,7 +12,7 @@ export interface Page<ToPage> {
   dispose(): void;
 }
 
-/** Opens a page beside the editor. */
+/** Opens a page beside the editor, or fills one that the editor restores. */
 export function openPage<ToPage, FromPage extends { readonly type: string }>(about: {
   readonly extensionUri: vscode.Uri;
   readonly name: PageName;
@@ -21,16 +21,24 @@ export function openPage<ToPage, FromPage extends { readonly type: string }>(abo
   readonly settle: Settle;
   readonly take: (message: FromPage) => void;
   readonly closed: () => void;
+  /** The one that the editor restores. */
+  readonly restored?: vscode.WebviewPanel;
 }): Page<ToPage> {
   const { extensionUri, name, output, settle } = about;
   let latest: ToPage | undefined;
   let ready = false;
-  const view = vscode.window.createWebviewPanel(
-    `peftStudio.${name}`,
-    about.title,
-    { viewColumn: vscode.ViewColumn.Beside, preserveFocus: false },
-    pageOptions(extensionUri),
-  );
+  const view =
+    about.restored ??
+    vscode.window.createWebviewPanel(
+      `peftStudio.${name}`,
+      about.title,
+      { viewColumn: vscode.ViewColumn.Beside, preserveFocus: false },
+      pageOptions(extensionUri),
+    );
+  if (about.restored !== undefined) {
+    view.title = about.title;
+    view.webview.options = pageOptions(extensionUri);
+  }
   const post = (): void => {
     if (ready && latest !== undefined) settle(view.webview.postMessage(latest));
   };
