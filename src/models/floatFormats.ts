@@ -51,6 +51,15 @@ export function f32ToF16(values: Float32Array): Uint16Array {
   return bits;
 }
 
+const oneValue = new Float32Array(1);
+const oneWord = new Uint32Array(oneValue.buffer);
+
+/** Rounds one number to a binary16 bit pattern, as {@link f32ToF16} does. */
+export function numberToHalf(value: number): number {
+  oneValue[0] = value;
+  return wordToHalf(oneWord[0]!);
+}
+
 function wordToHalf(word: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;

@@ -3,44 +3,51 @@
  * checked against the `gguf` Python package (test/fixtures/gguf/make.py).
  */
 import * as l10n from '@vscode/l10n';
+import { floatBytes } from './floatBytes.js';
+import type { FloatType } from './floatBytes.js';
 import { bf16ToF32, f16ToF32, halfToNumber } from './floatFormats.js';
+import { writeQ4_K, writeQ5_K, writeQ6_K } from './ggufKQuants.js';
+import { writeQ4_0, writeQ4_1, writeQ5_0, writeQ5_1, writeQ8_0 } from './ggufQuants.js';
+import type { BlockWriter } from './ggufQuants.js';
 
 export interface GgufType {
+  /** GGML's number. */
+  readonly id: number;
   readonly name: string;
   /** Values per block and bytes per block; a row holds whole blocks. */
   readonly blockSize: number;
   readonly blockBytes: number;
   /** `bytes` holds whole blocks. */
   dequantize(bytes: Uint8Array): Float32Array;
+  /** The nearest that the type has: finite values of whole blocks. */
+  quantize(values: Float32Array): Uint8Array;
 }
 
 /** Writes the values of the block that starts at byte `at` to `out` from `to`. */
 type BlockReader = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
 
-const SUPPORTED: ReadonlyMap<number, GgufType> = new Map([
-  [0, { name: 'F32', blockSize: 1, blockBytes: 4, dequantize: (bytes) => new Float32Array(aligned(bytes)) }],
-  [
-    1,
-    { name: 'F16', blockSize: 1, blockBytes: 2, dequantize: (bytes) => f16ToF32(new Uint16Array(aligned(bytes))) },
-  ],
-  [2, blocks('Q4_0', 32, 18, readQ4_0)],
-  [3, blocks('Q4_1', 32, 20, readQ4_1)],
-  [6, blocks('Q5_0', 32, 22, readQ5_0)],
-  [7, blocks('Q5_1', 32, 24, readQ5_1)],
-  [8, blocks('Q8_0', 32, 34, readQ8_0)],
-  [12, blocks('Q4_K', 256, 144, readQ4_K)],
-  [13, blocks('Q5_K', 256, 176, readQ5_K)],
-  [14, blocks('Q6_K', 256, 210, readQ6_K)],
-  [
-    30,
-    {
-      name: 'BF16',
-      blockSize: 1,
-      blockBytes: 2,
-      dequantize: (bytes) => bf16ToF32(new Uint16Array(aligned(bytes))),
-    },
-  ],
-] satisfies [number, GgufType][]);
+const TYPES: readonly GgufType[] = [
+  {
+    ...float(0, 'F32'),
+    dequantize: (bytes) => new Float32Array(aligned(bytes)),
+  },
+  {
+    ...float(1, 'F16'),
+    dequantize: (bytes) => f16ToF32(new Uint16Array(aligned(bytes))),
+  },
+  blocks(2, 'Q4_0', 32, 18, readQ4_0, writeQ4_0),
+  blocks(3, 'Q4_1', 32, 20, readQ4_1, writeQ4_1),
+  blocks(6, 'Q5_0', 32, 22, readQ5_0, writeQ5_0),
+  blocks(7, 'Q5_1', 32, 24, readQ5_1, writeQ5_1),
+  blocks(8, 'Q8_0', 32, 34, readQ8_0, writeQ8_0),
+  blocks(12, 'Q4_K', 256, 144, readQ4_K, writeQ4_K),
+  blocks(13, 'Q5_K', 256, 176, readQ5_K, writeQ5_K),
+  blocks(14, 'Q6_K', 256, 210, readQ6_K, writeQ6_K),
+  {
+    ...float(30, 'BF16'),
+    dequantize: (bytes) => bf16ToF32(new Uint16Array(aligned(bytes))),
+  },
+];
 
 /** Names of types that are known but not read, so that an error can name them. */
 const OTHERS: ReadonlyMap<number, string> = new Map([
@@ -69,19 +76,37 @@ const OTHERS: ReadonlyMap<number, string> = new Map([
 
 /** The type with GGML's number `id`, if it can be read. */
 export function ggufType(id: number): GgufType | undefined {
-  return SUPPORTED.get(id);
+  return TYPES.find((type) => type.id === id);
+}
+
+/** The type of this name, if it can be read. */
+export function ggufTypeNamed(name: string): GgufType | undefined {
+  return TYPES.find((type) => type.name === name);
 }
 
 export function ggufTypeName(id: number): string {
-  return SUPPORTED.get(id)?.name ?? OTHERS.get(id) ?? l10n.t`number ${id}`;
+  return ggufType(id)?.name ?? OTHERS.get(id) ?? l10n.t`number ${id}`;
 }
 
 export function supportedGgufTypes(): string[] {
-  return [...SUPPORTED.values()].map(({ name }) => name);
+  return TYPES.map(({ name }) => name);
 }
 
-function blocks(name: string, blockSize: number, blockBytes: number, read: BlockReader): GgufType {
+function float(id: number, name: FloatType): Omit<GgufType, 'dequantize'> {
+  const quantize = (values: Float32Array): Uint8Array => floatBytes(values, name);
+  return { id, name, blockSize: 1, blockBytes: name === 'F32' ? 4 : 2, quantize };
+}
+
+function blocks(
+  id: number,
+  name: string,
+  blockSize: number,
+  blockBytes: number,
+  read: BlockReader,
+  write: BlockWriter,
+): GgufType {
   return {
+    id,
     name,
     blockSize,
     blockBytes,
@@ -90,6 +115,12 @@ function blocks(name: string, blockSize: number, blockBytes: number, read: Block
       const out = new Float32Array(count * blockSize);
       for (let block = 0; block < count; block++) read(bytes, block * blockBytes, out, block * blockSize);
       return out;
+    },
+    quantize: (values) => {
+      const count = values.length / blockSize;
+      const bytes = new Uint8Array(count * blockBytes);
+      for (let block = 0; block < count; block++) write(values, block * blockSize, bytes, block * blockBytes);
+      return bytes;
     },
   };
 }
