@@ -10,16 +10,21 @@ import type { FactorSum } from './combineFactors.js';
 import { combinePlaces } from './combinePlaces.js';
 import { combineTensors } from './combineTensors.js';
 import { nameOf } from './combinedPart.js';
-import type { Part, Sum } from './combinedPart.js';
+import type { Part, Sum, WeighedPart } from './combinedPart.js';
+import { weightOfSites } from './layerWeights.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
 /** A sum of adapters, as one. */
 export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
   readonly saved: SavedAdapter;
+  /** What the adapters' tensors are. */
+  readonly form: Differences;
   /** Numbers that it holds, its head's left out. */
   readonly numbers: number;
   readonly warnings: readonly Problem[];
 }
+
+export type Differences = NonNullable<AdapterOnDisk['format']['differences']>;
 
 /**
  * Adds differences from one base model: θ = θ₀ + Σ w·δ (Ansell et al. 2022, section 3.2, where the weights are 1), so that
@@ -30,7 +35,8 @@ export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
  * @param context of the base model; each adapter is attached to it alone, which finds what does not fit
  * @param how low-rank updates become one; the others are added as they are
  * @throws ProblemError `combine.count`, `combine.method`, `combine.base`, `combine.kinds`, `combine.how`, `combine.task`,
- *   `combine.heads`, `combine.biases`, `combine.rank`, `combine.infinite`; those of `attachAdapter`
+ *   `combine.heads`, `combine.biases`, `combine.rank`, `combine.infinite`, `combine.nothing`; those of `weightOfSites` and
+ *   `attachAdapter`
  */
 export async function combineAdapters(
   parts: readonly Part[],
@@ -38,7 +44,10 @@ export async function combineAdapters(
   how: FactorSum = { sum: { kind: 'linear' }, seed: 0 },
   work?: WeightWork,
 ): Promise<Combined> {
-  checkParts(parts, how);
+  const form = checkParts(parts, how);
+  const weighed = parts.map((part) => {
+    return { ...part, weightIn: weightOfSites(part.weight, part.layerWeights ?? {}, context.model.sites) };
+  });
   const [{ adapter: first }] = parts as [Part, ...Part[]];
   const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0)?.adapter;
   const warnings = await fits(
@@ -46,7 +55,7 @@ export async function combineAdapters(
     headed,
     context,
   );
-  const sum = await sumOf(parts, context, how, work);
+  const sum = await sumOf(form, weighed, context, how, work);
   checkFinite(sum.tensors);
   const task = headed ?? first;
   const head: NamedTensor[] = [];
@@ -68,31 +77,39 @@ export async function combineAdapters(
       ...(sum.indices === undefined ? {} : { indices: sum.indices }),
       ...(task.labels === undefined ? {} : { labels: task.labels }),
     },
+    form,
     numbers: sum.tensors.reduce((count, { data }) => count + data.length, 0),
     ...(sum.overlap === undefined ? {} : { overlap: sum.overlap }),
-    ...(sum.modules === undefined ? {} : { modules: sum.modules }),
+    modules: sum.modules,
     warnings,
   };
 }
 
 function sumOf(
-  parts: readonly Part[],
+  form: Differences,
+  parts: readonly WeighedPart[],
   context: AttachContext,
   how: FactorSum,
   work: WeightWork | undefined,
 ): Promise<Sum> {
-  switch (parts[0]!.adapter.format.differences) {
+  switch (form) {
     case 'factors':
       return combineFactors(parts, context, how, work);
     case 'places':
       return combinePlaces(parts, context);
-    default:
-      return combineTensors(parts);
+    case 'tensors':
+      return combineTensors(parts, context);
   }
 }
 
 function originOf(part: Part): JsonObject {
-  return { adapter: nameOf(part), peft_type: part.adapter.peftType, weight: part.weight };
+  const { adapter, weight, layerWeights } = part;
+  return {
+    adapter: nameOf(part),
+    peft_type: adapter.peftType,
+    weight,
+    ...(layerWeights === undefined ? {} : { layer_weights: layerWeights }),
+  };
 }
 
 /** Of the sum, and of the adapter that has a head. */
@@ -116,7 +133,8 @@ async function fits(
   return warnings;
 }
 
-function checkParts(parts: readonly Part[], how: FactorSum): void {
+/** @returns what the tensors of all of them are */
+function checkParts(parts: readonly Part[], how: FactorSum): Differences {
   if (parts.length < 2 && parts[0]?.adapter.format.differences !== 'factors') {
     fail({
       code: 'combine.count',
@@ -124,7 +142,7 @@ function checkParts(parts: readonly Part[], how: FactorSum): void {
       expected: l10n.t`two adapters or more`,
     });
   }
-  checkMethods(parts);
+  const [form] = checkMethods(parts) as readonly [Differences, ...Differences[]];
   const [first, ...others] = parts as [Part, ...Part[]];
   for (const other of others) {
     const [a, b] = [first.adapter, other.adapter];
@@ -139,7 +157,7 @@ function checkParts(parts: readonly Part[], how: FactorSum): void {
       });
     }
   }
-  if (first.adapter.format.differences !== 'factors' && (how.sum.kind !== 'linear' || how.kept !== undefined)) {
+  if (form !== 'factors' && (how.sum.kind !== 'linear' || how.kept !== undefined)) {
     fail({
       code: 'combine.how',
       message: l10n.t`adapters of type ${first.adapter.peftType} are added as they are: they have no rank, and no other way`,
@@ -166,20 +184,21 @@ function checkParts(parts: readonly Part[], how: FactorSum): void {
       expected: l10n.t`one task_type, or one adapter with a head for classes`,
     });
   }
+  return form;
 }
 
 /** Adapters that cannot be added at all are told as such first. @throws ProblemError `combine.method` */
-function checkMethods(parts: readonly Part[]): void {
-  for (const { adapter } of parts) {
-    if (adapter.format.differences !== undefined) continue;
-    fail({
+function checkMethods(parts: readonly Part[]): readonly Differences[] {
+  return parts.map(({ adapter }) => {
+    if (adapter.format.differences !== undefined) return adapter.format.differences;
+    return fail({
       code: 'combine.method',
       message: l10n.t`${adapter.peftType} does not keep differences from the base model: what its tensors change depends on more than their sum`,
       where: { file: adapter.folder },
       expected: l10n.t`LORA, or adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
       mend: l10n.t`Merge it into the base model, and use the merged model.`,
     });
-  }
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { random } from '../common/random.js';
 import type { Random } from '../common/random.js';
 import { factored, refactored } from '../linalg/lowRankFactors.js';
 import type { Kept } from '../linalg/lowRankFactors.js';
-import { addLowRank, lowRankInner, lowRankNorm, plainProducts } from '../linalg/products.js';
+import { addLowRank, lowRankNorm, plainProducts } from '../linalg/products.js';
 import type { LoraOptions } from '../methods/lora.js';
 import { moduleNames } from '../methods/loraConfig.js';
 import { trainedParameters } from '../methods/loraParameters.js';
@@ -14,7 +14,10 @@ import type { AttachContext, NamedTensor, WeightWork } from '../methods/method.j
 import type { TrainedParameter } from '../methods/parameters.js';
 import { plainLora } from '../methods/plainLora.js';
 import type { Site } from '../models/site.js';
-import type { CombinedModule, Part, Sum } from './combinedPart.js';
+import type { CombinedModule } from './combination.js';
+import { pairsOfFactors } from './combinedPairs.js';
+import { nothingLeft } from './combinedPart.js';
+import type { Sum, WeighedPart } from './combinedPart.js';
 import { sumDeltas } from './deltaSum.js';
 import type { DeltaSum } from './deltaSum.js';
 import { loraOptionsOf, loraTerm } from './loraTerms.js';
@@ -46,10 +49,10 @@ interface Term extends LoraTerm {
  * side by side. Biases and modules that trained whole are θ₀ + Σ w·(θ − θ₀).
  *
  * @param parts LoRA adapters that were found to fit the model
- * @throws ProblemError `combine.rank`, `lora.twice`
+ * @throws ProblemError `combine.rank`, `combine.nothing`, `lora.twice`
  */
 export async function combineFactors(
-  parts: readonly Part[],
+  parts: readonly WeighedPart[],
   context: AttachContext,
   how: FactorSum,
   work?: WeightWork,
@@ -64,9 +67,10 @@ export async function combineFactors(
     if (terms.length === 0) continue;
     const found = await sumOf(terms, how, site, work);
     adapted.push({ site, pair: found });
-    modules.push({ path: site.path, rank: found.r, ...described(terms, found, parts.length), error: found.error });
+    modules.push(await described(site, terms, found, parts));
   }
   await work?.progress(sites.length, sites.length);
+  if (adapted.length === 0) nothingLeft();
   const paths = new Map(adapted.map(({ site }) => [site.path, site]));
   const choice = {
     bias: biasOf(all.map(({ options }) => options.bias)),
@@ -90,15 +94,16 @@ export async function combineFactors(
   };
 }
 
-interface LoraPart extends Part {
+interface LoraPart extends WeighedPart {
   readonly options: LoraOptions;
 }
 
-/** What each of the adapters that has this module adds to it. */
+/** What each of the adapters that has this module, and a weight in it, adds to it. */
 async function termsOf(parts: readonly LoraPart[], site: Site): Promise<Term[]> {
   const terms: Term[] = [];
-  for (const [at, { adapter, weight, options }] of parts.entries()) {
-    const term = await loraTerm(adapter, options, site);
+  for (const [at, { adapter, weightIn, options }] of parts.entries()) {
+    const weight = weightIn(site);
+    const term = weight === 0 ? undefined : await loraTerm(adapter, options, site);
     if (term !== undefined) terms.push({ ...term, at, weight });
   }
   return terms;
@@ -168,25 +173,28 @@ function apart(
   return { r, a: side('a'), b: side('b') };
 }
 
-/** Norms of the adapters' updates and of what became of them, and how alike the updates are. */
-function described(
+async function described(
+  site: Site,
   terms: readonly Term[],
-  found: PairValues,
-  count: number,
-): Pick<CombinedModule, 'norms' | 'norm' | 'cosine'> {
-  const length = ({ a, b, r }: PairValues): number => lowRankNorm(b, a, r);
-  const norms = Array.from({ length: count }, () => 0);
-  const updates = terms.map(weighted);
-  const own = updates.map(length);
-  terms.forEach(({ at }, index) => (norms[at] = own[index]!));
-  const cosines = updates.flatMap((one, i) =>
-    updates.slice(i + 1).flatMap((two, j) => {
-      const product = own[i]! * own[i + 1 + j]!;
-      return product === 0 ? [] : [lowRankInner(one, two) / product];
-    }),
-  );
-  const cosine = cosines.length === 0 ? undefined : cosines.reduce((sum, each) => sum + each, 0) / cosines.length;
-  return { norms, norm: length(found), cosine };
+  { error, ...found }: Found,
+  parts: readonly WeighedPart[],
+): Promise<CombinedModule> {
+  const updates = terms.map((term) => {
+    const update = weighted(term);
+    return { at: term.at, update, norm: lowRankNorm(update.b, update.a, update.r) };
+  });
+  return {
+    path: site.path,
+    layer: site.layer ?? null,
+    weights: parts.map(({ weightIn }) => weightIn(site)),
+    size: (found.a.length / found.r) * (found.b.length / found.r),
+    rank: found.r,
+    numbers: found.a.length + found.b.length,
+    norms: parts.map((_, at) => updates.find((each) => each.at === at)?.norm ?? 0),
+    norm: lowRankNorm(found.b, found.a, found.r),
+    error,
+    pairs: await pairsOfFactors(site.path, updates),
+  };
 }
 
 /** θ₀ + Σ w·(θ − θ₀) of biases and modules that trained whole. */
@@ -199,11 +207,11 @@ async function wholeSums(
   for (const { site, kind, key, variable } of trained) {
     const base = await context.read((kind === 'weight' ? site.weight : site.bias)!);
     const sum = Float64Array.from(base);
-    for (const { adapter, weight } of parts) {
+    for (const { adapter, weightIn } of parts) {
       // An adapter that does not adapt the module has its bias one level higher.
       const own = [key, key.replace('.base_layer.bias', '.bias')].find((each) => adapter.tensors.has(each));
       if (own === undefined) continue;
-      (await adapter.read(own)).forEach((value, at) => (sum[at]! += weight * (value - base[at]!)));
+      (await adapter.read(own)).forEach((value, at) => (sum[at]! += weightIn(site) * (value - base[at]!)));
     }
     tensors.push({ name: key, shape: variable.shape as readonly number[], data: Float32Array.from(sum) });
   }

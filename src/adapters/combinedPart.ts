@@ -1,12 +1,24 @@
+import * as l10n from '@vscode/l10n';
 import path from 'node:path';
+import { fail } from '../common/problem.js';
 import type { JsonObject } from '../common/json.js';
 import type { NamedIndices, NamedTensor } from '../methods/method.js';
+import type { Site } from '../models/site.js';
+import type { CombinedModule } from './combination.js';
+import type { LayerWeights } from './layerWeights.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
 /** An adapter and what its differences are multiplied by. */
 export interface Part {
   readonly adapter: AdapterOnDisk;
   readonly weight: number;
+  /** In some modules, instead of `weight`. */
+  readonly layerWeights?: LayerWeights;
+}
+
+/** One whose weight in each module is known. */
+export interface WeighedPart extends Part {
+  readonly weightIn: (site: Site) => number;
 }
 
 /** What differences add up to. */
@@ -17,26 +29,20 @@ export interface Sum {
   readonly indices?: readonly NamedIndices[];
   /** Of single numbers and whole tensors: how many more than one of the adapters changes. */
   readonly overlap?: number;
-  /** Of low-rank updates: what became of each module. */
-  readonly modules?: readonly CombinedModule[];
-}
-
-/** One module's updates, and their sum. */
-export interface CombinedModule {
-  readonly path: string;
-  /** Of the sum. */
-  readonly rank: number;
-  /** ‖w·ΔW‖ (Frobenius) of each adapter; 0 where it does not adapt the module. */
-  readonly norms: readonly number[];
-  /** Of the sum. */
-  readonly norm: number;
-  /** Mean cosine between two of the updates, as vectors; undefined where fewer than two are. */
-  readonly cosine: number | undefined;
-  /** ‖sum − what is kept of it‖ / ‖sum‖: what the rank costs. */
-  readonly error: number;
+  /** What became of each module. */
+  readonly modules: readonly CombinedModule[];
 }
 
 /** The end of its path: a run's adapters are all called alike. */
 export function nameOf({ adapter }: Part): string {
   return adapter.folder.split(path.sep).slice(-3).join('/');
+}
+
+/** @throws ProblemError `combine.nothing` where no module has a weight other than 0 */
+export function nothingLeft(): never {
+  return fail({
+    code: 'combine.nothing',
+    message: l10n.t`nothing is left of the adapters: in each module that they change their weights are 0`,
+    expected: l10n.t`a weight other than 0 in some module`,
+  });
 }

@@ -4,7 +4,7 @@ import { lowRankInner, lowRankNorm } from '../linalg/products.js';
 import { signConflicts } from '../linalg/signConflicts.js';
 import { overlaps, principalAngles, subspaceSimilarity } from '../linalg/subspaces.js';
 import type { PairValues } from '../methods/lowRankPair.js';
-import type { ComparedModule, SpaceComparison, Two } from './adapterComparison.js';
+import type { ComparedModule, SharedSpace, SpaceComparison, Two } from './adapterComparison.js';
 import { placeOfModule } from './trainedShares.js';
 
 /** Directions of each whose similarity is told one by one. */
@@ -44,7 +44,8 @@ export async function compareUpdates(
   };
 }
 
-interface Directions {
+/** Singular vectors of an update. */
+export interface Directions {
   readonly rank: number;
   /** [out, rank] */
   readonly u: Float64Array;
@@ -52,7 +53,8 @@ interface Directions {
   readonly v: Float64Array;
 }
 
-async function directionsOf({ r, a, b }: PairValues): Promise<Directions> {
+/** Of B·A, those whose singular values are not 0. */
+export async function directionsOf({ r, a, b }: PairValues): Promise<Directions> {
   const nothing = { rank: 0, u: new Float64Array(0), v: new Float64Array(0) };
   if (r === 0) return nothing;
   const { u, s, v } = await productTriplets({ r, a: Float64Array.from(a), b: Float64Array.from(b) });
@@ -67,16 +69,27 @@ function firstColumns(matrix: Float64Array, columns: number, count: number): Flo
 
 function spaces(one: Float64Array, other: Float64Array, size: number): SpaceComparison {
   const [i, j] = [one.length / size, other.length / size];
-  if (i === 0 || j === 0) return { angles: [], similarity: [], shared: null, sharedByChance: null };
+  if (i === 0 || j === 0) return { angles: [], similarity: [], ...NOTHING_SHARED };
   const inner = overlaps(one, other, size);
   const first = (count: number): number[] =>
     Array.from({ length: Math.min(count, MOST_DIRECTIONS) }, (_, at) => at + 1);
   return {
     angles: [...principalAngles(one, other, size)].map((angle) => (angle * 180) / Math.PI),
     similarity: first(i).map((k) => first(j).map((l) => subspaceSimilarity(inner, j, k, l))),
-    shared: subspaceSimilarity(inner, j, i, j),
-    sharedByChance: Math.max(i, j) / size,
+    ...sharedOf(inner, i, j, size),
   };
+}
+
+/** How much two spaces have in common. @param one orthonormal columns [size, i] @param other [size, j] */
+export function sharedSpace(one: Float64Array, other: Float64Array, size: number): SharedSpace {
+  const [i, j] = [one.length / size, other.length / size];
+  return i === 0 || j === 0 ? NOTHING_SHARED : sharedOf(overlaps(one, other, size), i, j, size);
+}
+
+const NOTHING_SHARED: SharedSpace = { shared: null, sharedByChance: null };
+
+function sharedOf(inner: Float64Array, i: number, j: number, size: number): SharedSpace {
+  return { shared: subspaceSimilarity(inner, j, i, j), sharedByChance: Math.max(i, j) / size };
 }
 
 function normOf({ r, a, b }: PairValues): number {
@@ -84,6 +97,6 @@ function normOf({ r, a, b }: PairValues): number {
 }
 
 /** Rounding takes the cosine of an update with itself beyond 1. */
-function bounded(cosine: number): number {
+export function bounded(cosine: number): number {
   return Math.max(-1, Math.min(1, cosine));
 }

@@ -6,7 +6,8 @@ import { checkSameBase, combineAdapters } from '../adapters/combine.js';
 import type { Combined } from '../adapters/combine.js';
 import type { FactorSum } from '../adapters/combineFactors.js';
 import { nameOf } from '../adapters/combinedPart.js';
-import type { CombinedModule, Part } from '../adapters/combinedPart.js';
+import type { Part } from '../adapters/combinedPart.js';
+import { combinedLayers } from '../adapters/combinedLayers.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
@@ -17,7 +18,9 @@ import { runtimeProducts } from '../runtime/matrixProducts.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
 import type { Arguments } from './arguments.js';
+import { combinedTables } from './combineTables.js';
 import { factorSumOf, factorSumOptions, sumText } from './combineOptions.js';
+import { partWeightsOf } from './combineWeights.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
@@ -40,11 +43,16 @@ export const combine: Command = {
       value: 'W,W',
       help: 'What the differences of each adapter are multiplied by, in their order. Default: 1 each.',
     },
+    'layer-weights': {
+      value: 'LAYERS=W,W',
+      multiple: true,
+      help: 'Other weights for some layers, 0 too: 0-11=1,0 or 3,5=0.5,1; or for modules by name or pattern, as in rank_pattern: q_proj=1,0. Modules go before layers. May be given several times.',
+    },
     ...factorSumOptions,
     preview: { help: 'Only say what would come out, module by module; write nothing.' },
     model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
   },
-  json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight" }], "how": { "sum": { "kind" }, "kept"?, "asPeft"?, "seed" }, "numbers", "overlap"?, "modules"?: [{ "path", "rank", "norms", "norm", "cosine", "error" }], "warnings" }',
+  json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight", "layer_weights"? }], "how": { "sum": { "kind" }, "kept"?, "asPeft"?, "seed" }, "form": "factors" | "places" | "tensors", "numbers", "overlap"?, "modules": [{ "path", "layer", "weights", "size", "rank"?, "numbers", "norms", "norm", "error", "pairs": [{ "adapters", "cosine", "shared", "sharedByChance", "signConflicts" }], "pruned"?: { "numbers", "squares" }, "outvoted"? }], "layers": [{ "name", "layer", "modules", … }], "total", "warnings" }',
   jsonForm: 'document',
   examples: [
     'runs/language/adapter runs/task/adapter --out both',
@@ -53,12 +61,12 @@ export const combine: Command = {
   ],
   async run(args, io) {
     const folders = args.rest(0);
-    const weights = weightsOf(args.text('weights'), folders.length);
+    const weights = partWeightsOf(args, folders.length);
     const how = factorSumOf(args);
     const out = outOf(args);
     const parts: Part[] = [];
     for (const [at, folder] of folders.entries()) {
-      parts.push({ adapter: await openOneAdapter(folder), weight: weights[at]! });
+      parts.push({ adapter: await openOneAdapter(folder), ...weights[at]! });
     }
     const named = args.text('model');
     if (out !== undefined) checkOutside(out, parts);
@@ -82,16 +90,17 @@ export const combine: Command = {
     }
     const warnings = [...aliases, ...twice(parts), ...combined.warnings];
     for (const warning of warnings) io.problem(warning);
-    const from = parts.map(({ adapter, weight }) => ({
+    const from = parts.map(({ adapter, weight, layerWeights }) => ({
       folder: adapter.folder,
       peft_type: adapter.peftType,
       weight,
+      ...(layerWeights === undefined ? {} : { layer_weights: layerWeights }),
     }));
-    const { numbers, overlap, modules } = combined;
+    const { form, numbers, overlap, modules } = combined;
     if (args.flag('json')) {
-      const told = { from, how, numbers, overlap, modules, warnings };
+      const told = { from, how, form, numbers, overlap, modules, ...combinedLayers(modules), warnings };
       io.json({ out: out ?? null, base: opened.pinned ?? path.resolve(base), ...told });
-    } else io.line(combinedText(out, from, combined, how));
+    } else io.line(combinedText(out, parts, combined, how));
     return DONE;
   },
 };
@@ -130,56 +139,36 @@ function twice(parts: readonly Part[]): readonly Problem[] {
   }));
 }
 
-function weightsOf(text: string | undefined, count: number): readonly number[] {
-  if (text === undefined) return Array.from({ length: count }, () => 1);
-  const weights = text.split(',').map((each) => (each.trim() === '' ? NaN : Number(each)));
-  if (weights.length === count && weights.every((each) => Number.isFinite(each) && each !== 0)) return weights;
-  return fail({
-    code: 'cli.option-value',
-    message: `--weights is "${text}"`,
-    expected: `${count} numbers other than 0 with commas between them, one for each adapter`,
-  });
-}
-
 function combinedText(
   out: string | undefined,
-  from: readonly { readonly folder: string; readonly peft_type: string; readonly weight: number }[],
-  { numbers, overlap, modules }: Combined,
+  parts: readonly Part[],
+  { form, numbers, overlap, modules }: Combined,
   how: FactorSum,
 ): string {
   const head = table([
     ['Adapter', out ?? 'none is written'],
-    ...from.map(({ folder, peft_type: type, weight }, at) => [
+    ...parts.map((part, at) => [
       at === 0 ? 'Sum of' : '',
-      `${weight === 1 ? '' : `${weight} × `}${folder} (${type})`,
+      `${weightText(part) === '1' ? '' : `${weightText(part)} × `}${part.adapter.folder} (${part.adapter.peftType})`,
     ]),
-    ...(modules === undefined ? [] : [['How', sumText(how)]]),
-    [modules === undefined ? 'Changes' : 'Holds', `${formatCount(numbers)} numbers`],
+    ...(form === 'factors' ? [['How', sumText(how)]] : []),
+    [form === 'factors' ? 'Holds' : 'Changes', `${formatCount(numbers)} numbers`],
     ...(overlap === undefined
       ? []
       : [['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`]]),
   ]);
-  return modules === undefined ? head : `${head}\n\n${modulesText(modules)}`;
+  return `${head}\n\n${combinedTables(modules)}`;
 }
 
-/** Each module's updates and their sum. */
-function modulesText(modules: readonly CombinedModule[]): string {
-  return table([
-    ['Module', 'rank', 'norms', 'of the sum', 'cosine', 'lost'],
-    ...modules.map(({ path: name, rank, norms, norm, cosine, error }) => [
-      name,
-      String(rank),
-      norms.map((each) => each.toPrecision(3)).join(' '),
-      norm.toPrecision(3),
-      cosine === undefined ? '' : cosine.toFixed(3),
-      error === 0 ? '' : `${(100 * error).toPrecision(3)} %`,
-    ]),
-  ]);
+/** `0.5`, `0 (0-11: 1, lm_head: 2)` */
+function weightText({ weight, layerWeights = {} }: Part): string {
+  const own = Object.entries(layerWeights).map(([places, each]) => `${places}: ${each}`);
+  return own.length === 0 ? String(weight) : `${weight} (${own.join(', ')})`;
 }
 
-function cardOf(parts: readonly Part[], { numbers, overlap, modules }: Combined, how: FactorSum): string {
+function cardOf(parts: readonly Part[], { form, numbers, overlap }: Combined, how: FactorSum): string {
   const list = parts.map(
-    (part) => `- ${part.weight} × \`${nameOf(part).replaceAll('`', '')}\` (${part.adapter.peftType})`,
+    (part) => `- ${weightText(part)} × \`${nameOf(part).replaceAll('`', '')}\` (${part.adapter.peftType})`,
   );
   return [
     `---\n${stringify({ tags: ['peft-studio'] })}---\n`,
@@ -187,7 +176,7 @@ function cardOf(parts: readonly Part[], { numbers, overlap, modules }: Combined,
     'Differences from one base model, added by `peft-studio combine`:\n',
     ...list,
     '',
-    modules === undefined ? '' : `Combined ${sumText(how)}.\n`,
+    form !== 'factors' ? '' : `Combined ${sumText(how)}.\n`,
     overlap === undefined
       ? `It holds ${numbers.toLocaleString('en-US')} numbers.\n`
       : `It changes ${numbers.toLocaleString('en-US')} numbers, ${overlap.toLocaleString('en-US')} of which more than one of them changes.\n`,

@@ -18,29 +18,54 @@ const MOST_PLACES = 2 ** 18;
  * @returns undefined where there is no such place
  */
 export function signConflicts(one: Factors, other: Factors, random: Random): number | undefined {
-  const [rows, columns] = [one.b.length / one.r, one.a.length / one.r];
+  return signConflictsAmong([one, other], random, MOST_PLACES)[0]![1];
+}
+
+/**
+ * The same of every two of several products of one shape.
+ *
+ * @param most places that are looked at
+ * @returns [i][j] for i < j
+ */
+export function signConflictsAmong(
+  products: readonly Factors[],
+  random: Random,
+  most: number,
+): readonly (readonly (number | undefined)[])[] {
+  const [{ a, b, r }] = products as [Factors, ...Factors[]];
+  const [rows, columns] = [b.length / r, a.length / r];
   // Columns of A in one piece, as rows of B are.
-  const [first, second] = [one, other].map(({ a, r }) => transposed(a, r, columns)) as [
-    Float32Array,
-    Float32Array,
-  ];
-  let [opposite, compared] = [0, 0];
+  const turned = products.map((each) => ({ ...each, a: transposed(each.a, each.r, columns) }));
+  const count = products.length;
+  const opposite = new Float64Array(count * count);
+  const compared = new Float64Array(count * count);
+  const signs = new Int8Array(count);
   const look = (i: number, j: number): void => {
-    const product = entry(one.b, first, one.r, i, j) * entry(other.b, second, other.r, i, j);
-    if (product === 0) return;
-    compared++;
-    if (product < 0) opposite++;
+    turned.forEach((each, at) => (signs[at] = sign(each, i, j)));
+    for (let one = 0; one < count; one++) {
+      for (let other = one + 1; other < count; other++) {
+        const product = signs[one]! * signs[other]!;
+        if (product === 0) continue;
+        compared[one * count + other]!++;
+        if (product < 0) opposite[one * count + other]!++;
+      }
+    }
   };
-  if (rows * columns <= MOST_PLACES) {
+  if (rows * columns <= most) {
     for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) look(i, j);
   } else {
-    for (let drawn = 0; drawn < MOST_PLACES; drawn++) look(random.integer(rows), random.integer(columns));
+    for (let drawn = 0; drawn < most; drawn++) look(random.integer(rows), random.integer(columns));
   }
-  return compared === 0 ? undefined : opposite / compared;
+  return products.map((_, one) =>
+    products.map((__, other) => {
+      const at = one * count + other;
+      return compared[at] === 0 ? undefined : opposite[at]! / compared[at]!;
+    }),
+  );
 }
 
 /** The sign of one number of B·A. @param a [columns, r] */
-function entry(b: Float32Array, a: Float32Array, r: number, i: number, j: number): number {
+function sign({ b, a, r }: Factors, i: number, j: number): number {
   let sum = 0;
   for (let k = 0; k < r; k++) sum += b[i * r + k]! * a[j * r + k]!;
   return Math.sign(sum);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import type { CombinedModule } from '../../src/adapters/combination.js';
 import { allLogits } from '../../src/adapters/logits.js';
 import { attachAdapters, openAdapters } from '../../src/engines/openAdapters.js';
 import { openModel } from '../../src/engines/session.js';
@@ -89,6 +90,14 @@ test('combine: what cannot be added is refused, and nothing is written', async (
     [[language, task, '--weights', '1'], /--weights is "1"/],
     [[language, task, '--weights', '1,x'], /expected: 2 numbers/i],
     [[language, task, '--weights', '1,0'], /expected: 2 numbers other than 0/i],
+    [[language, task, '--layer-weights', '0=1'], /--layer-weights is "0=1"[^]*2 numbers/],
+    [[language, task, '--layer-weights', '=1,0'], /--layer-weights is "=1,0"/],
+    [[language, task, '--layer-weights', '0=1,0', '--layer-weights', '0=1,1'], /names 0 twice/],
+    [[language, task, '--layer-weights', '0-1=1,0', '--layer-weights', '1=1,1'], /layer 1 has two weights/],
+    [[language, task, '--layer-weights', '0-9=1,0'], /the model has no layer 9, which 0-9 names/],
+    [[language, task, '--layer-weights', '1-0=1,0'], /the first number is larger/],
+    [[language, task, '--layer-weights', 'q_porj=1,0'], /'q_porj' of layer_weights matches no .*[^]*q_proj/],
+    [[lora, lora, '--weights', '0,0', '--layer-weights', 'lm_head=1,1'], /nothing is left of the adapters/],
     [[language, path.join(folder, 'nowhere')], /folder not found/],
   ] as const) {
     const ran = await cli(['combine', ...args, '--out', out]);
@@ -123,6 +132,24 @@ test('combine: low-rank updates become one adapter of any rank, which is applied
   assert.ok(largestDifference(await logits(out), await logits(one, two)) < 1e-4);
   const merged = await cli(['merge', out, '--out', path.join(folder, 'lora-merged'), '--json']);
   assert.equal(merged.code, 0, merged.err);
+
+  // Layer 0 of the first, layer 1 of the second.
+  const parts = ['combine', one, two, '--weights', '0,1', '--layer-weights', '0=1,0', '--json'];
+  const split = await cli([...parts, '--out', path.join(folder, 'lora-split')]);
+  assert.equal(split.code, 0, split.err);
+  const told = document(split);
+  assert.deepEqual(
+    (told['from'] as { layer_weights: object }[]).map((each) => each.layer_weights),
+    [{ 0: 1 }, { 0: 0 }],
+  );
+  for (const { layer, weights, norms, pairs } of told['modules'] as CombinedModule[]) {
+    assert.deepEqual(weights, layer === 0 ? [1, 0] : [0, 1]);
+    assert.deepEqual(
+      norms.map((norm) => norm > 0),
+      layer === 0 ? [true, false] : [false, true],
+    );
+    assert.deepEqual(pairs, []);
+  }
 
   const ties = await cli([
     ...['combine', one, two, '--weights', '1,0.5', '--how', 'ties', '--density', '0.4', '--rank', '4'],

@@ -5,6 +5,7 @@ import { attachAdapter } from '../../../src/adapters/attachAdapter.js';
 import { combineAdapters } from '../../../src/adapters/combine.js';
 import type { Combined } from '../../../src/adapters/combine.js';
 import type { FactorSum } from '../../../src/adapters/combineFactors.js';
+import type { CombinedPair } from '../../../src/adapters/combination.js';
 import type { Part } from '../../../src/adapters/combinedPart.js';
 import type { DeltaSum } from '../../../src/adapters/deltaSum.js';
 import { atRank } from '../../../src/adapters/rankCut.js';
@@ -129,16 +130,19 @@ describe('low-rank updates as one', () => {
         { adapter, weight: -1 },
       ];
       for (const sum of KINDS) {
-        const { saved, modules } = await combined(parts, { sum });
-        for (const [name, delta] of await deltas(await written({ saved, numbers: 0, warnings: [] }))) {
+        const sums = await combined(parts, { sum });
+        for (const [name, delta] of await deltas(await written(sums))) {
           assert.ok(
             delta.every((each) => Math.abs(each) < 1e-5),
             `${sum.kind}, ${name}`,
           );
         }
-        for (const { norm, cosine } of modules!) {
+        for (const { norm, pairs } of sums.modules) {
           assert.ok(norm < 1e-4, String(norm));
+          const [{ cosine, shared, signConflicts }] = pairs as [CombinedPair];
           assert.ok(Math.abs(cosine! + 1) < 1e-6, String(cosine));
+          assert.ok(Math.abs(shared! - 1) < 1e-6, String(shared));
+          assert.equal(signConflicts, 1);
         }
       }
     }
@@ -164,7 +168,7 @@ describe('low-rank updates as one', () => {
       ];
       const exact = await combined(parts);
       assertSame(await deltas(await written(exact)), expected, JSON.stringify([a.config, b.config]));
-      assert.ok(exact.modules!.every(({ error }) => error === 0));
+      assert.ok(exact.modules.every(({ error }) => error === 0));
     }
   });
 
@@ -177,16 +181,16 @@ describe('low-rank updates as one', () => {
     const cut = await combined(parts, { kept: { rank: 2 } });
     const left = await deltas(await written(cut));
     const length = (delta: Float32Array): number => Math.hypot(...delta);
-    for (const { path: name, rank, error, norm } of cut.modules!) {
+    for (const { path: name, rank, error, norm } of cut.modules) {
       assert.equal(rank, 2);
       const lost = whole.get(name)!.map((each, at) => each - left.get(name)![at]!);
       assert.ok(Math.abs(length(lost) / length(whole.get(name)!) - error) < 1e-4, `${name}: ${error}`);
       assert.ok(Math.abs(length(left.get(name)!) - norm) < 1e-3);
     }
     const energy = await combined(parts, { kept: { energy: 0.9 } });
-    for (const { error } of energy.modules!) assert.ok(error <= Math.sqrt(0.1) + 1e-9);
+    for (const { error } of energy.modules) assert.ok(error <= Math.sqrt(0.1) + 1e-9);
     const largest = await combined(parts, { kept: 'largest' });
-    assert.ok(largest.modules!.every(({ rank }) => rank === 4));
+    assert.ok(largest.modules.every(({ rank }) => rank === 4));
   });
 
   test('draw what DARE leaves out anew for each adapter and module, and alike for a seed', async () => {
