@@ -1,33 +1,38 @@
 import path from 'node:path';
-import { stringify } from 'yaml';
 import { loraHub } from '../adapters/loraHub.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
-import { writeAdapter } from '../adapters/writeAdapter.js';
-import { formatLoss } from '../common/format.js';
 import { fail } from '../common/problem.js';
-import { searchHub } from '../engines/searchHub.js';
-import type { HubFound, HubSearch } from '../engines/searchHub.js';
-import { checkTokenIds, maskingOf, openModel } from '../engines/session.js';
-import { onnxRuntime } from '../runtime/onnxruntime.js';
-import { createEvaluator } from '../training/evaluate.js';
-import { longest } from '../training/job.js';
+import { refuseExisting } from '../common/wholeFolder.js';
+import type { HubEvent, HubRecord } from '../engines/composition/record.js';
+import { MAX_RECORD_BYTES, readRecord } from '../engines/composition/readRecord.js';
+import type { HubSearch } from '../engines/searchHub.js';
+import { openModel } from '../engines/session.js';
+import { readBoundedText } from '../models/boundedJson.js';
 import { baseOf } from './adapterBase.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
+import { searchMixture } from './composeSearch.js';
+import type { ComposeFound } from './composeSearch.js';
+import { composeText } from './composeText.js';
+import { writeMixture } from './composeWrite.js';
 import { DONE } from './exitCode.js';
-import { planEvaluation, readHeldOut } from './heldOut.js';
 import { hubOf } from './hub.js';
-import { mapWeights } from './openAdapted.js';
+import type { Io } from './io.js';
 import { openOneAdapter } from './openOneAdapter.js';
-import { table } from './table.js';
 
 export const compose: Command = {
   name: 'compose',
   summary: 'Mix LoRA adapters for a new task: weights that suit a few examples (LoRAHub).',
-  positionals: [{ name: 'ADAPTER', help: 'folders of LoRA adapters of one base model', multiple: true }],
+  positionals: [
+    {
+      name: 'ADAPTER',
+      help: 'folders of LoRA adapters of one base model; or the lorahub.json of an earlier search (- reads it from standard input), whose mixture is written',
+      multiple: true,
+    },
+  ],
   options: {
-    data: { value: 'FILE', required: true, help: 'The few examples of the new task, such as five rows.' },
-    out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
+    data: { value: 'FILE', help: 'The few examples of the new task, such as five rows. Needed to search.' },
+    out: { value: 'DIR', help: 'The folder to write; it must not exist. Without it the search is only told of.' },
     model: {
       value: 'BASE|FILE',
       help: "The base model, or a run file that says how rows become text. Default: the base that the adapters' configs name.",
@@ -35,81 +40,109 @@ export const compose: Command = {
     budget: { value: 'N', help: 'How many mixtures to try. Default: 40.' },
     bound: { value: 'W', help: 'Weights stay within ± this. Default: 1.5.' },
     regularization: { value: 'A', help: 'A·mean|w| is added to the loss. Default: 0.05.' },
+    evaluate: {
+      value: 'FILE',
+      help: 'Rows that the search does not see: base, average, best adapter alone and mixture are measured on them.',
+    },
   },
-  json: '{ "out", "base", "data", "adapters": [{ "folder", "weight" }], "start", "loss", "objective", "trials": [{ "weights", "loss", "objective" }], "warnings" }',
-  jsonForm: 'document',
-  examples: ['runs/imdb/adapter runs/trec/adapter runs/sciq/adapter --data five-rows.jsonl --out mixed'],
+  json: 'one JSON object per line: "began" (search: adapters, base, data, rows, tokens, budget, bound, regularization), "compared" (losses of the average and of each adapter alone), a "trial" for each (weights, loss, penalty, objective, best, seconds), "finished" (search as in lorahub.json: with the weights, trials, compared, heldOut; out, warnings) or "failed"',
+  jsonForm: 'events',
+  examples: [
+    'runs/imdb/adapter runs/trec/adapter runs/sciq/adapter --data five-rows.jsonl --out mixed',
+    'a b c --data five-rows.jsonl --evaluate held-out.jsonl',
+    'mixed/lorahub.json --out mixed-again',
+  ],
   async run(args, io) {
+    const named = args.rest(0);
+    const out = args.text('out') === undefined ? undefined : path.resolve(args.required('out'));
+    const isWritten = named.some(isRecordName);
+    if (isWritten) checkAlone(args);
     const search = searchOf(args);
-    const out = path.resolve(args.required('out'));
-    const adapters: AdapterOnDisk[] = [];
-    for (const folder of args.rest(0)) adapters.push(await openOneAdapter(folder));
-    const [first] = adapters as [AdapterOnDisk, ...AdapterOnDisk[]];
-    const plan = await planEvaluation(args.text('model') ?? (await baseOf(first)), args.required('data'), io);
-    const opened = await openModel(plan.model, 0, { ...hubOf(io), folder: plan.folder }, { type: plan.task });
-    const hub = await loraHub(adapters, opened.context);
-    for (const warning of hub.warnings) io.problem(warning);
-    const { examples, files } = await readHeldOut(plan, opened.tokenizer, io, opened.model);
-    checkTokenIds(examples, opened);
-    const evaluator = await createEvaluator({
-      ...opened,
-      methods: [hub.method],
-      runtime: await onnxRuntime(plan.runtime),
-      weights: await mapWeights(opened.checkpoint, io),
-      positionLimit: longest(examples),
-      batchSize: plan.batchSize,
-      ...maskingOf(opened),
-    });
-    const found = await searchHub(
-      hub,
-      adapters.length,
-      search,
-      async (values) => (await evaluator.evaluate(examples, values)).loss,
-      async ({ objective }, done) => {
-        io.interrupt.check();
-        io.progress.update({
-          activity: 'Trying mixtures',
-          done,
-          total: search.budget,
-          detail: formatLoss(objective),
-        });
-        await Promise.resolve();
-      },
-    ).finally(() => evaluator.dispose());
-    io.progress.end();
-    const { best, trials } = found;
-    const from = adapters.map(({ folder }, at) => ({ folder, weight: best.weights[at]! }));
-    await writeAdapter(out, hub.saved(Float64Array.from(best.weights)), {
-      tokenizer: opened.tokenizer,
-      card: cardOf(from, found, search),
-      beside: new Map([
-        [RECORD, `${JSON.stringify({ adapters: from, ...search, data: files, trials }, undefined, 1)}\n`],
-      ]),
-    });
-    const start = trials[0]!.loss;
-    if (args.flag('json')) {
-      const { loss, objective } = best;
-      const base = opened.pinned ?? path.resolve(plan.model);
-      io.json({ out, base, data: files, adapters: from, start, loss, objective, trials, warnings: hub.warnings });
-    } else {
-      io.line(
-        table([
-          ['Adapter', out],
-          ...from.map(({ folder, weight }, at) => [
-            at === 0 ? 'Mixture of' : '',
-            `${weight.toFixed(3)} × ${folder}`,
-          ]),
-          ['Loss', `${formatLoss(best.loss)} on ${examples.length} rows; the base model ${formatLoss(start)}`],
-          ['Tried', `${trials.length} mixtures: ${RECORD} beside the adapter lists them`],
-        ]),
-      );
-    }
+    const data = isWritten ? undefined : dataOf(args);
+    if (out !== undefined) await refuseExisting(out);
+    const json = args.flag('json');
+    const found =
+      data === undefined
+        ? await readMixture(named[0]!, args, io)
+        : await searched({ adapters: named, data, search }, args, io);
+    const { record, warnings } = found;
+    if (out !== undefined) await writeMixture(out, record, found);
+    if (json) io.json({ type: 'finished', search: record, out: out ?? null, warnings } satisfies HubEvent);
+    else io.line(composeText(record, out));
     return DONE;
   },
 };
 
-/** What was tried, beside the adapter. */
-const RECORD = 'lorahub.json';
+async function searched(
+  { adapters, data, search }: { adapters: readonly string[]; data: string; search: HubSearch },
+  args: Arguments,
+  io: Io,
+): Promise<ComposeFound> {
+  const opened = await openAll(adapters);
+  const model = args.text('model') ?? (await baseOf(opened[0]));
+  const json = args.flag('json');
+  const tell = (event: HubEvent): void => (json ? io.json(event) : undefined);
+  return searchMixture({ adapters: opened, model, data, heldOut: args.text('evaluate'), search, tell }, io);
+}
+
+/** The mixture of an earlier search, to be written. */
+async function readMixture(name: string, args: Arguments, io: Io): Promise<ComposeFound> {
+  const isPiped = name === PIPED;
+  const text = isPiped
+    ? await io.readInput()
+    : await readBoundedText(path.resolve(name), { code: 'compose.record', maxBytes: MAX_RECORD_BYTES });
+  const record: HubRecord = readRecord(text, isPiped ? 'standard input' : path.resolve(name));
+  const adapters = await openAll(record.adapters.map(({ folder }) => folder));
+  const base = args.text('model') ?? record.base ?? (await baseOf(adapters[0]));
+  const opened = await openModel(base, 0, hubOf(io), {});
+  const hub = await loraHub(adapters, opened.context);
+  for (const warning of hub.warnings) io.problem(warning);
+  return { record, hub, tokenizer: opened.tokenizer, warnings: hub.warnings };
+}
+
+async function openAll(folders: readonly string[]): Promise<[AdapterOnDisk, ...AdapterOnDisk[]]> {
+  const [first = '', ...others] = folders;
+  const adapters: [AdapterOnDisk, ...AdapterOnDisk[]] = [await openOneAdapter(first)];
+  for (const folder of others) adapters.push(await openOneAdapter(folder));
+  return adapters;
+}
+
+const PIPED = '-';
+
+function isRecordName(name: string): boolean {
+  return name === PIPED || /\.json$/i.test(name);
+}
+
+/** What belongs to a search has no part in writing the mixture of one. */
+function checkAlone(args: Arguments): void {
+  const [name, extra] = args.rest(0);
+  const option = ['data', 'budget', 'bound', 'regularization', 'evaluate'].find(
+    (each) => args.text(each) !== undefined,
+  );
+  if (extra !== undefined || option !== undefined) {
+    fail({
+      code: 'cli.argument-extra',
+      message: `${name} is the record of a search: ${extra ?? `--${option}`} has no part in writing its mixture`,
+      expected: 'compose RECORD --out DIR, and --model BASE where the base model is elsewhere',
+    });
+  }
+  if (args.text('out') !== undefined) return;
+  fail({
+    code: 'cli.option-missing',
+    message: '`compose` of a record needs --out: The folder to write; it must not exist.',
+    expected: '--out DIR',
+  });
+}
+
+function dataOf(args: Arguments): string {
+  const data = args.text('data');
+  if (data !== undefined) return data;
+  return fail({
+    code: 'cli.option-missing',
+    message: '`compose` needs --data: The few examples of the new task, such as five rows.',
+    expected: '--data FILE',
+  });
+}
 
 function searchOf(args: Arguments): HubSearch {
   const numberOf = (name: string, usual: number, fits: (value: number) => boolean, expected: string): number => {
@@ -122,22 +155,4 @@ function searchOf(args: Arguments): HubSearch {
     bound: numberOf('bound', 1.5, (value) => value > 0, 'a number above 0'),
     regularization: numberOf('regularization', 0.05, (value) => value >= 0, 'a number, 0 or more'),
   };
-}
-
-function cardOf(
-  from: readonly { readonly folder: string; readonly weight: number }[],
-  { best, trials }: HubFound,
-  { regularization }: HubSearch,
-): string {
-  return [
-    `---\n${stringify({ library_name: 'peft', tags: ['lora', 'lorahub', 'peft-studio'] })}---\n`,
-    '# Mixture of adapters\n',
-    'LoRA adapters of one base model, mixed by `peft-studio compose` as LoRAHub does (Huang et al. 2023): (Σ w·B)(Σ w·A).\n',
-    ...from.map(
-      ({ folder, weight }) =>
-        `- ${weight.toFixed(4)} × \`${folder.split(path.sep).slice(-3).join('/').replaceAll('`', '')}\``,
-    ),
-    '',
-    `The weights are the best of ${trials.length} that were tried on a few examples: loss ${best.loss.toFixed(4)} (the base model ${trials[0]!.loss.toFixed(4)}), with ${regularization} · mean |w| added while searching.\n`,
-  ].join('\n');
 }

@@ -42,7 +42,8 @@ export async function writeFolderWhole<T>(
   }
 }
 
-async function refuseExisting(folder: string): Promise<void> {
+/** @throws ProblemError `folder.exists`, before work whose result could not be written */
+export async function refuseExisting(folder: string): Promise<void> {
   if ((await pathKind(folder)) === 'nothing') return;
   fail({
     code: 'folder.exists',
@@ -72,7 +73,8 @@ export async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-async function checkSpace(target: string, bytes: number): Promise<void> {
+/** @throws ProblemError `folder.no-space` */
+export async function checkSpace(target: string, bytes: number): Promise<void> {
   const parent = path.dirname(target);
   const { bavail, bsize } = await statfs(parent);
   if (bavail * bsize >= bytes + SPARE_BYTES) return;

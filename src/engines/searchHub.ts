@@ -16,7 +16,9 @@ export interface HubTrial {
   readonly weights: readonly number[];
   /** Mean cross-entropy per supervised token of the examples, in nats. */
   readonly loss: number;
-  /** loss + α·mean|w|: what is made small. */
+  /** α·mean|w| */
+  readonly penalty: number;
+  /** loss + penalty: what is made small. */
   readonly objective: number;
 }
 
@@ -46,7 +48,8 @@ export async function searchHub(
     async (weights) => {
       const loss = await lossAt(hub.valuesAt(weights));
       const size = weights.reduce((sum, each) => sum + Math.abs(each), 0) / count;
-      const trial = { weights: [...weights], loss, objective: loss + regularization * size };
+      const penalty = regularization * size;
+      const trial = { weights: [...weights], loss, penalty, objective: loss + penalty };
       trials.push(trial);
       await onTrial(trial, trials.length);
       return trial.objective;

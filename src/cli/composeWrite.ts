@@ -1,0 +1,48 @@
+import path from 'node:path';
+import { stringify } from 'yaml';
+import type { LoraHub } from '../adapters/loraHub.js';
+import { writeAdapter } from '../adapters/writeAdapter.js';
+import { bestTrial } from '../engines/composition/record.js';
+import type { HubRecord } from '../engines/composition/record.js';
+import { HUB_RECORD } from '../engines/composition/readRecord.js';
+import type { Tokenizer } from '../models/tokenizer.js';
+
+/** Writes the mixture of a record as an adapter, with the record beside it. */
+export async function writeMixture(
+  out: string,
+  record: HubRecord,
+  { hub, tokenizer }: { readonly hub: LoraHub; readonly tokenizer: Tokenizer },
+): Promise<void> {
+  const weights = Float64Array.from(record.adapters, ({ weight }) => weight);
+  await writeAdapter(out, hub.saved(weights), {
+    tokenizer,
+    card: cardOf(record),
+    beside: new Map([[HUB_RECORD, `${JSON.stringify(record, undefined, 1)}\n`]]),
+  });
+}
+
+function cardOf(record: HubRecord): string {
+  return [
+    `---\n${stringify({ library_name: 'peft', tags: ['lora', 'lorahub', 'peft-studio'] })}---\n`,
+    '# Mixture of adapters\n',
+    'LoRA adapters of one base model, mixed by `peft-studio compose` as LoRAHub does (Huang et al. 2023): (Σ w·B)(Σ w·A).\n',
+    ...record.adapters.map(
+      ({ folder, weight }) =>
+        `- ${weight.toFixed(4)} × \`${folder.split(path.sep).slice(-3).join('/').replaceAll('`', '')}\``,
+    ),
+    '',
+    `${foundBy(record)}\n`,
+  ].join('\n');
+}
+
+/** Where the weights come from. */
+function foundBy({ adapters, trials, budget, regularization }: HubRecord): string {
+  const best = trials[bestTrial(trials) ?? 0];
+  if (best === undefined || adapters.some(({ weight }, at) => weight !== best.weights[at])) {
+    return 'The weights were set by hand.';
+  }
+  const [mixture, base] = [best, trials[0]!].map(({ loss }) => loss?.toFixed(4) ?? 'not finite');
+  const stopped =
+    trials.length < budget ? ` The search was stopped after ${trials.length} of ${budget} trials.` : '';
+  return `The weights are the best of ${trials.length} that were tried on a few examples: loss ${mixture} (the base model ${base}), with ${regularization} · mean |w| added while searching.${stopped}`;
+}
