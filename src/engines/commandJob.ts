@@ -31,6 +31,8 @@ export interface CommandJob {
   readonly onProgress?: (progress: CommandProgress) => void;
   /** Called for each line that the command prints beside its result. */
   readonly print?: (line: string) => void;
+  /** Of a command that tells events: called for each line of JSON, the last of which is its document, too. */
+  readonly onEvent?: (event: Json) => void;
 }
 
 /** How far a command is. */
@@ -43,7 +45,7 @@ export interface CommandProgress {
 
 /** How a command ended. */
 export type CommandOutcome =
-  /** With the document that `--json` prints. */
+  /** With the document that `--json` prints; of a command that tells events the last of them. */
   | { readonly kind: 'done'; readonly document: Json }
   | { readonly kind: 'failed'; readonly problem: Problem; readonly others: readonly Problem[] }
   /** On request. */
@@ -69,8 +71,16 @@ export async function runCommandJob(job: CommandJob): Promise<CommandOutcome> {
   child.stdout.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > MAX_DOCUMENT_BYTES) child.kill('SIGKILL');
-    else chunks.push(chunk);
+    else if (job.onEvent === undefined) chunks.push(chunk);
   });
+  let lastEvent = '';
+  if (job.onEvent !== undefined) {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = parse(line);
+      lastEvent = line;
+      if (event !== undefined) job.onEvent?.(event);
+    });
+  }
   createInterface({ input: child.stderr }).on('line', (line) => {
     const progress = parseProgress(line);
     if (progress) {
@@ -94,22 +104,30 @@ export async function runCommandJob(job: CommandJob): Promise<CommandOutcome> {
   const end = await new Promise<ProcessEnd>((resolve) => {
     child.on(
       'error',
-      (error) => child.pid === undefined && resolve({ how: l10n.t`could not start: ${error.message}` }),
+      (error) =>
+        child.pid === undefined && resolve({ how: l10n.t`could not start: ${error.message}`, failed: true }),
     );
     child.on('close', (code, by) =>
-      resolve({ how: by === null ? l10n.t`exited with code ${String(code)}` : l10n.t`was ended by ${by}` }),
+      resolve({
+        how: by === null ? l10n.t`exited with code ${String(code)}` : l10n.t`was ended by ${by}`,
+        failed: code !== 0,
+      }),
     );
   });
   clearTimeout(linger);
   signal?.removeEventListener('abort', cancel);
   if (isCancelled()) return { kind: 'cancelled' };
   if (bytes > MAX_DOCUMENT_BYTES) return noDocument(args[0], l10n.t`printed more than a document`, lastWords);
-  return outcomeOf(Buffer.concat(chunks).toString('utf8'), args[0], end, lastWords);
+  if (job.onEvent === undefined) return outcomeOf(Buffer.concat(chunks).toString('utf8'), args[0], end, lastWords);
+  const outcome = outcomeOf(lastEvent, args[0], end, lastWords);
+  // An event that is no end is no result.
+  return outcome.kind === 'done' && end.failed ? noDocument(args[0], end.how, lastWords) : outcome;
 }
 
 interface ProcessEnd {
   /** `exited with code 1` */
   readonly how: string;
+  readonly failed: boolean;
 }
 
 /** A line of progress; undefined: an ordinary line. */
@@ -131,7 +149,12 @@ function outcomeOf(
 ): CommandOutcome {
   const document = parse(text);
   if (document === undefined) return noDocument(command, end.how, lastWords);
-  const error = isJsonObject(document) ? document['error'] : undefined;
+  // A command that tells events says by the last of them that it failed.
+  const error = isJsonObject(document)
+    ? document['type'] === 'failed'
+      ? document['problem']
+      : document['error']
+    : undefined;
   if (!isProblem(error)) return { kind: 'done', document };
   const others = isJsonObject(document) && Array.isArray(document['others']) ? document['others'] : [];
   return { kind: 'failed', problem: error, others: others.filter(isProblem) };

@@ -29,6 +29,8 @@ export interface Job {
   readonly onFailure?: (problem: Problem) => void;
   /** Told how far it is, beside the notification or the status bar. */
   readonly onProgress?: (progress: CommandProgress) => void;
+  /** Of a command that tells events: told each of them. */
+  readonly onEvent?: (event: Json) => void;
 }
 
 /** Runs heavy work in processes of their own. */
@@ -49,7 +51,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
   const closing = new AbortController();
   return {
     dispose: () => closing.abort(),
-    async run({ title, args, cwd, input, print, onFailure, onProgress, signal }) {
+    async run({ title, args, cwd, input, print, onFailure, onProgress, onEvent, signal }) {
       if (!ONLY_READING.has(args[0]) && !isTrusted()) return undefined;
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
@@ -85,6 +87,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
                 shown = activity === activityShown ? Math.max(shown, percent) : 0;
                 activityShown = activity;
               },
+              ...(onEvent === undefined ? {} : { onEvent }),
               print(line) {
                 output.info(line);
                 print?.(line);

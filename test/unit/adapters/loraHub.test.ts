@@ -117,7 +117,7 @@ describe('the search for weights', () => {
       told,
       Array.from({ length: 60 }, (_, at) => at + 1),
     );
-    assert.deepEqual(trials[0], { weights: [0, 0, 0], loss: 1.25, objective: 1.25 });
+    assert.deepEqual(trials[0], { weights: [0, 0, 0], loss: 1.25, penalty: 0, objective: 1.25 });
     for (const { weights, loss, objective } of trials) {
       assert.ok(weights.every((each) => Math.abs(each) <= 1.5));
       const size = weights.reduce((sum, each) => sum + Math.abs(each), 0) / 3;

@@ -36,6 +36,25 @@ describe('a command in a process of its own', () => {
     const outcome = await play([{ out: JSON.stringify({ error: problem, others: [problem, 3] }) }, { exit: 2 }]);
     assert.deepEqual(outcome, { kind: 'failed', problem, others: [problem] });
   });
+  test('of one that tells events each is told as it comes, and the last is its document or its failure', async () => {
+    const [begun, ended] = [{ type: 'began' }, { type: 'finished', of: 'ü' }];
+    const problem = { code: 'data.no-rows', message: 'nothing there' };
+    const lines = (...events: object[]): object[] =>
+      events.map((event) => ({ out: `${JSON.stringify(event)}\n` }));
+    const told: unknown[] = [];
+    const onEvent = (event: unknown): void => void told.push(event);
+    assert.deepEqual(await play(lines(begun, ended), { onEvent }), { kind: 'done', document: ended });
+    assert.deepEqual(told, [begun, ended]);
+    assert.deepEqual(await play(lines(begun, { type: 'failed', problem, others: [problem] }), { onEvent }), {
+      kind: 'failed',
+      problem,
+      others: [problem],
+    });
+    for (const rest of [[{ out: '{"type":"tri' }, { exit: 1 }], [{ signal: 'SIGKILL' }]]) {
+      const cut = await play([...lines(begun), ...rest], { onEvent });
+      assert.equal(cut.kind === 'failed' && cut.problem.code, 'job.process-ended');
+    }
+  });
   for (const [how, end] of [
     ['was ended by SIGKILL', { signal: 'SIGKILL' }],
     ['exited with code 7', { exit: 7 }],
