@@ -6,6 +6,17 @@ export interface SparseDifference {
   readonly values: Float32Array;
 }
 
+/** Differences of a tensor without their zeros. */
+export function withoutZeros(all: Float32Array): SparseDifference {
+  let count = 0;
+  for (const value of all) if (value !== 0) count++;
+  const places = new Int32Array(count);
+  let next = 0;
+  // A loop over millions of numbers.
+  for (let at = 0; at < all.length; at++) if (all[at] !== 0) places[next++] = at;
+  return { places, values: Float32Array.from(places, (at) => all[at]!) };
+}
+
 /**
  * Σ w·δ over differences of one tensor. Sums are taken in float64 and rounded once, so that the order makes no difference.
  *

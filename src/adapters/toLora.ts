@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
 import { factored } from '../linalg/lowRankFactors.js';
 import type { Kept } from '../linalg/lowRankFactors.js';
-import { plainProducts, transposed } from '../linalg/products.js';
+import { lowRankNorm, plainProducts, transposed } from '../linalg/products.js';
 import { moduleNames } from '../methods/loraConfig.js';
 import { trainedParameters } from '../methods/loraParameters.js';
 import { takesPair } from '../methods/lowRankPair.js';
@@ -15,8 +15,15 @@ import { parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
 import type { TaskType } from '../models/task.js';
 
-/** What training made of a parameter of the base; undefined where it left it alone. */
-export type Tuned = (site: Site, kind: ParameterKind, base: Float32Array) => Promise<Float32Array | undefined>;
+/**
+ * What training made of a parameter of the base; undefined where it left it alone. In double precision where that keeps small
+ * differences from large numbers.
+ */
+export type Tuned = (
+  site: Site,
+  kind: ParameterKind,
+  base: Float32Array,
+) => Promise<Float32Array | Float64Array | undefined>;
 
 /** One module as a pair of A and B. */
 export interface ApproximatedModule {
@@ -66,6 +73,9 @@ export function tunedModel(tuned: Checkpoint, task: TaskType): Tuned {
     if (numbers?.length === base.length) return numbers;
     const name = own ?? `${site.path}.${kind}`;
     const shape = tuned.tensors.get(name)?.shape.join(', ');
+    if (numbers !== undefined && (site.kind === 'embedding' || site.isOutput)) {
+      otherVocabulary(name, tuned, site, numbers.length);
+    }
     return fail({
       code: 'convert.other-model',
       message:
@@ -78,15 +88,19 @@ export function tunedModel(tuned: Checkpoint, task: TaskType): Tuned {
   };
 }
 
+/** How much of each matrix to keep, or what ΔW is a product of as it stands: by the module's path, s, A and B. */
+export type Wanted = Kept | { readonly factors: ReadonlyMap<string, Omit<FinishedPair, 'site'>> };
+
 /**
  * The nearest LoRA to what training made of a base: of each matrix that changed the largest singular values of ΔW (Eckart &
- * Young 1936), biases and norms as they are (`modules_to_save`). Matrices that did not change are no targets.
+ * Young 1936), biases and norms as they are (`modules_to_save`). Matrices that did not change are no targets. Where the
+ * factors are given, they are the pairs, and nothing is lost.
  *
  * @throws ProblemError `convert.nothing`, `convert.head`, and what `tuned` throws
  */
 export async function toLora(
   tuned: Tuned,
-  kept: Kept,
+  wanted: Wanted,
   context: AttachContext,
   work?: WeightWork,
 ): Promise<ToLora> {
@@ -100,14 +114,22 @@ export async function toLora(
     for (const kind of ['weight', 'bias'] as const) {
       const name = site[kind];
       if (name === undefined) continue;
+      const factors = kind === 'weight' && 'factors' in wanted ? wanted.factors.get(site.path) : undefined;
+      if (factors !== undefined) {
+        if (factors.r === 0) continue;
+        pairs.push({ site, ...factors });
+        const norm = factors.scale * lowRankNorm(factors.b, factors.a, factors.r);
+        modules.push({ path: site.path, rank: factors.r, norm, error: 0 });
+        continue;
+      }
       const base = await context.read(name);
       const now = await tuned(site, kind, base);
       if (now === undefined || now.every((value, at) => value === base[at])) continue;
-      if (kind === 'weight' && takesPair(site)) {
-        const { pair, module } = await approximated(site, base, now, kept, work);
+      if (kind === 'weight' && takesPair(site) && !('factors' in wanted)) {
+        const { pair, module } = await approximated(site, base, now, wanted, work);
         pairs.push(pair);
         modules.push(module);
-      } else whole.push({ site, kind, data: now });
+      } else whole.push({ site, kind, data: Float32Array.from(now) });
     }
   }
   await work?.progress(model.sites.length, model.sites.length);
@@ -119,10 +141,24 @@ export async function toLora(
   };
 }
 
+/** Rows of an embedding or head stand for tokens: other numbers of them are no change that could be added. */
+function otherVocabulary(name: string, { source, tensors }: Checkpoint, { shape }: Site, count: number): void {
+  const [tokens] = shape as [number];
+  const own = (count * tokens) / shape.reduce((product, size) => product * size, 1);
+  if (!Number.isInteger(own) || own === tokens) return;
+  fail({
+    code: 'convert.vocabulary',
+    message: l10n.t`the model has ${own} tokens, the base ${tokens}: ${name} is [${tensors.get(name)!.shape.join(', ')}] there`,
+    where: { file: source },
+    expected: l10n.t`vocabularies of one size`,
+    mend: l10n.t`Resize the base's embeddings to ${own} tokens as the model's were (resize_token_embeddings in Transformers), and name that model as the base.`,
+  });
+}
+
 async function approximated(
   site: Site,
   base: Float32Array,
-  now: Float32Array,
+  now: Float32Array | Float64Array,
   kept: Kept,
   work: WeightWork | undefined,
 ): Promise<{ readonly pair: FinishedPair; readonly module: ApproximatedModule }> {
@@ -152,9 +188,11 @@ async function savedAs(
   context: AttachContext,
 ): Promise<SavedAdapter> {
   const r = Math.max(...pairs.map((pair) => pair.r));
+  // The scale that lora_alpha gives is that of all modules of this rank.
+  const scale = pairs.find((pair) => pair.r === r)!.scale;
   const adapted = new Map(pairs.map(({ site }) => [site.path, site]));
   const target_modules = moduleNames([...adapted.values()], context.model.sites);
-  const saved = plainLora(pairs, { r, lora_alpha: r, lora_dropout: 0, target_modules }, context);
+  const saved = plainLora(pairs, { r, lora_alpha: scale * r, lora_dropout: 0, target_modules }, context);
   const modules = whole
     .filter(({ site, kind }) => kind === 'weight' || !takesPair(site))
     .map(({ site }) => site.path);

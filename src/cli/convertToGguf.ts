@@ -3,9 +3,7 @@ import { adapterTask } from '../adapters/adapterTask.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { ggufAdapter } from '../adapters/toGguf.js';
 import type { GgufAdapter } from '../adapters/toGguf.js';
-import { pathKind } from '../common/files.js';
 import { formatBytes, formatCount } from '../common/format.js';
-import { fail } from '../common/problem.js';
 import { openModel } from '../engines/session.js';
 import { writeGguf } from '../models/writeGguf.js';
 import { baseOf } from './adapterBase.js';
@@ -15,6 +13,7 @@ import { DONE } from './exitCode.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
+import { newFile } from './newFile.js';
 import { openOneAdapter } from './openOneAdapter.js';
 import { table } from './table.js';
 
@@ -28,15 +27,7 @@ export const toGgufOptions = {
 /** `convert … --to gguf` */
 export async function convertToGguf(args: Arguments, io: Io): Promise<number> {
   const dtype = floatType(args, DTYPES) ?? 'F32';
-  const out = path.resolve(args.required('out'));
-  if ((await pathKind(out)) !== 'nothing') {
-    fail({
-      code: 'cli.file-exists',
-      message: 'there is something by the name of the file to write; it is left as it is',
-      where: { file: out },
-      mend: 'Name another file, or remove this one first.',
-    });
-  }
+  const out = await newFile(args);
   const adapter = await openOneAdapter(args.positional(0));
   const base = args.text('model') ?? (await baseOf(adapter));
   const { context, pinned } = await openModel(base, 0, hubOf(io), adapterTask(adapter));

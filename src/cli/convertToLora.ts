@@ -1,62 +1,60 @@
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
-import { adapterTask } from '../adapters/adapterTask.js';
-import { attachAdapter } from '../adapters/attachAdapter.js';
-import { readAdapter } from '../adapters/readAdapter.js';
-import { toLora, tunedByAdapter, tunedModel } from '../adapters/toLora.js';
-import type { ToLora, Tuned } from '../adapters/toLora.js';
+import { exactFactors } from '../adapters/exactFactors.js';
+import { changedBaseStart } from '../adapters/originalBase.js';
+import type { AdapterOnDisk } from '../adapters/readAdapter.js';
+import { toLora } from '../adapters/toLora.js';
+import type { ApproximatedModule, ToLora, Wanted } from '../adapters/toLora.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
-import { pathKind } from '../common/files.js';
 import { formatCount, formatPercent } from '../common/format.js';
 import { fail } from '../common/problem.js';
-import type { Problem } from '../common/problem.js';
-import { openModel } from '../engines/session.js';
-import type { OpenedModel } from '../engines/session.js';
-import { openCheckpoint } from '../models/openCheckpoint.js';
+import type { Kept } from '../linalg/lowRankFactors.js';
 import { runtimeProducts } from '../runtime/matrixProducts.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { breathe } from '../training/job.js';
-import { baseOf } from './adapterBase.js';
 import type { Arguments } from './arguments.js';
 import { keptOf } from './combineOptions.js';
 import type { Option } from './command.js';
+import { adapterNamed, convertSource } from './convertSource.js';
+import { convertToOriginalBase } from './convertToOriginalBase.js';
 import { DONE } from './exitCode.js';
-import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 import { table } from './table.js';
 
 /** Of the nearest LoRA to what training made of a base. */
 export const toLoraOptions = {
+  initial: {
+    value: 'DIR',
+    help: 'Of an adapter that PEFT saved unconverted after a start that changed its base (PiSSA, OLoRA, CorDA, LoRA-GA): the folder of the adapter as it was before its first step. Gives a LoRA of twice the rank on the original base. Without it, pissa and olora are found again in the base.',
+  },
   energy: {
     value: 'SHARE',
     help: 'With --to lora, instead of a rank: of each matrix as many singular values as have this share of the sum of their squares.',
   },
 } as const satisfies Record<string, Option>;
 
-/** The numbers before and after, and the base that they are of. */
-interface Source {
-  readonly opened: OpenedModel;
-  readonly tuned: Tuned;
-  readonly base: string;
-  readonly warnings: readonly Problem[];
-}
-
 /** `convert … --to lora` */
 export async function convertToLora(args: Arguments, io: Io): Promise<number> {
   const kept = keptOf(args);
-  if (kept === undefined) {
-    return fail({
-      code: 'cli.option-missing',
-      message: '--to lora needs to know how much to keep',
-      expected: '--rank R, or --energy SHARE such as 0.9',
+  const adapter = await adapterNamed(args);
+  const initial = args.text('initial');
+  const start = adapter && changedBaseStart(adapter);
+  if (adapter !== undefined && (initial !== undefined || start !== undefined)) {
+    refuseKept(kept);
+    return convertToOriginalBase(adapter, args, io);
+  }
+  if (initial !== undefined) {
+    fail({
+      code: 'cli.option-conflict',
+      message: '--initial is given, and what is converted is no adapter',
+      expected: 'the folder of an adapter',
     });
   }
-  const from = path.resolve(args.positional(0));
+  const factors = kept === undefined ? await factorsOf(adapter, args) : undefined;
   const out = path.resolve(args.required('out'));
-  const { opened, tuned, base, warnings } = await sourceOf(from, args.text('model'), io);
+  const { from, opened, tuned, base, warnings } = await convertSource(args, io, adapter);
   const products = await runtimeProducts(await onnxRuntime());
-  const found = await toLora(tuned, kept, opened.context, {
+  const found = await toLora(tuned(), kept ?? factors!, opened.context, {
     products: products.of,
     async progress(done, total) {
       io.interrupt.check();
@@ -68,41 +66,57 @@ export async function convertToLora(args: Arguments, io: Io): Promise<number> {
   await writeAdapter(out, found.saved, { tokenizer: opened.tokenizer, card: cardOf(from, found) });
   for (const warning of warnings) io.problem(warning);
   const { saved, modules, whole } = found;
+  const layers = layersOf(modules);
   const numbers = saved.tensors.reduce((sum, { data }) => sum + data.length, 0);
   if (args.flag('json')) {
-    const conversion = { kind: 'lora', ...kept };
-    const told = { conversion, tensors: saved.tensors.length, numbers, modules, whole, warnings };
+    const conversion = { kind: 'lora', ...(kept ?? { exact: true }) };
+    const lost = lostOf(modules);
+    const told = { conversion, tensors: saved.tensors.length, numbers, lost, modules, layers, whole, warnings };
     io.json({ out, adapter: from, base, ...told });
-  } else io.line(textOf(out, from, numbers, found));
+  } else io.line(textOf(out, from, numbers, layers, found));
   return DONE;
 }
 
-async function sourceOf(from: string, named: string | undefined, io: Io): Promise<Source> {
-  if ((await pathKind(path.join(from, ADAPTER_CONFIG))) === 'file') {
-    const adapter = await readAdapter(from);
-    const base = named ?? (await baseOf(adapter));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(adapter));
-    const { method, values, warnings } = await attachAdapter(adapter, opened.context);
-    return { opened, tuned: tunedByAdapter(method, values), base: opened.pinned ?? path.resolve(base), warnings };
-  }
-  if (named === undefined) {
+/**
+ * What the updates are products of, where nothing says how much to keep: then nothing is lost.
+ * @throws ProblemError `cli.option-missing`, `convert.is-lora`
+ */
+async function factorsOf(adapter: AdapterOnDisk | undefined, args: Arguments): Promise<Wanted> {
+  const factors = adapter && (await exactFactors(adapter));
+  if (factors !== undefined) return { factors };
+  if (adapter?.peftType === 'LORA') {
     return fail({
-      code: 'cli.option-missing',
-      message: `${from} is no adapter, and a model does not say what it was trained from`,
-      mend: 'Name the base model with --model BASE; or name an adapter folder.',
+      code: 'convert.is-lora',
+      message: 'the adapter is a LoRA already',
+      where: { file: adapter.configFile },
+      expected: '--rank R or --energy SHARE with --to lora, for the nearest of a lower rank',
     });
   }
-  const tuned = await openCheckpoint(from);
-  const opened = await openModel(named, 0, hubOf(io));
-  return {
-    opened,
-    tuned: tunedModel(tuned, opened.model.task),
-    base: opened.pinned ?? path.resolve(named),
-    warnings: [],
-  };
+  return fail({
+    code: 'cli.option-missing',
+    message: `--to lora needs to know how much to keep of ${path.resolve(args.positional(0))}: its updates are no product of a low rank`,
+    expected: '--rank R, or --energy SHARE such as 0.9',
+  });
 }
 
-function textOf(out: string, from: string, numbers: number, { modules, whole, saved }: ToLora): string {
+/** @throws ProblemError `cli.option-conflict` */
+function refuseKept(kept: Kept | undefined): void {
+  if (kept === undefined) return;
+  fail({
+    code: 'cli.option-conflict',
+    message:
+      'the adapter was trained on a changed base: as a LoRA on the original one it has twice its rank, whatever --rank or --energy say',
+    mend: 'Leave them out; then convert what was written, with --to lora and --rank or --energy.',
+  });
+}
+
+function textOf(
+  out: string,
+  from: string,
+  numbers: number,
+  layers: readonly LayerLoss[],
+  { modules, whole, saved }: ToLora,
+): string {
   return [
     table([
       ['Adapter', out],
@@ -112,6 +126,15 @@ function textOf(out: string, from: string, numbers: number, { modules, whole, sa
       ...(whole.length === 0 ? [] : [['Kept whole', `${whole.length} biases and norms`]]),
     ]),
     '',
+    ...(layers.length === 0
+      ? []
+      : [
+          table([
+            ['Layer', 'norm', 'lost'],
+            ...layers.map(({ layer, norm, error }) => [layer, norm.toPrecision(4), formatPercent(error)]),
+          ]),
+          '',
+        ]),
     table([
       ['Module', 'rank', 'norm', 'lost'],
       ...modules.map(({ path: name, rank, norm, error }) => [
@@ -122,6 +145,26 @@ function textOf(out: string, from: string, numbers: number, { modules, whole, sa
       ]),
     ]),
   ].join('\n');
+}
+
+/** What all matrices of a layer changed together, and what of it is lost; outside of the layers by module. */
+interface LayerLoss {
+  readonly layer: string;
+  readonly norm: number;
+  readonly error: number;
+}
+
+function layersOf(modules: ToLora['modules']): LayerLoss[] {
+  const groups = new Map<string, ApproximatedModule[]>();
+  for (const module of modules) {
+    const layer = /^(.*?\.\d+)\./.exec(module.path)?.[1] ?? module.path;
+    groups.set(layer, [...(groups.get(layer) ?? []), module]);
+  }
+  return [...groups].map(([layer, own]) => ({
+    layer,
+    norm: Math.hypot(...own.map(({ norm }) => norm)),
+    error: lostOf(own),
+  }));
 }
 
 /** ‖all that is lost‖ / ‖all that changed‖ */

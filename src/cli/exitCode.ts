@@ -22,6 +22,7 @@ const INPUT = new Set([
   'config',
   'convert',
   'data',
+  'delta',
   'dora-rank',
   'dylora',
   'engine',

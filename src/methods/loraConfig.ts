@@ -99,7 +99,7 @@ export function loraConfigFromPeft(
       code: 'adapter.config',
       message: l10n.t`the adapter started from a changed base (init_lora_weights: ${init})`,
       where: { file: source },
-      mend: l10n.t`Convert it to a plain LoRA in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…).`,
+      mend: l10n.t`Make a plain LoRA of it: peft-studio convert ADAPTER --to lora --out DIR, with --initial DIR where its initial adapter was saved; or Convert Adapter… in the explorer.`,
     });
   }
   return optionsFromPeft(config, source, {
