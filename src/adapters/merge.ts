@@ -1,35 +1,32 @@
 import * as l10n from '@vscode/l10n';
-import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
+import { writeFolderWhole } from '../common/wholeFolder.js';
 import type { Attached, Values } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import type { FloatType } from '../models/floatBytes.js';
-import { F16_OVERFLOW } from '../models/floatFormats.js';
+import { F16_OVERFLOW, bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../models/floatFormats.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
-import { openCheckpoint } from '../models/openCheckpoint.js';
-import { readModel } from '../models/readModel.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allLogits } from './logits.js';
-import { checkMerged, largestDifference, probeRows } from './mergeCheck.js';
-import { withClasses } from './classConfig.js';
+import { changedBy, mergeLevels, tieOf } from './mergeLevels.js';
+import type { LaterStage } from './mergeLevels.js';
 import { writeMergeRecord } from './mergeRecord.js';
 import type { Tied } from './mergedTensors.js';
-import { mergedTensors } from './mergedTensors.js';
-import { writeFolderWhole } from '../common/wholeFolder.js';
-import type { ModelContents } from './writeModel.js';
-import { modelBytes, writeModelFiles } from './writeModel.js';
+import { storeMerged } from './storeMerged.js';
+import type { MergeStore } from './storeMerged.js';
+import { modelBytes, startModel } from './writeModel.js';
 
 export interface MergeJob {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
-  /** What is merged, in order. */
+  /** What is merged first: methods that act together, in order. */
   readonly methods: readonly Attached[];
   readonly values: Values;
+  /** What is merged then, one after the other into what those before it made. */
+  readonly then?: readonly LaterStage[];
   readonly tokenizer: Tokenizer;
   readonly runtime: Runtime;
   /** The folder to write; it must not exist. */
@@ -40,6 +37,7 @@ export interface MergeJob {
    */
   readonly dtype?: FloatType;
   readonly maxShardBytes?: number;
+  readonly sectionBytes?: MergeStore['sectionBytes'];
   /** What is merged into what, to be written beside the weights. */
   readonly record?: { readonly adapters: readonly string[]; readonly base: string };
   /** What is being done and how many of its parts are. An error that it throws ends the merge, leaving nothing. */
@@ -55,7 +53,7 @@ export interface MergeProgress {
 export interface MergeReport {
   /** The folder written, absolute. */
   readonly out: string;
-  /** Largest difference of logits, in float32, between the adapter applied and the merged weights. */
+  /** Largest difference of logits, in float32, between an adapter applied and the merged weights. */
   readonly verifiedDifference: number;
   /** Largest difference of logits that rounding the merged weights to `dtype` makes. */
   readonly roundingDifference: number;
@@ -68,91 +66,64 @@ export interface MergeReport {
 }
 
 /**
- * Merges an adapter into its base and writes the result as a model folder. The arithmetic is float32, one tensor
- * in memory at a time; the merged float32 weights are run against base + adapter on fixed token rows before
- * anything becomes final, and only then rounded to `dtype`, whose effect is measured apart.
+ * Merges adapters into their base and writes the result as a model folder. The arithmetic is float32, section by section
+ * of the model: as each is merged, it is run on fixed token rows with the adapter applied and with the merged weights,
+ * and as they are rounded to `dtype`, whose effect is measured apart. Nothing is final before all sections agree.
  *
- * @throws ProblemError `merge.not-mergeable`, `merge.untied-scale`, `merge.non-finite`, `merge.not-equal`, `merge.overflow`, `folder.*`
+ * @throws ProblemError `merge.not-mergeable`, `merge.untied-scale`, `merge.untied-before`, `merge.non-finite`, `merge.not-equal`,
+ *   `merge.overflow`, `folder.*`
  */
 export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
-  const { checkpoint, runtime } = job;
+  const { checkpoint, runtime, onProgress } = job;
   const out = path.resolve(job.out);
   const dtype = job.dtype ?? mainDtype(checkpoint);
-  const merged = await mergedTensors(job);
-  if (merged.tied === 'untied' && job.model.encoder !== undefined) refuseUntied(checkpoint.source);
-  const exactTensors = merged.tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
-  const exactBytes = modelBytes(exactTensors);
-  const bytes = modelBytes(merged.tensors.map((tensor) => ({ ...tensor, dtype })));
-  const described = {
-    config: withTie(withClasses(checkpoint.config, job.model.classes), merged.tied),
+  const levels = await mergeLevels(checkpoint, job.model, job, job.then);
+  const last = levels.at(-1)!;
+  const tensors = last.merged.map(({ name, shape }) => ({ name, shape, dtype }));
+  const bytes = modelBytes(tensors);
+  const outline = {
+    config: last.config,
     generationConfig: await readGenerationConfig(checkpoint.source),
     tokenizerFiles: await job.tokenizer.files(),
     maxShardBytes: job.maxShardBytes,
+    tensors,
   };
-  const write = (folder: string, tensors: ModelContents['tensors'], activity: string): Promise<void> =>
-    writeModelFiles(folder, { ...described, tensors, onProgress: progress(job, activity) });
-  const rows = probeRows(job.model);
-  const logitsIn = async (folder: string): Promise<Float32Array> => {
-    const written = await openCheckpoint(folder);
-    const weights = await written.mapped();
-    const model = readModel(written, { type: job.model.task });
-    return allLogits({ model, methods: [], values: new Map(), weights, runtime, rows });
-  };
-
-  return writeFolderWhole(out, dtype === 'F32' ? bytes : exactBytes + bytes, async (content, scratch) => {
-    const exactFolder = dtype === 'F32' ? content : path.join(scratch, 'exact');
-    await mkdir(exactFolder, { recursive: true });
-    await write(exactFolder, exactTensors, l10n.t`Merging in float32`);
-
-    const weights = await checkpoint.mapped(progress(job, l10n.t`Converting the base to float32`));
-    progress(job, l10n.t`Comparing logits`)(0, 2);
-    const applied = await allLogits({ ...job, weights, rows });
-    progress(job, l10n.t`Comparing logits`)(1, 2);
-    const exact = await logitsIn(exactFolder);
-    const verifiedDifference = checkMerged(applied, exact, checkpoint.source);
-    progress(job, l10n.t`Comparing logits`)(2, 2);
-
-    let roundingDifference = 0;
-    if (dtype !== 'F32') {
-      const source = await openCheckpoint(exactFolder);
-      const rounded = merged.tensors.map(({ name, shape }) => ({
-        name,
-        shape,
-        dtype,
-        data: async () => withinRange(await source.read(name), dtype, name, checkpoint.source),
-      }));
-      await write(content, rounded, l10n.t`Writing as ${dtype}`);
-      await rm(exactFolder, { recursive: true });
-      const roundedFolder = path.join(scratch, 'rounded');
-      await mkdir(roundedFolder);
-      const written = await openCheckpoint(content);
-      const widened = exactTensors.map((tensor) => ({ ...tensor, data: () => written.read(tensor.name) }));
-      await write(roundedFolder, widened, l10n.t`Measuring the rounding`);
-      roundingDifference = measuredRounding(largestDifference(exact, await logitsIn(roundedFolder)), job, dtype);
-    }
+  return writeFolderWhole(out, bytes, async (content) => {
+    const writer = await startModel(content, outline);
+    const found = await storeMerged(levels, {
+      runtime,
+      isExact: dtype === 'F32',
+      sectionBytes: job.sectionBytes,
+      async store(name, values) {
+        await writer.write(name, withinRange(values, dtype, name, checkpoint.source));
+        return rounded(values, dtype);
+      },
+      onProgress: (done, total) => onProgress?.({ activity: l10n.t`Merging and comparing logits`, done, total }),
+    }).finally(() => writer.close());
+    const roundingDifference = measuredRounding(found.storedDifference, job, dtype);
     if (job.record !== undefined) {
       await writeMergeRecord(content, {
         merged_adapters: job.record.adapters,
         base_model_name_or_path: job.record.base,
         dtype,
-        verified_difference: verifiedDifference,
+        verified_difference: found.verifiedDifference,
       });
     }
+    const changed = changedBy(levels);
     return {
       out,
-      verifiedDifference,
+      verifiedDifference: found.verifiedDifference,
       roundingDifference,
-      tied: merged.tied,
-      tensorsChanged: merged.changed.size,
+      tied: tieOf(levels),
+      tensorsChanged: changed.size,
       dtype,
       bytes,
-      warnings: [...merged.warnings, ...(merged.changed.size === 0 ? [nothingChanged(checkpoint.source)] : [])],
+      warnings: [
+        ...levels.flatMap(({ warnings }) => warnings),
+        ...(changed.size === 0 ? [nothingChanged(checkpoint.source)] : []),
+      ],
     };
   });
-}
-
-function progress({ onProgress }: MergeJob, activity: string): (done: number, total: number) => void {
-  return (done, total) => onProgress?.({ activity, done, total });
 }
 
 /** The type of most of the base's values. */
@@ -165,20 +136,15 @@ function mainDtype({ tensors }: Checkpoint): FloatType {
   return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'F32';
 }
 
-/** A tied model says so: Transformers would start a missing output layer at random otherwise. */
-function withTie(config: JsonObject, tied: Tied): JsonObject {
-  return tied === 'not tied' ? config : { ...config, tie_word_embeddings: tied === 'kept' };
-}
-
-/** Whether T5 scales what its head reads is told by the tie alone, before Transformers 5. */
-function refuseUntied(file: string): never {
-  return fail({
-    code: 'merge.untied-scale',
-    message: l10n.t`merged, the output layer and the embedding would no longer be one matrix, and what reads them would scale the logits of an encoder-decoder otherwise`,
-    where: { file },
-    expected: l10n.t`an adapter that leaves the shared matrix alone, or a model whose output layer is its own`,
-    mend: l10n.t`Keep it as an adapter beside the base model.`,
-  });
+function rounded(values: Float32Array, dtype: FloatType): Float32Array {
+  switch (dtype) {
+    case 'F32':
+      return values;
+    case 'F16':
+      return f16ToF32(f32ToF16(values));
+    case 'BF16':
+      return bf16ToF32(f32ToBf16(values));
+  }
 }
 
 function withinRange(values: Float32Array, dtype: FloatType, name: string, file: string): Float32Array {
@@ -203,7 +169,8 @@ function measuredRounding(difference: number, { checkpoint }: MergeJob, dtype: F
   });
 }
 
-function nothingChanged(file: string): Problem {
+/** The warning that a merge did nothing. */
+export function nothingChanged(file: string): Problem {
   return {
     code: 'merge.nothing-changed',
     severity: 'warning',

@@ -29,6 +29,9 @@ export interface MergedTensors {
   readonly warnings: readonly Problem[];
 }
 
+/** Of a checkpoint what merging reads. */
+export type BaseTensors = Pick<Checkpoint, 'source' | 'format' | 'tensors' | 'read'>;
+
 /** Where a tensor of the checkpoint is used. */
 interface Use {
   readonly site: Site;
@@ -42,7 +45,7 @@ interface Use {
  * @throws ProblemError `merge.not-mergeable`; and, when a tensor is produced, `merge.non-finite`
  */
 export async function mergedTensors(parts: {
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: BaseTensors;
   readonly model: LanguageModel;
   readonly methods: readonly Attached[];
   readonly values: Values;

@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { JsonObject } from '../common/json.js';
 import type { FloatType } from '../models/floatBytes.js';
-import type { TensorToWrite } from '../models/writeSafetensors.js';
-import { writeSafetensors } from '../models/writeSafetensors.js';
+import type { PlacedWrite, TensorReader, TensorToWrite } from '../models/writeSafetensors.js';
+import { startSafetensors } from '../models/writeSafetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { writeFolderWhole } from '../common/wholeFolder.js';
 
@@ -40,39 +41,86 @@ export async function writeModel(folder: string, contents: ModelContents): Promi
 }
 
 /** Bytes of the tensors on disk. */
-export function modelBytes(tensors: readonly TensorToWrite[]): number {
+export function modelBytes(tensors: readonly Outlined[]): number {
   return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }
 
 /** {@link writeModel} into an empty folder that exists. */
-export async function writeModelFiles(folder: string, contents: ModelContents): Promise<void> {
+async function writeModelFiles(folder: string, contents: ModelContents): Promise<void> {
   const { tensors, onProgress } = contents;
+  const writer = await startModel(folder, contents);
+  try {
+    for (const [at, { name, data }] of tensors.entries()) {
+      await writer.write(name, typeof data === 'function' ? data() : data);
+      onProgress?.(at + 1, tensors.length);
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+type Outlined = Omit<TensorToWrite, 'data'>;
+
+/** What a model folder holds, but for the numbers. */
+export type ModelOutline = Omit<ModelContents, 'tensors' | 'existing' | 'onProgress'> & {
+  readonly tensors: readonly Outlined[];
+};
+
+/** A model folder whose tensors come in any order; all have to come. */
+export interface ModelWriter {
+  /** Writes a tensor to its place, whole or part by part. Error: `safetensors.data-length`. */
+  write(name: string, values: Float32Array | ReturnType<TensorReader>): Promise<void>;
+  /** Flushes and closes the files. */
+  close(): Promise<void>;
+}
+
+/** Writes all of a model but the numbers of its tensors into an empty folder that exists. */
+export async function startModel(folder: string, outline: ModelOutline): Promise<ModelWriter> {
+  const { tensors } = outline;
   const json = (name: string, value: JsonObject): Promise<void> =>
     writeFile(path.join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
-  for (const [name, bytes] of contents.tokenizerFiles) await writeFile(path.join(folder, name), bytes);
-  if (contents.generationConfig !== undefined) await json('generation_config.json', contents.generationConfig);
-  await writeFile(path.join(folder, 'config.json'), configText(withDtype(contents.config, tensors)));
+  for (const [name, bytes] of outline.tokenizerFiles) await writeFile(path.join(folder, name), bytes);
+  if (outline.generationConfig !== undefined) await json('generation_config.json', outline.generationConfig);
+  await writeFile(path.join(folder, 'config.json'), configText(withDtype(outline.config, tensors)));
 
-  const shards = inShards(tensors, contents.maxShardBytes ?? MAX_SHARD_BYTES);
+  const shards = inShards(tensors, outline.maxShardBytes ?? MAX_SHARD_BYTES);
   const number = (at: number): string => String(at).padStart(5, '0');
   const fileOf = (at: number): string =>
     shards.length === 1 ? 'model.safetensors' : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
-  let before = 0;
-  for (const [at, shard] of shards.entries()) {
-    await writeSafetensors(
-      path.join(folder, fileOf(at)),
-      shard,
-      { format: 'pt' },
-      { onTensor: (done) => onProgress?.(before + done, tensors.length) },
-    );
-    before += shard.length;
+  if (shards.length > 1) {
+    const owners = shards.flatMap((shard, at) => shard.map(({ name }): [string, string] => [name, fileOf(at)]));
+    await json('model.safetensors.index.json', {
+      metadata: { total_size: modelBytes(tensors) },
+      weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
+    });
   }
-  if (shards.length === 1) return;
-  const owners = shards.flatMap((shard, at) => shard.map(({ name }): [string, string] => [name, fileOf(at)]));
-  await json('model.safetensors.index.json', {
-    metadata: { total_size: modelBytes(tensors) },
-    weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
-  });
+  const handles: FileHandle[] = [];
+  const close = async (): Promise<void> => {
+    for (const handle of handles) await handle.close();
+  };
+  try {
+    const writes = new Map<string, PlacedWrite>();
+    for (const [at, shard] of shards.entries()) {
+      const file = path.join(folder, fileOf(at));
+      const handle = await open(file, 'wx');
+      handles.push(handle);
+      const write = await startSafetensors(file, handle, shard, { format: 'pt' });
+      for (const { name } of shard) writes.set(name, write);
+    }
+    return {
+      async write(name, values) {
+        const known = await values;
+        await writes.get(name)!(name, known instanceof Float32Array ? [known] : known);
+      },
+      async close() {
+        for (const handle of handles) await handle.sync();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** Gemma 2's caps, T5's factor: Transformers refuses a whole number, which is what JavaScript makes of 30.0. */
@@ -82,13 +130,13 @@ function configText(config: JsonObject): string {
   return `${JSON.stringify(config, undefined, 2).replace(FLOAT_KEYS, '$1.0$2')}\n`;
 }
 
-function tensorBytes({ shape, dtype }: TensorToWrite): number {
+function tensorBytes({ shape, dtype }: Outlined): number {
   return (elementCount(shape) ?? Infinity) * (dtype === 'F32' ? 4 : 2);
 }
 
 /** Tensors in their order, as many to a shard as fit. */
-function inShards(tensors: readonly TensorToWrite[], maxBytes: number): TensorToWrite[][] {
-  const shards: TensorToWrite[][] = [[]];
+function inShards(tensors: readonly Outlined[], maxBytes: number): Outlined[][] {
+  const shards: Outlined[][] = [[]];
   let filled = 0;
   for (const tensor of tensors) {
     const bytes = tensorBytes(tensor);
@@ -105,7 +153,7 @@ function inShards(tensors: readonly TensorToWrite[], maxBytes: number): TensorTo
 const TORCH_NAMES: Readonly<Record<FloatType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 /** The config's dtype is what Transformers loads the weights as: that of most of them. */
-function withDtype(config: JsonObject, tensors: readonly TensorToWrite[]): JsonObject {
+function withDtype(config: JsonObject, tensors: readonly Outlined[]): JsonObject {
   const bytes = new Map<FloatType, number>();
   for (const tensor of tensors) bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + tensorBytes(tensor));
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);

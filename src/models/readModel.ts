@@ -20,7 +20,10 @@ const ARCHITECTURES: readonly Architecture[] = [llama, qwen, gemma, gpt2, bert, 
  * @throws ProblemError `model.unsupported` naming the type found and those supported, or packed weights; `model.task-type`
  *   for a task that is not its type's; what the type's own reader throws
  */
-export function readModel(checkpoint: Checkpoint, wanted: WantedTask = {}): LanguageModel {
+export function readModel(
+  checkpoint: Pick<Checkpoint, 'source' | 'config' | 'tensors'>,
+  wanted: WantedTask = {},
+): LanguageModel {
   const modelType = checkpoint.config['model_type'];
   const architecture = ARCHITECTURES.find((each) => each.modelTypes.includes(String(modelType)));
   if (architecture === undefined) {
@@ -77,7 +80,10 @@ function taskOf(
 }
 
 /** Transformers' Trainer would apply the dropouts that a config asks for; here methods have dropout of their own. */
-function dropoutWarnings({ config, source }: Checkpoint, dropouts: Architecture['dropouts']): Problem[] {
+function dropoutWarnings(
+  { config, source }: Pick<Checkpoint, 'source' | 'config'>,
+  dropouts: Architecture['dropouts'],
+): Problem[] {
   const asked = Object.entries(dropouts)
     .map(([key, absent]) => [key, config[key] ?? absent] as const)
     .filter(([, rate]) => rate !== 0);

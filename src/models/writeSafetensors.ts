@@ -1,4 +1,5 @@
 import * as l10n from '@vscode/l10n';
+import type { FileHandle } from 'node:fs/promises';
 import { writeWhole } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -40,31 +41,66 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   options: { alignment?: number; onTensor?: (done: number, total: number) => void } = {},
 ): Promise<void> {
-  const header = makeHeader(file, tensors, metadata, options.alignment ?? 8);
   await writeWhole(file, async (handle) => {
-    await handle.writeFile(header);
+    const write = await startSafetensors(file, handle, tensors, metadata, options.alignment);
     for (const [index, tensor] of tensors.entries()) {
-      const expected = elementCount(tensor.shape);
-      let count = 0;
-      for await (const values of partsOf(tensor)) {
-        count += values.length;
-        for (let at = 0; at < values.length; at += CHUNK) {
-          const part = values.subarray(at, at + CHUNK);
-          const isInteger = part instanceof Int32Array || tensor.dtype === 'I32';
-          await handle.writeFile(isInteger ? bytesOf(part) : floatBytes(part, tensor.dtype));
-        }
-      }
-      if (count !== expected) {
-        fail({
-          code: 'safetensors.data-length',
-          message: l10n.t`tensor ${tensor.name} was given ${count} values`,
-          where: { file },
-          expected: l10n.t`${String(expected)}, the product of its shape [${tensor.shape.join(', ')}]`,
-        });
-      }
+      await write(tensor.name, partsOf(tensor));
       options.onTensor?.(index + 1, tensors.length);
     }
   });
+}
+
+/** Writes a tensor to its place in a file. Error: `safetensors.data-length`. */
+export type PlacedWrite = (
+  name: string,
+  parts: Iterable<Float32Array | Int32Array> | AsyncIterable<Float32Array | Int32Array>,
+) => Promise<void>;
+
+/**
+ * Writes a safetensors file's header. Tensors then come in any order; all have to come before the file is whole.
+ * Error: `safetensors.duplicate`.
+ */
+export async function startSafetensors(
+  file: string,
+  handle: FileHandle,
+  tensors: readonly Pick<TensorToWrite | IntegersToWrite, 'name' | 'dtype' | 'shape'>[],
+  metadata: Readonly<Record<string, string>> = {},
+  alignment = 8,
+): Promise<PlacedWrite> {
+  const { header, offsets } = makeHeader(file, tensors, metadata, alignment);
+  await writeAll(handle, header, 0);
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  return async (name, parts) => {
+    const { dtype, shape } = byName.get(name)!;
+    const expected = elementCount(shape);
+    let offset = header.length + offsets.get(name)!;
+    let count = 0;
+    for await (const values of parts) {
+      count += values.length;
+      // What is too much would lie where the next tensor does.
+      if (expected !== undefined && count > expected) break;
+      for (let at = 0; at < values.length; at += CHUNK) {
+        const part = values.subarray(at, at + CHUNK);
+        const isInteger = part instanceof Int32Array || dtype === 'I32';
+        const bytes = isInteger ? bytesOf(part) : floatBytes(part, dtype);
+        await writeAll(handle, bytes, offset);
+        offset += bytes.length;
+      }
+    }
+    if (count === expected) return;
+    fail({
+      code: 'safetensors.data-length',
+      message: l10n.t`tensor ${name} was given ${count} values`,
+      where: { file },
+      expected: l10n.t`${String(expected)}, the product of its shape [${shape.join(', ')}]`,
+    });
+  };
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+  }
 }
 
 async function* partsOf({
@@ -78,10 +114,11 @@ async function* partsOf({
 
 function makeHeader(
   file: string,
-  tensors: readonly (TensorToWrite | IntegersToWrite)[],
+  tensors: readonly Pick<TensorToWrite | IntegersToWrite, 'name' | 'dtype' | 'shape'>[],
   metadata: Readonly<Record<string, string>>,
   alignment: number,
-): Uint8Array {
+): { readonly header: Uint8Array; readonly offsets: ReadonlyMap<string, number> } {
+  const offsets = new Map<string, number>();
   const entries = new Map<string, Json>();
   if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
   let offset = 0;
@@ -91,6 +128,7 @@ function makeHeader(
     }
     const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
     entries.set(name, { dtype, shape, data_offsets: [offset, end] });
+    offsets.set(name, offset);
     offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
@@ -98,5 +136,5 @@ function makeHeader(
   const bytes = new Uint8Array(length).fill(0x20); // the format pads with spaces
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length - 8), true);
   bytes.set(json, 8);
-  return bytes;
+  return { header: bytes, offsets };
 }

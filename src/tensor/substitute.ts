@@ -10,7 +10,8 @@ import type { Tensor } from './tensor.js';
  */
 export function substitute(outputs: readonly Tensor[], replacements: ReadonlyMap<Tensor, Tensor>): Tensor[] {
   const rebuilt = new Map(replacements);
-  for (const node of topologicalOrder(outputs)) {
+  // What lies below a replaced tensor is not asked for.
+  for (const node of topologicalOrder(outputs, new Set(replacements.keys()))) {
     if (node.kind !== 'applied' || rebuilt.has(node)) continue;
     if (!node.inputs.some((source) => rebuilt.has(source))) continue;
     rebuilt.set(node, node.rebuild(node.inputs.map((source) => rebuilt.get(source) ?? source)));
