@@ -1,10 +1,12 @@
 import * as l10n from '@vscode/l10n';
-import { ProblemError, boundedProblem, fail } from '../common/problem.js';
+import { ProblemError, boundedProblem, fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { attachMethod } from '../methods/registry.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
 import { checkTrainedBase } from '../methods/trainedBase.js';
+import { diagnose, formOf } from './faults/diagnose.js';
+import { repairMend } from './faults/repairMend.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 import { wrongCount } from './storedNumbers.js';
 
@@ -23,6 +25,25 @@ export interface AttachedAdapter {
  *   `adapter.shape` (both sizes), `adapter.incomplete`, `adapter.non-finite`, `adapter.trained-base`, `adapter.other-base`
  */
 export async function attachAdapter(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
+  try {
+    return await attached(adapter, context);
+  } catch (error) {
+    return withRepair(error, adapter, context);
+  }
+}
+
+/** What does not attach and could be repaired says how, beside what it says. */
+function withRepair(error: unknown, adapter: AdapterOnDisk, { model }: AttachContext): never {
+  if (!(error instanceof ProblemError) || !/^(?:adapter|targets)\./.test(error.problem.code)) throw error;
+  const { folder, config, tensors } = adapter;
+  const { faults } = diagnose(formOf(config, tensors), { ...adapter, model });
+  const errors = faults.filter(({ problem }) => isError(problem));
+  if (errors.length === 0 || errors.some(({ repair }) => repair === undefined)) throw error;
+  const mend = [error.problem.mend, repairMend(folder)].filter((each) => each !== undefined).join(' ');
+  return fail({ ...error.problem, mend }, error);
+}
+
+async function attached(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {
   const { configFile, weightsFile } = adapter;
   const { config, format } = adapter;
   const { options, warnings } = format.options(

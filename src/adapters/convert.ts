@@ -1,9 +1,10 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Problem } from '../common/problem.js';
 import { pathKind } from '../common/files.js';
 import type { SavedAdapter } from '../methods/method.js';
 import { cutLine } from './card.js';
+import { filesBeside } from './filesBeside.js';
 import { atRank } from './rankCut.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 import { writeAdapter } from './writeAdapter.js';
@@ -46,14 +47,10 @@ export async function convertAdapter(adapter: AdapterOnDisk, conversion: Convers
   }
 }
 
-/** Files beside an adapter that say how text becomes tokens. */
-const TOKENIZER_FILES =
-  /^(?:.*tokenizer.*|special_tokens_map|added_tokens|chat_template|vocab|merges)\.(?:json|txt|jinja|model)$/;
-
 /**
  * Writes what an adapter was converted to, whole or not at all, with the tokenizer that lay beside the adapter and its card.
  * @param from the folder of the adapter
- * @throws ProblemError `folder.exists`, `folder.no-space`
+ * @throws ProblemError `folder.exists`, `folder.no-space`, `adapter.link-outside`
  */
 export async function writeConverted(folder: string, { saved, cardLine }: Converted, from: string): Promise<void> {
   const card = path.join(from, 'README.md');
@@ -62,11 +59,4 @@ export async function writeConverted(folder: string, { saved, cardLine }: Conver
     tokenizer: { files: () => filesBeside(from) },
     card: `${before.trimEnd()}\n\n${cardLine}\n`,
   });
-}
-
-async function filesBeside(folder: string): Promise<Map<string, Uint8Array>> {
-  const names = (await readdir(folder)).filter((name) => TOKENIZER_FILES.test(name));
-  return new Map(
-    await Promise.all(names.map(async (name) => [name, await readFile(path.join(folder, name))] as const)),
-  );
 }

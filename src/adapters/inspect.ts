@@ -9,8 +9,9 @@ import { INDEX_DTYPE } from './adapterFiles.js';
 import { failIn } from './attachAdapter.js';
 import { HEAD_MODULES, headKeys } from './adapterTask.js';
 import { readBaseModules, unmatchedModules } from './findBase.js';
-import { readAdapter } from './readAdapter.js';
 import type { AdapterOnDisk } from './readAdapter.js';
+import { faultProblem, readMended } from './readMended.js';
+import type { Mended } from './readMended.js';
 import { wrongCount } from './storedNumbers.js';
 import { trainedShares } from './trainedShares.js';
 import type { TrainedShare } from './trainedShares.js';
@@ -22,8 +23,8 @@ export interface Inspection {
   readonly r: number | undefined;
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
-  /** What the two matrices of a module are: `A [r, in]`, `B [out, r]`. */
-  readonly factors: readonly [a: string, b: string];
+  /** What the matrices of a module are: `A [r, in]`, `B [out, r]`. */
+  readonly factors: readonly string[];
   /** Factors of which there is one for several modules. */
   readonly shared: NonNullable<InspectedTensors['shared']>;
   /** Parameters of the base that trained whole (`modules_to_save`, biases), by their key. */
@@ -54,7 +55,14 @@ export async function inspectAdapter(
   folder: string,
   basePlace: (named: string | undefined) => Promise<string | undefined> = () => Promise.resolve(undefined),
 ): Promise<Inspection> {
-  const adapter = await readAdapter(folder);
+  return inspectMended(await readMended(folder), basePlace);
+}
+
+/** {@link inspectAdapter} of an adapter that is read. */
+export async function inspectMended(
+  { adapter, faults }: Mended,
+  basePlace: (named: string | undefined) => Promise<string | undefined> = () => Promise.resolve(undefined),
+): Promise<Inspection> {
   const head = headKeys(adapter);
   const {
     modules,
@@ -65,7 +73,8 @@ export async function inspectAdapter(
   } = await adapter.format
     .inspect(withoutKeys(adapter, head))
     .catch((error: unknown) => failIn(adapter.configFile, error));
-  const problems = [...found.problems];
+  // What a repair would mend is told as it is, and the rest as it would be then.
+  const problems = [...faults.map((fault) => faultProblem(fault, adapter.folder)), ...found.problems];
   const report = (code: string, problem: Pick<Problem, 'message' | 'mend'>): void => {
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
   };
@@ -101,7 +110,9 @@ export async function inspectAdapter(
   }
   const place = adapter.format.pair === undefined ? undefined : await basePlace(adapter.baseModel);
   const base = place === undefined ? undefined : await readBaseModules(place);
-  const matrices = modules.filter(({ a, b }) => a.length === 2 && b.length === 2);
+  const matrices = modules.flatMap(({ path, rank, a, b }) =>
+    a.length === 2 && b?.length === 2 ? [{ path, rank, a, b }] : [],
+  );
   for (const message of base === undefined ? [] : unmatchedModules(matrices, base)) {
     report('adapter.unmatched', {
       message,

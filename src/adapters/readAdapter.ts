@@ -23,6 +23,10 @@ import {
   weightsMissing,
   weightsName,
 } from './adapterFiles.js';
+import { formOf } from './faults/diagnose.js';
+import type { About, Form } from './faults/fault.js';
+import { methodFaults } from './faults/methodFaults.js';
+import { repairMend } from './faults/repairMend.js';
 import { readLibraryHead } from './readHead.js';
 import { readSetup } from './readSetup.js';
 import { adaptersWithin } from './taskFolders.js';
@@ -48,47 +52,48 @@ export interface AdapterOnDisk extends AdapterTensors {
 /**
  * Opens an adapter folder as HF PEFT or the `adapters` library writes it.
  *
+ * @param mend what is to be taken for its config and tensors, of what the files hold
  * @throws ProblemError `adapter.folder-not-found`, `adapter.no-config`, `adapter.config.*`, `adapter.peft-type`,
  *   `adapter.pickle`, `adapter.no-weights`, `adapter.dtype`, `safetensors.*`
  */
-export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
+export async function readAdapter(
+  folder: string,
+  mend?: (form: Form, about: About) => Form,
+): Promise<AdapterOnDisk> {
   const location = path.resolve(folder);
   const setup = await readSetup(location);
   if (setup === undefined) await checkFolder(location);
   const configFile = path.join(location, setup === undefined ? ADAPTER_CONFIG : ADAPTER_SETUP);
-  const config =
+  const written =
     setup?.config ?? (await readJsonObject(configFile, { code: 'adapter.config', maxBytes: MAX_CONFIG_BYTES }));
-  const format = adapterFormat(config);
-  if (format === undefined) {
-    const peftType = config['peft_type'];
-    return fail({
-      code: 'adapter.peft-type',
-      message:
-        peftType === undefined
-          ? l10n.t`the adapter's peft_type is not given`
-          : l10n.t`the adapter's peft_type is ${JSON.stringify(peftType).slice(0, 100)}`,
-      where: { file: configFile },
-      expected: l10n.t`one of ${PEFT_TYPES.join(', ')}`,
-      mend: l10n.t`Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.`,
-    });
-  }
-  const wanted = weightsName(format.library);
+  const said = adapterFormat(written);
+  const wanted = weightsName(said?.library);
   const own = path.join(location, wanted);
+  if (said === undefined && mend === undefined) return refuseType(written, configFile, own);
   // What trained beside a fusion lies next to its parts.
   const [weights = own, ...others] =
     setup === undefined ? [] : [...setup.weights, ...((await pathKind(own)) === 'file' ? [own] : [])];
   if ((await pathKind(weights)) !== 'file') return fail(weightsMissing(location, await readdir(location), wanted));
   // Ours lies among the adapter's own tensors, where the library finds it, too.
-  const head = format.library === 'adapters' ? await readLibraryHead(location) : undefined;
+  const head = said?.library === 'adapters' ? await readLibraryHead(location) : undefined;
   const files = [weights, ...others, ...(head === undefined ? [] : [head.weights])];
   const headers = await Promise.all(files.map(readSafetensorsHeader));
-  const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+  const found = formOf(written, new Map(headers.flatMap((header) => [...header.tensors])));
+  const { config, tensors } = mend?.(found, { configFile, weightsFile: weights }) ?? found;
+  const format = adapterFormat(config);
+  if (format === undefined) return refuseType(config, configFile, own);
   if (format.prepared !== undefined) checkIntegers(tensors, weights);
-  const headerOf = (name: string): SafetensorsHeader =>
-    headers.find((each) => each.tensors.has(name)) ?? headers[0]!;
+  const source = (name: string): readonly [SafetensorsHeader, string] => {
+    const { from = name } = tensors.get(name) ?? {};
+    return [headers.find((each) => each.tensors.has(from)) ?? headers[0]!, from];
+  };
   const baseModel = config[format.library === 'adapters' ? 'model_name' : 'base_model_name_or_path'];
   const labels = (await readLabels(location)) ?? head?.labels;
-  const read = (name: string): Promise<Float32Array> => readSafetensor(headerOf(name), name);
+  const read = async (name: string): Promise<Float32Array> => {
+    const values = await readSafetensor(...source(name));
+    const { transposed = false, shape } = tensors.get(name) ?? {};
+    return transposed ? transpose(values, shape?.[0] ?? 1) : values;
+  };
   return {
     folder: location,
     config,
@@ -101,7 +106,7 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
     ...(labels === undefined ? {} : { labels }),
     nested: isNested(headers[0]!),
     read,
-    readIndices: (name) => readSafetensorInt32(headerOf(name), name),
+    readIndices: (name) => readSafetensorInt32(...source(name)),
     async loadTensors() {
       const loaded = new Map<string, NamedTensor>();
       for (const [name, { shape, dtype }] of tensors) {
@@ -110,6 +115,32 @@ export async function readAdapter(folder: string): Promise<AdapterOnDisk> {
       return loaded;
     },
   };
+}
+
+/** @param rows of the result, which the values have as columns */
+function transpose(values: Float32Array, rows: number): Float32Array {
+  const columns = values.length / rows;
+  return values.map((_, at) => values[(at % columns) * rows + Math.floor(at / columns)]!);
+}
+
+/** @throws ProblemError `adapter.peft-type`, with the repair where the tensors say which it is */
+async function refuseType(config: JsonObject, configFile: string, weightsFile: string): Promise<never> {
+  const peftType = config['peft_type'];
+  const header = await readSafetensorsHeader(weightsFile).catch(() => undefined);
+  const [fault] = methodFaults(formOf(config, header?.tensors ?? new Map()), { configFile, weightsFile });
+  return fail({
+    code: 'adapter.peft-type',
+    message:
+      peftType === undefined
+        ? l10n.t`the adapter's peft_type is not given`
+        : l10n.t`the adapter's peft_type is ${JSON.stringify(peftType).slice(0, 100)}`,
+    where: { file: configFile },
+    expected: l10n.t`one of ${PEFT_TYPES.join(', ')}`,
+    mend:
+      fault?.repair === undefined
+        ? l10n.t`Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.`
+        : repairMend(path.dirname(configFile)),
+  });
 }
 
 function isNested({ metadata }: SafetensorsHeader): boolean {

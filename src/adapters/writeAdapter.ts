@@ -88,7 +88,7 @@ function jsonText(value: JsonObject): string {
 }
 
 /** Keys in order, as PEFT writes them; but not those of patterns, whose order decides which one counts. */
-function configText({ config, library }: Pick<SavedAdapter, 'config' | 'library'>): string {
+export function configText({ config, library }: Pick<SavedAdapter, 'config' | 'library'>): string {
   const sorted = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1));
   const text = `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`;
   // The `adapters` library takes no integer for a scaling.

@@ -1,8 +1,8 @@
 import { inspectAdapter } from '../adapters/inspect.js';
 import type { Inspection } from '../adapters/inspect.js';
 import { formatCount, formatLoss, formatPercent } from '../common/format.js';
-import { fail, isError } from '../common/problem.js';
-import { modelOnDisk } from '../language/modelHub.js';
+import { isError } from '../common/problem.js';
+import { baseOnDisk } from './baseOnDisk.js';
 import type { Command } from './command.js';
 import { singularValuesText } from '../adapters/singularValuesText.js';
 import type { TrainedShare } from '../adapters/trainedShares.js';
@@ -20,12 +20,12 @@ export const inspect: Command = {
       help: 'The base model whose shapes the modules have to fit. Default: the one that the adapter names, where it is on this machine.',
     },
   },
-  json: '{ "folder", "method", "base", "r", "alpha", "modules": [{ "path", "rank", "scale", "a", "b", "trainable", "norm", "effectiveRank"?, "singularValues"?, "energy"?, "energyRank"? }], "factors", "shared", "whole", "trainable", "layers": [{ "name", "trainable", "norm"? }], "kinds", "checkedWith"?, "tensors", "problems" }; of singular values the largest 8, energy is the share of ‖ΔW‖² that the first of them hold, energyRank how many of all hold 90 %; a layer\'s name is "" for what stands beside the layers; an adapter with problems that are errors exits 2',
+  json: '{ "folder", "method", "base", "r", "alpha", "modules": [{ "path", "rank", "scale", "a", "b"?, "trainable", "norm", "effectiveRank"?, "singularValues"?, "energy"?, "energyRank"? }], "factors", "shared", "whole", "trainable", "layers": [{ "name", "trainable", "norm"? }], "kinds", "checkedWith"?, "tensors", "problems" }; of singular values the largest 8, energy is the share of ‖ΔW‖² that the first of them hold, energyRank how many of all hold 90 %; a layer\'s name is "" for what stands beside the layers; an adapter with problems that are errors exits 2',
   jsonForm: 'document',
   examples: ['runs/sql/2025-01-31T12-00-00/adapter', 'my-adapter --json'],
   async run(args, io) {
     const model = args.text('model');
-    const found = await inspectAdapter(args.positional(0), (named) => placeOf(model, named));
+    const found = await inspectAdapter(args.positional(0), (named) => baseOnDisk(model, named));
     io.interrupt.check();
     if (args.flag('json')) io.json(found);
     else io.line(printable(inspectionText(found)));
@@ -34,36 +34,19 @@ export const inspect: Command = {
   },
 };
 
-/**
- * The base model, without asking the network.
- * @throws ProblemError `adapter.base-not-found` where it was named and is not here
- */
-async function placeOf(model: string | undefined, named: string | undefined): Promise<string | undefined> {
-  if (model === undefined) return named === undefined ? undefined : modelOnDisk(named, '.');
-  return (
-    (await modelOnDisk(model, '.')) ??
-    fail({
-      code: 'adapter.base-not-found',
-      message: `the base model "${model}" is not on this machine`,
-      expected: 'a model folder, or an id of the hub whose files were downloaded',
-    })
-  );
-}
-
 /** An inspection as tables. */
 function inspectionText(found: Inspection): string {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
-  const number = (value: number | undefined): string => (value === undefined ? '?' : formatLoss(value));
+  const number = (value: number | undefined): string => (value === undefined ? '–' : formatLoss(value));
   const modules = found.modules.map(({ path, rank, scale, a, b, trainable, norm, effectiveRank, ...spectrum }) => [
     path,
     String(rank),
     scale === undefined ? '?' : String(Number(scale.toPrecision(4))),
-    shape(a),
-    shape(b),
+    ...[a, b].flatMap((sizes) => (sizes === undefined ? [] : [shape(sizes)])),
     formatCount(trainable),
     number(norm),
-    effectiveRank === undefined ? '?' : effectiveRank.toFixed(1),
-    spectrum.energyRank === undefined ? '?' : String(spectrum.energyRank),
+    effectiveRank === undefined ? '–' : effectiveRank.toFixed(1),
+    spectrum.energyRank === undefined ? '–' : String(spectrum.energyRank),
     singularValuesText(spectrum),
   ]);
   const shares = (heading: string, groups: readonly TrainedShare[], nameOf: (name: string) => string): string[] =>

@@ -23,6 +23,7 @@ import { methods } from './methods.js';
 import { newRunFile } from './new.js';
 import { preview } from './preview.js';
 import { ProblemsError } from './runFile.js';
+import { repair } from './repair.js';
 import { train } from './train.js';
 import { unknownName } from './unknownName.js';
 
@@ -39,6 +40,7 @@ export const COMMANDS: readonly Command[] = [
   generate,
   intrinsicDimension,
   inspect,
+  repair,
   compareAdaptersCommand,
   masks,
   merge,

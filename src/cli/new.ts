@@ -7,7 +7,7 @@ import { METHODS } from '../methods/registry.js';
 import type { MethodType } from '../methods/registry.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
-import { shellWord } from './shellWord.js';
+import { shellWord } from '../common/shellWord.js';
 import { unknownName } from './unknownName.js';
 
 export const newRunFile: Command = {

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AdapterTensors, PeftFormat } from './peftFormat.js';
+import type { OptionProblem } from './targets.js';
 
 /** How many numbers the tensors of an adapter hold: see {@link PeftFormat.saysHowMany}. */
 export const STORED_NUMBERS = 'stored_numbers';
@@ -103,12 +104,14 @@ export function optionsFromPeft<Options extends TObject>(
         mend,
       });
     } else if (!knownOff.has(key)) {
-      warnings.push({
+      const off: OptionProblem = {
         code: 'adapter.unknown-key',
         severity: 'warning',
         message: l10n.t`the key '${key}' is not known here and was passed over: its value ${JSON.stringify(value)} switches it off`,
         where,
-      });
+        option: [key],
+      };
+      warnings.push(off);
     }
   }
   const filled: unknown = Value.Default(schema, kept);

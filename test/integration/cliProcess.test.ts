@@ -8,7 +8,7 @@ import { before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { createInterrupt } from '../../src/cli/interrupt.js';
 import { main } from '../../src/cli/main.js';
-import { shellWord } from '../../src/cli/shellWord.js';
+import { shellWord } from '../../src/common/shellWord.js';
 import type { RunEvent } from '../../src/training/events.js';
 import { ROOT } from '../support/fixtures.js';
 import { captureIo, dataFile, run, temporary, tinyModel } from '../unit/cli/support.js';

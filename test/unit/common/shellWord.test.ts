@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { shellWord } from '../../../src/cli/shellWord.js';
+import { shellWord } from '../../../src/common/shellWord.js';
 
 test('a plain name stays as it is', () => {
   assert.equal(shellWord('runs/sql-1.peft.yaml', 'linux'), 'runs/sql-1.peft.yaml');
