@@ -29,17 +29,23 @@ export interface GgufHeader {
   readonly file: string;
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where each key lies with its value, so that it can be copied as it is. */
+  readonly spans: ReadonlyMap<string, GgufSpan>;
+  /** `general.alignment`, or what stands for it. */
+  readonly alignment: number;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
-export interface GgufTensor {
+/** In bytes from the file's start. */
+export interface GgufSpan {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface GgufTensor extends GgufSpan {
   readonly type: GgufType;
   /** Row-major, slowest dimension first ([out, in] for a linear layer): GGUF's own order reversed. */
   readonly shape: readonly number[];
-  /** Bytes from the file's start. */
-  readonly offset: number;
-  /** In bytes. */
-  readonly length: number;
 }
 
 /**
@@ -168,13 +174,16 @@ function parse(cursor: Cursor): GgufHeader {
   const tensorCount = cursor.count(l10n.t`the number of tensors`, MAX_TENSORS, 24);
   const keyCount = cursor.count(l10n.t`the number of metadata keys`, MAX_KEYS, 13);
   const metadata = new Map<string, GgufValue>();
+  const spans = new Map<string, GgufSpan>();
   const budget = { elements: MAX_ELEMENTS };
   for (let i = 0; i < keyCount; i++) {
+    const offset = cursor.position();
     const key = cursor.text(l10n.t`a metadata key`, MAX_NAME_BYTES);
     if (metadata.has(key)) {
       fail({ code: 'gguf.duplicate', message: l10n.t`the metadata key ${key} occurs twice`, where: { file } });
     }
     metadata.set(key, readValue(cursor, cursor.u32(), key, budget, 0));
+    spans.set(key, { offset, length: cursor.position() - offset });
   }
   const alignment = readAlignment(file, metadata);
   const claims = Array.from({ length: tensorCount }, () => readTensorInfo(cursor));
@@ -198,7 +207,7 @@ function parse(cursor: Cursor): GgufHeader {
     [...tensors].map(([name, { offset, length }]) => ({ name, offset, length })),
     { file, start: dataStart, end: cursor.size, code: 'gguf', gaps: 'accept' },
   );
-  return { file, version, metadata, tensors };
+  return { file, version, metadata, spans, alignment, tensors };
 }
 
 function readVersion(cursor: Cursor): number {

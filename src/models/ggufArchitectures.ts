@@ -22,6 +22,8 @@ export interface GgufArchitecture {
   readonly pairedRows: boolean;
   /** What the converter adds to the weights of norms. */
   readonly normOffset: 0 | 1;
+  /** Whether it may have an output layer of its own. */
+  readonly ownHead: boolean;
   /**
    * Keys of `config.json` beside those that all have.
    *
@@ -58,6 +60,7 @@ const llama: GgufArchitecture = {
   layerNames: new Map(Object.entries(LLAMA_NAMES)),
   pairedRows: true,
   normOffset: 0,
+  ownHead: true,
   config: (_field, _sizes, has) => ({
     hidden_act: 'silu',
     attention_bias: has(FIRST_BIAS),
@@ -90,6 +93,7 @@ const gemma: GgufArchitecture = {
   className: 'GemmaForCausalLM',
   pairedRows: false,
   normOffset: 1,
+  ownHead: false,
   config: () => GELU,
 };
 
@@ -111,6 +115,7 @@ const gemma2: GgufArchitecture = {
 const gemma3: GgufArchitecture = {
   ...gemma,
   modelType: 'gemma3_text',
+  ownHead: true,
   className: 'Gemma3ForCausalLM',
   layerNames: new Map(Object.entries({ ...SANDWICH_NAMES, ...HEAD_NORMS })),
   config(field, sizes) {

@@ -10,7 +10,7 @@ import type { GgufArchitecture, GgufSizes } from './ggufArchitectures.js';
 import { GGUF_ARCHITECTURES } from './ggufArchitectures.js';
 import type { GgufFields } from './ggufFields.js';
 import { ggufFields, shortest } from './ggufFields.js';
-import { unpermuteRotaryRows } from './ggufRotary.js';
+import { permuteRotaryRows, unpermuteRotaryRows } from './ggufRotary.js';
 import { llama3RopeScaling } from './ropeFactors.js';
 import { unknownTensor } from './safetensorsFolder.js';
 
@@ -26,11 +26,22 @@ const TOP_NAMES: ReadonlyMap<string, string> = new Map(
 /** Not a weight: the divisors of the rotary frequencies (Llama 3.1 and later). */
 const ROPE_FACTORS = 'rope_freqs.weight';
 
+/** A checkpoint that is a GGUF file, with what it takes to write another like it. */
+export interface GgufCheckpoint extends Checkpoint {
+  readonly header: GgufHeader;
+  /** Whether llama.cpp reads an output layer of its own of such a model. */
+  readonly ownHead: boolean;
+  /** What llama.cpp calls a tensor, also an output layer that the file does not have; undefined for what it has no name for. */
+  storedName(name: string): string | undefined;
+  /** A tensor's values as the file holds them: rows of q and k in pairs, weights of norms with what is added to them. */
+  stored(name: string, values: Float32Array): Float32Array;
+}
+
 /**
  * Opens a GGUF file as the Hugging Face checkpoint it was made from: names, shapes, row order of q and k and weights of
  * norms as in Transformers, `config` rebuilt from the metadata. Errors: `gguf.*`.
  */
-export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
+export async function openGgufCheckpoint(source: string): Promise<GgufCheckpoint> {
   const file = path.resolve(source);
   const header = readGgufHeader(file);
   // First of all: the names of another architecture's tensors would be blamed instead.
@@ -42,13 +53,20 @@ export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
     const { type, shape } = header.tensors.get(ggufName)!;
     tensors.set(name, { dtype: type.name, shape });
   }
+  const layoutOf = (name: string): { readonly offset: number; readonly heads: number | undefined } => {
+    const heads = architecture.pairedRows ? config[rotatedHeads(name) ?? ''] : undefined;
+    return {
+      offset: name.endsWith('norm.weight') ? architecture.normOffset : 0,
+      heads: typeof heads === 'number' ? heads : undefined,
+    };
+  };
   const read = async (name: string): Promise<Float32Array> => {
     const ggufName = names.get(name);
     if (ggufName === undefined) return unknownTensor(file, name, tensors.keys());
     const values = await readGgufTensor(header, ggufName);
-    if (architecture.normOffset === 1 && name.endsWith('norm.weight')) return values.map((value) => value - 1);
-    const heads = architecture.pairedRows ? config[rotatedHeads(name) ?? ''] : undefined;
-    return typeof heads === 'number' ? unpermuteRotaryRows(values, tensors.get(name)!.shape[0]!, heads) : values;
+    const { offset, heads } = layoutOf(name);
+    if (offset !== 0) return values.map((value) => value - offset);
+    return heads === undefined ? values : unpermuteRotaryRows(values, tensors.get(name)!.shape[0]!, heads);
   };
   return {
     source: file,
@@ -62,6 +80,14 @@ export async function openGgufCheckpoint(source: string): Promise<Checkpoint> {
         [...tensors].map(([name, { shape }]) => ({ name, shape, read: () => read(name) })),
         onProgress,
       ),
+    header,
+    ownHead: architecture.ownHead,
+    storedName: (name) => names.get(name) ?? [...TOP_NAMES].find(([, own]) => own === name)?.[0],
+    stored(name, values) {
+      const { offset, heads } = layoutOf(name);
+      if (offset !== 0) return values.map((value) => value + offset);
+      return heads === undefined ? values : permuteRotaryRows(values, tensors.get(name)!.shape[0]!, heads);
+    },
   };
 }
 

@@ -2,13 +2,13 @@ import * as l10n from '@vscode/l10n';
 import { writeWhole } from '../common/files.js';
 import { fail } from '../common/problem.js';
 import { floatBytes } from './floatBytes.js';
+import { FLOAT32_VALUE, TEXT_VALUE, f32, join, text, u32, u64 } from './ggufBytes.js';
 import { elementCount } from './tensorSpans.js';
 
 /** What every reader takes where `general.alignment` is not given. */
 const ALIGNMENT = 32;
 const VERSION = 3;
-/** GGUF's numbers of value types and of tensor types. */
-const [FLOAT32, TEXT] = [6, 8];
+/** GGUF's numbers of tensor types. */
 const TENSOR_TYPES = { F32: 0, F16: 1 } as const;
 /** Values converted and written at once: 4 MB of float32. */
 const CHUNK = 1 << 20;
@@ -61,8 +61,8 @@ function makeHeader(
     u64(tensors.length),
     u64(entries.length),
     ...entries.flatMap(([key, value]) => [
-      ...text(key),
-      ...(typeof value === 'number' ? [u32(FLOAT32), f32(value)] : [u32(TEXT), ...text(value)]),
+      text(key),
+      ...(typeof value === 'number' ? [u32(FLOAT32_VALUE), f32(value)] : [u32(TEXT_VALUE), text(value)]),
     ]),
   ];
   const names = new Set<string>();
@@ -72,7 +72,7 @@ function makeHeader(
     names.add(name);
     // GGUF's order of dimensions is the reverse.
     parts.push(
-      ...text(name),
+      text(name),
       u32(shape.length),
       ...[...shape].reverse().map(u64),
       u32(TENSOR_TYPES[dtype]),
@@ -80,14 +80,8 @@ function makeHeader(
     );
     offset += padded(byteLength(data.length, dtype));
   }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = new Uint8Array(padded(length));
-  let at = 0;
-  for (const part of parts) {
-    header.set(part, at);
-    at += part.length;
-  }
-  return header;
+  const header = join(...parts);
+  return join(header, new Uint8Array(padded(header.length) - header.length));
 }
 
 function checkTensor(
@@ -120,26 +114,3 @@ function checkTensor(
 
 const byteLength = (count: number, dtype: GgufFloatType): number => count * (dtype === 'F32' ? 4 : 2);
 const padded = (length: number): number => Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
-}
-
-function f32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
-  return bytes;
-}
-
-function text(value: string): [Uint8Array, Uint8Array] {
-  const bytes = new TextEncoder().encode(value);
-  return [u64(bytes.length), bytes];
-}
