@@ -7,6 +7,9 @@ import type { Line } from './decimate.js';
 /** What the curves run over. */
 export type XAxis = 'step' | 'time' | 'tokens';
 
+/** What the curves of a picture run over, which need not be of a run. */
+export type PlotAxis = XAxis | 'trial';
+
 /** What is known of a run's curves: its steps and evaluations, as a run model holds them. */
 export interface CurveSource {
   readonly steps: readonly Step[];

@@ -1,5 +1,5 @@
 import type { CurveColors } from './curveColors.js';
-import type { XAxis } from './curveColumns.js';
+import type { PlotAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { fullSpan } from './curveRange.js';
 import { describePicture } from './curveText.js';
@@ -15,7 +15,7 @@ export interface PlotView {
   readonly picture: Picture;
   /** Those of the picture that are not switched off. */
   readonly curves: readonly Curve[];
-  readonly axis: XAxis;
+  readonly axis: PlotAxis;
   /** The stretch of the axis that is shown; `undefined` shows all. */
   readonly span: Span | undefined;
   readonly logarithmic: boolean;

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
-import type { XAxis } from './curveColumns.js';
+import type { PlotAxis } from './curveColumns.js';
 import type { Curve, Picture } from './curvePictures.js';
 import { placeText } from './curveTicks.js';
 import { extremes, firstAbove, firstAtLeast, nearest } from './decimate.js';
@@ -35,10 +35,15 @@ export function tableRows(curves: readonly Curve[], [from, to]: Span): TableRow[
   }
 }
 
-const UNITS: Readonly<Record<XAxis, string>> = { step: 'step', time: 'seconds', tokens: 'tokens' };
+const UNITS: Readonly<Record<PlotAxis, string>> = {
+  step: 'step',
+  time: 'seconds',
+  tokens: 'tokens',
+  trial: 'trial',
+};
 
 /** Curves within a span as CSV (RFC 4180) at full resolution; its head is the same in every language. */
-export function curvesCsv(curves: readonly Curve[], axis: XAxis, span: Span): string {
+export function curvesCsv(curves: readonly Curve[], axis: PlotAxis, span: Span): string {
   const head = [UNITS[axis], ...curves.map(({ column }) => csvText(column))];
   const lines = tableRows(curves, span).map(({ x, values }) =>
     [x, ...values.map((value) => (value === undefined || Number.isNaN(value) ? '' : value))].join(','),
@@ -54,7 +59,7 @@ export function valueNear({ x, y }: Curve, at: number): { readonly x: number; re
 }
 
 /** What stands beside a curve's name while something points at `at`: its value there, and where that is if elsewhere. */
-export function readAt(curve: Curve, at: number, { format }: Picture, axis: XAxis): string {
+export function readAt(curve: Curve, at: number, { format }: Picture, axis: PlotAxis): string {
   const found = valueNear(curve, at);
   if (found === undefined) return '';
   const value = Number.isFinite(found.y) ? format(found.y) : l10n.t`no value`;
@@ -62,12 +67,16 @@ export function readAt(curve: Curve, at: number, { format }: Picture, axis: XAxi
 }
 
 /** A picture in words, for those who do not see it: of each curve its last value, its lowest, and where it goes. */
-export function describePicture({ title, about, format }: Picture, curves: readonly Curve[], axis: XAxis): string {
+export function describePicture(
+  { title, about, format }: Picture,
+  curves: readonly Curve[],
+  axis: PlotAxis,
+): string {
   const parts = curves.filter(({ look }) => look !== 'faint').map((curve) => describeCurve(curve, format, axis));
   return parts.reduce((text, part) => l10n.t`${text}. ${part}`, l10n.t`${title}: ${about}`);
 }
 
-function describeCurve(curve: Curve, format: (value: number) => string, axis: XAxis): string {
+function describeCurve(curve: Curve, format: (value: number) => string, axis: PlotAxis): string {
   const { name, x, y } = curve;
   const { lowest, highest } = extremes(curve);
   let first = 0;

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount, formatDuration, formatPercent } from '../src/common/format.js';
-import type { XAxis } from './curveColumns.js';
+import type { PlotAxis } from './curveColumns.js';
 import type { Span } from './decimate.js';
 
 /** Where an axis has its ticks, and what stands there. */
@@ -47,27 +47,28 @@ export function logTicks([from, to]: Span, most: number): number[] {
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
 /** Ticks of what curves run over, with what stands at them. */
-export function xTicks(axis: XAxis, span: Span, most: number): Ticks {
+export function xTicks(axis: PlotAxis, span: Span, most: number): Ticks {
   if (axis === 'time') {
     const rough = (span[1] - span[0]) / Math.max(1, most);
     const step = TIME_STEPS.find((seconds) => seconds >= rough);
     const at = step === undefined || rough < 1 ? linearTicks(span, most) : multiples(span, step);
     return { at, text: at.map((seconds) => clock(seconds, span)) };
   }
-  // There is nothing between two steps or tokens.
+  // There is nothing between two steps, trials or tokens.
   const at = linearTicks(span, most, 1);
   return { at, text: at.map(axis === 'tokens' ? compactCount : formatCount) };
 }
 
 /** What the axes are called, without a unit. */
-export const AXIS_TITLES: Readonly<Record<XAxis, () => string>> = {
+export const AXIS_TITLES: Readonly<Record<PlotAxis, () => string>> = {
   step: () => l10n.t`step`,
+  trial: () => l10n.t`trial`,
   time: () => l10n.t`training time`,
   tokens: () => l10n.t`tokens seen`,
 };
 
 /** The name of the axis, in the unit that its ticks have. */
-export function axisName(axis: XAxis, [from, to]: Span): string {
+export function axisName(axis: PlotAxis, [from, to]: Span): string {
   if (axis !== 'time') return AXIS_TITLES[axis]();
   if (to - from < 10 || to < 120) return l10n.t`training time (s)`;
   return to < 7200 ? l10n.t`training time (min:s)` : l10n.t`training time (h:min)`;
@@ -81,8 +82,9 @@ function clock(seconds: number, [from, to]: Span): string {
 }
 
 /** Where a curve is, in words: `step 1,234`. */
-export function placeText(axis: XAxis, value: number): string {
+export function placeText(axis: PlotAxis, value: number): string {
   if (axis === 'step') return l10n.t`step ${formatCount(value)}`;
+  if (axis === 'trial') return l10n.t`trial ${formatCount(value)}`;
   return axis === 'time' ? formatDuration(value) : l10n.t`${formatCount(value)} tokens`;
 }
 

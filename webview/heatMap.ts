@@ -1,12 +1,14 @@
 import * as l10n from '@vscode/l10n';
 import { make, setShown, setText } from './dom.js';
-import { colorOf, cssColor, heatShare, isLogarithmic, readableOn } from './heatMapColors.js';
-import type { HeatRange } from './heatMapColors.js';
+import { colorOf, cssColor, heatShare, isLogarithmic, readableOn, signedShare } from './heatMapColors.js';
+import type { HeatRange, Scale } from './heatMapColors.js';
 import { onThemeChange, readHeatTheme, sized } from './heatMapTheme.js';
 import type { HeatTheme } from './heatMapTheme.js';
 
 /** A map of numbers: rows of cells under column heads. */
 export interface HeatMapData {
+  /** What the columns are; absent: layers. */
+  readonly corner?: string;
   readonly columns: readonly string[];
   readonly rows: readonly HeatRow[];
   readonly range: HeatRange;
@@ -14,6 +16,8 @@ export interface HeatMapData {
   readonly opens: boolean;
   /** What stands below while no cell is pointed at. */
   readonly hint: string;
+  /** Numbers of both signs: colours go from that of −largest over none to that of largest. */
+  readonly signed?: boolean;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;
 }
@@ -72,8 +76,9 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
   let cellWidth = 0;
 
   /** Rows and columns are built anew only when they are others. */
-  function build({ rows, columns }: HeatMapData): void {
+  function build({ rows, columns, corner }: HeatMapData): void {
     const next = JSON.stringify([
+      corner,
       columns,
       rows.map(({ name, cells: each }) => [name, each.map((cell) => cell?.site)]),
     ]);
@@ -97,7 +102,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
     const head = make(
       'div',
       { role: 'row', class: 'heat-row heat-head' },
-      make('div', { role: 'columnheader' }, l10n.t`layer`),
+      make('div', { role: 'columnheader' }, corner ?? l10n.t`layer`),
       ...columns.map((name) => make('div', { role: 'columnheader' }, name)),
     );
     grid.replaceChildren(
@@ -264,18 +269,23 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       context.translate(nameWidth, titled + HEAD);
       paint(context, data, theme, cellWidth);
       context.translate(0, rows.length * CELL_HEIGHT + 10);
-      paintScale(context, theme, 160);
+      paintScale(context, theme, 160, scaleOf(data, theme));
       context.textAlign = 'left';
       context.fillStyle = cssColor(theme.foreground);
-      const [least, most] = legendOf(data.range, data.formatShort);
+      const [least, most] = legendOf(data.range, data.formatShort, data.signed);
       context.fillText(l10n.t`${least} to ${most}`, 170, 6);
       return whole;
     },
   };
 }
 
+/** The colours of a map's numbers. */
+function scaleOf({ signed = false }: Pick<HeatMapData, 'signed'>, theme: HeatTheme): Scale {
+  return signed ? theme.signed : theme.scale;
+}
+
 function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: HeatTheme, cellWidth: number): void {
-  const { rows, range, formatShort } = data;
+  const { rows, range, formatShort, signed = false } = data;
   context.font = `${FONT}px ${theme.font}`;
   context.textAlign = 'center';
   context.textBaseline = 'middle';
@@ -295,7 +305,8 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
         context.fillText('·', ...middle);
         return;
       }
-      const color = colorOf(theme.scale, heatShare(cell.value, range));
+      const share = signed ? signedShare(cell.value, range) : heatShare(cell.value, range);
+      const color = colorOf(scaleOf(data, theme), share);
       context.fillStyle = cssColor(color);
       context.fillRect(left, top, width, height);
       if (theme.border) {
@@ -311,17 +322,27 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
 }
 
 /** What stands at the two ends of the colours. */
-export function legendOf(range: HeatRange, format: (value: number) => string): readonly [string, string] {
+export function legendOf(
+  range: HeatRange,
+  format: (value: number) => string,
+  signed = false,
+): readonly [string, string] {
   const { smallest, largest } = range;
+  if (signed) return [format(-largest), format(largest)];
   return isLogarithmic(range)
     ? [`0, ${format(smallest)}`, l10n.t`${format(largest)}, logarithmic`]
     : ['0', format(largest)];
 }
 
 /** A strip of the scale's colours, 12 px high. */
-export function paintScale(context: CanvasRenderingContext2D, theme: HeatTheme, width: number): void {
+export function paintScale(
+  context: CanvasRenderingContext2D,
+  theme: HeatTheme,
+  width: number,
+  scale = theme.scale,
+): void {
   for (let x = 0; x < width; x += 1) {
-    context.fillStyle = cssColor(colorOf(theme.scale, x / (width - 1)));
+    context.fillStyle = cssColor(colorOf(scale, x / (width - 1)));
     context.fillRect(x, 0, 1, 12);
   }
   if (!theme.border) return;

@@ -37,6 +37,21 @@ export function themeScale(background: Rgb, accent: Rgb, foreground: Rgb): Scale
   return [mixed(background, foreground, 0.07), mixed(background, accent, 0.85), mixed(accent, foreground, 0.8)];
 }
 
+/**
+ * A scale for numbers of both signs: from one colour over near the background to the other, each ending alike far from
+ * the background.
+ */
+export function signedScale(background: Rgb, negative: Rgb, positive: Rgb, foreground: Rgb): Scale {
+  const far = (color: Rgb): Rgb => mixed(color, foreground, 0.25);
+  return [
+    far(negative),
+    mixed(background, negative, 0.6),
+    mixed(background, foreground, 0.07),
+    mixed(background, positive, 0.6),
+    far(positive),
+  ];
+}
+
 /** Numbers that are coloured: 0 and what lies between the smallest above it and the largest. */
 export interface HeatRange {
   readonly smallest: number;
@@ -59,6 +74,11 @@ export function heatShare(value: number, range: HeatRange): number {
   if (!isLogarithmic(range)) return Math.min(1, value / largest);
   const share = Math.log(value / smallest) / Math.log(largest / smallest);
   return SMALLEST_SHARE + (1 - SMALLEST_SHARE) * Math.max(0, Math.min(1, share));
+}
+
+/** Where a number of either sign stands on a colour scale, from 0 to 1: 0 is in the middle. */
+export function signedShare(value: number, { largest }: HeatRange): number {
+  return largest <= 0 ? 0.5 : 0.5 + Math.max(-1, Math.min(1, value / largest)) / 2;
 }
 
 /** The colour of a share from 0 to 1; shares outside are taken to the nearer end. */

@@ -4,15 +4,22 @@ import { onThemeChange, readHeatTheme, sized } from './heatMapTheme.js';
 
 const WIDTH = 160;
 
-/** What the colours mean: a strip between two numbers. */
-export function createHeatLegend(): { readonly element: HTMLElement; draw(from: string, to: string): void } {
+/**
+ * What the colours mean: a strip between two numbers.
+ * @param signed of numbers of both signs
+ */
+export function createHeatLegend(signed = false): {
+  readonly element: HTMLElement;
+  draw(from: string, to: string): void;
+} {
   const strip = document.createElement('canvas');
   strip.setAttribute('aria-hidden', 'true');
   const low = make('span', {});
   const high = make('span', {});
   const render = (): void => {
     const context = sized(strip, WIDTH, 12);
-    if (context) paintScale(context, readHeatTheme(), WIDTH);
+    const theme = readHeatTheme();
+    if (context) paintScale(context, theme, WIDTH, signed ? theme.signed : theme.scale);
   };
   onThemeChange(render);
   render();

@@ -24,11 +24,14 @@ export function createHeatTable(): {
   element.addEventListener('toggle', () => draw());
   return {
     element,
-    draw({ columns, rows, formatShort }, title) {
+    draw({ columns, rows, formatShort, corner }, title) {
       draw = () => {
         if (!element.hasAttribute('open')) return;
         setText(caption, title);
-        const names = [l10n.t`module`, ...columns.map((name) => l10n.t`layer ${name}`)];
+        const names =
+          corner === undefined
+            ? [l10n.t`module`, ...columns.map((name) => l10n.t`layer ${name}`)]
+            : [corner, ...columns];
         head.replaceChildren(make('tr', {}, ...names.map((name) => make('th', { scope: 'col' }, name))));
         body.replaceChildren(
           ...rows.map(({ name, cells }) =>

@@ -1,4 +1,4 @@
-import { parseColor, themeScale } from './heatMapColors.js';
+import { parseColor, signedScale, themeScale } from './heatMapColors.js';
 import type { Rgb, Scale } from './heatMapColors.js';
 
 /** The theme's colours, as a canvas needs them. */
@@ -11,6 +11,8 @@ export interface HeatTheme {
   /** Marks one place in a picture. */
   readonly mark: Rgb;
   readonly scale: Scale;
+  /** For numbers of both signs. */
+  readonly signed: Scale;
   /** A CSS font family. */
   readonly font: string;
   /** Of the page's text, in CSS pixels. */
@@ -24,14 +26,16 @@ export function readHeatTheme(): HeatTheme {
   const background = color('editor-background', [0, 0, 0]);
   const foreground = parseColor(style.color, [128, 128, 128]);
   const accent = color('charts-blue', foreground);
+  const negative = color('charts-red', foreground);
   const isContrast = /\bvscode-high-contrast/.test(document.body.className);
   return {
     background,
     foreground,
     muted: color('descriptionForeground', foreground),
     border: isContrast ? color('contrastBorder', foreground) : undefined,
-    mark: color('charts-red', foreground),
+    mark: negative,
     scale: themeScale(background, accent, foreground),
+    signed: signedScale(background, negative, accent, foreground),
     font: style.fontFamily,
     fontSize: parseFloat(style.fontSize) || 13,
   };

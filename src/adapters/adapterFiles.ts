@@ -13,6 +13,9 @@ export function weightsName(library: 'adapters' | undefined): string {
   return library === 'adapters' ? LIBRARY_FILES.adapter.weights : ADAPTER_WEIGHTS;
 }
 
+/** What `compose` tried, beside an adapter that is a mixture of others. */
+export const HUB_RECORD = 'lorahub.json';
+
 /** How adapters of the `adapters` library belong together. */
 export const ADAPTER_SETUP = 'adapter_setup.json';
 

@@ -3,7 +3,7 @@ import { adapterNames } from '../engines/composition/names.js';
 import { bestTrial } from '../engines/composition/record.js';
 import type { HeldOutLoss, HubRecord } from '../engines/composition/record.js';
 import { hubRemarks } from '../engines/composition/remarks.js';
-import { HUB_RECORD } from '../engines/composition/readRecord.js';
+import { HUB_RECORD } from '../adapters/adapterFiles.js';
 import { table } from './table.js';
 
 /** What a search found, for a person: where it is, weights and losses, and what they are worth. */

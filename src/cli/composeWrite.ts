@@ -4,7 +4,7 @@ import type { LoraHub } from '../adapters/loraHub.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { bestTrial } from '../engines/composition/record.js';
 import type { HubRecord } from '../engines/composition/record.js';
-import { HUB_RECORD } from '../engines/composition/readRecord.js';
+import { HUB_RECORD } from '../adapters/adapterFiles.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 
 /** Writes the mixture of a record as an adapter, with the record beside it. */

@@ -1,5 +1,6 @@
 import type { LoraHub } from '../adapters/loraHub.js';
 import { boxSearch } from '../linalg/boxSearch.js';
+import type { HubTrial } from './composition/trial.js';
 
 /** How weights are looked for: the paper's numbers are the defaults of the command line. */
 export interface HubSearch {
@@ -9,17 +10,6 @@ export interface HubSearch {
   readonly bound: number;
   /** α of α·mean|w|, which is added to the loss. */
   readonly regularization: number;
-}
-
-/** One mixture that was tried. */
-export interface HubTrial {
-  readonly weights: readonly number[];
-  /** Mean cross-entropy per supervised token of the examples, in nats. */
-  readonly loss: number;
-  /** α·mean|w| */
-  readonly penalty: number;
-  /** loss + penalty: what is made small. */
-  readonly objective: number;
 }
 
 export interface HubFound {

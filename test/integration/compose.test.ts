@@ -8,7 +8,7 @@ import { createInterrupt } from '../../src/cli/interrupt.js';
 import { main } from '../../src/cli/main.js';
 import { bestAlone, bestTrial, recordAfter } from '../../src/engines/composition/record.js';
 import type { HubEvent, HubRecord } from '../../src/engines/composition/record.js';
-import { HUB_RECORD } from '../../src/engines/composition/readRecord.js';
+import { HUB_RECORD } from '../../src/adapters/adapterFiles.js';
 import { captureIo, document, run as cli } from '../unit/cli/support.js';
 import type { Ran } from '../unit/cli/support.js';
 import { emitted, makeModel, makeRun } from './engineModel.js';

@@ -1,12 +1,10 @@
 import * as l10n from '@vscode/l10n';
+import { HUB_RECORD } from '../../adapters/adapterFiles.js';
 import type { Json, JsonObject } from '../../common/json.js';
 import { isJsonObject } from '../../common/json.js';
 import { fail } from '../../common/problem.js';
 import { parseJson } from '../../models/boundedJson.js';
 import type { HubRecord } from './record.js';
-
-/** What was tried, beside an adapter that is a mixture. */
-export const HUB_RECORD = 'lorahub.json';
 
 /** Hundreds of trials of some twenty weights have less than a tenth of it. */
 export const MAX_RECORD_BYTES = 16 * 1024 * 1024;

@@ -1,5 +1,5 @@
 import type { Problem } from '../../common/problem.js';
-import type { HubTrial } from '../searchHub.js';
+import type { HubTrial } from './trial.js';
 
 /** A search for a LoRAHub mixture: what was searched over and what came of it so far. `lorahub.json` holds one. */
 export interface HubRecord {
