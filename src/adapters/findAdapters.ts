@@ -11,6 +11,7 @@ import { readSafetensorsHeader } from '../models/safetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { readSetup } from './readSetup.js';
 import { irregularities } from './findIrregular.js';
+import { changedBaseStart } from './originalBase.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing, weightsName } from './adapterFiles.js';
 
 /** An adapter's folder as a list shows it: read from its config and the header of its weights alone. */
@@ -26,6 +27,8 @@ export interface FoundAdapter {
   readonly base: string | undefined;
   readonly rank: number | undefined;
   readonly alpha: number | undefined;
+  /** The start that took a part of the base away, in a LoRA that was saved without it: `pissa` (`init_lora_weights`). */
+  readonly start?: string;
   /** Numbers in its weights, or bits of its masks. */
   readonly trainable: number | undefined;
   /** Of all its files. */
@@ -139,9 +142,10 @@ async function filesIn(folder: string): Promise<Files> {
 /** What either library's config says. */
 function describeConfig(
   config: JsonObject,
-): Pick<FoundAdapter, 'format' | 'method' | 'base' | 'rank' | 'alpha' | 'problem'> {
+): Pick<FoundAdapter, 'format' | 'method' | 'base' | 'rank' | 'alpha' | 'start' | 'problem'> {
   const peftType = text(config['peft_type']);
   if (peftType !== undefined) {
+    const start = changedBaseStart({ peftType, config });
     return {
       format: 'peft',
       // MoRA's is a LoRA's config that says so.
@@ -150,6 +154,7 @@ function describeConfig(
       // AdaLoRA starts above its target; MELoRA's mini LoRAs add up; other methods have virtual tokens, which are no rank.
       rank: number(config['target_r']) ?? number(config['r']) ?? total(config['r']),
       alpha: number(config['lora_alpha']),
+      ...(start === undefined ? {} : { start }),
     };
   }
   const inner = config['config'];

@@ -13,7 +13,7 @@ import type { Settle } from '../settle.js';
 import { createComparePage } from '../comparePage.js';
 import { addAdapters } from './combineAction.js';
 import { compareTwo } from './compareAdaptersAction.js';
-import { cutToRank } from './cutAction.js';
+import { convertTo } from './convertAction.js';
 import { runsToCompare } from './compareAction.js';
 import { deleteEntry } from './deleteAction.js';
 import { createDocuments } from './documents.js';
@@ -129,8 +129,8 @@ export function createExplorer(parts: {
     adapterCommand('compareAdapters', { word: 'comparable', title: l10n.t`Compare Adapters` }, async (adapter) =>
       compareTwo({ jobs, documents }, adapter, await explorer.all()),
     ),
-    adapterCommand('cutAdapter', { word: 'cuttable', title: l10n.t`Cut Adapter to a Rank` }, (adapter) =>
-      cutToRank(jobs, adapter),
+    adapterCommand('convertAdapter', { word: 'convertible', title: l10n.t`Convert Adapter` }, (adapter) =>
+      convertTo(jobs, adapter),
     ),
     adapterCommand('tryAdapter', { word: 'usable', title: l10n.t`Try Adapter` }, (adapter) =>
       tryIt({ jobs, documents, memory: parts.memory }, adapter),

@@ -9,6 +9,7 @@ import type { Problem } from '../../common/problem.js';
 import { isResumable } from '../../engines/findRuns.js';
 import type { FoundRun } from '../../engines/findRuns.js';
 import { sentences } from '../../common/sentences.js';
+import { conversionsOf } from './conversions.js';
 import type { Entry } from './library.js';
 
 /** How a row looks. */
@@ -44,8 +45,8 @@ export type ContextWord =
   | 'addable'
   /** Holds an adapter whose updates can be laid beside another's. */
   | 'comparable'
-  /** Holds a LoRA, which can be cut to a lower rank. */
-  | 'cuttable'
+  /** Holds an adapter that can become something else: see `conversions.ts`. */
+  | 'convertible'
   /** Holds an adapter that can be tried with its base. */
   | 'usable'
   | 'resumable'
@@ -179,7 +180,7 @@ function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged)
 }
 
 function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
-  const { problem, irregular, method, rank, alpha, trainable, bytes, modified, format } = item;
+  const { problem, irregular, start, method, rank, alpha, trainable, bytes, modified, format } = item;
   const state =
     problem !== undefined
       ? l10n.t`cannot be read`
@@ -216,6 +217,11 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
         ...(problem === undefined ? [] : [placed(problem)]),
         ...unmatched.map((each) => l10n.t`Unmatched: ${each}.`),
         ...irregular.map((each) => l10n.t`Irregular: ${each}.`),
+        ...(start === undefined
+          ? []
+          : [
+              l10n.t`Trained on what its start left of the base (${start}): convert it to use it on the original one.`,
+            ]),
       ],
     },
     context: ['adapter', 'deletable', 'placed', ...uses(item, unmatched)],
@@ -230,17 +236,16 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
   if (unmatched.length > 0) return [...looks];
   // A base that is not found is asked for.
   if (kind === 'applied') return [...looks, 'usable'];
+  const converts = conversionsOf(item).length > 0 ? (['convertible'] as const) : [];
+  // On the base as it is it would be garbage.
+  if (item.start !== undefined) return [...looks, ...converts];
   return [
     ...looks,
     'mergeable',
     'usable',
     ...(formOf(item) === undefined ? [] : (['addable'] as const)),
-    ...(isCuttable(item) ? (['cuttable'] as const) : []),
+    ...converts,
   ];
-}
-
-function isCuttable({ format, method, rank = 0 }: FoundAdapter): boolean {
-  return format === 'peft' && method === 'lora' && rank > 1;
 }
 
 function isComparable({ format, method = '' }: FoundAdapter): boolean {

@@ -3,6 +3,7 @@ import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { MERGE_RECORD, writeMergeRecord } from '../../../../src/adapters/mergeRecord.js';
+import { EXACT_METHODS, conversionsOf, isFoundAgain } from '../../../../src/host/explorer/conversions.js';
 import { createLibrary } from '../../../../src/host/explorer/library.js';
 import type { Entry, Suspect } from '../../../../src/host/explorer/library.js';
 import { createExplorerModel, isWithin } from '../../../../src/host/explorer/model.js';
@@ -160,7 +161,7 @@ describe('how things look', () => {
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
     assert.deepEqual(
       context.join(' '),
-      'adapter deletable placed inspectable comparable mergeable usable addable cuttable',
+      'adapter deletable placed inspectable comparable mergeable usable addable convertible',
     );
     assert.equal(icon.name, 'layers');
   });
@@ -262,7 +263,7 @@ describe('how things look', () => {
       'mergeable',
       'usable',
       'addable',
-      'cuttable',
+      'convertible',
     ]);
   });
   test('the methods that are offered are those that can be read and merged', () => {
@@ -327,5 +328,36 @@ describe('how things look', () => {
     assert.deepEqual(comparable, entries.slice(0, 4));
     const beside = entries.filter((entry) => comparesWith(entries[0]!, entry)).map(({ item }) => item.folder);
     assert.deepEqual(beside, [other, adalora]);
+  });
+  test('what an adapter can become', async () => {
+    const exact = PEFT_TYPES.filter(
+      (type) => type !== 'LORA' && adapterFormat({ peft_type: type })?.pair !== undefined,
+    );
+    assert.deepEqual(exact.map((type) => type.toLowerCase()).sort(), [...EXACT_METHODS].sort());
+    const { folder, model, look } = await place();
+    const becomes = async (own: string): Promise<readonly string[]> => {
+      await look({ kind: 'adapter', folder: own });
+      const { item } = entryAt(model, own);
+      const offered = lookOf(entryAt(model, own)).context.includes('convertible');
+      assert.ok(item.kind === 'adapter');
+      assert.equal(offered, conversionsOf(item).length > 0, own);
+      return conversionsOf(item);
+    };
+    const copied = async (name: string, ...parts: string[]): Promise<string> => {
+      const own = path.join(folder, name);
+      await cp(fixture(...parts), own, { recursive: true });
+      return own;
+    };
+    const mine = await adapter(path.join(folder, 'mine'));
+    assert.deepEqual(await becomes(mine.folder), ['rank', 'energy', 'cut', 'gguf', 'delta']);
+    const adalora = await copied('adalora', 'adalora/schedule/final');
+    assert.deepEqual(await becomes(adalora), ['exact', 'rank', 'energy', 'delta']);
+    assert.deepEqual(await becomes(await copied('ia3', 'ia3/llama/final')), ['rank', 'energy', 'delta']);
+    const started = await copied('pissa', 'original-base/pissa/trained');
+    assert.deepEqual(await becomes(started), ['original-base']);
+    const { context, details } = lookOf(entryAt(model, started));
+    assert.ok(!context.includes('mergeable') && !context.includes('usable'));
+    assert.match(details.notes.join(), /left of the base \(pissa\): convert it/);
+    assert.ok(isFoundAgain('pissa') && !isFoundAgain('corda'));
   });
 });
