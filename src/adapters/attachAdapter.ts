@@ -6,7 +6,7 @@ import { attachMethod } from '../methods/registry.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
 import { checkTrainedBase } from '../methods/trainedBase.js';
 import { diagnose, formOf } from './faults/diagnose.js';
-import { repairMend } from './faults/repairMend.js';
+import { withRepair } from './faults/repairMend.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 import { wrongCount } from './storedNumbers.js';
 
@@ -28,19 +28,18 @@ export async function attachAdapter(adapter: AdapterOnDisk, context: AttachConte
   try {
     return await attached(adapter, context);
   } catch (error) {
-    return withRepair(error, adapter, context);
+    return failMendable(error, adapter, context);
   }
 }
 
 /** What does not attach and could be repaired says how, beside what it says. */
-function withRepair(error: unknown, adapter: AdapterOnDisk, { model }: AttachContext): never {
+function failMendable(error: unknown, adapter: AdapterOnDisk, { model }: AttachContext): never {
   if (!(error instanceof ProblemError) || !/^(?:adapter|targets)\./.test(error.problem.code)) throw error;
   const { folder, config, tensors } = adapter;
   const { faults } = diagnose(formOf(config, tensors), { ...adapter, model });
   const errors = faults.filter(({ problem }) => isError(problem));
   if (errors.length === 0 || errors.some(({ repair }) => repair === undefined)) throw error;
-  const mend = [error.problem.mend, repairMend(folder)].filter((each) => each !== undefined).join(' ');
-  return fail({ ...error.problem, mend }, error);
+  return fail(withRepair(error.problem, folder), error);
 }
 
 async function attached(adapter: AdapterOnDisk, context: AttachContext): Promise<AttachedAdapter> {

@@ -8,8 +8,8 @@ const MAX_SENTENCES = 6;
 const LOW_RANK_KEY = /\.lora_(?:embedding_)?[ABE](?:\.weight)?$/;
 
 /**
- * What differs between the layers of a low-rank adapter, in sentences: kinds of module that some layers lack, halves
- * without their other, and ranks that the config does not name. PEFT's `get_model_status` says "irregular" where the
+ * What differs between the layers of a low-rank adapter, in sentences: kinds of module that some layers lack, and halves
+ * without their other. PEFT's `get_model_status` says "irregular" where the
  * layers of a model are not in one state; this is that for the layers of an adapter on disk.
  *
  * @param modules with both halves
@@ -35,7 +35,6 @@ export function irregularities(
   if (!isSet(config['layers_to_transform']) && !areNamed(paired, config['target_modules'])) {
     sentences.push(...gaps(modules));
   }
-  sentences.push(...ranks(modules, config));
   return sentences.slice(0, MAX_SENTENCES);
 }
 
@@ -69,18 +68,6 @@ function gaps(modules: readonly FoundModule[]): string[] {
         return l10n.t`${kind} in ${having.size} of ${layers.size} layers (not in ${some(missing.sort((a, b) => a - b).map(String))})`;
       })
   );
-}
-
-/** Ranks that the config's `r` does not say; with a `rank_pattern`, or a method that moves ranks, any is right. */
-function ranks(modules: readonly FoundModule[], config: JsonObject): string[] {
-  const wanted = config['use_mora'] === true ? undefined : config['r'];
-  if (config['peft_type'] !== 'LORA' || typeof wanted !== 'number' || isSet(config['rank_pattern'])) return [];
-  const others = modules.filter(({ rank }) => rank !== wanted);
-  if (others.length === 0) return [];
-  const found = [...new Set(others.map(({ rank }) => rank))].sort((a, b) => a - b);
-  return [
-    l10n.t`${others.length} of ${modules.length} modules of rank ${some(found.map(String))}, the config says ${wanted}`,
-  ];
 }
 
 /** Neither absent nor empty. */

@@ -26,7 +26,7 @@ import {
 import { formOf } from './faults/diagnose.js';
 import type { About, Form } from './faults/fault.js';
 import { methodFaults } from './faults/methodFaults.js';
-import { repairMend } from './faults/repairMend.js';
+import { withRepair } from './faults/repairMend.js';
 import { readLibraryHead } from './readHead.js';
 import { readSetup } from './readSetup.js';
 import { adaptersWithin } from './taskFolders.js';
@@ -128,7 +128,7 @@ async function refuseType(config: JsonObject, configFile: string, weightsFile: s
   const peftType = config['peft_type'];
   const header = await readSafetensorsHeader(weightsFile).catch(() => undefined);
   const [fault] = methodFaults(formOf(config, header?.tensors ?? new Map()), { configFile, weightsFile });
-  return fail({
+  const problem = {
     code: 'adapter.peft-type',
     message:
       peftType === undefined
@@ -136,10 +136,11 @@ async function refuseType(config: JsonObject, configFile: string, weightsFile: s
         : l10n.t`the adapter's peft_type is ${JSON.stringify(peftType).slice(0, 100)}`,
     where: { file: configFile },
     expected: l10n.t`one of ${PEFT_TYPES.join(', ')}`,
-    mend:
-      fault?.repair === undefined
-        ? l10n.t`Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.`
-        : repairMend(path.dirname(configFile)),
+  };
+  if (fault?.repair !== undefined) return fail(withRepair(problem, path.dirname(configFile)));
+  return fail({
+    ...problem,
+    mend: l10n.t`Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.`,
   });
 }
 

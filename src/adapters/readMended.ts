@@ -2,7 +2,7 @@ import { fail, isError } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { diagnose } from './faults/diagnose.js';
 import type { About, Fault } from './faults/fault.js';
-import { repairMend } from './faults/repairMend.js';
+import { withRepair } from './faults/repairMend.js';
 import { readAdapter } from './readAdapter.js';
 import type { AdapterOnDisk } from './readAdapter.js';
 
@@ -38,5 +38,5 @@ export async function readMended(folder: string, base: Base = {}): Promise<Mende
 /** A fault as a problem that names the command which mends it. */
 export function faultProblem({ problem, repair }: Fault, folder: string): Problem {
   if (repair === undefined) return problem;
-  return { ...problem, mend: [problem.mend, repairMend(folder)].filter((each) => each !== undefined).join(' ') };
+  return withRepair(problem, folder);
 }

@@ -38,6 +38,38 @@ export async function findFaults(folder: string, context?: AttachContext, modelN
   return { ...mended, rest: [...rest, ...(await attachProblems(mended, context))] };
 }
 
+/** Findings as `repair --json` prints them. */
+export interface FaultReport {
+  readonly folder: string;
+  /** The base model that names and shapes were compared with. */
+  readonly checkedWith?: string;
+  readonly faults: readonly {
+    readonly problem: Problem;
+    readonly differences: readonly string[];
+    /** What would be done. */
+    readonly repair?: string;
+  }[];
+  /** What no repair mends, and what is worth a word. */
+  readonly rest: readonly Problem[];
+  /** A copy can be written that has no fault. */
+  readonly repairable: boolean;
+  /** The copy that was written. */
+  readonly out?: string;
+}
+
+export function faultReport(folder: string, found: Findings): FaultReport {
+  return {
+    folder,
+    faults: found.faults.map(({ problem, differences, repair }) => ({
+      problem,
+      differences,
+      ...(repair === undefined ? {} : { repair: repair.title }),
+    })),
+    rest: found.rest,
+    repairable: unmended(found).length === 0 && found.faults.some(({ repair }) => repair !== undefined),
+  };
+}
+
 /** An adapter that never trained can be opened and applied all the same. */
 function stays(problem: Problem): boolean {
   return isError(problem) && problem.code !== 'adapter.untrained';

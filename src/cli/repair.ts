@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { repairCommand } from '../adapters/faults/repairMend.js';
-import { findFaults, unmended, writeRepaired } from '../adapters/repair.js';
-import type { Findings } from '../adapters/repair.js';
+import { faultReport, findFaults, unmended, writeRepaired } from '../adapters/repair.js';
+import type { FaultReport } from '../adapters/repair.js';
 import { readMended } from '../adapters/readMended.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { pathKind } from '../common/files.js';
@@ -43,25 +43,17 @@ export const repair: Command = {
     const base = await baseFor(model, adapter, (problem) => io.problem(problem));
     const found = await findFaults(folder, base?.context, base?.name);
     io.interrupt.check();
-    const isRepairable = unmended(found).length === 0 && found.faults.some((fault) => fault.repair !== undefined);
+    const report: FaultReport = {
+      ...faultReport(folder, found),
+      ...(base === undefined ? {} : { checkedWith: base.place }),
+      ...(out === undefined ? {} : { out: path.resolve(out) }),
+    };
     if (out !== undefined) {
-      if (unmended(found).length === 0 && !isRepairable) nothingToRepair(folder);
+      if (unmended(found).length === 0 && !report.repairable) nothingToRepair(folder);
       await writeRepaired(out, found, base?.context);
     }
-    if (args.flag('json')) {
-      io.json({
-        folder,
-        ...(base === undefined ? {} : { checkedWith: base.place }),
-        faults: found.faults.map(({ problem, differences, repair: mend }) => ({
-          problem,
-          differences,
-          ...(mend === undefined ? {} : { repair: mend.title }),
-        })),
-        rest: found.rest,
-        repairable: isRepairable,
-        ...(out === undefined ? {} : { out: path.resolve(out) }),
-      });
-    } else io.line(printable(findingsText(folder, found, { base: base?.place, out, isRepairable })));
+    if (args.flag('json')) io.json(report);
+    else io.line(printable(reportText(report)));
     if (out !== undefined) return DONE;
     return [...found.faults.map(({ problem }) => problem), ...found.rest].some(isError) ? UNUSABLE_INPUT : DONE;
   },
@@ -121,16 +113,11 @@ function readFor(checkpoint: Checkpoint, adapter: AdapterOnDisk): LanguageModel 
 /** So many lines of a difference are shown; `--json` has them all. */
 const SHOWN = 12;
 
-function findingsText(
-  folder: string,
-  found: Findings,
-  done: { readonly base: string | undefined; readonly out: string | undefined; readonly isRepairable: boolean },
-): string {
-  const { faults, rest } = found;
+function reportText({ folder, checkedWith, faults, rest, repairable, out }: FaultReport): string {
   const head =
-    done.base === undefined
+    checkedWith === undefined
       ? 'The base model is not here: names and shapes are not compared with it.'
-      : `Compared with ${done.base}.`;
+      : `Compared with ${checkedWith}.`;
   const blocks = [
     ...faults.map(({ problem, differences, repair: mend }) =>
       [
@@ -139,12 +126,18 @@ function findingsText(
         ...(differences.length > SHOWN
           ? [`    … and ${differences.length - SHOWN} more (--json lists them)`]
           : []),
-        ...(mend === undefined ? [] : [`  Repair: ${mend.title}`]),
+        ...(mend === undefined ? [] : [`  Repair: ${mend}`]),
       ].join('\n'),
     ),
     ...rest.map((problem) => told(problem).join('\n')),
   ];
-  return [head, ...(blocks.length === 0 ? ['No fault found.'] : blocks), ...ending(folder, done)].join('\n\n');
+  const ending =
+    out !== undefined
+      ? [`Repaired copy, opened and checked: ${out}`]
+      : repairable
+        ? [`Write a repaired copy: ${repairCommand(folder)}`]
+        : [];
+  return [head, ...(blocks.length === 0 ? ['No fault found.'] : blocks), ...ending].join('\n\n');
 }
 
 function told(problem: Problem): string[] {
@@ -154,12 +147,4 @@ function told(problem: Problem): string[] {
     ...(expected === undefined ? [] : [`  Expected: ${expected}`]),
     ...(mend === undefined ? [] : [`  ${mend}`]),
   ];
-}
-
-function ending(
-  folder: string,
-  { out, isRepairable }: { readonly out: string | undefined; readonly isRepairable: boolean },
-): string[] {
-  if (out !== undefined) return [`Repaired copy, opened and checked: ${path.resolve(out)}`];
-  return isRepairable ? [`Write a repaired copy: ${repairCommand(folder)}`] : [];
 }

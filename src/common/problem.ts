@@ -17,6 +17,8 @@ export interface Problem {
   readonly mend?: string;
   /** What to write at `where` instead, when one thing is likely meant: the editor offers it as a quick fix. */
   readonly replacement?: string;
+  /** The folder of an adapter that `peft-studio repair` can mend: the editor offers it as a button. */
+  readonly repairable?: string;
   /** Changes of the run file that would mend it, best first: the editor offers each as a quick fix. */
   readonly changes?: readonly ProposedChange[];
 }

@@ -11,6 +11,10 @@ import { isTrusted } from './trust.js';
 /** Commands that read the named folders, with headers of models, and nothing else; all others need a trusted workspace. */
 const ONLY_READING: ReadonlySet<string | undefined> = new Set(['inspect', 'compare-adapters', 'masks']);
 
+function onlyReads(args: readonly string[]): boolean {
+  return ONLY_READING.has(args[0]) || (args[0] === 'repair' && !args.includes('--out'));
+}
+
 /** One heavy piece of work, as a command of `peft-studio`. */
 export interface Job {
   /** What the progress notification says: `Merging sql into its base`. */
@@ -52,7 +56,7 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
   return {
     dispose: () => closing.abort(),
     async run({ title, args, cwd, input, print, onFailure, onProgress, onEvent, signal }) {
-      if (!ONLY_READING.has(args[0]) && !isTrusted()) return undefined;
+      if (!onlyReads(args) && !isTrusted()) return undefined;
       output.info(`${title}: peft-studio ${args.join(' ')}`);
       const outcome = await vscode.window.withProgress(
         {
@@ -118,7 +122,12 @@ export function createJobs(extensionUri: vscode.Uri, output: vscode.LogOutputCha
 
 async function tell(title: string, problem: Problem, others: number): Promise<void> {
   const more = others > 0 ? ` ${l10n.t`(And ${others} more: see the log.)`}` : '';
-  const [said, showLog] = [`${sentences(problem)}${more}`, l10n.t`Show Log`];
-  const chosen = await vscode.window.showErrorMessage(l10n.t`${title}: ${said}`, showLog);
+  const [said, showLog, repair] = [`${sentences(problem)}${more}`, l10n.t`Show Log`, l10n.t`Repair Adapter…`];
+  const { repairable } = problem;
+  const buttons = repairable === undefined ? [showLog] : [repair, showLog];
+  const chosen = await vscode.window.showErrorMessage(l10n.t`${title}: ${said}`, ...buttons);
   if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
+  if (chosen === repair && repairable !== undefined) {
+    await vscode.commands.executeCommand('peftStudio.repairAdapter', vscode.Uri.file(repairable));
+  }
 }

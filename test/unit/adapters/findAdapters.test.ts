@@ -126,8 +126,8 @@ describe('an irregular adapter', () => {
     const found = await changed((parts) => {
       parts.config = { ...parts.config, rank_pattern: {} };
     });
-    assert.equal(found.irregular.length, 1);
-    assert.match(found.irregular[0]!, /modules of rank 2, 6, the config says 4$/);
+    assert.deepEqual([found.irregular.length, found.faults.length, found.repairable], [0, 1, true]);
+    assert.match(found.faults[0]!, /modules are of rank 2, 6, the config says r 4/);
   });
   test('names halves without their other', async () => {
     const found = await changed(({ tensors }) => {
@@ -137,6 +137,7 @@ describe('an irregular adapter', () => {
       );
     });
     assert.equal(found.irregular[0], 'model.layers.0.mlp.up_proj without A or without B');
+    assert.equal(found.repairable, undefined);
     assert.match(found.irregular[1]!, /^mlp\.up_proj in 1 of 2 layers/);
   });
 });
