@@ -4,6 +4,7 @@ import { useEditorsLanguage } from './host/editorsLanguage.js';
 import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
 import { registerCompareMethods } from './host/compareMethods.js';
+import type { CombinePage } from './host/combinePage.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { registerEstimate } from './host/estimate.js';
 import { registerExamples } from './host/examples.js';
@@ -37,6 +38,7 @@ export interface PeftStudioApi {
   /** Of the panel that was in front last, but for `all` and `errors`. */
   readonly panel: Pick<Panels, 'drawn' | 'errors' | 'showTab' | 'shownTab' | 'folderInFront' | 'all'>;
   readonly methods: Pick<MethodsPage, 'drawn'>;
+  readonly combination: Pick<CombinePage, 'drawn' | 'form' | 'change' | 'write'>;
   readonly playground: Pick<Playground, 'ask' | 'answers' | 'errors'>;
 }
 
@@ -118,6 +120,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
       all: panels.all,
     },
     methods: { drawn: methods.drawn },
+    combination: explorer.combination,
     playground: { ask: playground.ask, answers: playground.answers, errors: playground.errors },
   };
 }

@@ -73,8 +73,12 @@ export function makeDropdown(
   return {
     element: make('label', { class: 'choice' }, make('span', {}, label), list),
     setOptions(options, chosen) {
-      const next = JSON.stringify([options, chosen]);
-      if (next === shown) return;
+      const next = JSON.stringify(options);
+      if (next === shown) {
+        // Options that were clicked stay: of one that is gone the label opens the list anew.
+        if (list instanceof Dropdown && list.value !== chosen) list.value = chosen;
+        return;
+      }
       shown = next;
       list.replaceChildren(
         ...options.map(({ key, title }) =>

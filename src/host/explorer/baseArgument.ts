@@ -14,16 +14,23 @@ export async function baseArgument({ item, base }: Entry): Promise<{ readonly mo
     return item.base?.startsWith(base.key) === true ? {} : { model: base.key };
   }
   if (base.place !== undefined) return { model: base.place };
+  const model = await askForBase(
+    item.base === undefined
+      ? l10n.t`The base model is not named: where is it?`
+      : l10n.t`The base model "${item.base}" is not found: where is it?`,
+  );
+  return model === undefined ? undefined : { model };
+}
+
+/** Asks for a base model: a folder, or a GGUF file. Undefined: that was cancelled. */
+export async function askForBase(title: string): Promise<string | undefined> {
   const chosen = await vscode.window.showOpenDialog({
-    title:
-      item.base === undefined
-        ? l10n.t`The base model is not named: where is it?`
-        : l10n.t`The base model "${item.base}" is not found: where is it?`,
+    title,
     openLabel: l10n.t`Use as Base Model`,
     canSelectFiles: true,
     canSelectFolders: true,
     filters: { [l10n.t`GGUF model`]: ['gguf'], [l10n.t`All files`]: ['*'] },
   });
   const [uri] = chosen ?? [];
-  return uri && { model: uri.fsPath };
+  return uri?.fsPath;
 }

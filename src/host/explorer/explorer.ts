@@ -10,8 +10,10 @@ import type { Panels } from '../panels.js';
 import { reveal } from '../places.js';
 import type { Runs } from '../runs.js';
 import type { Settle } from '../settle.js';
+import { createCombinePage } from '../combinePage.js';
+import type { CombinePage } from '../combinePage.js';
 import { createComparePage } from '../comparePage.js';
-import { addAdapters } from './combineAction.js';
+import { adaptersToCombine, combineChoices } from './combineAction.js';
 import { compareTwo } from './compareAdaptersAction.js';
 import { convertTo } from './convertAction.js';
 import { runsToCompare } from './compareAction.js';
@@ -34,6 +36,8 @@ export interface Explorer {
   adapters(): Promise<readonly Entry[]>;
   /** The adapter that a command was called on: a row of the tree (a run's stands for its adapter), or its folder. */
   adapterAt(argument: unknown): Promise<Entry | undefined>;
+  /** The page on which adapters are combined. */
+  readonly combination: Omit<CombinePage, 'dispose'>;
   dispose(): void;
 }
 
@@ -90,27 +94,32 @@ export function createExplorer(parts: {
     },
   });
 
-  /** A command about an entry. */
+  const combination = createCombinePage({ ...parts, choices: combineChoices(explorer) });
+
+  /** A command about an entry; `selected` are the rows that were selected where it was called. */
   function command(
     name: string,
     about: { readonly word: ContextWord; readonly title: string },
-    act: (entry: Entry) => Promise<void>,
+    act: (entry: Entry, selected: readonly Row[]) => Promise<void>,
   ): vscode.Disposable {
-    return vscode.commands.registerCommand(`peftStudio.${name}`, async (argument?: unknown) => {
-      const entry = await entryFor(explorer, argument, about);
-      if (entry !== undefined) await act(entry);
-    });
+    return vscode.commands.registerCommand(
+      `peftStudio.${name}`,
+      async (argument?: unknown, selected?: unknown) => {
+        const entry = await entryFor(explorer, argument, about);
+        if (entry !== undefined) await act(entry, Array.isArray(selected) ? selected.filter(isRow) : []);
+      },
+    );
   }
 
   /** A command about an adapter; called on a run, about the one it holds. */
   function adapterCommand(
     name: string,
     about: { readonly word: ContextWord; readonly title: string },
-    act: (adapter: Entry) => Promise<void>,
+    act: (adapter: Entry, selected: readonly Row[]) => Promise<void>,
   ): vscode.Disposable {
-    return command(name, about, async (entry) => {
+    return command(name, about, async (entry, selected) => {
       const adapter = await adapterOf(entry);
-      if (adapter !== undefined) await act(adapter);
+      if (adapter !== undefined) await act(adapter, selected);
     });
   }
 
@@ -119,12 +128,18 @@ export function createExplorer(parts: {
     documents,
     following,
     comparison,
+    combination,
     adapterCommand('inspectAdapter', { word: 'inspectable', title: l10n.t`Inspect Adapter` }, inspect),
     adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
       mergeIntoBase(jobs, adapter),
     ),
-    adapterCommand('combineAdapters', { word: 'addable', title: l10n.t`Add Adapters` }, async (adapter) =>
-      addAdapters(jobs, adapter, await explorer.all()),
+    adapterCommand(
+      'combineAdapters',
+      { word: 'addable', title: l10n.t`Combine Adapters` },
+      async (adapter, selected) => {
+        const chosen = await adaptersToCombine(explorer, adapter, selected);
+        if (chosen !== undefined) await combination.open(chosen.folders, chosen.model);
+      },
     ),
     adapterCommand('compareAdapters', { word: 'comparable', title: l10n.t`Compare Adapters` }, async (adapter) =>
       compareTwo({ jobs, documents }, adapter, await explorer.all()),
@@ -180,6 +195,7 @@ export function createExplorer(parts: {
       const entry = folder === undefined ? undefined : explorer.at(folder);
       return entry && adapterOf(entry);
     },
+    combination,
     dispose: () => registered.dispose(),
   };
 }
