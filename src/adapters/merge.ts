@@ -11,8 +11,10 @@ import { F16_OVERFLOW, bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../model
 import { readGenerationConfig } from '../models/generationConfig.js';
 import type { Tokenizer } from '../models/tokenizer.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { baseFiles, hashesOf } from './baseFiles.js';
+import { keepOriginal, mostKeptBytes } from './keptOriginal.js';
 import { changedBy, mergeLevels, tieOf } from './mergeLevels.js';
-import type { LaterStage } from './mergeLevels.js';
+import type { LaterStage, MergeStage } from './mergeLevels.js';
 import { writeMergeRecord } from './mergeRecord.js';
 import type { Tied } from './mergedTensors.js';
 import { storeMerged } from './storeMerged.js';
@@ -25,6 +27,7 @@ export interface MergeJob {
   /** What is merged first: methods that act together, in order. */
   readonly methods: readonly Attached[];
   readonly values: Values;
+  readonly from?: MergeStage['from'];
   /** What is merged then, one after the other into what those before it made. */
   readonly then?: readonly LaterStage[];
   readonly tokenizer: Tokenizer;
@@ -40,6 +43,8 @@ export interface MergeJob {
   readonly sectionBytes?: MergeStore['sectionBytes'];
   /** What is merged into what, to be written beside the weights. */
   readonly record?: { readonly adapters: readonly string[]; readonly base: string };
+  /** Keeps what the merge changes of the base beside the merged weights, so that unmerging needs no base. */
+  readonly keepOriginal?: boolean;
   /** What is being done and how many of its parts are. An error that it throws ends the merge, leaving nothing. */
   readonly onProgress?: (progress: MergeProgress) => void;
 }
@@ -71,7 +76,7 @@ export interface MergeReport {
  * and as they are rounded to `dtype`, whose effect is measured apart. Nothing is final before all sections agree.
  *
  * @throws ProblemError `merge.not-mergeable`, `merge.untied-scale`, `merge.untied-before`, `merge.non-finite`, `merge.not-equal`,
- *   `merge.overflow`, `folder.*`
+ *   `merge.overflow`, `merge.keep-gguf`, `folder.*`
  */
 export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
   const { checkpoint, runtime, onProgress } = job;
@@ -88,7 +93,8 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
     maxShardBytes: job.maxShardBytes,
     tensors,
   };
-  return writeFolderWhole(out, bytes, async (content) => {
+  const keptBytes = job.keepOriginal === true ? await mostKeptBytes(checkpoint) : 0;
+  return writeFolderWhole(out, bytes + keptBytes, async (content) => {
     const writer = await startModel(content, outline);
     const found = await storeMerged(levels, {
       runtime,
@@ -101,15 +107,30 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
       onProgress: (done, total) => onProgress?.({ activity: l10n.t`Merging and comparing logits`, done, total }),
     }).finally(() => writer.close());
     const roundingDifference = measuredRounding(found.storedDifference, job, dtype);
+    const changed = changedBy(levels);
+    if (job.keepOriginal === true) {
+      onProgress?.({ activity: l10n.t`Keeping the original weights`, done: 0, total: 1 });
+      const names = new Set(tensors.map(({ name }) => name));
+      await keepOriginal(
+        content,
+        checkpoint,
+        (tensor) => names.has(tensor.name) && tensor.dtype === dtype && !changed.has(tensor.name),
+      );
+    }
     if (job.record !== undefined) {
+      const files = await baseFiles(checkpoint);
+      let hashed = 0;
+      const base_files = await hashesOf(files, () =>
+        onProgress?.({ activity: l10n.t`Noting the base's hashes`, done: hashed++, total: files.length }),
+      );
       await writeMergeRecord(content, {
         merged_adapters: job.record.adapters,
         base_model_name_or_path: job.record.base,
         dtype,
         verified_difference: found.verifiedDifference,
+        base_files,
       });
     }
-    const changed = changedBy(levels);
     return {
       out,
       verifiedDifference: found.verifiedDifference,

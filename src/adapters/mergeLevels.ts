@@ -15,6 +15,8 @@ import type { BaseTensors, MergedTensor, Tied } from './mergedTensors.js';
 export interface MergeStage {
   readonly methods: readonly Attached[];
   readonly values: Values;
+  /** Where they are from, for messages: an adapter's folder. */
+  readonly from?: string;
 }
 
 /** A model in the course of a merge: the base, or what the adapters so far have made of it. */

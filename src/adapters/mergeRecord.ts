@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isGoneError, writeFileWhole } from '../common/files.js';
+import { isJsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { readJsonObject } from '../models/boundedJson.js';
@@ -9,8 +10,8 @@ import { readJsonObject } from '../models/boundedJson.js';
 /** Beside a merged model's weights: what it was merged from. Other tools pass it over. */
 export const MERGE_RECORD = 'peft_studio_merge.json';
 
-/** It has some hundred bytes. */
-const MAX_RECORD_BYTES = 64 * 1024;
+/** It has some hundred bytes, and a hundred for each of the base's files, of which the biggest models have some 200. */
+const MAX_RECORD_BYTES = 256 * 1024;
 
 /** What a merged model was merged from; `merged_adapters` is what PEFT's status functions call them. */
 export interface MergeRecord {
@@ -20,6 +21,8 @@ export interface MergeRecord {
   readonly dtype: string;
   /** Of logits in float32, against base + adapter. */
   readonly verified_difference: number;
+  /** SHA-256 of the base's config and weight files by their names, as they were merged; absent in older records. */
+  readonly base_files?: Readonly<Record<string, string>>;
 }
 
 /** Writes the record into a merged model's folder. */
@@ -50,7 +53,7 @@ export async function findMerged(folder: string): Promise<FoundMerged | undefine
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       if (entry.isFile()) bytes += (await stat(path.join(folder, entry.name))).size;
     }
-    const record = await readRecord(file);
+    const record = await readMergeRecord(file);
     return { kind: 'merged', folder, base: record.base_model_name_or_path, record, bytes, modified };
   } catch (error) {
     if (isGoneError(error)) return undefined;
@@ -66,9 +69,10 @@ export async function findMerged(folder: string): Promise<FoundMerged | undefine
   }
 }
 
-async function readRecord(file: string): Promise<MergeRecord> {
+/** @throws ProblemError `merge.record`, `json.*` */
+export async function readMergeRecord(file: string): Promise<MergeRecord> {
   const json = await readJsonObject(file, { code: 'merge.record', maxBytes: MAX_RECORD_BYTES });
-  const { merged_adapters, base_model_name_or_path, dtype, verified_difference } = json;
+  const { merged_adapters, base_model_name_or_path, dtype, verified_difference, base_files } = json;
   if (
     Array.isArray(merged_adapters) &&
     merged_adapters.every((adapter) => typeof adapter === 'string') &&
@@ -76,7 +80,15 @@ async function readRecord(file: string): Promise<MergeRecord> {
     typeof dtype === 'string' &&
     typeof verified_difference === 'number'
   ) {
-    return { merged_adapters, base_model_name_or_path, dtype, verified_difference };
+    const hashes = isJsonObject(base_files) ? Object.entries(base_files) : [];
+    const texts = hashes.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+    return {
+      merged_adapters,
+      base_model_name_or_path,
+      dtype,
+      verified_difference,
+      ...(texts.length === 0 ? {} : { base_files: Object.fromEntries(texts) }),
+    };
   }
   return fail({
     code: 'merge.record',

@@ -49,6 +49,8 @@ export async function mergedTensors(parts: {
   readonly model: LanguageModel;
   readonly methods: readonly Attached[];
   readonly values: Values;
+  /** Where the methods are from, for messages. Default: the checkpoint. */
+  readonly from?: string;
 }): Promise<MergedTensors> {
   const { checkpoint, model, methods, values } = parts;
   const stays = methods.find(({ merge }) => merge === undefined);
@@ -56,7 +58,7 @@ export async function mergedTensors(parts: {
     return fail({
       code: 'merge.not-mergeable',
       message: l10n.t`an adapter of type '${stays.type}' cannot be merged: it has no update per weight that could be added to the base`,
-      where: { file: checkpoint.source },
+      where: { file: parts.from ?? checkpoint.source },
       expected: l10n.t`a method that changes weights by a sum, such as lora`,
       mend:
         stays.type === 'full'
@@ -146,8 +148,9 @@ function equal(a: Float32Array, b: Float32Array): boolean {
 }
 
 function finite(values: Float32Array, name: string, file: string): Float32Array {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return values;
+  let at = 0;
+  while (at < values.length && Number.isFinite(values[at]!)) at++;
+  if (at === values.length) return values;
   return fail({
     code: 'merge.non-finite',
     message: l10n.t`merging makes ${name} ${String(values[at])} at position ${at}`,

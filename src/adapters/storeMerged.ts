@@ -71,9 +71,10 @@ export async function storeMerged(levels: MergeLevels, to: MergeStore): Promise<
   }
   for (const { name } of last.merged) if (!sectionOf.has(name)) await store(name);
 
-  const differences = checks.map(({ applied, merged }) =>
-    checkMerged(applied.logits(), merged.logits(), levels[0].from.source),
-  );
+  const differences = checks.map(({ applied, merged }, at) => {
+    const { stage, source } = levels[at]!;
+    return checkMerged(applied.logits(), merged.logits(), stage.from ?? source);
+  });
   return {
     verifiedDifference: Math.max(...differences),
     storedDifference: stored === undefined ? 0 : difference(checks.at(-1)!.merged, stored),

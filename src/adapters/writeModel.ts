@@ -83,25 +83,14 @@ export async function startModel(folder: string, outline: ModelOutline): Promise
   if (outline.generationConfig !== undefined) await json('generation_config.json', outline.generationConfig);
   await writeFile(path.join(folder, 'config.json'), configText(withDtype(outline.config, tensors)));
 
-  const shards = inShards(tensors, outline.maxShardBytes ?? MAX_SHARD_BYTES);
-  const number = (at: number): string => String(at).padStart(5, '0');
-  const fileOf = (at: number): string =>
-    shards.length === 1 ? 'model.safetensors' : `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
-  if (shards.length > 1) {
-    const owners = shards.flatMap((shard, at) => shard.map(({ name }): [string, string] => [name, fileOf(at)]));
-    await json('model.safetensors.index.json', {
-      metadata: { total_size: modelBytes(tensors) },
-      weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
-    });
-  }
+  const shards = await planShards(folder, tensors, tensorBytes, outline.maxShardBytes);
   const handles: FileHandle[] = [];
   const close = async (): Promise<void> => {
     for (const handle of handles) await handle.close();
   };
   try {
     const writes = new Map<string, PlacedWrite>();
-    for (const [at, shard] of shards.entries()) {
-      const file = path.join(folder, fileOf(at));
+    for (const { file, tensors: shard } of shards) {
       const handle = await open(file, 'wx');
       handles.push(handle);
       const write = await startSafetensors(file, handle, shard, { format: 'pt' });
@@ -134,12 +123,41 @@ function tensorBytes({ shape, dtype }: Outlined): number {
   return (elementCount(shape) ?? Infinity) * (dtype === 'F32' ? 4 : 2);
 }
 
-/** Tensors in their order, as many to a shard as fit. */
-function inShards(tensors: readonly Outlined[], maxBytes: number): Outlined[][] {
-  const shards: Outlined[][] = [[]];
+/** A weight file of a model folder and what it holds. */
+export interface Shard<T> {
+  /** Absolute where the folder is. */
+  readonly file: string;
+  readonly tensors: readonly T[];
+}
+
+/**
+ * Which tensors go into which file of a model folder: in their order, as many to a file as fit. Of several files the index is
+ * written.
+ */
+export async function planShards<T extends { readonly name: string }>(
+  folder: string,
+  tensors: readonly T[],
+  bytesOf: (tensor: T) => number,
+  maxBytes = MAX_SHARD_BYTES,
+): Promise<readonly Shard<T>[]> {
+  const shards = inShards(tensors, bytesOf, maxBytes);
+  if (shards.length === 1) return [{ file: path.join(folder, 'model.safetensors'), tensors }];
+  const number = (at: number): string => String(at).padStart(5, '0');
+  const nameOf = (at: number): string => `model-${number(at + 1)}-of-${number(shards.length)}.safetensors`;
+  const owners = shards.flatMap((shard, at) => shard.map(({ name }): [string, string] => [name, nameOf(at)]));
+  const index = {
+    metadata: { total_size: tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0) },
+    weight_map: Object.fromEntries(owners.sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+  await writeFile(path.join(folder, 'model.safetensors.index.json'), `${JSON.stringify(index, undefined, 2)}\n`);
+  return shards.map((shard, at) => ({ file: path.join(folder, nameOf(at)), tensors: shard }));
+}
+
+function inShards<T>(tensors: readonly T[], bytesOf: (tensor: T) => number, maxBytes: number): T[][] {
+  const shards: T[][] = [[]];
   let filled = 0;
   for (const tensor of tensors) {
-    const bytes = tensorBytes(tensor);
+    const bytes = bytesOf(tensor);
     if (filled > 0 && filled + bytes > maxBytes) {
       shards.push([]);
       filled = 0;

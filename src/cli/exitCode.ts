@@ -65,7 +65,16 @@ const INPUT = new Set([
 ]);
 
 /** Codes of other rooms that say the same. */
-const INPUT_CODES = new Set(['merge.not-mergeable', 'merge.untied-scale']);
+const INPUT_CODES = new Set([
+  'merge.base',
+  'merge.heads',
+  'merge.keep-gguf',
+  'merge.not-mergeable',
+  'merge.untied-before',
+  'merge.untied-scale',
+  'unmerge.no-original',
+  'unmerge.no-record',
+]);
 
 /** Codes that say: the user ended it, and nothing was written. */
 const INTERRUPTIONS = new Set(['cli.interrupted', 'run.stopped-early']);

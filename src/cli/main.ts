@@ -25,6 +25,7 @@ import { preview } from './preview.js';
 import { ProblemsError } from './runFile.js';
 import { repair } from './repair.js';
 import { train } from './train.js';
+import { unmerge } from './unmerge.js';
 import { unknownName } from './unknownName.js';
 
 /** In the order of a user's work. */
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   compareAdaptersCommand,
   masks,
   merge,
+  unmerge,
   combine,
   compose,
   convert,

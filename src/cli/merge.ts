@@ -1,10 +1,15 @@
 import path from 'node:path';
-import { adapterTask } from '../adapters/adapterTask.js';
+import { adapterTask, headKeys } from '../adapters/adapterTask.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
+import type { LaterStage } from '../adapters/mergeLevels.js';
+import type { AdapterOnDisk } from '../adapters/readAdapter.js';
+import { checkOneBase } from '../adapters/sameBase.js';
 import { formatBytes } from '../common/format.js';
+import type { Problem } from '../common/problem.js';
 import type { FloatType } from '../models/floatBytes.js';
 import { attachAdapters, openAdapters } from '../engines/openAdapters.js';
+import type { AdaptersOnDisk } from '../engines/openAdapters.js';
 import { openModel } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
@@ -18,57 +23,87 @@ const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
 
 export const merge: Command = {
   name: 'merge',
-  summary: 'Merge an adapter into its base model, verified on logits.',
-  positionals: [{ name: 'ADAPTER', help: "an adapter folder, or a run's: all that its methods wrote" }],
+  summary: 'Merge adapters into their base model, verified on logits.',
+  positionals: [
+    {
+      name: 'ADAPTER',
+      help: "adapter folders, or runs': all that a run's methods wrote; several are merged one after the other",
+      multiple: true,
+    },
+  ],
   options: {
     out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
-    model: { value: 'BASE', help: "The base model. Default: the one that the adapter's config names." },
+    model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
     dtype: {
       value: DTYPES.join('|'),
       help: "Type of the weights written. Default: the base's (BF16 for a quantized base).",
     },
+    'keep-original': {
+      help: 'Keep what the merge changes of the base beside the merged weights: `unmerge` then needs no base.',
+    },
   },
-  json: '{ "out", "base", "verifiedDifference", "roundingDifference", "tied", "tensorsChanged", "dtype", "bytes", "warnings" }',
+  json: '{ "out", "base", "adapters": [{ "folder", "peft_type" }], "verifiedDifference", "roundingDifference", "tied", "tensorsChanged", "dtype", "bytes", "warnings" }',
   jsonForm: 'document',
   examples: [
     'runs/sql/2025-01-31T12-00-00/adapter --out merged',
     'my-adapter --model models/SmolLM2-135M --dtype F32 --out merged',
+    'language task --out both --keep-original',
   ],
   async run(args, io) {
     const dtype = floatType(args, DTYPES);
-    const onDisk = await openAdapters(args.positional(0));
-    const [first] = onDisk.adapters;
-    const base = args.text('model') ?? (await baseOf(first));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(first));
-    const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);
+    const groups: AdaptersOnDisk[] = [];
+    for (const folder of args.rest(0)) groups.push(await openAdapters(folder));
+    const adapters = groups.flatMap((group) => group.adapters);
+    const [first] = adapters as [AdapterOnDisk, ...AdapterOnDisk[]];
+    const named = args.text('model');
+    const aliases = checkOneBase(adapters, named !== undefined);
+    const base = named ?? (await baseOf(first));
+    const headed = adapters.find((adapter) => headKeys(adapter).length > 0) ?? first;
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(headed));
+    const warnings: Problem[] = [...groups.flatMap((group) => group.warnings), ...aliases];
+    const stageOf = (group: AdaptersOnDisk): LaterStage => {
+      return async (made) => {
+        const found = await attachAdapters(group, { ...opened.context, ...made });
+        warnings.push(...found.warnings);
+        return { ...found, from: group.adapters[0].folder };
+      };
+    };
+    const [stage, ...then] = groups.map(stageOf);
     const report = await mergeAdapter({
       ...opened,
-      methods,
-      values,
+      ...(await stage!(opened.context)),
+      then,
       runtime: await onnxRuntime(),
       out: args.required('out'),
       dtype,
-      record: { adapters: onDisk.adapters.map(({ folder }) => folder), base: opened.pinned ?? path.resolve(base) },
+      record: { adapters: adapters.map(({ folder }) => folder), base: opened.pinned ?? path.resolve(base) },
+      keepOriginal: args.flag('keep-original'),
       onProgress(progress) {
         io.interrupt.check();
         io.progress.update(progress);
       },
     });
     io.progress.end();
-    const allWarnings = [...onDisk.warnings, ...warnings, ...report.warnings];
+    const allWarnings = [...warnings, ...report.warnings];
     for (const warning of allWarnings) io.problem(warning);
-    if (args.flag('json'))
-      io.json({ ...report, base: opened.pinned ?? path.resolve(base), warnings: allWarnings });
-    else io.line(mergeText(report));
+    const from = adapters.map(({ folder, peftType }) => ({ folder, peft_type: peftType }));
+    if (args.flag('json')) {
+      const told = { base: opened.pinned ?? path.resolve(base), adapters: from, warnings: allWarnings };
+      io.json({ ...report, ...told });
+    } else io.line(mergeText(report, from));
     return DONE;
   },
 };
 
 /** What was written and how exact it is. */
-function mergeText(report: MergeReport): string {
+function mergeText(
+  report: MergeReport,
+  from: readonly { readonly folder: string; readonly peft_type: string }[],
+): string {
   const { out, dtype, bytes, tensorsChanged, verifiedDifference, roundingDifference, tied } = report;
   return table([
     ['Merged model', out],
+    ...from.map(({ folder, peft_type: type }, at) => [at === 0 ? 'Merged' : 'then', `${folder} (${type})`]),
     ['Weights', `${formatBytes(bytes)} in ${dtype}, ${tensorsChanged} tensors changed`],
     [
       'Verified',

@@ -67,7 +67,12 @@ export async function startSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   alignment = 8,
 ): Promise<PlacedWrite> {
-  const { header, offsets } = makeHeader(file, tensors, metadata, alignment);
+  const { header, offsets } = safetensorsHeader(
+    file,
+    tensors.map((tensor) => ({ ...tensor, length: bytesOfTensor(tensor) })),
+    metadata,
+    alignment,
+  );
   await writeAll(handle, header, 0);
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   return async (name, parts) => {
@@ -97,7 +102,12 @@ export async function startSafetensors(
   };
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+function bytesOfTensor({ dtype, shape }: Pick<TensorToWrite | IntegersToWrite, 'dtype' | 'shape'>): number {
+  return (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
+}
+
+/** Writes all of the bytes from an offset of the file on. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
   }
@@ -112,24 +122,29 @@ async function* partsOf({
   else yield await read;
 }
 
-function makeHeader(
+/** A file's header, and where each tensor begins behind it. Error: `safetensors.duplicate`. */
+export function safetensorsHeader(
   file: string,
-  tensors: readonly Pick<TensorToWrite | IntegersToWrite, 'name' | 'dtype' | 'shape'>[],
+  tensors: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly number[];
+    readonly length: number;
+  }[],
   metadata: Readonly<Record<string, string>>,
-  alignment: number,
+  alignment = 8,
 ): { readonly header: Uint8Array; readonly offsets: ReadonlyMap<string, number> } {
   const offsets = new Map<string, number>();
   const entries = new Map<string, Json>();
   if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata);
   let offset = 0;
-  for (const { name, dtype, shape } of tensors) {
+  for (const { name, dtype, shape, length } of tensors) {
     if (entries.has(name) || name === '__metadata__') {
       fail({ code: 'safetensors.duplicate', message: l10n.t`two tensors are called ${name}`, where: { file } });
     }
-    const end = offset + (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
-    entries.set(name, { dtype, shape, data_offsets: [offset, end] });
+    entries.set(name, { dtype, shape, data_offsets: [offset, offset + length] });
     offsets.set(name, offset);
-    offset = end;
+    offset += length;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
   const length = Math.ceil((8 + json.length) / alignment) * alignment;

@@ -1,0 +1,73 @@
+import * as l10n from '@vscode/l10n';
+import { copyFile, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { pathKind } from '../common/files.js';
+import type { JsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
+import type { Checkpoint } from '../models/checkpoint.js';
+import { copySafetensors, hashOfTensor, storedTensors } from '../models/copySafetensors.js';
+import type { StoredTensor } from '../models/copySafetensors.js';
+import { readSafetensorsHeader } from '../models/safetensors.js';
+import { baseFiles } from './baseFiles.js';
+
+/**
+ * In a merged model's folder: what of its base the merged weights no longer hold. It is a folder of its own, for programs that
+ * serve models take whatever safetensors files lie beside each other for weights of the model.
+ */
+export const ORIGINAL_FOLDER = 'original';
+
+/** The weights in {@link ORIGINAL_FOLDER}. */
+export const ORIGINAL_WEIGHTS = 'weights.safetensors';
+
+/** The base's own files of text that go with its weights. */
+export const ORIGINAL_TEXTS = ['config.json', 'generation_config.json'] as const;
+
+/** What the header of {@link ORIGINAL_WEIGHTS} says of each tensor of the base, in the base's order. */
+export interface OriginalTensor {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+/**
+ * Keeps in a merged model's folder what a merge changed of its base: each tensor that the merged weights do not hold byte for
+ * byte, its hash and those of all others, and the base's config.
+ *
+ * @param isSame whether the merged model holds a tensor as the base does
+ * @throws ProblemError `merge.keep-gguf`, before anything is written
+ */
+export async function keepOriginal(
+  folder: string,
+  base: Pick<Checkpoint, 'source' | 'format'>,
+  isSame: (tensor: StoredTensor) => boolean,
+): Promise<void> {
+  const tensors = await baseTensors(base);
+  const listed: (OriginalTensor & JsonObject)[] = [];
+  for (const tensor of tensors) listed.push({ name: tensor.name, sha256: await hashOfTensor(tensor) });
+  const original = path.join(folder, ORIGINAL_FOLDER);
+  await mkdir(original);
+  for (const name of ORIGINAL_TEXTS) {
+    const file = path.join(base.source, name);
+    if ((await pathKind(file)) === 'file') await copyFile(file, path.join(original, name));
+  }
+  const kept = tensors.filter((tensor) => !isSame(tensor));
+  const metadata = { format: 'pt', tensors: JSON.stringify(listed) };
+  await copySafetensors(path.join(original, ORIGINAL_WEIGHTS), kept, metadata);
+}
+
+/** Bytes that {@link keepOriginal} writes at most. */
+export async function mostKeptBytes(base: Pick<Checkpoint, 'source' | 'format'>): Promise<number> {
+  return (await baseTensors(base)).reduce((sum, { length }) => sum + length, 0);
+}
+
+async function baseTensors(base: Pick<Checkpoint, 'source' | 'format'>): Promise<StoredTensor[]> {
+  if (base.format === 'gguf') {
+    return fail({
+      code: 'merge.keep-gguf',
+      message: l10n.t`the base model is a GGUF file, whose quantized weights a model folder cannot keep`,
+      where: { file: base.source },
+      mend: l10n.t`Merge without keeping them: unmerging copies the GGUF file, as long as it stays where it is.`,
+    });
+  }
+  const files = (await baseFiles(base)).filter((file) => file.endsWith('.safetensors'));
+  return storedTensors(await Promise.all(files.map(readSafetensorsHeader)));
+}
