@@ -3,6 +3,8 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import * as l10n from '@vscode/l10n';
+import { fail } from './problem.js';
 
 /**
  * Writes a file whole or not at all: into a temporary name beside it, flushed, then renamed.
@@ -50,6 +52,21 @@ export async function pathKind(target: string): Promise<'file' | 'folder' | 'not
     if (error instanceof Error && 'code' in error && NOTHING_THERE.has(error.code)) return 'nothing';
     throw error;
   }
+}
+
+/**
+ * Refuses what is no regular file, where a link may lead to one: a device never ends, and opening a pipe waits for ever.
+ * @throws ProblemError `<code>.no-file`
+ */
+export async function refuseDevice(file: string, code: string): Promise<void> {
+  const found = await stat(file);
+  if (found.isFile()) return;
+  fail({
+    code: `${code}.no-file`,
+    message: found.isDirectory() ? l10n.t`it is a folder` : l10n.t`it is no file, but a device or a pipe`,
+    where: { file },
+    expected: l10n.t`a file`,
+  });
 }
 
 /** Where converted weights are kept between runs: PEFT_STUDIO_CACHE, else the user's cache folder. */

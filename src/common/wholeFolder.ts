@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, statfs } from 'node:fs/promises';
+import { lstat, mkdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from './files.js';
 import { fail, messageOf } from './problem.js';
@@ -44,13 +44,19 @@ export async function writeFolderWhole<T>(
 
 /** @throws ProblemError `folder.exists`, before work whose result could not be written */
 export async function refuseExisting(folder: string): Promise<void> {
-  if ((await pathKind(folder)) === 'nothing') return;
+  if ((await pathKind(folder)) === 'nothing' && !(await isLink(folder))) return;
   fail({
     code: 'folder.exists',
     message: l10n.t`the output folder exists already and is left as it is`,
     where: { file: folder },
     mend: l10n.t`Name another folder, or remove this one first.`,
   });
+}
+
+/** A link to nothing is something, too: what it stands for is not known. */
+async function isLink(place: string): Promise<boolean> {
+  const found = await lstat(place).catch(() => undefined);
+  return found?.isSymbolicLink() === true;
 }
 
 /**

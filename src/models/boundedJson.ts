@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { Json, JsonObject } from '../common/json.js';
+import { refuseDevice } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
 import { fail, messageOf } from '../common/problem.js';
 
@@ -50,11 +51,12 @@ export async function readJsonObject(
   });
 }
 
-/** Reads a UTF-8 text file of at most `maxBytes`, without its byte-order mark. Error: `<code>.too-long`. */
+/** Reads a UTF-8 text file of at most `maxBytes`, without its byte-order mark. Errors: `<code>.too-long`, `<code>.no-file`. */
 export async function readBoundedText(
   file: string,
   { code, maxBytes }: { code: string; maxBytes: number },
 ): Promise<string> {
+  await refuseDevice(file, code);
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();

@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { refuseDevice } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -46,6 +47,7 @@ export interface SafetensorsEntry {
  * leave holes. Throws a ProblemError with a `safetensors.*` code.
  */
 export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
+  await refuseDevice(file, 'safetensors');
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
