@@ -67,7 +67,7 @@ const body = make(
     section(l10n.t`Weights of the best mixture`, bars.element),
     section(l10n.t`Losses`, losses.element),
   ),
-  plot.element,
+  make('div', { class: 'compose-plot' }, plot.element),
   section(l10n.t`Weights tried`, map.element, legend.element, table.element),
 );
 document
@@ -101,17 +101,18 @@ function draw(mixture: ShownMixture, writing: boolean): void {
   const best = search && bestTrial(search.trials);
   const data = search?.data[0] ?? wanted?.data;
   setText(title, data === undefined ? l10n.t`Compose Adapters` : l10n.t`Mixture for ${fileName(data)}`);
-  setText(status, statusText(mixture));
   setText(failure, state.kind === 'failed' ? state.message : '');
   setShown(failure, state.kind === 'failed');
-  setText(activity, running && search?.trials.length === 0 ? state.activity : '');
   const [done, budget] = [search?.trials.length ?? 0, search?.budget ?? wanted?.budget ?? 0];
+  // Trials are counted below.
+  setText(activity, running && (done === 0 || done >= budget) ? state.activity : '');
   setShown(bar, running);
   barFill.style.width = `${budget > 0 ? (100 * done) / budget : 0}%`;
   setShown(stop, running);
   setShown(again, !running && wanted !== undefined);
   // The base model itself is no mixture.
   const isMixture = best !== undefined && search?.trials[best]?.weights.some((weight) => weight !== 0) === true;
+  setText(status, statusText(mixture, isMixture));
   setShown(write, !running && out === undefined && isMixture);
   setDisabled(write, writing);
   for (const each of [tries, playground, reveal]) setShown(each, !running && out !== undefined);
@@ -122,14 +123,14 @@ function draw(mixture: ShownMixture, writing: boolean): void {
 }
 
 function drawSearch(search: HubRecord, running: boolean, best: number | undefined): void {
-  const { adapters, trials, budget, bound, rows, tokens, seconds, regularization } = search;
+  const { adapters, trials, budget, bound, rows, tokens, seconds } = search;
   const facts: readonly (readonly [string, string])[] = [
     [l10n.t`Adapters`, formatCount(adapters.length)],
     ...(rows === undefined ? [] : [[l10n.t`Examples`, formatCount(rows)] as const]),
     ...(tokens === undefined ? [] : [[l10n.t`Supervised tokens`, formatCount(tokens)] as const]),
     [l10n.t`Trials`, l10n.t`${formatCount(trials.length)} of ${formatCount(budget)}`],
     [l10n.t`Best trial`, best === undefined ? '–' : formatCount(best + 1)],
-    [l10n.t`Loss + ${regularization} · mean |w|`, best === undefined ? '–' : told(trials[best]?.objective)],
+    [l10n.t`Loss with penalty`, best === undefined ? '–' : told(trials[best]?.objective)],
     ...(seconds === undefined ? [] : [[l10n.t`Took`, formatDuration(seconds)] as const]),
   ];
   tiles.replaceChildren(...facts.map(([name, value]) => tile(name, value)));
@@ -145,12 +146,13 @@ function drawSearch(search: HubRecord, running: boolean, best: number | undefine
   if (trials.length > 0) plot.draw(lossPicture(search));
   const data = weightMap(search);
   map.draw(data);
+  map.select(best);
   legend.draw(...legendOf(data.range, (weight) => signed(weight, 1), true));
   table.draw(data, l10n.t`Weights tried, a column for each trial`);
 }
 
 /** Said to screen readers when it changes: not at each trial. */
-function statusText({ state, search, out, wanted }: ShownMixture): string {
+function statusText({ state, search, out, wanted }: ShownMixture, isMixture: boolean): string {
   const count = search?.adapters.length ?? wanted?.adapters.length ?? 0;
   switch (state.kind) {
     case 'running':
@@ -158,13 +160,15 @@ function statusText({ state, search, out, wanted }: ShownMixture): string {
     case 'failed':
       return l10n.t`The search failed.`;
     case 'stopped':
-      return out === undefined
+      if (out !== undefined) return l10n.t`The search was stopped. Its best mixture is in ${out}.`;
+      return isMixture
         ? l10n.t`The search was stopped. The best mixture so far can be written.`
-        : l10n.t`The search was stopped. Its best mixture is in ${out}.`;
+        : l10n.t`The search was stopped.`;
     case 'ended':
-      return out === undefined
+      if (out !== undefined) return l10n.t`The mixture is in ${out}.`;
+      return isMixture
         ? l10n.t`The search has ended. Its mixture is not written yet.`
-        : l10n.t`The mixture is in ${out}.`;
+        : l10n.t`The search has ended.`;
   }
 }
 

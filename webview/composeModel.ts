@@ -42,15 +42,6 @@ export function lossPicture(record: HubRecord): Picture {
     fromZero: false,
     curves: [
       {
-        key: 'best',
-        name: l10n.t`best mixture so far`,
-        column: 'best',
-        color: 'curve-total',
-        look: 'line',
-        x,
-        y: bestSoFar,
-      },
-      {
         key: 'loss',
         name: l10n.t`mixture tried`,
         column: 'loss',
@@ -63,6 +54,15 @@ export function lossPicture(record: HubRecord): Picture {
       ...(alone === undefined
         ? []
         : level('alone', l10n.t`${namesOf(record)[alone]!} alone`, 'curve-second', compared?.alone[alone])),
+      {
+        key: 'best',
+        name: l10n.t`best mixture so far`,
+        column: 'best',
+        color: 'curve-total',
+        look: 'line',
+        x,
+        y: bestSoFar,
+      },
     ],
   };
 }
@@ -78,7 +78,7 @@ export function weightMap(record: HubRecord): HeatMapData {
     range: { smallest: 0, largest: bound },
     signed: true,
     opens: false,
-    hint: l10n.t`Point at a cell or use the arrow keys.`,
+    hint: l10n.t`Point at a cell or use the arrow keys. The best trial is outlined.`,
     formatShort: (weight) => signed(weight, 1),
     rows: namesOf(record).map((name, row) => ({
       name,
@@ -123,7 +123,7 @@ export function lossRows(record: HubRecord): readonly LossRow[] {
     { kind: 'base', name: l10n.t`Base model`, loss: trials[0]?.loss, heldOut: heldOut?.base },
     {
       kind: 'average',
-      name: l10n.t`Average, all weights 1/${record.adapters.length}`,
+      name: l10n.t`Average (1/${record.adapters.length} each)`,
       loss: compared?.average,
       heldOut: heldOut?.average,
     },

@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss } from '../../common/format.js';
 import { adapterNames } from './names.js';
 import { bestAlone, bestTrial } from './record.js';
-import type { HubRecord } from './record.js';
+import type { HeldOutLoss, HubRecord } from './record.js';
 
 /** What is to be known of a search that has ended, in sentences: where the mixture gains nothing, and what its loss is worth. */
 export function hubRemarks(record: HubRecord): readonly string[] {
@@ -64,11 +64,16 @@ function worth({ rows, heldOut }: HubRecord): string {
         ? l10n.t`The loss of 1 row that was searched with says little of others. Measure the mixture on rows that were held out.`
         : l10n.t`The loss of ${formatCount(rows)} rows that were searched with says little of others. Measure the mixture on rows that were held out.`;
   }
-  const { mixture, base, alone } = heldOut;
+  const { mixture, base, average, alone } = heldOut;
   const count = formatCount(heldOut.rows);
-  const least = Math.min(base.loss ?? Infinity, alone.loss ?? Infinity);
-  if (mixture.loss === null || mixture.loss >= least) {
-    return l10n.t`On ${count} rows that were held out the mixture is no better than the base model or one adapter alone.`;
+  const isBetter = (other: HeldOutLoss): boolean => (mixture.loss ?? Infinity) < (other.loss ?? Infinity);
+  if (!isBetter(base))
+    return l10n.t`On ${count} rows that were held out the mixture is no better than the base model.`;
+  if (!isBetter(alone)) {
+    return l10n.t`On ${count} rows that were held out the mixture is no better than the adapter that was best alone.`;
   }
-  return l10n.t`On ${count} rows that were held out the mixture is better than the base model and the best adapter alone, too.`;
+  if (!isBetter(average)) {
+    return l10n.t`On ${count} rows that were held out the mixture is no better than the average, which needs no search.`;
+  }
+  return l10n.t`On ${count} rows that were held out the mixture is better than the base model, the best adapter alone and the average.`;
 }

@@ -140,7 +140,7 @@ async function askFile(
   const files = found
     .map(({ fsPath }) => ({
       label: `$(file) ${path.basename(fsPath)}`,
-      description: vscode.workspace.asRelativePath(path.dirname(fsPath)),
+      description: vscode.workspace.asRelativePath(fsPath),
       file: fsPath,
     }))
     .sort((a, b) => a.file.localeCompare(b.file));

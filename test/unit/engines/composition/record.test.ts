@@ -67,16 +67,24 @@ test('what a mixture is worth is told: where it gains nothing, and that few rows
   ]);
   assert.equal(hubRemarks(recordOf([[[0, 0], null]]))[0], 'No trial has a finite loss: there is no mixture.');
   const measured = (loss: number): { loss: number; tokenAccuracy: number } => ({ loss, tokenAccuracy: 0.5 });
-  const heldOut = { data: ['h'], rows: 100, base: measured(2), average: measured(1.9), mixture: measured(1.6) };
-  for (const [alone, said] of [
-    [
-      1.7,
-      'On 100 rows that were held out the mixture is better than the base model and the best adapter alone, too.',
-    ],
-    [1.6, 'On 100 rows that were held out the mixture is no better than the base model or one adapter alone.'],
+  for (const [base, average, alone, said] of [
+    [2, 1.9, 1.7, 'better than the base model, the best adapter alone and the average.'],
+    [1.6, 1.9, 1.7, 'no better than the base model.'],
+    [2, 1.9, 1.6, 'no better than the adapter that was best alone.'],
+    [2, 1.5, 1.7, 'no better than the average, which needs no search.'],
   ] as const) {
-    const record = recordOf(FOUR, { heldOut: { ...heldOut, alone: { adapter: 0, ...measured(alone) } } });
-    assert.equal(hubRemarks(record).at(-1), said);
+    const heldOut = {
+      data: ['h'],
+      rows: 100,
+      base: measured(base),
+      average: measured(average),
+      alone: { adapter: 0, ...measured(alone) },
+      mixture: measured(1.6),
+    };
+    assert.equal(
+      hubRemarks(recordOf(FOUR, { heldOut })).at(-1),
+      `On 100 rows that were held out the mixture is ${said}`,
+    );
   }
 });
 
