@@ -71,7 +71,7 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: ['panel', 'preview', 'compare', 'methods', 'combine', 'playground'].flatMap((name) => [
+    entryPoints: ['panel', 'preview', 'compare', 'methods', 'combine', 'compose', 'playground'].flatMap((name) => [
       `webview/${name}.ts`,
       `webview/${name}.css`,
     ]),

@@ -5,6 +5,7 @@ import { registerCollectDiagnostics } from './host/collectDiagnostics.js';
 import { registerCommands } from './host/commands.js';
 import { registerCompareMethods } from './host/compareMethods.js';
 import type { CombinePage } from './host/combinePage.js';
+import type { ComposePage } from './host/composePage.js';
 import { createExplorer } from './host/explorer/explorer.js';
 import { registerEstimate } from './host/estimate.js';
 import { registerExamples } from './host/examples.js';
@@ -39,6 +40,7 @@ export interface PeftStudioApi {
   readonly panel: Pick<Panels, 'drawn' | 'errors' | 'showTab' | 'shownTab' | 'folderInFront' | 'all'>;
   readonly methods: Pick<MethodsPage, 'drawn'>;
   readonly combination: Pick<CombinePage, 'drawn' | 'form' | 'change' | 'write'>;
+  readonly composition: Pick<ComposePage, 'drawn' | 'stop' | 'write'>;
   readonly playground: Pick<Playground, 'ask' | 'answers' | 'errors'>;
 }
 
@@ -121,6 +123,7 @@ export function activate(context: vscode.ExtensionContext): PeftStudioApi {
     },
     methods: { drawn: methods.drawn },
     combination: explorer.combination,
+    composition: explorer.composition,
     playground: { ask: playground.ask, answers: playground.answers, errors: playground.errors },
   };
 }

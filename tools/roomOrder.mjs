@@ -78,7 +78,7 @@ const PAGE = 'webview';
 
 /** Plain functions without Node, which the page may run too. */
 const FOR_PAGE =
-  /^src\/(common\/|engines\/(combination\/|runState|packEvents|panelVersion|masks\/(overlap|maskTensor)|compareMethods\/(comparison(Csv|Picture|Text)?|placeLabels|svgText)\.)|config\/runName|memory\/partNames|methods\/coverage|training\/(describeEvent|soundEvent))/;
+  /^src\/(common\/|engines\/(combination\/|runState|packEvents|panelVersion|masks\/(overlap|maskTensor)|compareMethods\/(comparison(Csv|Picture|Text)?|placeLabels|svgText)\.|composition\/(names|record|remarks)\.)|config\/runName|memory\/partNames|methods\/coverage|training\/(describeEvent|soundEvent))/;
 
 /** `src/models/llama.ts` → `models`; `src/worker.ts` → `worker`; `webview/x.ts` → `webview`; else undefined. */
 function roomOf(file) {

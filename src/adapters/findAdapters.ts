@@ -12,7 +12,14 @@ import { elementCount } from '../models/tensorSpans.js';
 import { readSetup } from './readSetup.js';
 import { irregularities } from './findIrregular.js';
 import { changedBaseStart } from './originalBase.js';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, weightsMissing, weightsName } from './adapterFiles.js';
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  HUB_RECORD,
+  MAX_CONFIG_BYTES,
+  weightsMissing,
+  weightsName,
+} from './adapterFiles.js';
 
 /** An adapter's folder as a list shows it: read from its config and the header of its weights alone. */
 export interface FoundAdapter {
@@ -39,6 +46,8 @@ export interface FoundAdapter {
   readonly modules: readonly FoundModule[];
   /** What differs between its layers, in sentences; PEFT's status functions call such a state "irregular". */
   readonly irregular: readonly string[];
+  /** It is a mixture of others, and the search for it is recorded beside it. */
+  readonly mixture?: true;
   /** Why it cannot be used. */
   readonly problem?: Problem;
 }
@@ -102,6 +111,7 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
       trainable: [...tensors].reduce((sum, [key, { dtype, shape }]) => sum + numbersOf(key, dtype, shape), 0),
       modules,
       irregular: irregularities(modules, tensors.keys(), config),
+      ...(files.names.includes(HUB_RECORD) ? { mixture: true as const } : {}),
     };
   } catch (error) {
     return { ...named, problem: problemOf(error) };

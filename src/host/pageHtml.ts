@@ -8,7 +8,7 @@ export function pageOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
 }
 
 /** The pages of `dist/webview`. */
-export type PageName = 'panel' | 'preview' | 'compare' | 'methods' | 'combine' | 'playground';
+export type PageName = 'panel' | 'preview' | 'compare' | 'methods' | 'combine' | 'compose' | 'playground';
 
 /** The document of a page whose script and styles are `NAME.js` and `NAME.css`; it fills `<main id="NAME">`. Its texts are in the editor's language. */
 export function pageHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: PageName): string {

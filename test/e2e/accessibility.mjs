@@ -11,7 +11,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { contrastOf } from './contrast.mjs';
-import { THEMES, copyExamples, retry, trainBefore, walkThrough } from './workbench.mjs';
+import { composeBefore } from './mixtureBefore.mjs';
+import { THEMES, retry, trainBefore, walkThrough } from './workbench.mjs';
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** WCAG 2.1 A and AA, and what Deque holds to be good practice. */
@@ -59,9 +60,9 @@ console.log(`${theme}: ${pages} pages, ${violations} violations`);
 if (violations > 0) process.exitCode = 1;
 if (process.exitCode === undefined) rmSync(work, { recursive: true, force: true });
 
-/** Two runs that have ended well, one that has failed, and one that is going to be watched. */
+/** A mixture of adapters, two runs that have ended well, one that has failed, and one that is going to be watched. */
 function fill(workspace) {
-  copyExamples(workspace);
+  composeBefore(workspace);
   const file = (example, name = example) => path.join(workspace, 'examples', example, `${name}.peft.yaml`);
   const change = (example, name, from, to) => {
     writeFileSync(file(example, name), readFileSync(file(example), 'utf8').replace(from, to));
@@ -199,6 +200,12 @@ async function walk(window) {
   await command('PEFT Studio: Open Comparison of Methods');
   await panel().locator('svg.methods-picture').waitFor({ timeout: 60_000 });
   await check(window, 'compared methods');
+  await command('View: Close All Editors');
+  await command('PEFT Studio: Show Search for the Mixture');
+  await pick('five-rows-mixture');
+  await panel().locator('.heat-cell').first().waitFor({ timeout: 60_000 });
+  await panel().locator('.heat-table summary').click();
+  await check(window, 'a search for a mixture');
   await playground(window);
 }
 

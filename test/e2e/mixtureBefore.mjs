@@ -1,6 +1,8 @@
 // Three LoRA adapters of the bundled model, each of other rows, and few rows of all of them; shared by the walks.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { copyExamples, trainBefore } from './workbench.mjs';
 
 /** Questions of three kinds, by what their queries begin with. */
@@ -30,4 +32,19 @@ training: { max_steps: 16, per_device_train_batch_size: 16, learning_rate: 5e-3 
   const held = linesOf('validation.jsonl');
   writeFileSync(path.join(workspace, 'five-rows.jsonl'), `${held.slice(0, 5).join('\n')}\n`);
   writeFileSync(path.join(workspace, 'held-out.jsonl'), `${held.slice(5, 45).join('\n')}\n`);
+}
+
+/** Composes them by the command line, as if somebody had done it before the window opens: `five-rows-mixture`. */
+export function composeBefore(workspace) {
+  mixtureBefore(workspace);
+  const adapters = Object.keys(KINDS).map((name) => {
+    const runs = path.join(workspace, 'runs', name);
+    return path.join(runs, readdirSync(runs)[0], 'adapter');
+  });
+  const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+  const rows = ['--data', 'five-rows.jsonl', '--evaluate', 'held-out.jsonl', '--out', 'five-rows-mixture', '--json'];
+  execFileSync(process.execPath, [cli, 'compose', ...adapters, ...rows], {
+    cwd: workspace,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }

@@ -13,10 +13,14 @@ import type { Settle } from '../settle.js';
 import { createCombinePage } from '../combinePage.js';
 import type { CombinePage } from '../combinePage.js';
 import { createComparePage } from '../comparePage.js';
+import { createComposePage } from '../composePage.js';
+import type { ComposePage } from '../composePage.js';
+import { isWanted } from '../composeState.js';
 import { adaptersToCombine, combineChoices } from './combineAction.js';
 import { compareTwo } from './compareAdaptersAction.js';
 import { convertTo } from './convertAction.js';
 import { runsToCompare } from './compareAction.js';
+import { askForMixture, composeChoices } from './composeAction.js';
 import { deleteEntry } from './deleteAction.js';
 import { createDocuments } from './documents.js';
 import { inspectionText } from './inspectionText.js';
@@ -36,6 +40,8 @@ export interface Explorer {
   adapters(): Promise<readonly Entry[]>;
   /** The adapter that a command was called on: a row of the tree (a run's stands for its adapter), or its folder. */
   adapterAt(argument: unknown): Promise<Entry | undefined>;
+  /** The page of a search for a mixture. */
+  readonly composition: Pick<ComposePage, 'drawn' | 'stop' | 'write'>;
   /** The page on which adapters are combined. */
   readonly combination: Omit<CombinePage, 'dispose'>;
   dispose(): void;
@@ -94,6 +100,7 @@ export function createExplorer(parts: {
     },
   });
 
+  const composition = createComposePage({ ...parts, choices: composeChoices(explorer) });
   const combination = createCombinePage({ ...parts, choices: combineChoices(explorer) });
 
   /** A command about an entry; `selected` are the rows that were selected where it was called. */
@@ -129,6 +136,7 @@ export function createExplorer(parts: {
     following,
     comparison,
     combination,
+    composition,
     adapterCommand('inspectAdapter', { word: 'inspectable', title: l10n.t`Inspect Adapter` }, inspect),
     adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
       mergeIntoBase(jobs, adapter),
@@ -146,6 +154,14 @@ export function createExplorer(parts: {
     ),
     adapterCommand('convertAdapter', { word: 'convertible', title: l10n.t`Convert Adapter` }, (adapter) =>
       convertTo(jobs, adapter),
+    ),
+    // Whoever calls it with a search is not asked.
+    vscode.commands.registerCommand('peftStudio.composeAdapters', async (argument?: unknown) => {
+      const wanted = isWanted(argument) ? argument : await askForMixture(explorer, argument);
+      if (wanted !== undefined) await composition.run(wanted);
+    }),
+    adapterCommand('showMixture', { word: 'mixture', title: l10n.t`Show Search for the Mixture` }, ({ item }) =>
+      composition.open(item.folder),
     ),
     adapterCommand('tryAdapter', { word: 'usable', title: l10n.t`Try Adapter` }, (adapter) =>
       tryIt({ jobs, documents, memory: parts.memory }, adapter),
@@ -196,6 +212,7 @@ export function createExplorer(parts: {
       return entry && adapterOf(entry);
     },
     combination,
+    composition,
     dispose: () => registered.dispose(),
   };
 }

@@ -45,6 +45,10 @@ export type ContextWord =
   | 'addable'
   /** Holds an adapter whose updates can be laid beside another's. */
   | 'comparable'
+  /** Holds a LoRA, which can be mixed with others of its base for a new task. */
+  | 'mixable'
+  /** Is a mixture, with the search for it. */
+  | 'mixture'
   /** Holds an adapter that can become something else: see `conversions.ts`. */
   | 'convertible'
   /** Holds an adapter that can be tried with its base. */
@@ -244,6 +248,8 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
     'mergeable',
     'usable',
     ...(formOf(item) === undefined ? [] : (['addable'] as const)),
+    ...(formOf(item) === 'factors' ? (['mixable'] as const) : []),
+    ...(item.mixture === true ? (['mixture'] as const) : []),
     ...converts,
   ];
 }
@@ -275,6 +281,11 @@ export function addsUpWith(adapter: Entry, other: Entry): boolean {
     form === formOf(adapter.item) &&
     other.base.key === adapter.base.key
   );
+}
+
+/** Whether an adapter can be mixed with others of its base for a new task, as far as its config tells. */
+export function isMixable({ item, unmatched }: Entry): boolean {
+  return item.kind === 'adapter' && uses(item, unmatched).includes('mixable');
 }
 
 function formOf({ format, method = '' }: FoundAdapter): (typeof ADDABLE_METHODS)[string] | undefined {
