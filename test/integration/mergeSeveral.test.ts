@@ -1,0 +1,165 @@
+// Several adapters merged one after the other, and the base restored from what is merged, as a user does it.
+import assert from 'node:assert/strict';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { isJsonObject } from '../../src/common/json.js';
+import { storedTensors } from '../../src/models/copySafetensors.js';
+import { readSafetensorsHeader } from '../../src/models/safetensors.js';
+import { names, temporaryFolder } from '../support/adapters.js';
+import { drawnAdapter } from '../support/drawnAdapter.js';
+import { readJson } from '../support/fixtures.js';
+import { openModel } from '../support/model.js';
+import { document, run as cli } from '../unit/cli/support.js';
+import { makeModel } from './engineModel.js';
+
+const folder = temporaryFolder();
+const base = await makeModel(path.join(folder, 'base'));
+const opened = await openModel(base);
+const at = (name: string): string => path.join(folder, name);
+await drawnAdapter(at('lora'), 1, { type: 'lora', target_modules: ['q_proj', 'down_proj'] }, opened);
+await drawnAdapter(at('dora'), 2, { type: 'lora', use_dora: true, target_modules: ['q_proj', 'v_proj'] }, opened);
+
+/** The bytes of each tensor of a model folder, with its type, by name. */
+async function tensorsOf(model: string): Promise<ReadonlyMap<string, string>> {
+  const files = (await names(model)).filter((name) => name.endsWith('.safetensors'));
+  const found = new Map<string, string>();
+  for (const name of files) {
+    const file = path.join(model, name);
+    const bytes = await readFile(file);
+    for (const { name: tensor, dtype, offset, length } of storedTensors([await readSafetensorsHeader(file)])) {
+      found.set(tensor, `${dtype} ${bytes.toString('base64', offset, offset + length)}`);
+    }
+  }
+  return found;
+}
+
+/** Runs `merge` and returns the folder written. */
+async function merged(name: string, ...args: string[]): Promise<string> {
+  const out = at(name);
+  const ran = await cli(['merge', ...args, '--out', out]);
+  assert.equal(ran.code, 0, ran.err);
+  return out;
+}
+
+test('several adapters: each is merged into what those before it made', async () => {
+  for (const [first, second] of [
+    ['lora', 'dora'],
+    ['dora', 'lora'],
+  ] as const) {
+    const both = await merged(`${first}-${second}`, at(first), at(second), '--model', base, '--dtype', 'F32');
+    const one = await merged(`${first}-alone`, at(first), '--model', base, '--dtype', 'F32');
+    const then = await merged(`${first}-then-${second}`, at(second), '--model', one, '--dtype', 'F32');
+    assert.deepEqual(await tensorsOf(both), await tensorsOf(then));
+    const record = await readJson(path.join(both, 'peft_studio_merge.json'));
+    assert.deepEqual(record['merged_adapters'], [at(first), at(second)]);
+  }
+  // A magnitude goes by the weight that it finds: the order counts.
+  assert.notDeepEqual(await tensorsOf(at('lora-dora')), await tensorsOf(at('dora-lora')));
+});
+
+test('what cannot be merged is named, and nothing is written', async () => {
+  await drawnAdapter(at('prompt'), 3, { type: 'prompt_tuning', num_virtual_tokens: 2 }, opened);
+  const ran = await cli(['merge', at('lora'), at('prompt'), '--model', base, '--out', at('none')]);
+  assert.equal(ran.code, 2, ran.err);
+  assert.match(ran.err, /merge\.not-mergeable/);
+  assert.ok(ran.err.includes(at('prompt')), ran.err);
+  assert.ok((await names(folder)).every((name) => !name.startsWith('none')));
+});
+
+test('adapters of other base models are refused, unless the base is named', async () => {
+  const file = path.join(at('lora'), 'adapter_config.json');
+  await cp(at('lora'), at('elsewhere'), { recursive: true });
+  const config = { ...(await readJson(file)), base_model_name_or_path: '/elsewhere' };
+  await writeFile(path.join(at('elsewhere'), 'adapter_config.json'), JSON.stringify(config));
+  const refused = await cli(['merge', at('lora'), at('elsewhere'), '--out', at('refused')]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.err, /merge\.base/);
+  const ran = await cli(['merge', at('lora'), at('elsewhere'), '--model', base, '--out', at('named'), '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  const { adapters, warnings } = document(ran);
+  assert.deepEqual(adapters, [
+    { folder: at('lora'), peft_type: 'LORA' },
+    { folder: at('elsewhere'), peft_type: 'LORA' },
+  ]);
+  assert.ok(Array.isArray(warnings));
+  assert.deepEqual(
+    warnings.map((each) => isJsonObject(each) && each['code']),
+    ['merge.base'],
+  );
+});
+
+test('unmerge copies the base where it is as it was merged', async () => {
+  const own = at('own-base');
+  await cp(base, own, { recursive: true });
+  const model = await merged('from-own', at('lora'), '--model', own, '--dtype', 'BF16');
+  const ran = await cli(['unmerge', model, '--out', at('copied'), '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  assert.deepEqual([document(ran)['from'], document(ran)['base']], ['base', own]);
+  assert.deepEqual(await tensorsOf(at('copied')), await tensorsOf(base));
+  assert.deepEqual(await names(at('copied')), await names(base));
+
+  // It was moved: where it is now is to be said.
+  await cp(own, at('moved'), { recursive: true });
+  await rm(own, { recursive: true });
+  const gone = await cli(['unmerge', model, '--out', at('again')]);
+  assert.equal(gone.code, 2);
+  assert.match(gone.err, /unmerge\.no-original/);
+  assert.ok(gone.err.includes(own) && gone.err.includes('original'), gone.err);
+  const moved = await cli(['unmerge', model, '--model', at('moved'), '--out', at('again')]);
+  assert.equal(moved.code, 0, moved.err);
+  assert.deepEqual(await tensorsOf(at('again')), await tensorsOf(base));
+
+  // One bit of it is another.
+  const file = path.join(at('moved'), 'model.safetensors');
+  const bytes = await readFile(file);
+  bytes[bytes.length - 1]! ^= 1;
+  await writeFile(file, bytes);
+  const changed = await cli(['unmerge', model, '--model', at('moved'), '--out', at('third')]);
+  assert.equal(changed.code, 2);
+  assert.match(changed.err, /model\.safetensors is another file/);
+  assert.ok((await names(folder)).every((name) => !name.startsWith('third')));
+});
+
+for (const dtype of ['F32', 'BF16']) {
+  test(`unmerge restores the base from what the merge kept: ${dtype}`, async () => {
+    const own = at(`kept-base-${dtype}`);
+    await cp(base, own, { recursive: true });
+    const name = `kept-${dtype}`;
+    const model = await merged(name, at('lora'), at('dora'), '--model', own, '--dtype', dtype, '--keep-original');
+    await rm(own, { recursive: true });
+    // Where a program looks for the weights of the model, there are no others.
+    assert.deepEqual(
+      (await names(model)).filter((each) => each.endsWith('.safetensors')),
+      ['model.safetensors'],
+    );
+    const ran = await cli(['unmerge', model, '--out', at(`${name}-base`), '--json']);
+    assert.equal(ran.code, 0, ran.err);
+    assert.equal(document(ran)['from'], 'kept');
+    assert.deepEqual(await tensorsOf(at(`${name}-base`)), await tensorsOf(base));
+    const config = (of: string): Promise<string> => readFile(path.join(of, 'config.json'), 'utf8');
+    assert.equal(await config(at(`${name}-base`)), await config(base));
+    assert.deepEqual(await names(at(`${name}-base`)), await names(base));
+
+    const kept = await readSafetensorsHeader(path.join(model, 'original/weights.safetensors'));
+    const all = (await tensorsOf(base)).size;
+    // As they were read, what no adapter changes is in the merged model; in another type all are others.
+    if (dtype === 'F32') assert.ok(kept.tensors.size > 0 && kept.tensors.size < all / 2);
+    else assert.equal(kept.tensors.size, all);
+
+    const file = path.join(model, dtype === 'F32' ? 'model.safetensors' : 'original/weights.safetensors');
+    const bytes = await readFile(file);
+    for (let at = 1; at <= bytes.length / 2; at += 97) bytes[bytes.length - at]! ^= 1;
+    await writeFile(file, bytes);
+    const damaged = await cli(['unmerge', model, '--out', at('damaged')]);
+    assert.equal(damaged.code, 1);
+    assert.match(damaged.err, /unmerge\.damaged/);
+    assert.ok((await names(folder)).every((each) => !each.startsWith('damaged')));
+  });
+}
+
+test('a folder that was not merged is said to be none', async () => {
+  const ran = await cli(['unmerge', base, '--out', at('unmerged')]);
+  assert.equal(ran.code, 2);
+  assert.match(ran.err, /unmerge\.no-record/);
+});
