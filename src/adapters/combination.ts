@@ -17,9 +17,9 @@ export interface CombinedPair {
   readonly signConflicts: number | null;
 }
 
-/** A part of all numbers of all updates. */
+/** A part of the numbers of all updates together. */
 export interface PartOfNumbers {
-  /** Share of how many they are. */
+  /** Share of how many are not 0. */
   readonly numbers: number;
   /** Share of the sum of their squares. */
   readonly squares: number;

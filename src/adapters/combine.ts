@@ -5,26 +5,28 @@ import type { Problem } from '../common/problem.js';
 import type { AttachContext, NamedTensor, SavedAdapter, WeightWork } from '../methods/method.js';
 import { headKeys } from './adapterTask.js';
 import { attachAdapter } from './attachAdapter.js';
+import type { AttachedAdapter } from './attachAdapter.js';
+import { checkParts, formOf } from './combineChecks.js';
 import { combineFactors } from './combineFactors.js';
 import type { FactorSum } from './combineFactors.js';
 import { combinePlaces } from './combinePlaces.js';
 import { combineTensors } from './combineTensors.js';
 import { nameOf } from './combinedPart.js';
-import type { Part, Sum, WeighedPart } from './combinedPart.js';
+import type { Differences, Part, Sum, WeighedPart } from './combinedPart.js';
 import { weightOfSites } from './layerWeights.js';
 import type { AdapterOnDisk } from './readAdapter.js';
+import { updateSource } from './updateSources.js';
+import type { UpdateSource } from './updateSources.js';
 
 /** A sum of adapters, as one. */
 export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
   readonly saved: SavedAdapter;
-  /** What the adapters' tensors are. */
+  /** What the tensors of the result are. */
   readonly form: Differences;
   /** Numbers that it holds, its head's left out. */
   readonly numbers: number;
   readonly warnings: readonly Problem[];
 }
-
-export type Differences = NonNullable<AdapterOnDisk['format']['differences']>;
 
 /**
  * Adds differences from one base model: θ = θ₀ + Σ w·δ (Ansell et al. 2022, section 3.2, where the weights are 1), so that
@@ -33,8 +35,8 @@ export type Differences = NonNullable<AdapterOnDisk['format']['differences']>;
  *
  * @param parts of a kind: low-rank updates (LoRA), single numbers of weights (FISH Mask, LT-SFT, …), or whole tensors (BitFit)
  * @param context of the base model; each adapter is attached to it alone, which finds what does not fit
- * @param how low-rank updates become one; the others are added as they are
- * @throws ProblemError `combine.count`, `combine.method`, `combine.base`, `combine.kinds`, `combine.how`, `combine.task`,
+ * @param how updates become one; differences that stay of their kind are added as they are
+ * @throws ProblemError `combine.count`, `combine.method`, `combine.as-peft`, `combine.how`, `combine.task`,
  *   `combine.heads`, `combine.biases`, `combine.rank`, `combine.infinite`, `combine.nothing`; those of `weightOfSites` and
  *   `attachAdapter`
  */
@@ -44,18 +46,19 @@ export async function combineAdapters(
   how: FactorSum = { sum: { kind: 'linear' }, seed: 0 },
   work?: WeightWork,
 ): Promise<Combined> {
-  const form = checkParts(parts, how);
+  const form = formOf(parts);
+  checkParts(parts, form, how);
   const weighed = parts.map((part) => {
     return { ...part, weightIn: weightOfSites(part.weight, part.layerWeights ?? {}, context.model.sites) };
   });
   const [{ adapter: first }] = parts as [Part, ...Part[]];
   const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0)?.adapter;
-  const warnings = await fits(
+  const attached = await fits(
     parts.map(({ adapter }) => adapter),
     headed,
     context,
   );
-  const sum = await sumOf(form, weighed, context, how, work);
+  const sum = await sumOf(form, weighed, attached, context, how, work);
   checkFinite(sum.tensors);
   const task = headed ?? first;
   const head: NamedTensor[] = [];
@@ -81,25 +84,42 @@ export async function combineAdapters(
     numbers: sum.tensors.reduce((count, { data }) => count + data.length, 0),
     ...(sum.overlap === undefined ? {} : { overlap: sum.overlap }),
     modules: sum.modules,
-    warnings,
+    warnings: [...alone(parts, how), ...new Set(attached.flatMap(({ warnings }) => warnings))],
   };
 }
 
-function sumOf(
+async function sumOf(
   form: Differences,
   parts: readonly WeighedPart[],
+  attached: readonly AttachedAdapter[],
   context: AttachContext,
   how: FactorSum,
   work: WeightWork | undefined,
 ): Promise<Sum> {
   switch (form) {
-    case 'factors':
-      return combineFactors(parts, context, how, work);
+    case 'factors': {
+      const sources: UpdateSource[] = [];
+      for (const [at, part] of parts.entries()) sources.push(await updateSource(part, attached[at]!, context));
+      return combineFactors(sources, context, how, work);
+    }
     case 'places':
       return combinePlaces(parts, context);
     case 'tensors':
       return combineTensors(parts, context);
   }
+}
+
+/** PEFT leaves one adapter as it is, whatever the way. */
+function alone(parts: readonly Part[], { asPeft, sum, kept }: FactorSum): readonly Problem[] {
+  if (asPeft !== true || parts.length > 1 || (sum.kind === 'linear' && kept === undefined)) return [];
+  return [
+    {
+      code: 'combine.alone',
+      severity: 'warning',
+      message: l10n.t`PEFT combines one adapter alone as linear: nothing is left out of it, and its rank stays`,
+      mend: l10n.t`Leave out --as-peft to have it combined so.`,
+    },
+  ];
 }
 
 function originOf(part: Part): JsonObject {
@@ -118,111 +138,21 @@ function modulesToSave(sum: JsonObject, headed: JsonObject): JsonObject['modules
   return lists.length === 0 ? null : [...new Set(lists)];
 }
 
-/** Attaches each adapter to the base model; one without a head beside that which has one. Returns what is worth a word. */
+/** Attaches each adapter to the base model; one without a head beside that which has one. */
 async function fits(
   adapters: readonly AdapterOnDisk[],
   headed: AdapterOnDisk | undefined,
   context: AttachContext,
-): Promise<readonly Problem[]> {
+): Promise<readonly AttachedAdapter[]> {
   const head = headed && (await attachAdapter(headed, context));
   const beside = head === undefined ? context : { ...context, before: [head.method], instance: '1:' };
-  const warnings = [...(head?.warnings ?? [])];
+  const attached: AttachedAdapter[] = [];
   for (const adapter of adapters) {
-    if (adapter !== headed) warnings.push(...(await attachAdapter(adapter, beside)).warnings);
+    const found = head !== undefined && adapter === headed ? head : await attachAdapter(adapter, beside);
+    // A LoRA's numbers are read module by module.
+    attached.push(adapter.format.differences === 'factors' ? { ...found, values: new Map() } : found);
   }
-  return warnings;
-}
-
-/** @returns what the tensors of all of them are */
-function checkParts(parts: readonly Part[], how: FactorSum): Differences {
-  if (parts.length < 2 && parts[0]?.adapter.format.differences !== 'factors') {
-    fail({
-      code: 'combine.count',
-      message: l10n.t`one adapter alone has nothing to be added to`,
-      expected: l10n.t`two adapters or more`,
-    });
-  }
-  const [form] = checkMethods(parts) as readonly [Differences, ...Differences[]];
-  const [first, ...others] = parts as [Part, ...Part[]];
-  for (const other of others) {
-    const [a, b] = [first.adapter, other.adapter];
-    const where = { file: b.configFile };
-    if (a.format.differences !== b.format.differences) {
-      fail({
-        code: 'combine.kinds',
-        message: l10n.t`${nameOf(first)} (${a.peftType}) and ${nameOf(other)} (${b.peftType}) keep their differences in different forms`,
-        where,
-        expected: l10n.t`only LoRA's, only adapters of single numbers of weights, or only BitFit's`,
-        mend: l10n.t`Add those of one form; the others stay adapters of their own.`,
-      });
-    }
-  }
-  if (form !== 'factors' && (how.sum.kind !== 'linear' || how.kept !== undefined)) {
-    fail({
-      code: 'combine.how',
-      message: l10n.t`adapters of type ${first.adapter.peftType} are added as they are: they have no rank, and no other way`,
-      where: { file: first.adapter.configFile },
-      expected: l10n.t`the way 'linear', without a rank or an energy`,
-    });
-  }
-  const headed = parts.filter(({ adapter }) => headKeys(adapter).length > 0);
-  if (headed.length > 1) {
-    const [one, two] = headed as [Part, Part];
-    fail({
-      code: 'combine.heads',
-      message: l10n.t`${nameOf(one)} and ${nameOf(two)} each have a head for classes, and a model has one`,
-      where: { file: two.adapter.folder },
-      expected: l10n.t`at most one adapter with a head`,
-    });
-  }
-  const tasks = new Set(parts.map(({ adapter }) => adapter.config['task_type'] ?? null));
-  if (headed.length === 0 && tasks.size > 1) {
-    fail({
-      code: 'combine.task',
-      message: l10n.t`the adapters are for different tasks: ${[...tasks].join(', ')}`,
-      where: { file: first.adapter.configFile },
-      expected: l10n.t`one task_type, or one adapter with a head for classes`,
-    });
-  }
-  return form;
-}
-
-/** Adapters that cannot be added at all are told as such first. @throws ProblemError `combine.method` */
-function checkMethods(parts: readonly Part[]): readonly Differences[] {
-  return parts.map(({ adapter }) => {
-    if (adapter.format.differences !== undefined) return adapter.format.differences;
-    return fail({
-      code: 'combine.method',
-      message: l10n.t`${adapter.peftType} does not keep differences from the base model: what its tensors change depends on more than their sum`,
-      where: { file: adapter.folder },
-      expected: l10n.t`LORA, or adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
-      mend: l10n.t`Merge it into the base model, and use the merged model.`,
-    });
-  });
-}
-
-/**
- * Differences add up from one base model only.
- * @returns warnings where the base is said to be the same though it is called otherwise
- * @throws ProblemError `combine.base` where it is not said; `combine.method` for what is no difference of any base
- */
-export function checkSameBase(parts: readonly Part[], isNamed: boolean): readonly Problem[] {
-  checkMethods(parts);
-  const [first, ...others] = parts;
-  const baseOf = ({ adapter }: Part): string => {
-    const { baseModel, config } = adapter;
-    return JSON.stringify([baseModel ?? null, config['revision'] ?? null]);
-  };
-  const other = first && others.find((part) => baseOf(part) !== baseOf(first));
-  if (other === undefined) return [];
-  const problem: Problem = {
-    code: 'combine.base',
-    message: l10n.t`${nameOf(first!)} is of the base model ${first!.adapter.baseModel ?? '?'}, ${nameOf(other)} of ${other.adapter.baseModel ?? '?'}`,
-    where: { file: other.adapter.configFile },
-    expected: l10n.t`adapters of one base model`,
-    mend: l10n.t`If it is the same one in another place, name it with --model.`,
-  };
-  return isNamed ? [{ ...problem, severity: 'warning' }] : fail(problem);
+  return attached;
 }
 
 function checkFinite(tensors: readonly NamedTensor[]): void {

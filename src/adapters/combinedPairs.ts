@@ -49,6 +49,25 @@ export async function pairsOfFactors(
   });
 }
 
+/** Every two updates of a module as matrices of one shape: what they share is no space. */
+export function pairsOfMatrices(updates: readonly Update<Float32Array>[]): readonly CombinedPair[] {
+  return everyTwo(updates, (one, other) => {
+    let [inner, opposite, compared] = [0, 0, 0];
+    one.update.forEach((value, at) => {
+      const product = value * other.update[at]!;
+      inner += product;
+      if (product !== 0) compared++;
+      if (product < 0) opposite++;
+    });
+    return {
+      cosine: cosineOf(inner, one.norm, other.norm),
+      shared: null,
+      sharedByChance: null,
+      signConflicts: compared === 0 ? null : opposite / compared,
+    };
+  });
+}
+
 /** Every two differences at places of a module. @param size how many numbers it has */
 export function pairsOfPlaces(
   updates: readonly Update<SparseDifference>[],

@@ -21,6 +21,9 @@ export interface WeighedPart extends Part {
   readonly weightIn: (site: Site) => number;
 }
 
+/** What the tensors of an adapter are, that is added to the base's numbers. */
+export type Differences = NonNullable<AdapterOnDisk['format']['differences']>;
+
 /** What differences add up to. */
 export interface Sum {
   /** Of the adapter that it is, but for its head and its task. */

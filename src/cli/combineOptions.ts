@@ -5,21 +5,33 @@ import type { Kept } from '../linalg/lowRankFactors.js';
 import type { Arguments } from './arguments.js';
 import type { Option } from './command.js';
 
-/** Names of PEFT's `combination_type`, beside ours: `cat` is exact, `svd` is a sum of a lower rank. */
-const WAYS = ['linear', 'cat', 'svd', 'ties', 'dare_linear', 'dare_ties', 'magnitude_prune'] as const;
-type Way = (typeof WAYS)[number];
+const RULES = ['linear', 'ties', 'dare_linear', 'dare_ties', 'magnitude_prune'] as const;
+
+/**
+ * How updates become one, by every name that is used for it: PEFT's `combination_type`, in which `cat` is our `linear` and those
+ * with `svd` differ by the rank that is kept, and the field's `task_arithmetic`.
+ */
+const WAYS: Readonly<Record<string, { readonly rule: (typeof RULES)[number]; readonly svd?: true }>> = {
+  ...Object.fromEntries(RULES.map((rule) => [rule, { rule }])),
+  task_arithmetic: { rule: 'linear' },
+  cat: { rule: 'linear' },
+  svd: { rule: 'linear', svd: true },
+  ...Object.fromEntries(
+    RULES.filter((rule) => rule !== 'linear').map((rule) => [`${rule}_svd`, { rule, svd: true }] as const),
+  ),
+};
 
 const SIGNS: readonly SignMethod[] = ['total', 'frequency'];
 
 /** How low-rank updates become one. */
 export const factorSumOptions = {
   how: {
-    value: WAYS.join('|'),
-    help: 'Of LoRA adapters: `linear` (the default; `cat` is the same) is the sum of their updates, exactly; `svd` of it the largest singular values; `magnitude_prune` and `dare_linear` first leave out numbers of each update, `ties` and `dare_ties` then average those of one sign.',
+    value: [...RULES, 'svd'].join('|'),
+    help: "How updates become one: `linear` (the default; `task_arithmetic` and `cat` are the same) is their sum, exactly; `svd` of it the largest singular values; `magnitude_prune` and `dare_linear` first leave out numbers of each update, `ties` and `dare_ties` then average those of one sign. `ties_svd` and the like are PEFT's names for `ties` at the rank of `svd`.",
   },
   rank: {
     value: 'R',
-    help: "Of LoRA adapters: the rank of the sum. Default: that of all together; with `svd` the largest of any module's.",
+    help: "The rank of each module's sum. Default: that of the adapters together; with `svd` and `…_svd` the largest `r` of one of them.",
   },
   energy: {
     value: 'SHARE',
@@ -34,57 +46,58 @@ export const factorSumOptions = {
     help: "With `ties` and `dare_ties`: a place's sign is that of the numbers' sum (`total`, the default), or of more of them (`frequency`).",
   },
   'as-peft': {
-    help: "As HF PEFT's add_weighted_adapter computes it: A and B are combined by themselves, so that the sum has products of one adapter's A with another's B. Needs equal ranks.",
+    help: "As HF PEFT's add_weighted_adapter computes it: A and B are combined by themselves, so that the sum has products of one adapter's A with another's B, for which ranks must be equal. `cat`, `svd` and `…_svd` are PEFT's as they are.",
   },
   seed: { value: 'N', help: 'Of what `dare_linear` and `dare_ties` leave out. Default: 0.' },
 } as const satisfies Record<string, Option>;
 
 /** @throws ProblemError `cli.option-value`, `cli.option-missing`, `cli.option-idle` */
 export function factorSumOf(args: Arguments): FactorSum {
-  const way = oneOf(args, 'how', WAYS) ?? 'linear';
-  const prunes = way !== 'linear' && way !== 'cat' && way !== 'svd';
+  const way = args.text('how') ?? 'linear';
+  const { rule, svd = false } = Object.hasOwn(WAYS, way)
+    ? WAYS[way]!
+    : wrongValue(args, 'how', `one of ${Object.keys(WAYS).join(', ')}`);
   const density = args.number('density');
   const sign = oneOf(args, 'majority-sign', SIGNS);
   if (density !== undefined && !(density > 0 && density <= 1))
     wrongValue(args, 'density', 'a share above 0, at most 1');
-  if (density === undefined && prunes) {
+  if (density === undefined && rule !== 'linear') {
     fail({
       code: 'cli.option-missing',
       message: `--how ${way} needs --density`,
       expected: 'the share of the numbers that stays, such as --density 0.3',
     });
   }
-  if (density !== undefined && !prunes) idle('density', way);
-  if (sign !== undefined && way !== 'ties' && way !== 'dare_ties') idle('majority-sign', way);
+  if (density !== undefined && rule === 'linear') idle('density', way);
+  if (sign !== undefined && rule !== 'ties' && rule !== 'dare_ties') idle('majority-sign', way);
   const asPeft = args.flag('as-peft');
   const kept = keptOf(args);
-  if (asPeft && (kept !== undefined || way === 'svd' || way === 'cat')) {
+  if (asPeft && kept !== undefined && !svd) {
     fail({
       code: 'cli.option-idle',
-      message: '--as-peft combines A and B by themselves: their rank stays as it is',
-      expected: `one of the ways linear, ties, dare_linear, dare_ties, magnitude_prune, without --rank and --energy`,
+      message: `--as-peft with --how ${way} combines A and B by themselves: their rank stays as it is`,
+      expected: `--how svd or one of the …_svd ways, or no --rank and no --energy`,
     });
   }
   return {
-    sum: sumOf(way, density ?? 1, sign ?? 'total'),
-    ...(kept !== undefined ? { kept } : way === 'svd' ? { kept: 'largest' } : {}),
-    ...(asPeft ? { asPeft } : {}),
+    sum: sumOf(rule, density ?? 1, sign ?? 'total'),
+    ...(kept !== undefined ? { kept } : svd ? { kept: 'largest' } : {}),
+    // Of one alone PEFT's `cat` is its `linear`, which is the same.
+    ...(asPeft && way !== 'cat' ? { asPeft } : {}),
     seed: args.number('seed') ?? 0,
   };
 }
 
-function sumOf(way: Way, density: number, sign: SignMethod): DeltaSum {
-  switch (way) {
+function sumOf(rule: (typeof RULES)[number], density: number, sign: SignMethod): DeltaSum {
+  switch (rule) {
     case 'linear':
-    case 'cat':
-    case 'svd':
       return { kind: 'linear' };
     case 'magnitude_prune':
     case 'dare_linear':
-      return { kind: way, density };
+      return { kind: rule, density };
     case 'ties':
     case 'dare_ties':
-      return { kind: way, density, majority_sign_method: sign };
+      return { kind: rule, density, majority_sign_method: sign };
   }
 }
 
@@ -119,7 +132,7 @@ function wrongValue(args: Arguments, option: string, expected: string): never {
   return fail({ code: 'cli.option-value', message: `--${option} is "${args.text(option)}"`, expected });
 }
 
-function idle(option: string, way: Way): never {
+function idle(option: string, way: string): never {
   return fail({
     code: 'cli.option-idle',
     message: `--${option} says nothing with --how ${way}`,
@@ -141,11 +154,11 @@ export function sumText({ sum, kept, asPeft }: FactorSum): string {
     ...('density' in sum ? [`density ${sum.density}`] : []),
     ...('majority_sign_method' in sum ? [`majority sign ${sum.majority_sign_method}`] : []),
     ...(kept === undefined ? [] : [keptText(kept)]),
-    asPeft === true ? 'A and B by themselves, as HF PEFT does' : 'of the updates ΔW',
+    asPeft === true && kept === undefined ? 'A and B by themselves, as HF PEFT does' : 'of the updates ΔW',
   ].join(', ');
 }
 
 function keptText(kept: NonNullable<FactorSum['kept']>): string {
-  if (kept === 'largest') return "of the largest of the adapters' ranks";
+  if (kept === 'largest') return "of the largest of the adapters' r";
   return 'rank' in kept ? `of rank ${kept.rank}` : `with ${100 * kept.energy} % of the squares`;
 }

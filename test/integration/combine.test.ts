@@ -76,7 +76,7 @@ test('combine: what cannot be added is refused, and nothing is written', async (
   const out = path.join(folder, 'none');
   for (const [args, message] of [
     [[language, prompt], /PROMPT_TUNING does not keep differences/],
-    [[language, lora], /keep their differences in different forms/],
+    [[language, lora], /LT_SFT\) changes in .* is a matrix of any rank/],
     [[language, task, '--how', 'ties', '--density', '0.5'], /of type LT_SFT are added as they are/],
     [[lora, lora, '--how', 'ties'], /--how ties needs --density/],
     [[lora, lora, '--how', 'tie'], /--how is "tie"/],

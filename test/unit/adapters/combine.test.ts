@@ -5,7 +5,8 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { attachAdapter as attach } from '../../../src/adapters/attachAdapter.js';
-import { checkSameBase, combineAdapters } from '../../../src/adapters/combine.js';
+import { combineAdapters } from '../../../src/adapters/combine.js';
+import { checkSameBase } from '../../../src/adapters/combineChecks.js';
 import { allLogits } from '../../../src/adapters/logits.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../../../src/adapters/readAdapter.js';
@@ -179,7 +180,14 @@ test('what does not add up is refused', async () => {
   await assert.rejects(sum(a), problem('combine.count'));
   const scaled = await readAdapter(fixture('ia3', 'llama'));
   await assert.rejects(sum(a, scaled), problem('combine.method', 'IA3', 'LT_SFT'));
-  await assert.rejects(sum(a, lora), problem('combine.kinds', 'LORA', 'FISH_MASK'));
+  // Together they would be a LoRA, and single numbers have no low rank.
+  await assert.rejects(sum(lora, a), problem('combine.full-rank', 'FISH_MASK', '--rank'));
+  const asPeft = { sum: { kind: 'linear' }, seed: 0, asPeft: true } as const;
+  const mixed = [lora, a].map((adapter) => ({ adapter, weight: 1 }));
+  await assert.rejects(
+    combineAdapters(mixed, opened.context, asPeft),
+    problem('combine.as-peft', 'FISH_MASK', '--as-peft'),
+  );
   const pair = [a, await differences(2, ['q_proj'])].map((adapter) => ({ adapter, weight: 1 }));
   const ties = { kind: 'ties', density: 0.5, majority_sign_method: 'total' } as const;
   for (const how of [{ sum: ties }, { sum: { kind: 'linear' }, kept: { rank: 2 } }] as const) {
@@ -308,8 +316,6 @@ test('BitFit: biases add up, of the same kinds only', async () => {
     ),
     problem('combine.biases', 'bias_terms'),
   );
-  const sparse = await differences(1, ['q_proj']);
-  await assert.rejects(sum(sparse, a), problem('combine.kinds', 'FISH_MASK', 'BITFIT'));
 });
 
 test('a language without a head and a task with one: the head is the task’s; two heads are refused', async () => {

@@ -78,8 +78,10 @@ const KINDS: readonly DeltaSum[] = [
 describe('low-rank updates as one', () => {
   let one: AdapterOnDisk;
   let two: AdapterOnDisk;
+  let three: AdapterOnDisk;
   before(async () => {
     [one, two] = [await readAdapter(path.join(FIXTURE, 'one')), await readAdapter(path.join(FIXTURE, 'two'))];
+    three = await readAdapter(path.join(FIXTURE, 'three'));
   });
 
   test('are what HF PEFT makes of them, where it is asked for and where its sum is that of the updates', async () => {
@@ -88,19 +90,37 @@ describe('low-rank updates as one', () => {
       rows: number[][];
       weights: number[];
     };
-    const parts = [one, two].map((adapter, at) => ({ adapter, weight: weights[at]! }));
+    const weighed = (...adapters: AdapterOnDisk[]): Part[] =>
+      adapters.map((adapter, at) => ({ adapter, weight: weights[at]! }));
+    const parts = weighed(one, two);
+    const others = weighed(one, three);
     const ties = { kind: 'ties', density: 0.6, majority_sign_method: 'total' } as const;
-    const cases: Record<string, Partial<FactorSum>> = {
-      linear: { sum: { kind: 'linear' }, asPeft: true },
-      magnitude_prune: { sum: { kind: 'magnitude_prune', density: 0.4 }, asPeft: true },
-      ties: { sum: ties, asPeft: true },
-      'ties-frequency': { sum: { ...ties, majority_sign_method: 'frequency' }, asPeft: true },
-      cat: {},
-      svd: { kept: { rank: 3 } },
-      ties_svd: { sum: ties, kept: { rank: 5 } },
+    const prune = { kind: 'magnitude_prune', density: 0.4 } as const;
+    const cases: Record<string, readonly [readonly Part[], Partial<FactorSum>]> = {
+      linear: [parts, { asPeft: true }],
+      magnitude_prune: [parts, { sum: prune, asPeft: true }],
+      ties: [parts, { sum: ties, asPeft: true }],
+      'ties-frequency': [parts, { sum: { ...ties, majority_sign_method: 'frequency' }, asPeft: true }],
+      cat: [parts, {}],
+      svd: [parts, { kept: { rank: 3 }, asPeft: true }],
+      ties_svd: [parts, { sum: ties, kept: { rank: 5 } }],
+      // Of other ranks, and by PEFT's rule for the rank of the sum.
+      'other-cat': [others, {}],
+      'other-svd': [others, { kept: 'largest' }],
+      'other-ties_svd': [others, { sum: ties, kept: 'largest', asPeft: true }],
+      'other-magnitude_prune_svd': [others, { sum: prune, kept: 'largest' }],
+      alone: [[{ adapter: one, weight: -0.7 }], { sum: { ...ties, density: 0.3 }, asPeft: true }],
+      negative: [
+        [
+          { adapter: one, weight: -0.8 },
+          { adapter: two, weight: -0.5 },
+        ],
+        { sum: ties, asPeft: true },
+      ],
     };
-    for (const [name, how] of Object.entries(cases)) {
-      const ours = await logitsOf(opened, rows, await attached(await written(await combined(parts, how))));
+    assert.deepEqual(Object.keys(cases).sort(), [...theirs.keys()].sort());
+    for (const [name, [own, how]] of Object.entries(cases)) {
+      const ours = await logitsOf(opened, rows, await attached(await written(await combined(own, how))));
       const gap = largestDifference(ours, theirs.get(name)!.data);
       assert.ok(gap < 2e-5, `${name}: ${gap}`);
     }
