@@ -27,6 +27,7 @@ import { formOf } from './faults/diagnose.js';
 import type { About, Form } from './faults/fault.js';
 import { methodFaults } from './faults/methodFaults.js';
 import { withRepair } from './faults/repairMend.js';
+import { otherFormat } from './otherFormats.js';
 import { readLibraryHead } from './readHead.js';
 import { readSetup } from './readSetup.js';
 import { adaptersWithin } from './taskFolders.js';
@@ -141,6 +142,7 @@ async function refuseType(config: JsonObject, configFile: string, weightsFile: s
   return fail({
     ...problem,
     mend: l10n.t`Merge an adapter of another type in Hugging Face PEFT (merge_and_unload) and use the merged model.`,
+    ...otherFormat(config, configFile),
   });
 }
 

@@ -43,7 +43,7 @@ export function adaLoraConfigFromPeft(
   config: JsonObject,
   source: string,
 ): { readonly options: AdaLoraOptions; readonly warnings: readonly Problem[] } {
-  return optionsFromPeft(config, source, {
+  const { options, warnings } = optionsFromPeft(config, source, {
     schema: AdaLoraOptions,
     type: 'adalora',
     title: 'AdaLoRA',
@@ -52,6 +52,8 @@ export function adaLoraConfigFromPeft(
     optional: new Set(['exclude_modules', 'layers_to_transform', 'layers_pattern', 'modules_to_save']),
     mend: l10n.t`Merge the adapter in Hugging Face PEFT (merge_and_unload), or train it without this option.`,
   });
+  // PEFT trains, and saves, with a target above the rank that it starts from: ranks then never fall.
+  return { options: { ...options, target_r: Math.min(options.target_r, options.init_r) }, warnings };
 }
 
 type Shape = readonly number[];

@@ -8,6 +8,7 @@ import { makeBatch } from '../../../src/data/batches.js';
 import type { Batch } from '../../../src/data/example.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { AdaLoraOptions, adalora } from '../../../src/methods/adalora.js';
+import { adaLoraConfigFromPeft } from '../../../src/methods/adaloraConfig.js';
 import type { Attached, Values } from '../../../src/methods/method.js';
 import { startSnapshot } from '../../../src/training/snapshot.js';
 import { createStepper } from '../../../src/training/stepper.js';
@@ -441,4 +442,11 @@ describe('biases and modules in full', async () => {
       assert.ok(largestDifference(values.get(name)!, start.get(name)!) > 1e-3);
     }
   });
+});
+
+test('PEFT saves a target above the first rank, which is read: ranks never fell', () => {
+  const config = { peft_type: 'ADALORA', init_r: 4, target_r: 8, target_modules: ['q_proj'], total_step: 10 };
+  const { options } = adaLoraConfigFromPeft(config, 'adapter_config.json');
+  assert.deepEqual([options.init_r, options.target_r], [4, 4]);
+  adalora.attach(options, opened.context);
 });
