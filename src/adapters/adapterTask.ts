@@ -13,12 +13,31 @@ const POOLER = /^base_model\.(?:model\.)?(?:\w+\.)?pooler\.(?:\w+\.)?(?:weight|b
 /** Names of what a head is made of in `modules_to_save`. */
 export const HEAD_MODULES: readonly string[] = ['classifier', 'score', 'pooler'];
 
-/** The task that an adapter was trained for, as its base has to be read. */
-export function adapterTask({
-  config,
-  labels,
-  tensors,
-}: Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>): WantedTask {
+type AdapterHeader = Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>;
+
+/** The task that an adapter was trained for, and its vocabulary, as its base has to be read. */
+export function adapterTask({ config, labels, tensors }: AdapterHeader): WantedTask {
+  const rows = vocabularyOf(tensors);
+  const task = taskOf({ config, labels, tensors });
+  return rows === undefined ? task : { ...task, vocabulary: rows };
+}
+
+/** Keys of an embedding and of an output layer that trained whole. */
+const EMBEDDING = /^base_model\.model\.(?:\w+\.)*(?:embed_tokens|wte)\.weight$/;
+const HEAD_OF_TOKENS = /^base_model\.model\.(?:\w+\.)*lm_head\.weight$/;
+
+/**
+ * The vocabulary that an adapter was trained with, where it holds all rows of both embedding and output layer: they take the
+ * place of the base's, however many those are.
+ */
+function vocabularyOf(tensors: AdapterOnDisk['tensors']): number | undefined {
+  const rowsOf = (pattern: RegExp): number | undefined =>
+    [...tensors].find(([key, { shape }]) => pattern.test(key) && shape.length === 2)?.[1].shape[0];
+  const [embedded, scored] = [rowsOf(EMBEDDING), rowsOf(HEAD_OF_TOKENS)];
+  return embedded === scored ? embedded : undefined;
+}
+
+function taskOf({ config, labels, tensors }: AdapterHeader): WantedTask {
   const type = config['task_type'];
   if (labels !== undefined || type === 'SEQ_CLS') {
     const [output] = [...tensors].filter(([key]) => OUTPUT_LAYER.test(key)).map(([, { shape }]) => shape[0]);

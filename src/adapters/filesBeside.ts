@@ -5,7 +5,7 @@ import { fail } from '../common/problem.js';
 
 /** Files beside an adapter that say how text becomes tokens. */
 const TOKENIZER_FILES =
-  /^(?:.*tokenizer.*|special_tokens_map|added_tokens|chat_template|vocab|merges)\.(?:json|txt|jinja|model)$/;
+  /^(?:.*tokenizer.*|special_tokens_map|added_tokens|chat_template|vocab|merges|spiece)\.(?:json|txt|jinja|model)$/;
 
 /**
  * The files that go along when an adapter is written in another form: its tokenizer, and those named.

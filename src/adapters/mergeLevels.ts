@@ -90,7 +90,7 @@ async function nextLevel(level: MergeLevel, stage: MergeStage): Promise<MergedLe
   const { tied, changed, warnings } = found;
   if (tied === 'untied' && level.model.encoder !== undefined) refuseUntied(level.source);
   const { source } = level;
-  const config = withTie(withClasses(level.config, level.model.classes), tied);
+  const config = withTie(withVocabulary(withClasses(level.config, level.model.classes), level.model), tied);
   const byName = new Map(found.tensors.map((tensor) => [tensor.name, tensor]));
   const tensors = new Map(
     [...byName].map(([name, { shape }]): [string, TensorInfo] => [name, { dtype: 'F32', shape }]),
@@ -122,6 +122,12 @@ function kept(read: (name: string) => Promise<Float32Array>): Pick<MergeLevel, '
     },
     forget: () => known.clear(),
   };
+}
+
+/** An adapter that was trained with tokens added brings their rows. */
+function withVocabulary(config: JsonObject, { vocabSize }: LanguageModel): JsonObject {
+  const { vocab_size: before } = config;
+  return before === undefined || before === vocabSize ? config : { ...config, vocab_size: vocabSize };
 }
 
 /** A tied model says so: Transformers would start a missing output layer at random otherwise. */

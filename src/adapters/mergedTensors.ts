@@ -99,11 +99,13 @@ export async function mergedTensors(parts: {
       continue;
     }
     const [first, ...others] = users as [Use, ...Use[]];
+    // An adapter may bring more rows than the checkpoint has.
+    const own = parameterShape(first.site, first.kind);
     const isShared = others.length === 0 || (await staysShared(users, read, merge));
     if (!isShared) tied = 'untied';
-    tensors.push({ name: ownName(first), shape, data: async () => merge(first, await read()) });
+    tensors.push({ name: ownName(first), shape: own, data: async () => merge(first, await read()) });
     for (const use of isShared ? [] : others) {
-      tensors.push({ name: ownName(use), shape, data: async () => merge(use, await read()) });
+      tensors.push({ name: ownName(use), shape: own, data: async () => merge(use, await read()) });
     }
   }
   // A head that started anew is the adapter's alone.

@@ -5,6 +5,7 @@ import type { MergeReport } from '../adapters/merge.js';
 import type { LaterStage } from '../adapters/mergeLevels.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkOneBase } from '../adapters/sameBase.js';
+import { tokenizerOf } from '../adapters/tokenizerOf.js';
 import { formatBytes } from '../common/format.js';
 import type { Problem } from '../common/problem.js';
 import type { FloatType } from '../models/floatBytes.js';
@@ -17,6 +18,7 @@ import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
+import { ggufBase, ggufTypes, requantizeOption, writeMergedGguf } from './mergeToGguf.js';
 import { table } from './table.js';
 
 const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
@@ -32,12 +34,17 @@ export const merge: Command = {
     },
   ],
   options: {
-    out: { value: 'DIR', required: true, help: 'The folder to write; it must not exist.' },
+    out: {
+      value: 'DIR|FILE.gguf',
+      required: true,
+      help: 'The folder to write; by a name that ends in .gguf, of a base that is a GGUF file, a GGUF file. It must not exist.',
+    },
     model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
     dtype: {
       value: DTYPES.join('|'),
-      help: "Type of the weights written. Default: the base's (BF16 for a quantized base).",
+      help: "Type of the weights written. Default: the base's (BF16 for a quantized base). In a GGUF file: of what the adapter changes, by default F16 where it is quantized.",
     },
+    requantize: requantizeOption,
     'keep-original': {
       help: 'Keep what the merge changes of the base beside the merged weights: `unmerge` then needs no base.',
     },
@@ -48,9 +55,12 @@ export const merge: Command = {
     'runs/sql/2025-01-31T12-00-00/adapter --out merged',
     'my-adapter --model models/SmolLM2-135M --dtype F32 --out merged',
     'language task --out both --keep-original',
+    'my-adapter --model SmolLM2-135M.Q4_1.gguf --out merged.gguf',
+    'my-adapter --model SmolLM2-135M.Q4_1.gguf --requantize Q8_0 --out merged.gguf',
   ],
   async run(args, io) {
     const dtype = floatType(args, DTYPES);
+    const types = ggufTypes(args, dtype);
     const groups: AdaptersOnDisk[] = [];
     for (const folder of args.rest(0)) groups.push(await openAdapters(folder));
     const adapters = groups.flatMap((group) => group.adapters);
@@ -69,14 +79,23 @@ export const merge: Command = {
       };
     };
     const [stage, ...then] = groups.map(stageOf);
+    const from = adapters.map(({ folder, peftType }) => ({ folder, peft_type: peftType }));
+    const told = { base: opened.pinned ?? path.resolve(base), adapters: from };
+    if (types !== undefined) {
+      const file = ggufBase(opened.checkpoint);
+      const stages = { ...(await stage!(opened.context)), then };
+      const job = { base: file, model: opened.model, ...stages, runtime: await onnxRuntime(), types };
+      return writeMergedGguf(job, { args, io, told, warnings });
+    }
     const report = await mergeAdapter({
       ...opened,
+      tokenizer: await tokenizerOf(adapters, opened.tokenizer),
       ...(await stage!(opened.context)),
       then,
       runtime: await onnxRuntime(),
       out: args.required('out'),
       dtype,
-      record: { adapters: adapters.map(({ folder }) => folder), base: opened.pinned ?? path.resolve(base) },
+      record: { adapters: adapters.map(({ folder }) => folder), base: told.base },
       keepOriginal: args.flag('keep-original'),
       onProgress(progress) {
         io.interrupt.check();
@@ -86,11 +105,8 @@ export const merge: Command = {
     io.progress.end();
     const allWarnings = [...warnings, ...report.warnings];
     for (const warning of allWarnings) io.problem(warning);
-    const from = adapters.map(({ folder, peftType }) => ({ folder, peft_type: peftType }));
-    if (args.flag('json')) {
-      const told = { base: opened.pinned ?? path.resolve(base), adapters: from, warnings: allWarnings };
-      io.json({ ...report, ...told });
-    } else io.line(mergeText(report, from));
+    if (args.flag('json')) io.json({ ...report, ...told, warnings: allWarnings });
+    else io.line(mergeText(report, from));
     return DONE;
   },
 };

@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { atRank } from '../adapters/rankCut.js';
+import { tokenizerOf } from '../adapters/tokenizerOf.js';
 import { fail } from '../common/problem.js';
 import { attachAdapters, noAdapterOf, openAdapters } from '../engines/openAdapters.js';
 import type { AdaptersOnDisk } from '../engines/openAdapters.js';
@@ -47,7 +48,9 @@ export async function openAdapted(
   if (adapter === undefined && rank !== undefined) return noAdapterToCut();
   const onDisk = adapter === undefined ? undefined : withRank(await openAdapters(adapter, rowTask), rank);
   const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk.adapters[0]) };
-  const opened = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
+  const base = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
+  const tokenizer = await tokenizerOf(onDisk?.adapters ?? [], base.tokenizer);
+  const opened = { ...base, tokenizer, context: { ...base.context, tokenizer } };
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
   if (onDisk === undefined) return { ...opened, methods: [], values: new Map() };
   const { methods, values, warnings } = await attachAdapters(onDisk, opened.context);

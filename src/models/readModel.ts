@@ -1,4 +1,5 @@
 import * as l10n from '@vscode/l10n';
+import type { JsonObject } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { Architecture, LanguageModel } from './architecture.js';
@@ -52,8 +53,31 @@ export function readModel(
   const shapes = new Map([...checkpoint.tensors].map(([name, { shape }]) => [name, shape]));
   const { kind, tasks } = architecture;
   const task = taskOf(wanted.type, tasks, String(modelType), checkpoint.source);
-  const model = architecture.read(checkpoint.config, shapes, checkpoint.source, { ...wanted, type: task });
+  const read = (config: JsonObject, sizes: ReadonlyMap<string, readonly number[]>): ArchitectureModel =>
+    architecture.read(config, sizes, checkpoint.source, { ...wanted, type: task });
+  const asIs = read(checkpoint.config, shapes);
+  const { vocabulary = asIs.vocabSize } = wanted;
+  const model =
+    vocabulary === asIs.vocabSize
+      ? asIs
+      : read({ ...checkpoint.config, vocab_size: vocabulary }, withRows(shapes, asIs, vocabulary));
   return { ...model, kind, task, warnings: dropoutWarnings(checkpoint, architecture.dropouts) };
+}
+
+type ArchitectureModel = ReturnType<Architecture['read']>;
+
+/** Shapes of a checkpoint whose embedding and output layer have so many rows. */
+function withRows(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  { sites, vocabSize }: ArchitectureModel,
+  rows: number,
+): ReadonlyMap<string, readonly number[]> {
+  const named = sites.flatMap(({ kind, isOutput, shape, weight, bias }) =>
+    (kind === 'embedding' || isOutput) && shape[0] === vocabSize ? [weight, bias] : [],
+  );
+  return new Map(
+    [...shapes].map(([name, shape]) => [name, named.includes(name) ? [rows, ...shape.slice(1)] : shape]),
+  );
 }
 
 /** What each `model_type` can do, the usual first. */

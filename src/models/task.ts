@@ -21,6 +21,11 @@ export interface WantedTask extends Omit<Task, 'type'> {
    * modelling, where the type can do it.
    */
   readonly type?: TaskType | null | undefined;
+  /**
+   * Rows of the embedding and of the output layer, where others than the checkpoint's take their place (an adapter that was
+   * trained with tokens added holds both whole). Absent: the checkpoint's.
+   */
+  readonly vocabulary?: number;
 }
 
 /** Whether an encoder does it: rows are texts with their special tokens, and nothing is answered. */
