@@ -148,7 +148,7 @@ function drawSearch(search: HubRecord, running: boolean, best: number | undefine
   map.draw(data);
   map.select(best);
   legend.draw(...legendOf(data.range, (weight) => signed(weight, 1), true));
-  table.draw(data, l10n.t`Weights tried, a column for each trial`);
+  table.draw(data, l10n.t`Weights tried, a column for each trial shown`);
 }
 
 /** Said to screen readers when it changes: not at each trial. */

@@ -67,31 +67,45 @@ export function lossPicture(record: HubRecord): Picture {
   };
 }
 
-/** The weights of each trial: a row for each adapter, a column for each trial, also for those to come. */
+/** Columns of the map: more are neither seen nor gone through. */
+const MOST_COLUMNS = 200;
+
+/** How many trials a column of the map stands for: it shows the first of them. */
+function mapStride({ trials, budget }: Pick<HubRecord, 'trials' | 'budget'>): number {
+  return Math.ceil(Math.max(budget, trials.length) / MOST_COLUMNS);
+}
+
+/** The weights of the trials: a row for each adapter, a column for each trial, also for those to come; of many every few. */
 export function weightMap(record: HubRecord): HeatMapData {
   const { trials, budget, bound } = record;
-  const count = Math.max(budget, trials.length);
-  const every = count > 60 ? 10 : 5;
+  const stride = mapStride(record);
+  const shown = Array.from(
+    { length: Math.ceil(Math.max(budget, trials.length) / stride) },
+    (_, column) => column * stride,
+  );
+  const every = shown.length > 60 ? 10 : 5;
   return {
     corner: l10n.t`trial`,
-    columns: Array.from({ length: count }, (_, at) => (at === 0 || (at + 1) % every === 0 ? String(at + 1) : '')),
+    columns: shown.map((at, column) => (column === 0 || (column + 1) % every === 0 ? String(at + 1) : '')),
     range: { smallest: 0, largest: bound },
     signed: true,
     opens: false,
-    hint: l10n.t`Point at a cell or use the arrow keys. The best trial is outlined.`,
+    hint:
+      stride === 1
+        ? l10n.t`Point at a cell or use the arrow keys. The best trial is outlined.`
+        : l10n.t`One trial of ${stride} is shown. Point at a cell or use the arrow keys.`,
     formatShort: (weight) => signed(weight, 1),
     rows: namesOf(record).map((name, row) => ({
       name,
-      cells: Array.from({ length: count }, (_, at) => {
-        const trial = trials[at];
-        const value = trial?.weights[row];
+      cells: shown.map((at) => {
+        const value = trials[at]?.weights[row];
         return {
           site: at,
           value,
           label:
             value === undefined
               ? l10n.t`${name}, trial ${at + 1}: not tried yet`
-              : l10n.t`${name}, trial ${at + 1}: weight ${signed(value)}, loss ${told(trial?.loss)}`,
+              : l10n.t`${name}, trial ${at + 1}: weight ${signed(value)}, loss ${told(trials[at]?.loss)}`,
         };
       }),
     })),

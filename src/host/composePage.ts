@@ -66,16 +66,30 @@ export function createComposePage(parts: {
   let present: AbortController | undefined;
   let writing = false;
   let later: NodeJS.Timeout | undefined;
+  /** The page has been told what it has not drawn yet. */
+  let drawing = false;
+  /** There is more than it was told. */
+  let news = false;
 
   function show(): void {
     clearTimeout(later);
     later = undefined;
+    news = false;
+    drawing = page !== undefined;
     page?.show({ type: 'mixture', mixture, writing });
   }
 
+  /** While a search runs: not before the page has drawn what it was told last. */
   function change(changed: Partial<ShownMixture>): void {
     mixture = { ...mixture, ...changed };
-    later ??= setTimeout(show, TELL_MS);
+    news = true;
+    if (!drawing) later ??= setTimeout(show, TELL_MS);
+  }
+
+  function hasDrawn(trials: number): void {
+    drawn = trials;
+    drawing = false;
+    if (news) later ??= setTimeout(show, TELL_MS);
   }
 
   function reveal(title: string, restored?: vscode.WebviewPanel): void {
@@ -89,6 +103,7 @@ export function createComposePage(parts: {
       closed() {
         page = undefined;
         drawn = undefined;
+        drawing = false;
       },
       ...(restored === undefined ? {} : { restored }),
     });
@@ -181,7 +196,7 @@ export function createComposePage(parts: {
     const { out, wanted } = mixture;
     switch (message.type) {
       case 'drawn':
-        drawn = message.trials;
+        hasDrawn(message.trials);
         break;
       case 'stop':
         present?.abort();

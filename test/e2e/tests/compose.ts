@@ -48,7 +48,7 @@ async function composes(): Promise<void> {
   const running = vscode.commands.executeCommand('peftStudio.composeAdapters', {
     adapters,
     data,
-    budget: 100_000,
+    budget: 5000,
   });
   await until(() => (composition.drawn()?.trials ?? 0) > 10 && composition.drawn()?.state === 'running', 'trials');
   composition.stop();
@@ -56,7 +56,7 @@ async function composes(): Promise<void> {
   assert.equal(composition.drawn()?.state, 'stopped');
   await composition.write(path.join(folder, 'runs/stopped-mixture'));
   const stopped = await readFile(path.join(folder, 'runs/stopped-mixture/README.md'), 'utf8');
-  assert.match(stopped, /The search was stopped after \d+ of 100000 trials/);
+  assert.match(stopped, /The search was stopped after \d+ of 5000 trials/);
 
   await vscode.window.tabGroups.close(pages());
   await until(() => composition.drawn() === undefined, 'the page to close');

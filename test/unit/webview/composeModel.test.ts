@@ -72,6 +72,10 @@ test('the map has a column for each trial, also for those to come, and all weigh
   assert.equal(rows[1]!.cells[4]!.label, 'trec, trial 5: weight −0.500, loss 1.250');
   assert.equal(rows[0]!.cells[3]!.label, 'imdb, trial 4: weight −1.500, loss not finite');
   assert.equal(rows[0]!.cells[5]!.label, 'imdb, trial 6: not tried yet');
+  const long = weightMap(recordOf(TRIALS, { budget: 601 }));
+  assert.deepEqual([long.columns.length, long.columns[9]], [151, '37']);
+  assert.match(long.hint, /^One trial of 4 is shown/);
+  assert.equal(long.rows[0]!.cells[1]!.label, 'imdb, trial 5: weight +0.250, loss 1.250');
 });
 
 test('CSV has every trial at full precision', () => {
