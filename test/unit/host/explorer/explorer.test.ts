@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { HUB_RECORD } from '../../../../src/adapters/adapterFiles.js';
 import { MERGE_RECORD, writeMergeRecord } from '../../../../src/adapters/mergeRecord.js';
 import { EXACT_METHODS, conversionsOf, isFoundAgain } from '../../../../src/host/explorer/conversions.js';
 import { createLibrary } from '../../../../src/host/explorer/library.js';
@@ -14,6 +15,7 @@ import {
   READABLE_METHODS,
   addsUpWith,
   comparesWith,
+  isMixable,
   lookOf,
   lookOfBase,
 } from '../../../../src/host/explorer/present.js';
@@ -161,7 +163,7 @@ describe('how things look', () => {
     assert.match(description, /^lora r 4 · [\d.]+ KiB · \d{4}-\d\d-\d\d \d\d:\d\d$/);
     assert.deepEqual(
       context.join(' '),
-      'adapter deletable placed inspectable comparable mergeable usable addable convertible',
+      'adapter deletable placed inspectable comparable mergeable usable addable mixable convertible',
     );
     assert.equal(icon.name, 'layers');
   });
@@ -207,6 +209,18 @@ describe('how things look', () => {
     assert.match(found.description, /^cannot be read/);
     assert.match(found.details.notes[0]!, /not valid JSON/);
     assert.equal(lookOfBase(model.base(model.roots()[0]!)!, 1).label, 'Base model not named');
+  });
+  test('LoRA adapters are offered to be mixed, and a mixture shows the search for it', async () => {
+    const { folder, model, look } = await place();
+    const mixed = path.join(folder, 'mixed');
+    await look(await adapter(mixed));
+    assert.ok(!lookOf(entryAt(model, mixed)).context.includes('mixture'));
+    await writeFile(path.join(mixed, HUB_RECORD), '{}');
+    await look({ kind: 'adapter', folder: mixed });
+    const entry = entryAt(model, mixed);
+    assert.ok(isMixable(entry) && lookOf(entry).context.includes('mixture'));
+    assert.ok(!isMixable({ ...entry, unmatched: ['q_proj'] }));
+    assert.ok(!isMixable({ ...entry, item: { ...entry.item, method: 'adalora' } as Entry['item'] }));
   });
   test('an adapter of another base is unmatched, and not merged', async () => {
     const { folder, model, look } = await place();
@@ -263,6 +277,7 @@ describe('how things look', () => {
       'mergeable',
       'usable',
       'addable',
+      'mixable',
       'convertible',
     ]);
   });
