@@ -43,7 +43,7 @@ export const GROUPS: readonly Group[] = [
     name: 'runtime',
     title: () => l10n.t`Node and runtime`,
     measured: ['node', 'native'],
-    predicted: (part) => part.name === 'runtime' && !isFile(part),
+    predicted: (part) => (part.name === 'runtime' || part.name === 'copies') && !isFile(part),
   },
   {
     name: 'trained',

@@ -90,7 +90,7 @@ function otherMethod({ peftType, format, folder }: AdapterOnDisk): never {
 }
 
 /** [out, in] */
-function shapeOf({ a, b }: InspectedModule): Two<number> {
+function shapeOf({ a, b = [] }: InspectedModule): Two<number> {
   return [b[0]!, a[1]!];
 }
 

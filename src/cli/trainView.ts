@@ -107,7 +107,7 @@ function finishedLines(
             : `Held-out rows: loss ${changed('loss', formatLoss)}, accuracy ${changed('accuracy', formatPercent)}, ` +
               `macro F1 ${changed('macro_f1', formatPercent)}`,
         ]),
-    `Adapter: ${adapter}`,
+    `Written: ${adapter}`,
   ];
 }
 

@@ -15,6 +15,15 @@ const COMMENT_WIDTH = 100;
  */
 const LEARNING_RATES: Readonly<Record<string, number>> = { full: 2e-5, lisa: 2e-5 };
 
+/**
+ * Ranks whose default is made for widths of 512 and more, with the part of a model's width that they are at most: GaLore's paper
+ * takes a quarter to a half of it, ReLoRA's up to a sixth.
+ */
+const WIDE_RANKS: Readonly<Record<string, { readonly option: string; readonly part: number }>> = {
+  galore: { option: 'rank', part: 4 },
+  relora: { option: 'r', part: 8 },
+};
+
 /** The learning rate to start from with a method: the scaffold's. */
 export function usualRate(method: Pick<MethodInfo, 'type' | 'family'>): number {
   return ownRate(method) ?? Number(TrainingOptions.properties.learning_rate.default);
@@ -34,11 +43,14 @@ export const GUIDED: MethodType = 'lora';
  * A commented run file: the given model, data and method, every other option at its default (options without a
  * default are commented out). A method that guides others comes in a list, behind one to guide. It passes the checks as
  * it stands. `model` and `train` are written as given, so they are to be relative to the new file or absolute.
+ *
+ * @param choice.width the model's hidden size, where it is known: ranks that are too high for it are lowered
  */
 export function scaffoldRunFile(choice: {
   readonly model: string;
   readonly train: string | readonly string[];
   readonly method: MethodType;
+  readonly width?: number | undefined;
 }): string {
   const method = infoOf(choice.method);
   const given = new Map<string, unknown>([
@@ -47,11 +59,16 @@ export function scaffoldRunFile(choice: {
   ]);
   const rate = ownRate(method);
   if (rate !== undefined) given.set('training.learning_rate', rate);
+  const wide = WIDE_RANKS[choice.method];
+  if (wide !== undefined && choice.width !== undefined) {
+    const usual = Number(method.options.properties[wide.option]?.default);
+    given.set(`method.${wide.option}`, Math.max(1, Math.min(usual, Math.floor(choice.width / wide.part))));
+  }
   const lines = Object.entries(RunFile.properties).flatMap(([key, schema]) => {
     if (key !== 'method') return property(key, schema, [], given, true);
     if ('guides' in method) return methodList([infoOf(GUIDED), method], schema.description);
     const described = { ...method.options, description: `${schema.description} ${headingOf(method)}` };
-    return property(key, described, [], new Map([['method.type', method.type]]), true);
+    return property(key, described, [], new Map([...given, ['method.type', method.type]]), true);
   });
   return `${lines.join('\n').trimEnd()}\n`;
 }

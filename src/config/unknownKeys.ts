@@ -62,17 +62,9 @@ const LORA: Readonly<Record<string, ForeignEntry>> = {
   auto_mapping: needless([], () => l10n.t`models are read from disk`),
 };
 
-/** DoRA, for methods that are LoRA in another way. */
-const ONLY_LORA: ForeignEntry = {
-  off: [null, false],
-  why: () => l10n.t`weight decomposition (DoRA) goes with plain LoRA`,
-  mend: () => l10n.t`Write \`type: lora\` for it, or remove the key.`,
-};
-
 /** `LoraConfig` of the fork of PEFT that has MoRA, less what we have. */
 const MORA: Readonly<Record<string, ForeignEntry>> = {
   ...LORA,
-  use_dora: ONLY_LORA,
   use_mora: needless([true], () => l10n.t`\`type\` says it`),
   lora_alpha: needless([], () => l10n.t`MoRA’s update has no scale`),
 };
@@ -82,7 +74,6 @@ const IN_KWARGS = elsewhere(() => l10n.t`Write it under \`lr_scheduler_kwargs\`.
 /** `AdaLoraConfig` takes what `LoraConfig` takes. */
 const ADALORA: Readonly<Record<string, ForeignEntry>> = {
   ...LORA,
-  use_dora: ONLY_LORA,
   peft_type: needless(['ADALORA'], () => l10n.t`\`type\` says it`),
   total_step: needless([], () => l10n.t`how many steps there are follows from \`training\` and the data`),
 };
@@ -90,7 +81,6 @@ const ADALORA: Readonly<Record<string, ForeignEntry>> = {
 /** LoRA that merges takes what `LoraConfig` takes, but for how it starts. */
 const COLA: Readonly<Record<string, ForeignEntry>> = {
   ...LORA,
-  use_dora: ONLY_LORA,
   init_lora_weights: maths([true], () => l10n.t`another start`),
   loraplus_lr_ratio: maths([], () => l10n.t`a learning rate of its own for B (LoRA+)`),
 };
@@ -491,9 +481,16 @@ export function methodWithin(name: string): string | undefined {
   return own(WITHIN, name.toLowerCase())?.();
 }
 
+/** DoRA, which `lora` alone has. */
+const ONLY_LORA: ForeignEntry = {
+  off: [null, false],
+  why: () => l10n.t`weight decomposition (DoRA) goes with plain LoRA`,
+  mend: () => l10n.t`Write \`type: lora\` for it, or remove the key.`,
+};
+
 /** What is known about a key that a section (`training`, `method.lora`, '' for the top) does not have. */
 export function foreignKey(section: string, key: string): ForeignKey | undefined {
-  const found = own(FOREIGN, section) && own(FOREIGN[section], key);
+  const found = section.startsWith('method.') && key === 'use_dora' ? ONLY_LORA : own(own(FOREIGN, section), key);
   return found && { off: found.off, why: found.why(), mend: found.mend() };
 }
 

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import packageJson from '../../package.json' with { type: 'json' };
-import { fail, messageOf, problemOf } from '../common/problem.js';
+import { describeProblem, fail, messageOf, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { LoadedRun } from '../config/loadRunFile.js';
 import { loadDataset } from '../data/loadDataset.js';
@@ -204,9 +204,11 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       },
     });
     if (result.reason === 'stopped' && result.steps === 0) fail(stoppedEarly());
-    if (result.reason === 'failed') fail(await withRescued(result.problem, folder.path, result, opened));
+    if (result.reason === 'failed') {
+      fail(await withRescued(result.problem, folder.path, result, opened, warningsTo(emit)));
+    }
     emit({ type: 'progress', activity: l10n.t`Saving`, done: 0, total: 0 });
-    const adapter = await saveResult(folder.path, result, opened);
+    const adapter = await saveResult(folder.path, result, opened, warningsTo(emit));
     const small = { ...opened, ...shared, methods: result.methods, values: result.values };
     emit({
       type: 'finished',
@@ -237,16 +239,23 @@ export const stoppedEarly = (): Problem => ({
   message: l10n.t`the run was stopped before its first step; nothing was learned and no adapter written`,
 });
 
+function warningsTo(emit: (event: RunEvent) => void): (problem: Problem) => void {
+  return (problem) => {
+    emit({ type: 'log', level: 'warning', message: describeProblem(problem) });
+  };
+}
+
 /** Saves what was learned before a failure, and says where. */
 async function withRescued(
   problem: Problem,
   folder: string,
   result: TrainingResult,
   opened: OpenedModel,
+  warn: (problem: Problem) => void,
 ): Promise<Problem> {
   const finite = [...result.values.values()].every((numbers) => numbers.every(Number.isFinite));
   if (result.steps === 0 || !finite) return problem;
-  const saved = await saveResult(folder, result, opened, '-before-failure');
+  const saved = await saveResult(folder, result, opened, warn, '-before-failure');
   return {
     ...problem,
     mend: l10n.t`${problem.mend ?? ''} What ${result.steps} steps had taught is in ${saved}.`.trim(),

@@ -17,6 +17,7 @@ const NAMES: Readonly<Record<MemoryPart['name'], () => string>> = {
   dequantization: () => l10n.t`Dequantized weights`,
   communication: () => l10n.t`Communication`,
   runtime: () => l10n.t`Runtime`,
+  copies: () => l10n.t`Copies of results`,
 };
 
 /** An estimate as rows of a name and a value. */

@@ -6,6 +6,7 @@ import { taskFolder } from '../adapters/taskFolders.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { writeModel } from '../adapters/writeModel.js';
 import type { JsonObject } from '../common/json.js';
+import type { Problem } from '../common/problem.js';
 import type { NamedTensor, SavedAdapter } from '../methods/method.js';
 import type { LanguageModel } from '../models/architecture.js';
 import { readGenerationConfig } from '../models/generationConfig.js';
@@ -19,12 +20,14 @@ import type { OpenedModel } from './session.js';
  * Writes what a run learned into its folder: `adapter`, or `model` where weights of the base trained, or both where they
  * trained along with an adapter; of further methods `adapter-TYPE`. A method that keeps an adapter for each task has folders of theirs in it. What a run that was stopped had written there is replaced. Returns the first folder.
  *
+ * @param warn told what the methods say of what they give
  * @param suffix behind the names, for results that are not the run's end
  */
 export async function saveResult(
   folder: string,
   result: TrainingResult,
   opened: OpenedModel,
+  warn: (problem: Problem) => void,
   suffix = '',
 ): Promise<string> {
   const { tokenizer, checkpoint } = opened;
@@ -49,6 +52,7 @@ export async function saveResult(
       });
       const folders = saved.kind === 'adapter' ? [[target, saved] as const] : inTaskFolders(target, saved.byTask);
       for (const [own, each] of folders) {
+        each.warnings?.forEach(warn);
         const adapter = base === undefined ? each : onBase(each, base);
         await writeAdapter(own, adapter, { tokenizer, card, existing: 'replace' });
       }

@@ -88,7 +88,7 @@ export function steering({ sessions, models, trainables }: SteeringMemory, rows:
       formula: l10n.t`intermediate results of a row of ${row.length + (row.source ?? 0)} tokens in the three models, and what the runtime’s arenas keep`,
     },
     {
-      name: 'runtime',
+      name: 'copies',
       bytes: ofRow + older,
       formula: l10n.t`keys, values and logits of a row in the three models: ${formatBytes(ofRow)}, and up to ${formatBytes(older)} of earlier rows’ that Node has not freed yet`,
     },

@@ -13,6 +13,7 @@ const PART_NAMES: Readonly<Record<PartName, () => string>> = {
   dequantization: () => l10n.t`dequantization`,
   communication: () => l10n.t`communication`,
   runtime: () => l10n.t`runtime`,
+  copies: () => l10n.t`copies of results`,
 };
 
 const MOMENT_NAMES: Readonly<Record<MomentName, () => string>> = {

@@ -10,7 +10,8 @@ export type PartName =
   | 'workspace'
   | 'dequantization'
   | 'communication'
-  | 'runtime';
+  | 'runtime'
+  | 'copies';
 
 /** A line of the plan. */
 export interface MemoryPart {

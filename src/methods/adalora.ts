@@ -15,6 +15,7 @@ import {
 } from './adaloraConfig.js';
 import { orthogonality, tripletScores, tripletUpdates } from './adaloraTriplets.js';
 import type { Triplets } from './adaloraTriplets.js';
+import { largeRanks } from './largeRanks.js';
 import { moduleNames } from './loraConfig.js';
 import { PEFT_PREFIX, ParameterOptions, biasWarnings, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { mergePair, pairNorm } from './lowRankPair.js';
@@ -149,6 +150,11 @@ export const adalora: Method<typeof AdaLoraOptions> = {
       warnings: [
         ...match.warnings,
         ...warnings,
+        ...largeRanks(
+          match.sites.map((site) => ({ site, r })),
+          'init_r',
+          context,
+        ),
         ...tiedWarnings(context.model, [...match.sites, ...trained.map(({ site }) => site)]),
         ...biasWarnings(options, trained),
       ],

@@ -259,6 +259,15 @@ function idleSplit(options: LokrOptions, all: readonly KroneckerPair[]): OptionP
       option: ['decompose_both'],
     });
   }
+  if (factor === 0) {
+    problems.push({
+      code: 'lokr.factor',
+      severity: 'warning',
+      message: l10n.t`decompose_factor 0 is taken as 1: w1 is a single number, and w2 as large as the module's matrix`,
+      mend: l10n.t`Take a number that divides the widths of the modules, or -1.`,
+      option: ['decompose_factor'],
+    });
+  }
   const uneven = all.filter(({ site }) => factor > 0 && site.shape.some((width) => width % factor !== 0));
   const [first] = uneven;
   if (first !== undefined) {

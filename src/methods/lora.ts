@@ -4,6 +4,7 @@ import * as l10n from '@vscode/l10n';
 import type { Problem } from '../common/problem.js';
 import { doraOutput, magnitudeOf, startMagnitude, withMagnitude } from './doraMagnitude.js';
 import { inspectLora, loraPair } from './inspectLora.js';
+import { largeRanks } from './largeRanks.js';
 import { doubledOptions, loraConfigFromPeft, loraConfigToPeft } from './loraConfig.js';
 import { ParameterOptions, biasWarnings, peftKey, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { checkStart, drawnStart, preparedStart, preparedStarts, startsFromBase } from './loraStart.js';
@@ -20,7 +21,7 @@ import { TargetOptions, idlePattern, idlePatternKeys, matchTargets, patternValue
 export const LoraOptions = Type.Object(
   {
     type: Type.Literal('lora'),
-    r: Type.Integer({ minimum: 1, maximum: 4096, default: 8, description: 'Rank of the update B·A.' }),
+    r: Type.Integer({ minimum: 1, default: 8, description: 'Rank of the update B·A.' }),
     lora_alpha: Type.Number({
       exclusiveMinimum: 0,
       default: 8,
@@ -153,8 +154,9 @@ interface Found {
 /** The pairs of all sites that match. @throws ProblemError `targets.*`, `lora.odd-rank`, `lora.init-rank` */
 export function pairsOf(
   options: LoraOptions,
-  { model, instance = '', idlePatterns }: AttachContext,
+  context: AttachContext,
 ): Found & { readonly pairs: ReadonlyMap<string, LowRankPair> } {
+  const { model, instance = '', idlePatterns } = context;
   const match = matchTargets(options, model.sites, takesPair, idlePatterns);
   const paths = match.sites.map((site) => site.path);
   const idle = [
@@ -173,7 +175,11 @@ export function pairsOf(
     }),
   );
   checkStart(pairs.values(), init);
-  return { pairs, targets: match.entries, warnings: [...match.warnings, ...idle] };
+  return {
+    pairs,
+    targets: match.entries,
+    warnings: [...match.warnings, ...idle, ...largeRanks(pairs.values(), 'r', context)],
+  };
 }
 
 function attached(

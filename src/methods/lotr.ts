@@ -8,6 +8,7 @@ import { add } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import type { Tensor, Variable } from '../tensor/tensor.js';
 import { variable } from '../tensor/tensor.js';
+import { largeRanks } from './largeRanks.js';
 import { PEFT_PREFIX, ParameterOptions, tiedWarnings, trainedParameters } from './loraParameters.js';
 import { inspectLotr, lotrConfigFromPeft, lotrConfigToPeft, lotrPair } from './lotrConfig.js';
 import { groupedSites } from './lotrGroups.js';
@@ -160,6 +161,11 @@ export const lotr: Method<typeof LotrOptions> = {
           ...match.warnings,
           ...warnings,
           ...nothingShared(groups, options),
+          ...largeRanks(
+            [...updates.values()].map(({ pair }) => pair),
+            'r',
+            context,
+          ),
           ...tiedWarnings(model, [...match.sites, ...trained.map(({ site }) => site)]),
         ],
       },

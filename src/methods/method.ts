@@ -439,6 +439,8 @@ export interface SavedAdapter {
   readonly setup?: JsonObject;
   /** Weights of the base that trained along: it is written as a model, which the configs then name. */
   readonly base?: readonly NamedTensor[];
+  /** What is worth a word where it is written. */
+  readonly warnings?: readonly Problem[];
 }
 
 /** A folder of the `adapters` library with the files of an adapter, or of a fusion of adapters. */

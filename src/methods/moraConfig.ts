@@ -135,7 +135,6 @@ export async function inspectMora(adapter: AdapterTensors): Promise<InspectedTen
       rank: size,
       scale: 1,
       a: shape,
-      b: shape,
       trainable: size * size,
       norm: numbers.every((value) => value === 0) ? 0 : undefined,
     });
@@ -144,6 +143,7 @@ export async function inspectMora(adapter: AdapterTensors): Promise<InspectedTen
     r: options?.r,
     alpha: undefined,
     modules,
+    factors: ['M [size, size]'],
     whole: rest.filter((key) => isTrained(key, options)),
     unknown: rest.filter((key) => !isTrained(key, options)),
     problems,

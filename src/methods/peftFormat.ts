@@ -73,7 +73,7 @@ export interface InspectedTensors {
   readonly alpha: number | undefined;
   readonly modules: readonly InspectedModule[];
   /** What `a` and `b` of the modules are, with their shapes; default: `A [r, in]` and `B [out, r]`. */
-  readonly factors?: readonly [a: string, b: string];
+  readonly factors?: readonly string[];
   /** Tensors of which there is one for several modules, by their keys. */
   readonly shared?: readonly {
     readonly key: string;
@@ -101,9 +101,9 @@ export interface InspectedModule extends Spectrum {
   readonly scale: number | undefined;
   /** [r, in]; embedding [r, vocabulary] */
   readonly a: readonly number[];
-  /** [out, r] */
-  readonly b: readonly number[];
+  /** [out, r]; absent where a module has one matrix (MoRA). */
+  readonly b?: readonly number[];
   readonly trainable: number;
-  /** ‖ΔW‖ (Frobenius). */
+  /** ‖ΔW‖ (Frobenius); undefined where it cannot be had of these tensors alone. */
   readonly norm: number | undefined;
 }

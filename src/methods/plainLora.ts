@@ -1,4 +1,6 @@
 import { Value } from '@sinclair/typebox/value';
+import * as l10n from '@vscode/l10n';
+import type { Problem } from '../common/problem.js';
 import type { Site } from '../models/site.js';
 import { LoraOptions } from './lora.js';
 import { loraConfigToPeft, moduleNames } from './loraConfig.js';
@@ -17,7 +19,8 @@ export interface FinishedPair extends PairValues {
 
 /**
  * Finished pairs as an adapter of PEFT's LoRA. Ranks that are not the options' stand in `rank_pattern`, their scales in
- * `alpha_pattern`; modules of rank 0 are no targets. Where all are, one pair of zeros stays: PEFT reads no adapter without.
+ * `alpha_pattern`; modules of rank 0 are no targets. Where all are, one pair of zeros stays, with a warning: PEFT reads no adapter
+ * without.
  *
  * @param pairs of all targets; s is lora_alpha / r where the rank is the options'
  */
@@ -49,7 +52,21 @@ export function plainLora(
     sites,
     context,
   );
-  return { kind: 'adapter', config, tensors: kept.flatMap(tensorsOf) };
+  return {
+    kind: 'adapter',
+    config,
+    tensors: kept.flatMap(tensorsOf),
+    ...(live.length === 0 && pairs.length > 0 ? { warnings: [nothingLeft(pairs.length)] } : {}),
+  };
+}
+
+function nothingLeft(modules: number): Problem {
+  return {
+    code: 'adapter.nothing-left',
+    severity: 'warning',
+    message: l10n.t`nothing is left of the adapter: all ${modules} modules came to rank 0, and it is the base model`,
+    mend: l10n.t`Prune less (sora: lower sparse_lambda and sparse_lambda_2), or train again with a lower learning rate.`,
+  };
 }
 
 /** The options that are given. */

@@ -66,7 +66,7 @@ function part(adapter: AdapterTensors, low: boolean): AdapterTensors {
 
 /** ‖ΔW‖ of both parts, where they belong together. The effective rank is that of the low-rank part. */
 async function withSparse(module: InspectedModule, adapter: AdapterTensors): Promise<InspectedModule> {
-  const { path, rank: r, scale, a, b } = module;
+  const { path, rank: r, scale, a, b = [] } = module;
   const [values, indices] = ['values', 'indices'].map((name) => `${path}.weight.${name}`);
   const own = [values, indices].map((name) => adapter.tensors.get(name!));
   const sound = own.every((each) => each !== undefined) && own[0]?.shape.join() === own[1]?.shape.join();

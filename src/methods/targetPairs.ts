@@ -1,5 +1,6 @@
 import type { Site } from '../models/site.js';
 import type { MethodCoverage } from './coverage.js';
+import { largeRanks } from './largeRanks.js';
 import { tiedWarnings } from './loraParameters.js';
 import { lowRankPair, takesPair } from './lowRankPair.js';
 import type { LowRankPair } from './lowRankPair.js';
@@ -22,17 +23,19 @@ export interface TargetPairs {
  */
 export function targetPairs(
   options: TargetOptions & { readonly r: number; readonly lora_alpha: number },
-  { model, instance = '', idlePatterns }: AttachContext,
+  context: AttachContext,
   capable: (site: Site) => boolean = takesPair,
 ): TargetPairs {
+  const { model, instance = '', idlePatterns } = context;
   const { r, lora_alpha: alpha } = options;
   const { sites, entries, warnings } = matchTargets(options, model.sites, capable, idlePatterns);
+  const pairs = new Map(sites.map((site) => [site.path, lowRankPair(site, r, alpha / r, instance)]));
   return {
-    pairs: new Map(sites.map((site) => [site.path, lowRankPair(site, r, alpha / r, instance)])),
+    pairs,
     coverage: {
       targets: entries,
       layersCovered: new Set(sites.flatMap(({ layer }) => layer ?? [])).size,
-      warnings: [...warnings, ...tiedWarnings(model, sites)],
+      warnings: [...warnings, ...tiedWarnings(model, sites), ...largeRanks(pairs.values(), 'r', context)],
     },
   };
 }

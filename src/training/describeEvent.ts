@@ -112,7 +112,7 @@ export function describeEvent(event: RunEvent): readonly { readonly level: LogLe
           l10n.t`${endingText(event.reason)} after ${event.steps} steps and ${formatDuration(event.seconds)}, peak memory ${formatBytes(event.peakMemory)}`,
         ),
         ...Object.entries(event.metrics).map(([name, value]) => info(`${name}: ${value}`)),
-        info(l10n.t`Adapter: ${event.adapter}`),
+        info(l10n.t`Written: ${event.adapter}`),
       ];
     case 'failed':
       return [event.problem, ...(event.others ?? [])].map((problem) => ({

@@ -263,7 +263,7 @@ export function copiesPart(sets: readonly number[], times: number): MemoryPart {
   const others = sets.reduce((sum, bytes) => sum + bytes, 0) - newest;
   const older = gathered(newest, others + (times - 1) * (newest + others));
   return {
-    name: 'runtime',
+    name: 'copies',
     bytes: newest + older,
     formula: l10n.t`copies of what a step gives back, which the runtime’s Node binding makes: ${formatBytes(newest)}, and up to ${formatBytes(older)} of older ones that Node has not freed yet`,
   };

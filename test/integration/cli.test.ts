@@ -165,7 +165,7 @@ describe('a run and what comes after it', () => {
       /^ {2}What follows 0\?⟦ It is 1\.<\|endoftext\|>⟧$/m,
       /^step 3\/3 {2}loss \d/m,
       /^Held-out rows: loss [\d.]+ → [\d.]+, /m,
-      /^Adapter: .*runs.job.*adapter$/m,
+      /^Written: .*runs.job.*adapter$/m,
     ]) {
       assert.match(ran.out, said);
     }

@@ -60,13 +60,12 @@ function modulesText({ modules, factors }: Inspection): string[] {
     path,
     String(rank),
     // JSON has no NaN: what is not finite arrives as null.
-    typeof effectiveRank === 'number' ? effectiveRank.toFixed(2) : '?',
+    typeof effectiveRank === 'number' ? effectiveRank.toFixed(2) : '–',
     typeof scale === 'number' ? String(Number(scale.toPrecision(4))) : '?',
-    typeof norm === 'number' ? formatLoss(norm) : '?',
-    shape(a),
-    shape(b),
+    typeof norm === 'number' ? formatLoss(norm) : '–',
+    ...[a, b].flatMap((sizes) => (sizes === undefined ? [] : [shape(sizes)])),
     formatCount(trainable),
-    spectrum.energyRank === undefined ? '?' : String(spectrum.energyRank),
+    spectrum.energyRank === undefined ? '–' : String(spectrum.energyRank),
     singularValuesText(spectrum),
   ]);
   return [

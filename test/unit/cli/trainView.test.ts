@@ -127,7 +127,7 @@ test('the end: what changed on held-out rows, and where the adapter is', () => {
     out,
     'Stopped after 12 steps and 1 min 05 s; peak memory 1 MiB\n' +
       'Held-out rows: loss 3.000 → 1.500, tokens right 25.0 % → 75.0 %, rows right 0.0 % → 50.0 %\n' +
-      'Adapter: /a/adapter\n',
+      'Written: /a/adapter\n',
   );
 });
 
@@ -163,6 +163,6 @@ test('the memory that is predicted before the first step, and beside it the peak
     out,
     'Memory: 1.5 GiB predicted at the peak (step, 4 × 180 tokens); 512 MiB of it are pages of files, which the system can take back\n' +
       'Finished after 1 steps and 1.0 s; peak memory 1.4 GiB (predicted: 1.5 GiB)\n' +
-      'Adapter: /a\n',
+      'Written: /a\n',
   );
 });

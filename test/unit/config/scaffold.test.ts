@@ -26,6 +26,18 @@ describe('scaffoldRunFile', () => {
     assert.match(text, /^ {4}# batches:$/m);
   });
 
+  it('writes ranks that fit the width of the model', () => {
+    const textOf = (method: 'galore' | 'relora' | 'lora', width?: number): string =>
+      scaffoldRunFile({ model: 'm', train: 't', method, width });
+    assert.match(textOf('galore', 128), /^ {2}rank: 32$/m);
+    assert.match(textOf('relora', 128), /^ {2}r: 16$/m);
+    for (const width of [undefined, 4096]) {
+      assert.match(textOf('galore', width), /^ {2}rank: 128$/m);
+      assert.match(textOf('relora', width), /^ {2}r: 128$/m);
+    }
+    assert.equal(textOf('lora', 16), textOf('lora'));
+  });
+
   it('shows every option with its description', () => {
     const text = scaffoldRunFile({ model: 'm', train: ['a', 'b'], method: 'lora' });
     assert.match(text, /^ {2}# Rank of the update B·A\.\n {2}r: 8$/m);

@@ -60,6 +60,9 @@ test('options of HF PEFT that change nothing are ignored with a warning, those t
     assert.deepEqual(found(harmless), Array(3).fill('warning config.ignored-key'), type);
     assert.deepEqual(found(`type: ${type}, task_type: SEQ_CLS`), ['error config.unsupported-key'], type);
   }
-  assert.deepEqual(found('type: adalora, use_dora: true'), ['error config.unsupported-key']);
+  for (const type of ['adalora', 'mora', 'dylora', 'lokr', 'ia3']) {
+    assert.deepEqual(found(`type: ${type}, use_dora: true`), ['error config.unsupported-key'], type);
+    assert.deepEqual(found(`type: ${type}, use_dora: false`), ['warning config.ignored-key'], type);
+  }
   assert.deepEqual(found('type: prompt_tuning, num_transformer_submodules: 1'), ['warning config.ignored-key']);
 });

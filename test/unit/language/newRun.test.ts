@@ -48,6 +48,16 @@ test('every method that trains by itself is offered, groups together, and its ru
   }
 });
 
+test('a rank fits the model that is there; one that cannot be read is left to the run', async () => {
+  const base = path.resolve(import.meta.dirname, '../../../examples/base-model/peft-studio-tiny');
+  const file = path.join(work, 'new.peft.yaml');
+  const textOn = (model: string): Promise<string> =>
+    newRunFiles.text(file, { model, train: 'train.jsonl', method: 'galore' });
+  assert.match(await textOn(base), /^ {2}rank: 32$/m);
+  await mkdir(path.join(work, 'no-model'), { recursive: true });
+  for (const model of ['./no-model', 'some/model']) assert.match(await textOn(model), /^ {2}rank: 128$/m);
+});
+
 test('what is not there is refused before anything is written', async () => {
   const file = path.join(work, 'new.peft.yaml');
   await assert.rejects(

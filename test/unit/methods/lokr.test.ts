@@ -268,6 +268,7 @@ test('options that cannot be, and options that do nothing', async () => {
   assert.deepEqual(codes({ decompose_both: true, r: 1 }), []);
   assert.deepEqual(codes({ decompose_both: true, r: 16 }), ['lokr.nothing-split']);
   assert.deepEqual(codes({ decompose_factor: 5 }), ['lokr.factor']);
+  assert.deepEqual(codes({ decompose_factor: 0 }), ['lokr.factor']);
   assert.deepEqual(codes({ decompose_factor: 4 }), []);
   const small = fakeContext(smallSites());
   assert.deepEqual(attach({ target_modules: ['v_proj'] }, small).coverage.warnings, []);

@@ -188,7 +188,7 @@ test('a module cannot be adapted and trained whole; an unknown one is named', ()
 test('★21 what touches a tied matrix is said', () => {
   const tied = fakeContext(smallSites(), { tiedHead: true });
   const warned = (options: Parameters<typeof attachLora>[0], context = tied): readonly Problem[] =>
-    attachLora(options, context).coverage.warnings;
+    attachLora({ r: 4, ...options }, context).coverage.warnings;
   for (const options of [
     { target_modules: ['lm_head'] },
     { target_modules: ['embed_tokens'] },
@@ -202,12 +202,12 @@ test('★21 what touches a tied matrix is said', () => {
 });
 
 test('a bias option that finds no bias is said', () => {
-  assert.deepEqual(codes(attachLora({ target_modules: ['v_proj'], bias: 'lora_only' }).coverage.warnings), [
+  assert.deepEqual(codes(attachLora({ r: 4, target_modules: ['v_proj'], bias: 'lora_only' }).coverage.warnings), [
     'lora.no-bias',
   ]);
-  assert.deepEqual(attachLora({ target_modules: ['q_proj'], bias: 'lora_only' }).coverage.warnings, []);
+  assert.deepEqual(attachLora({ r: 4, target_modules: ['q_proj'], bias: 'lora_only' }).coverage.warnings, []);
   const none = fakeContext(smallSites().map((each) => ({ ...each, bias: undefined })));
-  assert.deepEqual(codes(attachLora({ bias: 'all' }, none).coverage.warnings), ['lora.no-bias']);
+  assert.deepEqual(codes(attachLora({ r: 4, bias: 'all' }, none).coverage.warnings), ['lora.no-bias']);
 });
 
 /** s · B·A by its definition, [out, in]. */

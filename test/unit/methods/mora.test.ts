@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { findAdapter } from '../../../src/adapters/findAdapters.js';
+import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';
 import { plainProducts } from '../../../src/linalg/products.js';
@@ -32,6 +33,12 @@ function optionsOf(options: Partial<MoraOptions> = {}): MoraOptions {
 function attach(options: Partial<MoraOptions>, context = llama.context): Attached {
   return mora.attach(optionsOf(options), context);
 }
+
+test('an inspection shows the one matrix that a module has', async () => {
+  const { factors, modules } = await inspectAdapter(ADAPTER);
+  assert.deepEqual(factors, ['M [size, size]']);
+  assert.ok(modules.length > 0 && modules.every(({ a, b }) => a[0] === a[1] && b === undefined));
+});
 
 test('r̂ is that of the authors, and the numbers are those of a LoRA up to rounding', () => {
   // Llama-2-7B's q_proj at r 8 and 256, k_proj of a smaller model: made even for rotation alone.

@@ -147,6 +147,8 @@ test('components whose gates are 0 cost nothing on disk; without any left the ad
   const size = async (values: Values, name: string): Promise<number> => {
     const saved = attach().save(values);
     assert.ok(saved.kind === 'adapter');
+    const codes = (saved.warnings ?? []).map(({ code }) => code);
+    assert.deepEqual(codes, name === 'none' ? ['adapter.nothing-left'] : []);
     await writeAdapter(path.join(folder, name), saved, { tokenizer, card: '' });
     return (await stat(path.join(folder, name, 'adapter_model.safetensors'))).size;
   };

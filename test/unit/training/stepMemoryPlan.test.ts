@@ -24,6 +24,10 @@ function giving(mebibytes: number): Session {
 const copies = (sizes: readonly number[], steps: number): number =>
   copiesPart(handedBy(sizes.map(giving)), steps).bytes / MIB;
 
+test('copies are a part of their own beside the runtime', () => {
+  assert.equal(copiesPart([1], 1).name, 'copies');
+});
+
 test('what is written to buffers of the caller is copied; a run of one step has no older copies', () => {
   assert.equal(copies([28], 1), 28);
   assert.equal(copies([28], 2), 2 * 28);
