@@ -1,8 +1,12 @@
 // A whole fine-tune, and adapters that are no LoRA, as the nearest LoRA, as a user makes it.
 import assert from 'node:assert/strict';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openCheckpoint } from '../../src/models/openCheckpoint.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import { names, temporaryFolder } from '../support/adapters.js';
+import { fixture, readJson } from '../support/fixtures.js';
 import { document, run as cli } from '../unit/cli/support.js';
 import { emitted, makeModel, makeRun } from './engineModel.js';
 
@@ -73,4 +77,60 @@ test('convert --to lora: what cannot be done is named, and nothing is written', 
     assert.match(ran.err, message);
   }
   assert.ok(!(await names(folder)).includes('none'));
+});
+
+test('convert --to lora: a GGUF base, a model in shards, a GGUF model, and vocabularies of two sizes', async () => {
+  const { gguf } = await readJson(fixture('gguf', 'model.json'));
+  const file = path.join(folder, 'base.gguf');
+  await writeFile(file, Buffer.from(String(gguf), 'base64'));
+  const base = await openCheckpoint(file);
+  // What the file holds, a little moved, as a folder in two shards.
+  const moved = await Promise.all(
+    [...base.tensors].map(async ([name, { shape }], at) => ({
+      name,
+      shape,
+      dtype: 'F32' as const,
+      data: (await base.read(name)).map((value, place) => value + 0.01 * Math.sin(at + place)),
+    })),
+  );
+  const shards = path.join(folder, 'shards');
+  await mkdir(shards);
+  const files = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const halves = [moved.slice(0, 4), moved.slice(4)];
+  for (const [at, half] of halves.entries()) await writeSafetensors(path.join(shards, files[at]!), half);
+  const weight_map = Object.fromEntries(halves.flatMap((half, at) => half.map(({ name }) => [name, files[at]])));
+  await writeFile(path.join(shards, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map }));
+  await writeFile(path.join(shards, 'config.json'), JSON.stringify(base.config));
+  await cp(path.join(model, 'tokenizer.json'), path.join(shards, 'tokenizer.json'));
+  for (const [at, [source, other]] of [
+    [shards, file],
+    [file, shards],
+  ].entries()) {
+    const out = path.join(folder, `of-gguf-${at}`);
+    const args = ['convert', source!, '--to', 'lora', '--rank', '1000', '--model', other!, '--out', out, '--json'];
+    const ran = await cli(args);
+    assert.equal(ran.code, 0, ran.err);
+    const { lost, modules, whole } = document(ran);
+    assert.ok(Number(lost) < 1e-5, String(lost));
+    const matrices = moved.filter(({ shape }) => shape.length === 2).length;
+    // A tied head is adapted beside the embedding.
+    assert.equal((modules as unknown[]).length, matrices + (base.tensors.has('lm_head.weight') ? 0 : 1));
+    assert.equal((whole as unknown[]).length, moved.length - matrices);
+  }
+  const larger = await makeModel(path.join(folder, 'larger'), { vocabulary: 300 });
+  const args = [
+    'convert',
+    larger,
+    '--to',
+    'lora',
+    '--rank',
+    '2',
+    '--model',
+    model,
+    '--out',
+    path.join(folder, 'none'),
+  ];
+  const ran = await cli(args);
+  assert.equal(ran.code, 2);
+  assert.match(ran.err, /the model has 300 tokens, the base \d+[^]*resize_token_embeddings/);
 });
