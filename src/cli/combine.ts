@@ -19,7 +19,7 @@ import { runtimeProducts } from '../runtime/matrixProducts.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
 import type { Arguments } from './arguments.js';
-import { combinedTables } from './combineTables.js';
+import { combinedTable } from './combineTables.js';
 import { factorSumOf, factorSumOptions, sumText } from './combineOptions.js';
 import { partWeightsOf } from './combineWeights.js';
 import type { Command } from './command.js';
@@ -34,7 +34,7 @@ export const combine: Command = {
   positionals: [
     {
       name: 'ADAPTER',
-      help: 'adapter folders, of LoRA, of LT-SFT, FISH Mask and the like, or of BitFit',
+      help: 'adapter folders: of LoRA and what becomes one (AdaLoRA, MELoRA, LoTR, LoKr, MoRA), of LT-SFT, FISH Mask and the like, of BitFit',
       multiple: true,
     },
   ],
@@ -50,7 +50,7 @@ export const combine: Command = {
       help: 'Other weights for some layers, 0 too: 0-11=1,0 or 3,5=0.5,1; or for modules by name or pattern, as in rank_pattern: q_proj=1,0. Modules go before layers. May be given several times.',
     },
     ...factorSumOptions,
-    preview: { help: 'Only say what would come out, module by module; write nothing.' },
+    preview: { help: 'Only say what would come out, layer by layer and module by module; write nothing.' },
     model: { value: 'BASE', help: "The base model. Default: the one that the adapters' configs name." },
   },
   json: '{ "out", "base", "from": [{ "folder", "peft_type", "weight", "layer_weights"? }], "how": { "sum": { "kind" }, "kept"?, "asPeft"?, "seed" }, "form": "factors" | "places" | "tensors", "numbers", "overlap"?, "modules": [{ "path", "layer", "weights", "size", "rank"?, "numbers", "norms", "norm", "error", "pairs": [{ "adapters", "cosine", "shared", "sharedByChance", "signConflicts" }], "pruned"?: { "numbers", "squares" }, "outvoted"? }], "layers": [{ "name", "layer", "modules", … }], "total", "warnings" }',
@@ -59,6 +59,7 @@ export const combine: Command = {
     'runs/language/adapter runs/task/adapter --out both',
     'a b --weights 1,0.5 --out half-of-b',
     'a b --how ties --density 0.3 --rank 16 --preview',
+    'a b --layer-weights 0-11=1,0 --layer-weights 12-23=0,1 --out lower-of-a-upper-of-b',
   ],
   async run(args, io) {
     const folders = args.rest(0);
@@ -158,7 +159,7 @@ function combinedText(
       ? []
       : [['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`]]),
   ]);
-  return `${head}\n\n${combinedTables(modules)}`;
+  return `${head}\n\n${combinedTable(modules)}`;
 }
 
 /** `0.5`, `0 (0-11: 1, lm_head: 2)` */
