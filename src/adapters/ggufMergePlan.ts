@@ -31,7 +31,7 @@ export interface PlannedTensor {
  * What becomes of merged tensors in a GGUF file, by their Hugging Face names. Vectors (norms, biases) keep their types: llama.cpp
  * computes with them in float32.
  *
- * @throws ProblemError `merge.gguf-place`, `merge.gguf-tied`, `merge.gguf-type`
+ * @throws ProblemError `merge.gguf-place`, `merge.gguf-tied`, `merge.gguf-rows`, `merge.gguf-type`
  */
 export function ggufMergePlan(
   checkpoint: GgufCheckpoint,
@@ -47,7 +47,8 @@ export function ggufMergePlan(
       if (!isOwn && !checkpoint.ownHead) refuseUntied(checkpoint.source);
       // A head that is no longer the embedding's matrix.
       const from = isOwn ? stored : 'token_embd.weight';
-      const baseType = tensors.get(from)!.type;
+      const { type: baseType, shape: before } = tensors.get(from)!;
+      if (shape.join() !== before.join()) refuseRows(name, shape, before, checkpoint.source);
       const type = shape.length < 2 ? baseType : wanted(baseType);
       return [
         name,
@@ -111,6 +112,20 @@ function noPlace(name: string, file: string): never {
     code: 'merge.gguf-place',
     message: l10n.t`the merged model has a tensor ${name}, for which GGUF files of such models have no place`,
     where: { file },
+    mend: l10n.t`Merge into a model folder: a name for the output that does not end in ${'.gguf'}.`,
+  });
+}
+
+/**
+ * Tokens that an adapter added would have to be in the file's tokenizer, too.
+ * @throws ProblemError `merge.gguf-rows`
+ */
+function refuseRows(name: string, shape: readonly number[], before: readonly number[], file: string): never {
+  return fail({
+    code: 'merge.gguf-rows',
+    message: l10n.t`merged, ${name} has shape [${shape.join(', ')}], and the tokenizer of the GGUF file is made for [${before.join(', ')}]`,
+    where: { file },
+    expected: l10n.t`an adapter without tokens of its own`,
     mend: l10n.t`Merge into a model folder: a name for the output that does not end in ${'.gguf'}.`,
   });
 }

@@ -26,6 +26,7 @@ const INPUT = new Set([
   'dora-rank',
   'dylora',
   'engine',
+  'file',
   'folder',
   'fusion',
   'galore',
@@ -67,8 +68,14 @@ const INPUT = new Set([
 /** Codes of other rooms that say the same. */
 const INPUT_CODES = new Set([
   'merge.base',
+  'merge.gguf-place',
+  'merge.gguf-row',
+  'merge.gguf-rows',
+  'merge.gguf-tied',
+  'merge.gguf-type',
   'merge.heads',
   'merge.keep-gguf',
+  'merge.no-gguf',
   'merge.not-mergeable',
   'merge.untied-before',
   'merge.untied-scale',

@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
+import { ggufMergePlan, quantizedGgufTypes } from '../../src/adapters/ggufMergePlan.js';
 import type { GgufMergeTypes } from '../../src/adapters/ggufMergePlan.js';
 import { mergeToGguf } from '../../src/adapters/mergeToGguf.js';
 import type { GgufMergeJob, GgufMergeReport } from '../../src/adapters/mergeToGguf.js';
@@ -16,14 +17,14 @@ import { attachMethod } from '../../src/methods/registry.js';
 import { readGgufHeader, readGgufTensor } from '../../src/models/gguf.js';
 import type { GgufHeader } from '../../src/models/gguf.js';
 import { openGgufCheckpoint } from '../../src/models/ggufCheckpoint.js';
-import { quantizedGgufTypes } from '../../src/adapters/ggufMergePlan.js';
 import { fixedSize } from '../../src/tensor/dims.js';
-import { names, problem, temporaryFolder } from '../support/adapters.js';
-import { fixture, largestDifference } from '../support/fixtures.js';
+import { names, problem, temporaryFolder, writeParts } from '../support/adapters.js';
+import { ROOT, fixture, largestDifference } from '../support/fixtures.js';
 import { ggufModel } from '../support/ggufModel.js';
 import type { GgufModelForm } from '../support/ggufModel.js';
 import { logitsOf, openModel } from '../support/model.js';
 import type { Opened } from '../support/model.js';
+import { document, run as cli } from '../unit/cli/support.js';
 
 const folder = temporaryFolder();
 await mkdir(folder, { recursive: true });
@@ -275,4 +276,75 @@ test('an adapter that changes nothing leaves the base, and says so', async () =>
     ['merge.nothing-changed'],
   );
   assert.deepEqual([report.tensorsChanged, report.total.survived, report.roundingDifference], [0, 1, 0]);
+});
+
+test('tokens that an adapter brings have no place in the tokenizer of the file', async () => {
+  const opened = await openGgufCheckpoint((await base({ type: 'Q4_0' })).checkpoint.source);
+  const merged = {
+    name: 'model.embed_tokens.weight',
+    shape: [97, 64],
+    data: () => Promise.resolve(new Float32Array()),
+  };
+  assert.throws(() => ggufMergePlan(opened, [merged], FLOAT), problem('merge.gguf-rows', '97, 64', '96, 64'));
+});
+
+/** A LoRA on the queries of a base, as a folder. */
+async function savedAdapter(name: string, seed: string): Promise<string> {
+  const rng = random(2, seed);
+  const drawn = (layer: number, half: 'A' | 'B', shape: number[]) => ({
+    name: `base_model.model.model.layers.${layer}.self_attn.q_proj.lora_${half}.weight`,
+    shape,
+    data: Float32Array.from({ length: shape[0]! * shape[1]! }, () => 0.1 * rng.normal()),
+  });
+  const tensors = [0, 1].flatMap((layer) => [drawn(layer, 'A', [4, 64]), drawn(layer, 'B', [64, 4])]);
+  const config = { peft_type: 'LORA', task_type: 'CAUSAL_LM', r: 4, lora_alpha: 4, target_modules: ['q_proj'] };
+  return writeParts(path.join(folder, name), { config, tensors });
+}
+
+test('merge --out FILE.gguf: two adapters, one after the other, and what is said of it', async () => {
+  const file = await ggufModel(path.join(folder, 'cli.gguf'), { type: 'Q4_0', fileType: 2 });
+  const [one, two] = [await savedAdapter('one', 'one'), await savedAdapter('two', 'two')];
+  const out = path.join(folder, 'cli-merged.gguf');
+  const ran = await cli(['merge', one, two, '--model', file, '--out', out, '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  const report = document(ran);
+  assert.deepEqual([report['out'], report['base'], report['tensorsChanged']], [out, file, 2]);
+  assert.equal((report['tensors'] as { type: string }[])[0]!.type, 'F16');
+  const [q, before] = [await openGgufCheckpoint(out), await openGgufCheckpoint(file)];
+  const name = 'model.layers.1.self_attn.q_proj.weight';
+  assert.ok(largestDifference(await q.read(name), await before.read(name)) > 0.05);
+
+  const said = await cli([
+    'merge',
+    one,
+    '--model',
+    file,
+    '--requantize',
+    'q8_0',
+    '--out',
+    path.join(folder, 'q8.gguf'),
+  ]);
+  assert.equal(said.code, 0, said.err);
+  assert.match(said.out, /2 tensors changed: Q4_0 as Q8_0/);
+  assert.match(said.out, /Survives +\d+\.\d % of the update; its rounding error is/);
+  assert.match(said.out, /Least .* in model\.layers\.\d\.self_attn\.q_proj\.weight \(Q8_0\)/);
+});
+
+test('merge --out FILE.gguf: what cannot be meant is named', async () => {
+  const file = await ggufModel(path.join(folder, 'refused.gguf'), { type: 'Q4_0' });
+  const adapter = await savedAdapter('refused-adapter', 'one');
+  const out = path.join(folder, 'refused', 'none.gguf');
+  for (const [args, message] of [
+    [['--model', file, '--out', folder, '--requantize', 'base'], /a model folder holds floats/],
+    [['--model', file, '--out', out, '--requantize', 'Q2_K'], /--requantize is "Q2_K"[^]*base, or one of Q4_0/],
+    [['--model', file, '--out', out, '--requantize', 'base', '--dtype', 'F16'], /both given/],
+    [['--model', file, '--out', out, '--keep-original'], /--keep-original is given/],
+    [['--model', path.join(ROOT, 'examples/base-model/peft-studio-tiny'), '--out', out], /convert_hf_to_gguf\.py/],
+    [['--model', file, '--out', file], /left as it is/],
+  ] as const) {
+    const ran = await cli(['merge', adapter, ...args]);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, message);
+  }
+  assert.deepEqual(await names(path.dirname(out)), []);
 });

@@ -73,7 +73,7 @@ export async function ggufModel(file: string, form: GgufModelForm): Promise<stri
       'llama.attention.layer_norm_rms_epsilon': value.f32(1e-5),
       ...(form.fileType === undefined ? {} : { 'general.file_type': value.u32(form.fileType) }),
       'tokenizer.ggml.model': value.text('gpt2'),
-      'tokenizer.ggml.pre': value.text('default'),
+      'tokenizer.ggml.pre': value.text('gpt-2'),
       'tokenizer.ggml.tokens': value.texts(Array.from({ length: vocabulary }, (_, id) => `t${id}`)),
       'tokenizer.ggml.merges': value.texts(['t 1']),
       'tokenizer.ggml.eos_token_id': value.u32(1),
