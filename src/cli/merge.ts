@@ -5,6 +5,7 @@ import type { MergeReport } from '../adapters/merge.js';
 import type { LaterStage } from '../adapters/mergeLevels.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkOneBase } from '../adapters/sameBase.js';
+import { tokenizerOf } from '../adapters/tokenizerOf.js';
 import { formatBytes } from '../common/format.js';
 import type { Problem } from '../common/problem.js';
 import type { FloatType } from '../models/floatBytes.js';
@@ -88,6 +89,7 @@ export const merge: Command = {
     }
     const report = await mergeAdapter({
       ...opened,
+      tokenizer: await tokenizerOf(adapters, opened.tokenizer),
       ...(await stage!(opened.context)),
       then,
       runtime: await onnxRuntime(),
