@@ -6,6 +6,7 @@ import type { LoraOptions } from './lora.js';
 import { loraConfigFromPeft } from './loraConfig.js';
 import { PEFT_PREFIX, isTrained } from './loraParameters.js';
 import type { PairValues } from './lowRankPair.js';
+import { isBaseCopy, isWrittenTwice } from './parameters.js';
 import { readOptions } from './peftConfig.js';
 import type { AdapterTensors, InspectedModule, InspectedTensors } from './peftFormat.js';
 import { spectrumOf } from './spectrum.js';
@@ -18,14 +19,15 @@ export async function inspectLora(adapter: AdapterTensors): Promise<InspectedTen
   const report: Report = (code, problem) =>
     problems.push({ code, severity: 'error', where: { file: adapter.weightsFile }, ...problem });
   const { pairs, rest } = pairUp(adapter, options?.use_dora !== false, report);
+  const others = rest.filter((key) => !isWrittenTwice(key, adapter.tensors));
   const modules: InspectedModule[] = [];
   for (const pair of pairs) modules.push(await inspectPair(adapter, pair, options, report));
   return {
     r: options?.r ?? numberIn(adapter, 'r'),
     alpha: options?.lora_alpha ?? numberIn(adapter, 'lora_alpha'),
     modules,
-    whole: rest.filter((key) => isTrained(key, options)),
-    unknown: rest.filter((key) => !isTrained(key, options) && !isBaseCopy(key)),
+    whole: others.filter((key) => isTrained(key, options)),
+    unknown: others.filter((key) => !isTrained(key, options) && !isBaseCopy(key)),
     problems,
   };
 }
@@ -142,9 +144,4 @@ export async function loraPair(
 export function scaleOf(options: LoraOptions, modulePath: string, rank: number): number {
   const alpha = patternValue(options.alpha_pattern, modulePath) ?? options.lora_alpha;
   return alpha / (options.use_rslora ? Math.sqrt(rank) : rank);
-}
-
-/** PEFT stores the base's own matrix beside an adapted embedding or head. */
-function isBaseCopy(key: string): boolean {
-  return key.endsWith('.base_layer.weight');
 }

@@ -51,9 +51,9 @@ export function loadByKey(
 ): LoadedValues {
   const expected = new Map(trainables.map(({ variable }) => [keyOf(variable.name), variable]));
   const missing = [...expected.keys()].filter((key) => !tensors.has(key));
-  // PEFT stores the base's own matrix beside an adapted embedding or head: it is in the base model already.
-  const copies = [...tensors.keys()].filter((key) => !expected.has(key) && key.endsWith('.base_layer.weight'));
-  const left = [...tensors.keys()].filter((key) => !expected.has(key) && !copies.includes(key));
+  const others = [...tensors.keys()].filter((key) => !expected.has(key));
+  const copies = others.filter(isBaseCopy);
+  const left = others.filter((key) => !isBaseCopy(key) && !isWrittenTwice(key, tensors));
   if (missing.length > 0 || left.length > 0) {
     fail({
       code: 'adapter.keys',
@@ -87,6 +87,20 @@ export function loadByKey(
     mend: l10n.t`Nothing to do, unless the vocabulary was resized before training: then use the resized base model.`,
   }));
   return { values, warnings };
+}
+
+/** PEFT stores the base's own matrix beside an adapted embedding or head: it is in the base model already. */
+export function isBaseCopy(key: string): boolean {
+  return key.endsWith('.base_layer.weight');
+}
+
+/**
+ * Where the vocabulary was resized, PEFT writes an embedding or head of `modules_to_save` as `lm_head.weight`, and both as it is
+ * kept in memory: `lm_head.modules_to_save.weight`, the same, and `lm_head.original_module.weight`, the base's.
+ */
+export function isWrittenTwice(key: string, tensors: Pick<ReadonlyMap<string, unknown>, 'has'>): boolean {
+  const [, path, kind] = /^(.+)\.(?:modules_to_save|original_module)\.(weight|bias)$/.exec(key) ?? [];
+  return path !== undefined && tensors.has(`${path}.${kind}`);
 }
 
 function misfits(missing: readonly string[], left: readonly string[]): string {

@@ -47,7 +47,8 @@ export function wholeParameter(
   key: string,
 ): { readonly path: string; readonly kind: 'weight' | 'bias' } | undefined {
   const [, path, kind] = /^(.+)\.(weight|bias)$/.exec(key.replace(PEFT_PREFIX, '')) ?? [];
-  if (path === undefined || /\.(?:lora_\w+|base_layer)(?:\.|$)/.test(`.${path}`)) return undefined;
+  if (path === undefined || /\.(?:lora_\w+|base_layer|original_module|modules_to_save)(?:\.|$)/.test(`.${path}`))
+    return undefined;
   return { path, kind: kind === 'bias' ? 'bias' : 'weight' };
 }
 

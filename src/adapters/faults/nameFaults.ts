@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { PEFT_PREFIX } from '../../methods/loraParameters.js';
+import { isWrittenTwice } from '../../methods/parameters.js';
 import type { LanguageModel } from '../../models/architecture.js';
 import { lines } from './lowRankKeys.js';
 import { withTensors } from './fault.js';
@@ -11,7 +12,9 @@ const NAMED_BY_MODULE: ReadonlySet<unknown> = new Set(['LORA', 'ADALORA', 'IA3']
 /** `adapter.keys`: tensors under other names than PEFT gives them: wrapped otherwise, or with the adapter's name inside. */
 export const nameFaults: Check = (form, { weightsFile, model }) => {
   if (!NAMED_BY_MODULE.has(form.config['peft_type'])) return [];
-  const all = [...form.tensors.keys()].map((key) => ({ key, ...wantedName(key, form, model) }));
+  const all = [...form.tensors.keys()]
+    .filter((key) => !isWrittenTwice(key, form.tensors))
+    .map((key) => ({ key, ...wantedName(key, form, model) }));
   const inside = [...new Set(all.flatMap(({ adapter }) => adapter ?? []))];
   const wrong = all.filter(({ key, name }) => key !== name);
   const [first] = wrong;
@@ -70,7 +73,7 @@ const ENDINGS: readonly {
     found: /\.(lora_embedding_[AB]|lora_magnitude_vector|ia3_l|ranknum)(?:\.(?!weight$)([^.]+))?(?:\.weight)?$/,
     wanted: (tensor) => `.${tensor}`,
   },
-  { found: /\.modules_to_save\.([^.]+)\.(weight|bias)$/, wanted: (kind) => `.${kind}` },
+  { found: /\.modules_to_save(?:\.([^.]+))?\.(weight|bias)$/, wanted: (kind) => `.${kind}` },
 ];
 
 interface Wanted {
@@ -86,7 +89,7 @@ function wantedName(key: string, { config }: Form, model: LanguageModel | undefi
   for (const { found, wanted } of ENDINGS) {
     const match = found.exec(key);
     if (match === null) continue;
-    const isWhole = match[0].startsWith('.modules_to_save.');
+    const isWhole = match[0].startsWith('.modules_to_save');
     const [tensor, adapter] = isWhole ? [match[2]!, match[1]] : [match[1]!, match[2]];
     return { ...named(key.slice(0, match.index), wanted(tensor, config['peft_type']), model), adapter };
   }

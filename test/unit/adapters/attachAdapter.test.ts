@@ -82,6 +82,23 @@ test('★38 a vocabulary of another size: both are named', async () => {
   await assert.rejects(bigger, problem('adapter.shape', '[129, 4]', '[128, 4]', /resize/));
 });
 
+test('★39 PEFT writes an embedding and a head of a resized vocabulary three times each', async () => {
+  const { values, warnings } = await attachChanged((parts) => {
+    parts.config = { ...parts.config, modules_to_save: ['embed_tokens', 'lm_head'] };
+    for (const path of ['model.embed_tokens', 'lm_head']) {
+      for (const inside of ['', '.modules_to_save', '.original_module']) {
+        const data = new Float32Array(128 * 32).fill(inside === '.original_module' ? 1 : 2);
+        parts.tensors.push({ name: `base_model.model.${path}${inside}.weight`, shape: [128, 32], data });
+      }
+    }
+  });
+  assert.deepEqual(
+    ['model.embed_tokens.weight', 'lm_head.weight'].map((name) => values.get(name)?.[7]),
+    [2, 2],
+  );
+  assert.deepEqual(warnings, []);
+});
+
 test('★44 an adapter that started from a changed base', async () => {
   for (const start of ['pissa', 'pissa_niter_4', 'olora', 'corda', 'loftq']) {
     await assert.rejects(attachChanged(setting('init_lora_weights', start)), problem('adapter.config', start));
@@ -99,7 +116,7 @@ test('a missing B and a module that the base lacks', async () => {
   );
 });
 
-test('names that the model lacks beside those it has do not keep an adapter from attaching, as in PEFT', async () => {
+test('★1 ★5 names that the model lacks beside those it has do not keep an adapter from attaching, as in PEFT', async () => {
   const { values, warnings } = await attachChanged((parts) => {
     const targets = parts.config['target_modules'] as string[];
     parts.config = {

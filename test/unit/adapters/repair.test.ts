@@ -207,6 +207,23 @@ describe('a fault that a repair mends', () => {
     assert.deepEqual(values.get('lm_head.weight'), head.data);
   });
 
+  test('a head as an old PEFT named it, beside what it wraps', async () => {
+    const data = new Float32Array(4096).fill(0.5);
+    const broken = await changed((parts) => {
+      setting({ modules_to_save: ['lm_head'] })(parts);
+      parts.tensors.push({ name: 'base_model.model.lm_head.modules_to_save.weight', shape: [128, 32], data });
+    });
+    const found = await findFaults(broken, base.context);
+    assert.deepEqual(codes(found), ['adapter.keys']);
+    assert.deepEqual(found.faults[0]!.differences, [
+      'base_model.model.lm_head.modules_to_save.weight → base_model.model.lm_head.weight',
+    ]);
+    const out = path.join(folder, 'old-head');
+    await writeRepaired(out, found, base.context);
+    const { values } = await attachAdapter(await readAdapter(out), base.context);
+    assert.deepEqual(values.get('lm_head.weight'), data);
+  });
+
   test('DoRA that does not say so', async () => {
     const parts = {
       config: await readJson(fixture('dora/linears/final/adapter_config.json')),
