@@ -4,12 +4,13 @@ import path from 'node:path';
 import { isGoneError } from '../common/files.js';
 import type { JsonObject } from '../common/json.js';
 import { isJsonObject } from '../common/json.js';
-import { problemOf } from '../common/problem.js';
+import { isError, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { readJsonObject } from '../models/boundedJson.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { elementCount } from '../models/tensorSpans.js';
 import { readSetup } from './readSetup.js';
+import { diagnose, formOf } from './faults/diagnose.js';
 import { irregularities } from './findIrregular.js';
 import { changedBaseStart } from './originalBase.js';
 import {
@@ -44,6 +45,10 @@ export interface FoundAdapter {
   readonly modified: number;
   /** Modules that it changes, with the width of what goes into them where that is known. */
   readonly modules: readonly FoundModule[];
+  /** What keeps it from being used though its files can be read, in sentences. */
+  readonly faults: readonly string[];
+  /** The files alone say how that can be mended. */
+  readonly repairable?: true;
   /** What differs between its layers, in sentences; PEFT's status functions call such a state "irregular". */
   readonly irregular: readonly string[];
   /** It is a mixture of others, and the search for it is recorded beside it. */
@@ -81,6 +86,7 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     bytes: 0,
     modified: 0,
     modules: [],
+    faults: [],
     irregular: [],
   };
   let files: Files;
@@ -104,13 +110,20 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     const weights = [...own.slice(0, 1).map((name) => path.join(folder, name)), ...parts];
     if (weights.length === 0) return { ...named, problem: weightsMissing(folder, files.names) };
     const headers = await Promise.all(weights.map(readSafetensorsHeader));
-    const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+    const found = formOf(config, new Map(headers.flatMap((header) => [...header.tensors])));
+    const { faults, mended } = diagnose(found, { configFile, weightsFile: weights[0]! });
+    const errors = faults.filter(({ problem }) => isError(problem));
+    const { tensors } = mended;
     const modules = lowRankModules(tensors);
     return {
       ...named,
+      faults: errors.map(({ problem }) => problem.message),
+      ...(errors.length > 0 && errors.every(({ repair }) => repair !== undefined)
+        ? { repairable: true as const }
+        : {}),
       trainable: [...tensors].reduce((sum, [key, { dtype, shape }]) => sum + numbersOf(key, dtype, shape), 0),
       modules,
-      irregular: irregularities(modules, tensors.keys(), config),
+      irregular: irregularities(modules, tensors.keys(), mended.config),
       ...(files.names.includes(HUB_RECORD) ? { mixture: true as const } : {}),
     };
   } catch (error) {

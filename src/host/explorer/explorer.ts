@@ -29,6 +29,7 @@ import { mergeIntoBase } from './mergeAction.js';
 import type { Row } from './model.js';
 import { entryFor, isRow } from './pick.js';
 import type { ContextWord } from './present.js';
+import { repairAdapter } from './repairAction.js';
 import { nameOf, tryIt } from './tryAction.js';
 import { createExplorerView } from './view.js';
 
@@ -138,6 +139,14 @@ export function createExplorer(parts: {
     combination,
     composition,
     adapterCommand('inspectAdapter', { word: 'inspectable', title: l10n.t`Inspect Adapter` }, inspect),
+    // A message about an adapter names its folder, which may lie outside of the workspace.
+    vscode.commands.registerCommand('peftStudio.repairAdapter', async (argument?: unknown) => {
+      const about = { word: 'repairable', title: l10n.t`Repair Adapter` } as const;
+      const folder = argument instanceof vscode.Uri ? argument.fsPath : undefined;
+      const entry = folder === undefined ? await entryFor(explorer, argument, about) : explorer.at(folder);
+      const place = entry?.item.folder ?? folder;
+      if (place !== undefined) await repairAdapter({ jobs, documents }, place, entry?.base);
+    }),
     adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
       mergeIntoBase(jobs, adapter),
     ),

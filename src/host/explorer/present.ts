@@ -55,6 +55,8 @@ export type ContextWord =
   | 'usable'
   | 'resumable'
   | 'running'
+  /** Holds an adapter with faults that its files alone say how to mend. */
+  | 'repairable'
   /** May be moved to the trash. */
   | 'deletable'
   /** Has a place on this machine. */
@@ -184,15 +186,17 @@ function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged)
 }
 
 function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
-  const { problem, irregular, start, method, rank, alpha, trainable, bytes, modified, format } = item;
+  const { problem, faults, irregular, start, method, rank, alpha, trainable, bytes, modified, format } = item;
   const state =
     problem !== undefined
       ? l10n.t`cannot be read`
       : unmatched.length > 0
         ? l10n.t`unmatched`
-        : irregular.length > 0
-          ? l10n.t`irregular`
-          : undefined;
+        : faults.length > 0
+          ? l10n.t`faulty`
+          : irregular.length > 0
+            ? l10n.t`irregular`
+            : undefined;
   const icon =
     problem !== undefined
       ? { name: 'error', color: RED }
@@ -220,6 +224,7 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
       notes: [
         ...(problem === undefined ? [] : [placed(problem)]),
         ...unmatched.map((each) => l10n.t`Unmatched: ${each}.`),
+        ...(problem === undefined ? faults : []).map((each) => l10n.t`Fault: ${each}.`),
         ...irregular.map((each) => l10n.t`Irregular: ${each}.`),
         ...(start === undefined
           ? []
@@ -228,7 +233,13 @@ function lookOfAdapter(item: FoundAdapter, unmatched: readonly string[]): Look {
             ]),
       ],
     },
-    context: ['adapter', 'deletable', 'placed', ...uses(item, unmatched)],
+    context: [
+      'adapter',
+      'deletable',
+      'placed',
+      ...uses(item, unmatched),
+      ...(item.repairable === true && unmatched.length === 0 ? (['repairable'] as const) : []),
+    ],
   };
 }
 
@@ -237,7 +248,7 @@ function uses(item: FoundAdapter, unmatched: readonly string[]): ContextWord[] {
   const kind = useOf(item);
   if (item.problem !== undefined || kind === undefined) return [];
   const looks = ['inspectable', ...(isComparable(item) ? (['comparable'] as const) : [])] as const;
-  if (unmatched.length > 0) return [...looks];
+  if (unmatched.length > 0 || item.faults.length > 0) return [...looks];
   // A base that is not found is asked for.
   if (kind === 'applied') return [...looks, 'usable'];
   const converts = conversionsOf(item).length > 0 ? (['convertible'] as const) : [];

@@ -222,6 +222,32 @@ describe('how things look', () => {
     assert.ok(!isMixable({ ...entry, unmatched: ['q_proj'] }));
     assert.ok(!isMixable({ ...entry, item: { ...entry.item, method: 'adalora' } as Entry['item'] }));
   });
+  test('an adapter with a fault says so, and can be repaired, not merged', async () => {
+    const { folder, model, look } = await place();
+    const parts = await adapterParts('peft-adapter');
+    const mine = path.join(folder, 'faulty');
+    await writeParts(mine, { ...parts, config: { ...parts.config, rank_pattern: {} } });
+    await look({ kind: 'adapter', folder: mine });
+    const { description, context, details } = lookOf(entryAt(model, mine));
+    assert.match(description, /^faulty · lora r 4/);
+    assert.deepEqual(
+      ['repairable', 'inspectable', 'mergeable', 'usable'].map((word) => context.some((each) => each === word)),
+      [true, true, false, false],
+    );
+    assert.match(details.notes[0]!, /^Fault: 3 of 14 modules are of rank 2, 6/);
+  });
+  test('LoRA adapters are offered to be mixed, and a mixture shows the search for it', async () => {
+    const { folder, model, look } = await place();
+    const mixed = path.join(folder, 'mixed');
+    await look(await adapter(mixed));
+    assert.ok(!lookOf(entryAt(model, mixed)).context.includes('mixture'));
+    await writeFile(path.join(mixed, HUB_RECORD), '{}');
+    await look({ kind: 'adapter', folder: mixed });
+    const entry = entryAt(model, mixed);
+    assert.ok(isMixable(entry) && lookOf(entry).context.includes('mixture'));
+    assert.ok(!isMixable({ ...entry, unmatched: ['q_proj'] }));
+    assert.ok(!isMixable({ ...entry, item: { ...entry.item, method: 'adalora' } as Entry['item'] }));
+  });
   test('an adapter of another base is unmatched, and not merged', async () => {
     const { folder, model, look } = await place();
     await cp(path.join(models, 'tiny-llama'), path.join(folder, 'other'), { recursive: true });
