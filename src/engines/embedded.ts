@@ -26,7 +26,7 @@ import type { Engine, RunControl } from './engine.js';
 import { adapterReader } from './adapterReader.js';
 import { placedProblem } from './methodPlaces.js';
 import { notePinned, pinnedModel } from './pinnedModel.js';
-import { createRunFolder, openRunFolder } from './runFolder.js';
+import { createRunFolder, openRunFolder, sweepRunFolder } from './runFolder.js';
 import { headerOf, planOfRun, withSavings } from './runPlan.js';
 import type { RunToPlan } from './runPlan.js';
 import { STOPPED_EARLY_CODE } from './runState.js';
@@ -105,6 +105,7 @@ export const embeddedEngine: Engine = async (run: LoadedRun, control: RunControl
       ...hub,
       folder: run.folder,
     }));
+  if (resume !== undefined) await sweepRunFolder(resume.folder);
   const folder = resume === undefined ? await createRunFolder(config, new Date()) : openRunFolder(resume.folder);
   let waited = 0;
   const emit = (event: RunEvent): void => {

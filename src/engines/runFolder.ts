@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { appendFileSync, closeSync, openSync, readSync, fstatSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { pathKind, writeFileWhole } from '../common/files.js';
@@ -38,6 +38,16 @@ export function openRunFolder(folder: string): RunFolder {
       appendFileSync(events, `${start}${JSON.stringify(event)}\n`);
     },
   };
+}
+
+/** What a run writes whole or not at all, while it is written (`common/wholeFolder.ts`). */
+const HALF_WRITTEN = /^(?:adapter|model|checkpoint)(?:-[\w-]+)?\.[0-9a-f]{8}\.tmp$/;
+
+/** Removes what a run had half-written when it was killed. No other process may be at work in the folder. */
+export async function sweepRunFolder(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (HALF_WRITTEN.test(name)) await rm(path.join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /** The end of `events.jsonl` that holds its last line: a `finished` event has a few hundred bytes. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import type { ResolvedRunConfig } from '../../../src/config/loadRunFile.js';
-import { createRunFolder } from '../../../src/engines/runFolder.js';
+import { createRunFolder, sweepRunFolder } from '../../../src/engines/runFolder.js';
 import { names, problem, temporaryFolder } from '../../support/adapters.js';
 import { configOf, runText } from '../config/support.js';
 
@@ -39,6 +39,20 @@ test('events are appended, one line each', async () => {
     ],
   );
   assert.deepEqual(lines.slice(2), ['']);
+});
+
+test('what a killed run had half-written is swept, and nothing else', async () => {
+  const run = path.join(folder, 'killed');
+  const half = [
+    'adapter.0123abcd.tmp',
+    'model.0123abcd.tmp',
+    'adapter-lora.0123abcd.tmp',
+    'checkpoint-8.0123abcd.tmp',
+  ];
+  const others = ['adapter', 'checkpoint-8', 'merged.0123abcd.tmp', 'notes.tmp'];
+  for (const name of [...half, ...others]) await mkdir(path.join(run, name, 'content'), { recursive: true });
+  await sweepRunFolder(run);
+  assert.deepEqual(await names(run), others.sort());
 });
 
 test('a place where no folder can be made', async () => {
