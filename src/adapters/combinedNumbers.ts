@@ -17,7 +17,7 @@ export function combinedNumbers(
   site: Site,
   size: number,
   terms: readonly NumbersTerm[],
-  parts: readonly WeighedPart[],
+  parts: readonly Pick<WeighedPart, 'weightIn'>[],
   sum: SparseDifference,
 ): CombinedModule {
   const updates = terms.map(({ at, difference: { places, values }, weight }) => {

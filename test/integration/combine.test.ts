@@ -151,6 +151,29 @@ test('combine: low-rank updates become one adapter of any rank, which is applied
     assert.deepEqual(pairs, []);
   }
 
+  // One sum under three names; PEFT's names for a way at the rank of `svd`.
+  for (const how of ['task_arithmetic', 'cat']) {
+    const same = document(await cli(['combine', one, two, '--how', how, '--preview', '--json']));
+    assert.deepEqual(same['modules'], modules, how);
+  }
+  for (const [options, how] of [
+    [['--how', 'svd'], { sum: { kind: 'linear' }, kept: 'largest', seed: 0 }],
+    [
+      ['--how', 'magnitude_prune_svd', '--density', '0.5', '--as-peft'],
+      { sum: { kind: 'magnitude_prune', density: 0.5 }, kept: 'largest', asPeft: true, seed: 0 },
+    ],
+    [
+      ['--how', 'dare_ties_svd', '--density', '0.5', '--rank', '2', '--seed', '4'],
+      { sum: { kind: 'dare_ties', density: 0.5, majority_sign_method: 'total' }, kept: { rank: 2 }, seed: 4 },
+    ],
+  ] as const) {
+    const kept = await cli(['combine', one, two, ...options, '--preview', '--json']);
+    assert.equal(kept.code, 0, kept.err);
+    assert.deepEqual(document(kept)['how'], how);
+    const ranks = (document(kept)['modules'] as CombinedModule[]).map(({ rank }) => rank);
+    assert.deepEqual([...new Set(ranks)], [how.kept === 'largest' ? 3 : 2]);
+  }
+
   const ties = await cli([
     ...['combine', one, two, '--weights', '1,0.5', '--how', 'ties', '--density', '0.4', '--rank', '4'],
     ...['--out', path.join(folder, 'lora-ties')],
