@@ -213,8 +213,9 @@ async function readAgain(
 
 /** @throws ProblemError `merge.overflow` */
 function checkRange(name: string, values: Float32Array, written: Float32Array, type: string, file: string): void {
-  const at = written.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
+  let at = 0;
+  while (at < written.length && Number.isFinite(written[at])) at++;
+  if (at === written.length) return;
   fail({
     code: 'merge.overflow',
     message: l10n.t`${name} holds ${String(values[at])}, which ${type} cannot`,

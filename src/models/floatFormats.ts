@@ -34,8 +34,12 @@ export function f16ToF32(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
-/** Widens one binary16 bit pattern. */
+/** Widens one binary16 bit pattern: a look-up, for scales of blocks are many. */
 export function halfToNumber(bits: number): number {
+  return (halfValues ??= new Float32Array((halfTable ??= makeHalfTable()).buffer))[bits]!;
+}
+
+function halfValue(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
   const fraction = bits & 0x3ff;
@@ -84,6 +88,7 @@ function roundedShift(value: number, shift: number): number {
 }
 
 let halfTable: Uint32Array | undefined;
+let halfValues: Float32Array | undefined;
 
 /** The float32 bits of all 65536 half values: a whole file is then one look-up per value. NaN payloads are kept. */
 function makeHalfTable(): Uint32Array {
@@ -92,7 +97,7 @@ function makeHalfTable(): Uint32Array {
   for (let bits = 0; bits < 65536; bits++) {
     const isNan = (bits & 0x7fff) > 0x7c00;
     if (isNan) words[bits] = ((bits & 0x8000) << 16) | 0x7f800000 | ((bits & 0x3ff) << 13);
-    else values[bits] = halfToNumber(bits);
+    else values[bits] = halfValue(bits);
   }
   return words;
 }
