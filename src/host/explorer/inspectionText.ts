@@ -54,15 +54,19 @@ export function inspectionText(found: Inspection, { item, base, unmatched }: Ent
   ].join('\n');
 }
 
+/** What stands for no number: one that cannot be had; or one that is not finite, for which JSON has null. */
+function absent(value: unknown): string {
+  return value === undefined ? '–' : '?';
+}
+
 function modulesText({ modules, factors }: Inspection): string[] {
   if (modules.length === 0) return [];
   const rows = modules.map(({ path, rank, effectiveRank, scale, a, b, trainable, norm, ...spectrum }) => [
     path,
     String(rank),
-    // JSON has no NaN: what is not finite arrives as null.
-    typeof effectiveRank === 'number' ? effectiveRank.toFixed(2) : '–',
+    typeof effectiveRank === 'number' ? effectiveRank.toFixed(2) : absent(effectiveRank),
     typeof scale === 'number' ? String(Number(scale.toPrecision(4))) : '?',
-    typeof norm === 'number' ? formatLoss(norm) : '–',
+    typeof norm === 'number' ? formatLoss(norm) : absent(norm),
     ...[a, b].flatMap((sizes) => (sizes === undefined ? [] : [shape(sizes)])),
     formatCount(trainable),
     spectrum.energyRank === undefined ? '–' : String(spectrum.energyRank),
