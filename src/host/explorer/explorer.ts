@@ -30,6 +30,7 @@ import type { Row } from './model.js';
 import { entryFor, isRow } from './pick.js';
 import type { ContextWord } from './present.js';
 import { repairAdapter } from './repairAction.js';
+import { restoreBase } from './restoreAction.js';
 import { nameOf, tryIt } from './tryAction.js';
 import { createExplorerView } from './view.js';
 
@@ -147,8 +148,13 @@ export function createExplorer(parts: {
       const place = entry?.item.folder ?? folder;
       if (place !== undefined) await repairAdapter({ jobs, documents }, place, entry?.base);
     }),
-    adapterCommand('mergeAdapter', { word: 'mergeable', title: l10n.t`Merge Adapter into Base` }, (adapter) =>
-      mergeIntoBase(jobs, adapter),
+    adapterCommand(
+      'mergeAdapter',
+      { word: 'mergeable', title: l10n.t`Merge Adapter into Base` },
+      async (adapter) => mergeIntoBase(jobs, adapter, await explorer.all()),
+    ),
+    command('restoreBase', { word: 'merged', title: l10n.t`Restore Base Model` }, (merged) =>
+      restoreBase(jobs, merged),
     ),
     adapterCommand(
       'combineAdapters',

@@ -6,44 +6,31 @@ import type { Jobs } from '../job.js';
 import { reveal } from '../places.js';
 import { baseArgument } from './baseArgument.js';
 import type { Entry } from './library.js';
-import { askOutFolder } from './outFolder.js';
+import { askMergeForm } from './mergeForm.js';
+import { lookOf, mergesWith } from './present.js';
 import { nameOf } from './tryAction.js';
 
-const dtypes = (): readonly (vscode.QuickPickItem & { readonly dtype?: string })[] => [
-  { label: l10n.t`As the base`, description: l10n.t`the type that most of its weights have` },
-  { label: 'F32', description: l10n.t`exact, the largest`, dtype: 'F32' },
-  { label: 'BF16', description: l10n.t`half of the size`, dtype: 'BF16' },
-  { label: 'F16', description: l10n.t`half of the size, no numbers above 65,504`, dtype: 'F16' },
-];
-
-/** Asks where to and as what, then merges an adapter into its base as a job. */
-export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
+/** Asks what else, where to and as what, then merges adapters into their base as a job. */
+export async function mergeIntoBase(jobs: Jobs, adapter: Entry, all: readonly Entry[]): Promise<void> {
   const { folder } = adapter.item;
+  const others = all.filter((other) => mergesWith(adapter, other));
+  const then = others.length === 0 ? [] : await pickOthers(adapter, others);
+  if (then === undefined) return;
   const base = await baseArgument(adapter);
   if (base === undefined) return;
-  const target = await askOutFolder(
-    l10n.t`Merge into Base (1/2): folder for the merged model`,
-    `${folder}-merged`,
-    l10n.t`It must not exist yet. The base model stays as it is.`,
-  );
-  if (target === undefined) return;
-  const dtype = await vscode.window.showQuickPick(dtypes(), {
-    title: l10n.t`Merge into Base (2/2): type of the weights`,
-    ignoreFocusOut: true,
-  });
-  if (dtype === undefined) return;
+  const form = await askMergeForm(folder, base.model ?? adapter.base.place ?? adapter.base.key);
+  if (form === undefined) return;
+  const target = form.out;
   const report = await jobs.run({
-    title:
-      adapter.base.label === ''
-        ? l10n.t`Merging ${nameOf(folder)} into its base`
-        : l10n.t`Merging ${nameOf(folder)} into ${adapter.base.label}`,
+    title: titleOf(nameOf(folder), then.length, adapter.base.label),
     args: [
       'merge',
       folder,
+      ...then,
       '--out',
       target,
       ...(base.model === undefined ? [] : ['--model', base.model]),
-      ...(dtype.dtype === undefined ? [] : ['--dtype', dtype.dtype]),
+      ...form.args,
     ],
   });
   if (report === undefined) return;
@@ -59,13 +46,49 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry): Promise<void> {
   if (chosen === showLog) await vscode.commands.executeCommand('peftStudio.showLog');
 }
 
+/** Further adapters of the base, in the order of the list; none is an answer, too. Undefined: that was cancelled. */
+async function pickOthers(adapter: Entry, others: readonly Entry[]): Promise<readonly string[] | undefined> {
+  const latest = [...others].sort((a, b) => b.item.modified - a.item.modified);
+  const picked = await vscode.window.showQuickPick(
+    latest.map((other) => ({
+      label: nameOf(other.item.folder),
+      description: lookOf(other).description,
+      detail: vscode.workspace.asRelativePath(other.item.folder),
+      folder: other.item.folder,
+    })),
+    {
+      title: l10n.t`Merge into Base: further adapters, merged after ${nameOf(adapter.item.folder)}`,
+      placeHolder: l10n.t`They are merged in the order of this list. None is needed.`,
+      canPickMany: true,
+      matchOnDetail: true,
+      ignoreFocusOut: true,
+    },
+  );
+  return picked?.map((each) => each.folder);
+}
+
+function titleOf(name: string, others: number, base: string): string {
+  if (others === 0) {
+    return base === '' ? l10n.t`Merging ${name} into its base` : l10n.t`Merging ${name} into ${base}`;
+  }
+  return base === ''
+    ? l10n.t`Merging ${others + 1} adapters into their base`
+    : l10n.t`Merging ${others + 1} adapters into ${base}`;
+}
+
 /** What the command reported, as far as it can be told in sentences. */
 function summary(report: unknown): string[] {
   if (!isJsonObject(report)) return [];
-  const { bytes, dtype, verifiedDifference: difference, warnings } = report;
+  const { bytes, dtype, verifiedDifference: difference, total, warnings } = report;
+  const survived = isJsonObject(total) ? total['survived'] : undefined;
   const count = Array.isArray(warnings) ? warnings.length : 0;
   return [
-    ...(typeof bytes === 'number' ? [l10n.t`${formatBytes(bytes)} in ${String(dtype)}.`] : []),
+    ...(typeof bytes === 'number' && typeof dtype === 'string'
+      ? [l10n.t`${formatBytes(bytes)} in ${dtype}.`]
+      : []),
+    ...(typeof survived === 'number'
+      ? [l10n.t`${(100 * survived).toFixed(0)} % of the update survives the rounding.`]
+      : []),
     ...(typeof difference === 'number'
       ? [l10n.t`Its logits differ by at most ${difference.toExponential(1)} from those of base + adapter.`]
       : []),

@@ -41,7 +41,7 @@ export type ContextWord =
   | 'inspectable'
   /** Holds an adapter that can be merged into its base. */
   | 'mergeable'
-  /** Holds an adapter of differences that can be added to others. */
+  /** Holds an adapter that can be combined with others. */
   | 'addable'
   /** Holds an adapter whose updates can be laid beside another's. */
   | 'comparable'
@@ -87,9 +87,17 @@ export const READABLE_METHODS: Readonly<Record<string, 'mergeable' | 'applied'>>
   adapter_fusion: 'applied',
 };
 
-/** Methods whose adapters are differences from the base. Those of a form add up: see `PeftFormat.differences`. */
-export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors' | 'factors'>> = {
+/**
+ * Methods whose adapters are combined, by what they keep: differences from the base (see `PeftFormat.differences`), or updates
+ * that become a LoRA.
+ */
+export const ADDABLE_METHODS: Readonly<Record<string, 'places' | 'tensors' | 'factors' | 'updates'>> = {
   lora: 'factors',
+  adalora: 'updates',
+  melora: 'updates',
+  lotr: 'updates',
+  lokr: 'updates',
+  mora: 'updates',
   fish_mask: 'places',
   fish_dip: 'places',
   pafi: 'places',
@@ -280,17 +288,26 @@ export function comparesWith(adapter: Entry, other: Entry): boolean {
   );
 }
 
-/** Whether two adapters can be added up, as far as their configs tell: of one form, from one base model. */
+/** Whether two adapters can be combined, as far as their configs tell: of one base model, of any such methods. */
 export function addsUpWith(adapter: Entry, other: Entry): boolean {
-  if (adapter.item.kind !== 'adapter' || other.item.kind !== 'adapter') return false;
-  const form = formOf(other.item);
+  const isAddable = ({ item, unmatched }: Entry): boolean =>
+    item.kind === 'adapter' && uses(item, unmatched).includes('addable');
   return (
     other.item.folder !== adapter.item.folder &&
-    other.item.problem === undefined &&
-    other.unmatched.length === 0 &&
-    form !== undefined &&
-    form === formOf(adapter.item) &&
-    other.base.key === adapter.base.key
+    other.base.key === adapter.base.key &&
+    isAddable(adapter) &&
+    isAddable(other)
+  );
+}
+
+/** Whether two adapters can be merged one after the other, as far as their configs tell: of one base model, of any such methods. */
+export function mergesWith(adapter: Entry, other: Entry): boolean {
+  const { item, unmatched, base } = other;
+  return (
+    item.folder !== adapter.item.folder &&
+    base.key === adapter.base.key &&
+    item.kind === 'adapter' &&
+    uses(item, unmatched).includes('mergeable')
   );
 }
 
