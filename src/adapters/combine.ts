@@ -30,15 +30,14 @@ export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
 
 /**
  * Adds differences from one base model: θ = θ₀ + Σ w·δ (Ansell et al. 2022, section 3.2, where the weights are 1), so that
- * a language's and a task's give both. The sum is an adapter of the first one's kind. A head of a task is no difference:
- * it is that of the one adapter that has one.
+ * a language's and a task's give both. Adapters that all keep single numbers of weights (FISH Mask, LT-SFT, …), or all whole
+ * tensors (BitFit), become one of the first one's kind; any others a LoRA. A head of a task is no difference: it is that of the
+ * one adapter that has one.
  *
- * @param parts of a kind: low-rank updates (LoRA), single numbers of weights (FISH Mask, LT-SFT, …), or whole tensors (BitFit)
  * @param context of the base model; each adapter is attached to it alone, which finds what does not fit
  * @param how updates become one; differences that stay of their kind are added as they are
  * @throws ProblemError `combine.count`, `combine.method`, `combine.as-peft`, `combine.how`, `combine.task`,
- *   `combine.heads`, `combine.biases`, `combine.rank`, `combine.infinite`, `combine.nothing`; those of `weightOfSites` and
- *   `attachAdapter`
+ *   `combine.heads`, `combine.biases`, `combine.infinite`; those of `weightOfSites`, `attachAdapter` and `combineFactors`
  */
 export async function combineAdapters(
   parts: readonly Part[],
@@ -68,7 +67,7 @@ export async function combineAdapters(
   const config: JsonObject = {
     ...sum.config,
     // PEFT warns of keys that it does not know.
-    ...(sum.modules === undefined ? { combined_from: parts.map(originOf) } : {}),
+    ...(form === 'factors' ? {} : { combined_from: parts.map(originOf) }),
     task_type: task.config['task_type'] ?? null,
     ...(head.length === 0 ? {} : { modules_to_save: modulesToSave(sum.config, task.config) }),
   };

@@ -74,6 +74,13 @@ const sum = async (...adapters: AdapterOnDisk[]) =>
     opened.context,
   );
 
+/** The differences of one weight by their places. */
+async function dense(adapter: AdapterOnDisk, name: string): Promise<ReadonlyMap<number, number>> {
+  const values = await adapter.read(`${name}.weight.values`);
+  const places = await adapter.readIndices(`${name}.weight.indices`);
+  return new Map([...places].map((place, at) => [place, values[at]!]));
+}
+
 const ROW = [[5, 6, 70, 12, 9, 44, 3]];
 
 test('the sum of adapters gives the logits of all of them applied, with each multiplied by its weight', async () => {
@@ -102,6 +109,41 @@ test('the sum of adapters gives the logits of all of them applied, with each mul
   assert.equal(combined.overlap, shared);
   const total = [a, b].flatMap(({ tensors }) => [...tensors]).filter(([name]) => name.endsWith('.values'));
   assert.equal(combined.numbers, total.reduce((size, [, { shape }]) => size + shape[0]!, 0) - shared);
+  // Layer 1 of the first only, and q_proj of the second: the rest has a weight of 0.
+  const some = await combineAdapters(
+    [
+      { adapter: a, weight: 0, layerWeights: { 1: 2 } },
+      { adapter: b, weight: 0, layerWeights: { 1: 0, q_proj: -1 } },
+    ],
+    opened.context,
+  );
+  const q = 'model.layers.1.self_attn.q_proj';
+  const own = some.modules.map(({ path: name, weights }) => [name, ...weights]);
+  assert.deepEqual(own, [
+    ['model.layers.0.self_attn.q_proj', 0, -1],
+    [q, 2, -1],
+    ['model.layers.1.mlp.up_proj', 2, 0],
+  ]);
+  const places = some.saved.indices!.find(({ name }) => name.startsWith(q))!.data;
+  const { data } = some.saved.tensors.find(({ name }) => name.startsWith(q))!;
+  const [ofA, ofB] = [await dense(a, q), await dense(b, q)];
+  places.forEach((place, at) => {
+    assert.ok(Math.abs(data[at]! - (2 * (ofA.get(place) ?? 0) - (ofB.get(place) ?? 0))) < 1e-6);
+  });
+  assert.deepEqual(
+    [...places].sort((one, other) => one - other),
+    [...new Set([...ofA.keys(), ...ofB.keys()])].sort((one, other) => one - other),
+  );
+  assert.deepEqual(
+    (some.saved.config['combined_from'] as { weight: number; layer_weights: object }[]).map((part) => [
+      part.weight,
+      part.layer_weights,
+    ]),
+    [
+      [0, { 1: 2 }],
+      [0, { 1: 0, q_proj: -1 }],
+    ],
+  );
   // A − A is the base model.
   const nothing = await combineAdapters(
     [
