@@ -241,9 +241,13 @@ async function mergeFromExplorer({ page, shoot, command }) {
   await page.waitForTimeout(800);
   await shoot('menu');
   await page.locator('.monaco-menu .action-label', { hasText: 'Merge Adapter' }).click();
-  await page.locator('.quick-input-widget', { hasText: 'Merge into Base (1/2)' }).waitFor();
+  const question = (text) => page.locator('.quick-input-widget', { hasText: text });
+  await question('Merge into Base').waitFor();
+  // Asked only where there are others of the base.
+  if (await question('further adapters').isVisible()) await page.keyboard.press('Enter');
+  await question('folder for the merged model').waitFor();
   await page.keyboard.press('Enter');
-  await page.locator('.quick-input-widget', { hasText: 'Merge into Base (2/2)' }).waitFor();
+  await question('type of the weights').waitFor();
   await page.keyboard.press('Enter');
   await page.locator('.notification-toast', { hasText: 'merged model in' }).waitFor({ timeout: 120_000 });
   await shoot('merged');
