@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { valueOf } from '../src/engines/combination/preview.js';
 import type { CombinationPreview, Quantity } from '../src/engines/combination/preview.js';
-import type { HeatCell, HeatMapData } from './heatMap.js';
+import type { HeatCell, HeatMapData } from './heatMapData.js';
 import type { HeatRange } from './heatMapColors.js';
 import { gridOf } from './siteGrid.js';
 

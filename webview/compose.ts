@@ -87,7 +87,7 @@ document
   );
 
 function section(heading: string, ...content: readonly HTMLElement[]): HTMLElement {
-  return make('section', { 'aria-label': heading }, make('h2', {}, heading), ...content);
+  return make('section', {}, make('h2', {}, heading), ...content);
 }
 
 function dataName({ data }: HubRecord): string {

@@ -1,10 +1,10 @@
 import * as l10n from '@vscode/l10n';
 import { formatLoss } from '../src/common/format.js';
 import { adapterNames } from '../src/engines/composition/names.js';
-import { bestAlone, bestTrial } from '../src/engines/composition/record.js';
+import { bestAlone, foundTrial } from '../src/engines/composition/record.js';
 import type { HeldOutLoss, HubRecord } from '../src/engines/composition/record.js';
 import type { Curve, Picture } from './curvePictures.js';
-import type { HeatMapData } from './heatMap.js';
+import type { HeatMapData } from './heatMapData.js';
 import { csvText } from './siteHistory.js';
 
 /** The names of a search's adapters. */
@@ -83,10 +83,10 @@ export function weightMap(record: HubRecord): HeatMapData {
     { length: Math.ceil(Math.max(budget, trials.length) / stride) },
     (_, column) => column * stride,
   );
-  const every = shown.length > 60 ? 10 : 5;
   return {
     corner: l10n.t`trial`,
-    columns: shown.map((at, column) => (column === 0 || (column + 1) % every === 0 ? String(at + 1) : '')),
+    columns: shown.map((at) => String(at + 1)),
+    nameEvery: shown.length > 60 ? 10 : 5,
     range: { smallest: 0, largest: bound },
     signed: true,
     opens: false,
@@ -126,13 +126,13 @@ export interface LossRow {
 /** What was measured, the mixture first. */
 export function lossRows(record: HubRecord): readonly LossRow[] {
   const { trials, compared, heldOut } = record;
-  const best = bestTrial(trials);
+  const found = foundTrial(record);
   const rows: Omit<LossRow, 'least'>[] = [
     {
       kind: 'mixture',
       name: l10n.t`Best mixture`,
-      loss: best === undefined ? undefined : trials[best]?.loss,
-      heldOut: heldOut?.mixture,
+      loss: found === undefined ? undefined : trials[found]?.loss,
+      heldOut: found === undefined ? undefined : heldOut?.mixture,
     },
     { kind: 'base', name: l10n.t`Base model`, loss: trials[0]?.loss, heldOut: heldOut?.base },
     {

@@ -2,40 +2,9 @@ import * as l10n from '@vscode/l10n';
 import { make, setShown, setText } from './dom.js';
 import { colorOf, cssColor, heatShare, isLogarithmic, readableOn, signedShare } from './heatMapColors.js';
 import type { HeatRange, Scale } from './heatMapColors.js';
+import type { HeatMapData } from './heatMapData.js';
 import { onThemeChange, readHeatTheme, sized } from './heatMapTheme.js';
 import type { HeatTheme } from './heatMapTheme.js';
-
-/** A map of numbers: rows of cells under column heads. */
-export interface HeatMapData {
-  /** What the columns are; absent: layers. */
-  readonly corner?: string;
-  readonly columns: readonly string[];
-  readonly rows: readonly HeatRow[];
-  readonly range: HeatRange;
-  /** Whether a cell can be opened. */
-  readonly opens: boolean;
-  /** What stands below while no cell is pointed at. */
-  readonly hint: string;
-  /** Numbers of both signs: colours go from that of −largest over none to that of largest. */
-  readonly signed?: boolean;
-  /** In the cells, where there is room. */
-  readonly formatShort: (value: number) => string;
-}
-
-export interface HeatRow {
-  readonly name: string;
-  /** Undefined: there is no such cell. */
-  readonly cells: readonly (HeatCell | undefined)[];
-}
-
-export interface HeatCell {
-  /** What of it is handed to `onOpen`. */
-  readonly site: number;
-  /** Undefined: nothing was told. */
-  readonly value: number | undefined;
-  /** All of it in words: read out, and shown for the cell that is pointed at. */
-  readonly label: string;
-}
 
 export interface HeatMap {
   readonly element: HTMLElement;
@@ -76,9 +45,10 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
   let cellWidth = 0;
 
   /** Rows and columns are built anew only when they are others. */
-  function build({ rows, columns, corner }: HeatMapData): void {
+  function build({ rows, columns, corner, nameEvery }: HeatMapData): void {
     const next = JSON.stringify([
       corner,
+      nameEvery,
       columns,
       rows.map(({ name, cells: each }) => [name, each.map((cell) => cell?.site)]),
     ]);
@@ -103,7 +73,11 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       'div',
       { role: 'row', class: 'heat-row heat-head' },
       make('div', { role: 'columnheader' }, corner ?? l10n.t`layer`),
-      ...columns.map((name) => make('div', { role: 'columnheader' }, name)),
+      ...columns.map((name, x) =>
+        isNamed(x, nameEvery)
+          ? make('div', { role: 'columnheader' }, name)
+          : make('div', { role: 'columnheader' }, make('span', { class: 'for-ears' }, name)),
+      ),
     );
     grid.replaceChildren(
       head,
@@ -265,7 +239,10 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
         context.fillText(name, nameWidth - 6, titled + HEAD + (y + 0.5) * CELL_HEIGHT, nameWidth - 10),
       );
       context.textAlign = 'center';
-      columns.forEach((name, x) => context.fillText(name, nameWidth + (x + 0.5) * cellWidth, titled + HEAD / 2));
+      columns.forEach((name, x) => {
+        if (!isNamed(x, data?.nameEvery)) return;
+        context.fillText(name, nameWidth + (x + 0.5) * cellWidth, titled + HEAD / 2);
+      });
       context.translate(nameWidth, titled + HEAD);
       paint(context, data, theme, cellWidth);
       context.translate(0, rows.length * CELL_HEIGHT + 10);
@@ -277,6 +254,10 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       return whole;
     },
   };
+}
+
+function isNamed(column: number, every = 1): boolean {
+  return column === 0 || (column + 1) % every === 0;
 }
 
 /** The colours of a map's numbers. */

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { make, setText } from './dom.js';
-import type { HeatMapData } from './heatMap.js';
+import type { HeatMapData } from './heatMapData.js';
 
 /** The numbers of a heat map as a table, beside the picture: filled while it is open. */
 export function createHeatTable(): {

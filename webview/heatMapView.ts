@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { formatCount } from '../src/common/format.js';
 import { button, make, setShown, setText } from './dom.js';
 import { createHeatMap, legendOf } from './heatMap.js';
-import type { HeatMapData } from './heatMap.js';
+import type { HeatMapData } from './heatMapData.js';
 import type { HeatRange } from './heatMapColors.js';
 import { exportButtons } from './heatMapExport.js';
 import { createHeatLegend } from './heatMapLegend.js';

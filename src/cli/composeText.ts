@@ -1,6 +1,6 @@
 import { formatCount, formatLoss, formatPercent } from '../common/format.js';
 import { adapterNames } from '../engines/composition/names.js';
-import { bestTrial } from '../engines/composition/record.js';
+import { foundTrial } from '../engines/composition/record.js';
 import type { HeldOutLoss, HubRecord } from '../engines/composition/record.js';
 import { hubRemarks } from '../engines/composition/remarks.js';
 import { HUB_RECORD } from '../adapters/adapterFiles.js';
@@ -29,12 +29,13 @@ export function composeText(record: HubRecord, out: string | undefined): string 
   return [head, table(lines, ['Loss', ...columns]), ...hubRemarks(record)].join('\n\n');
 }
 
-function lossLines({ adapters, trials, compared, heldOut }: HubRecord, names: readonly string[]): string[][] {
+function lossLines(record: HubRecord, names: readonly string[]): string[][] {
+  const { adapters, trials, compared, heldOut } = record;
   const measured = (on: HeldOutLoss | undefined): string[] => {
     if (heldOut === undefined) return [];
     return on === undefined ? ['', ''] : [told(on.loss), formatPercent(on.tokenAccuracy)];
   };
-  const best = trials[bestTrial(trials) ?? 0];
+  const found = foundTrial(record);
   return [
     ['base model', told(trials[0]?.loss), ...measured(heldOut?.base)],
     ...adapters.map((_, at) => [
@@ -43,10 +44,11 @@ function lossLines({ adapters, trials, compared, heldOut }: HubRecord, names: re
       ...measured(heldOut?.alone.adapter === at ? heldOut.alone : undefined),
     ]),
     ['average', told(compared?.average), ...measured(heldOut?.average)],
-    ['mixture', told(best?.loss), ...measured(heldOut?.mixture)],
+    ...(found === undefined ? [] : [['mixture', told(trials[found]?.loss), ...measured(heldOut?.mixture)]]),
   ];
 }
 
 function told(loss: number | null | undefined): string {
-  return loss == null ? 'not finite' : formatLoss(loss);
+  if (loss === undefined) return '';
+  return loss === null ? 'not finite' : formatLoss(loss);
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import type { LoraHub } from '../adapters/loraHub.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
-import { bestTrial } from '../engines/composition/record.js';
+import { foundTrial } from '../engines/composition/record.js';
 import type { HubRecord } from '../engines/composition/record.js';
 import { HUB_RECORD } from '../adapters/adapterFiles.js';
 import type { Tokenizer } from '../models/tokenizer.js';
@@ -36,12 +36,11 @@ function cardOf(record: HubRecord): string {
 }
 
 /** Where the weights come from. */
-function foundBy({ adapters, trials, budget, regularization }: HubRecord): string {
-  const best = trials[bestTrial(trials) ?? 0];
-  if (best === undefined || adapters.some(({ weight }, at) => weight !== best.weights[at])) {
-    return 'The weights were set by hand.';
-  }
-  const [mixture, base] = [best, trials[0]!].map(({ loss }) => loss?.toFixed(4) ?? 'not finite');
+function foundBy(record: HubRecord): string {
+  const { trials, budget, regularization } = record;
+  const found = foundTrial(record);
+  if (found === undefined) return 'The weights were set by hand.';
+  const [mixture, base] = [found, 0].map((at) => trials[at]?.loss?.toFixed(4) ?? 'not finite');
   const stopped =
     trials.length < budget ? ` The search was stopped after ${trials.length} of ${budget} trials.` : '';
   return `The weights are the best of ${trials.length} that were tried on a few examples: loss ${mixture} (the base model ${base}), with ${regularization} · mean |w| added while searching.${stopped}`;

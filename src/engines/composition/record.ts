@@ -111,6 +111,13 @@ export function bestTrial(trials: HubRecord['trials']): number | undefined {
   return best;
 }
 
+/** The place of the trial that found the weights; undefined where none did: they were set by hand. */
+export function foundTrial({ trials, adapters }: Pick<HubRecord, 'trials' | 'adapters'>): number | undefined {
+  const best = bestTrial(trials);
+  const weights = best === undefined ? undefined : trials[best]?.weights;
+  return adapters.every(({ weight }, at) => weight === weights?.[at]) ? best : undefined;
+}
+
 /** With the weights of the best trial beside the adapters. */
 function withBest(record: HubRecord): HubRecord {
   const best = bestTrial(record.trials);

@@ -1,21 +1,23 @@
 import * as l10n from '@vscode/l10n';
 import { formatCount, formatLoss } from '../../common/format.js';
 import { adapterNames } from './names.js';
-import { bestAlone, bestTrial } from './record.js';
+import { bestAlone, bestTrial, foundTrial } from './record.js';
 import type { HeldOutLoss, HubRecord } from './record.js';
 
 /** What is to be known of a search that has ended, in sentences: where the mixture gains nothing, and what its loss is worth. */
 export function hubRemarks(record: HubRecord): readonly string[] {
-  return [...gains(record), ...effort(record), worth(record)];
+  const isMeasured = bestTrial(record.trials) === undefined || foundTrial(record) !== undefined;
+  return [...gains(record), ...effort(record), ...(isMeasured ? [worth(record)] : [])];
 }
 
 /** Whether the mixture is better on the examples than what needs no search. */
 function gains(record: HubRecord): readonly string[] {
   const { trials, compared, adapters } = record;
-  const at = bestTrial(trials);
+  if (bestTrial(trials) === undefined) return [l10n.t`No trial has a finite loss: there is no mixture.`];
+  const at = foundTrial(record);
   const mixture = at === undefined ? undefined : trials[at]?.loss;
   if (at === undefined || mixture == null) {
-    return [l10n.t`No trial has a finite loss: there is no mixture.`];
+    return [l10n.t`The weights were set by hand: what this mixture is worth was not measured.`];
   }
   if (at === 0 || trials[at]!.weights.every((weight) => weight === 0)) {
     return [l10n.t`No mixture was better on the examples than the base model: all weights are 0.`];

@@ -22,7 +22,7 @@ test('signs are told by plus and minus, and 0 by none', () => {
 
 test('the picture has the loss of each trial, of the best so far by its objective, and what to compare with', () => {
   const { curves } = lossPicture(recordOf(TRIALS, { compared: COMPARED }));
-  const of = (key: string): number[] => [...(curves.find((curve) => curve.key === key)?.y ?? [])];
+  const of = (key: string): number[] => Array.from(curves.find((curve) => curve.key === key)?.y ?? []);
   assert.deepEqual(of('loss'), [2, 1.5, 1.51, NaN, 1.25]);
   assert.deepEqual(of('best'), [2, 1.5, 1.51, 1.51, 1.25]);
   assert.deepEqual(of('base'), [2, 2]);
@@ -61,7 +61,7 @@ test('the table has the mixture, the base, the average and each adapter, and mar
 test('the map has a column for each trial, also for those to come, and all weights', () => {
   const { rows, columns, range } = weightMap(recordOf(TRIALS));
   assert.deepEqual([rows.length, columns.length, range.largest], [2, 40, 1.5]);
-  assert.deepEqual(columns.slice(0, 6), ['1', '', '', '', '5', '']);
+  assert.deepEqual(columns.slice(0, 6), ['1', '2', '3', '4', '5', '6']);
   assert.deepEqual(
     rows.map(({ name, cells }) => [name, ...cells.slice(0, 6).map((cell) => cell?.value)]),
     [

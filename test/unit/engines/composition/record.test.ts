@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json } from '../../../../src/common/json.js';
-import { bestAlone, bestTrial, recordAfter } from '../../../../src/engines/composition/record.js';
+import { bestAlone, bestTrial, foundTrial, recordAfter } from '../../../../src/engines/composition/record.js';
 import { isRecord, readRecord } from '../../../../src/engines/composition/readRecord.js';
 import { hubRemarks } from '../../../../src/engines/composition/remarks.js';
 import { problem } from '../../../support/adapters.js';
@@ -64,6 +64,17 @@ test('what a mixture is worth is told: where it gains nothing, and that few rows
   assert.deepEqual(hubRemarks(recordOf(FOUR.slice(0, 3))), [
     'With 2 adapters the first 3 trials only look around: more than 3 are needed.',
     WORTH,
+  ]);
+  const byHand = recordOf(FOUR, {
+    adapters: [
+      { folder: '/w/one', weight: 1 },
+      { folder: '/w/two', weight: 1 },
+    ],
+  });
+  assert.equal(foundTrial(byHand), undefined);
+  assert.deepEqual(hubRemarks(byHand), [
+    'The weights were set by hand: what this mixture is worth was not measured.',
+    STOPPED,
   ]);
   assert.equal(hubRemarks(recordOf([[[0, 0], null]]))[0], 'No trial has a finite loss: there is no mixture.');
   const measured = (loss: number): { loss: number; tokenAccuracy: number } => ({ loss, tokenAccuracy: 0.5 });

@@ -1,6 +1,7 @@
+import { bestTrial } from '../../../../src/engines/composition/record.js';
 import type { HubRecord } from '../../../../src/engines/composition/record.js';
 
-/** A search over `imdb` and `trec` of trials with given weights and losses, of 40 that were to be tried. */
+/** A search over `imdb` and `trec` of trials with given weights and losses, with the best trial's weights, of 40 that were to be tried. */
 export function recordOf(
   trials: readonly (readonly [weights: readonly number[], loss: number | null])[],
   change: Partial<HubRecord> = {},
@@ -13,8 +14,12 @@ export function recordOf(
         ? null
         : loss + (0.05 * weights.reduce((sum, each) => sum + Math.abs(each), 0)) / weights.length,
   }));
+  const best = tried[bestTrial(tried) ?? -1];
   return {
-    adapters: ['imdb', 'trec'].map((name) => ({ folder: `/w/runs/${name}/1/adapter`, weight: 0 })),
+    adapters: ['imdb', 'trec'].map((name, at) => ({
+      folder: `/w/runs/${name}/1/adapter`,
+      weight: best?.weights[at] ?? 0,
+    })),
     base: '/w/base',
     data: ['/w/five-rows.jsonl'],
     rows: 5,

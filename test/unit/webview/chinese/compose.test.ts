@@ -46,6 +46,7 @@ test('a search for a mixture has no English word in Chinese', async (context) =>
   }
   for (const change of [
     { budget: 1000 },
+    { adapters: ['甲', '乙'].map((name) => ({ folder: `/${name}`, weight: 1 })) },
     { rows: 1, compared: { average: 1, alone: [1, null] } },
     { heldOut: heldOut(2, 2, 2) },
     { heldOut: heldOut(1, 2, 2) },

@@ -40,11 +40,7 @@ test('the page of a mixture: grows, stops, writes, and shows what is written', a
   assert.ok(page.hidden('.remarks'), 'nothing is judged before the end');
   assert.deepEqual(await press('Stop'), { type: 'stop' });
 
-  const weighted = {
-    ...many!,
-    adapters: many!.adapters.map((each, at) => ({ ...each, weight: [0.5, -0.5][at]! })),
-  };
-  await tell({ wanted: WANTED, search: weighted, state: { kind: 'stopped' } });
+  await tell({ wanted: WANTED, search: many!, state: { kind: 'stopped' } });
   assert.deepEqual(seen(), ['Write Adapter…', 'Search Again', 'Save CSV…']);
   assert.ok(page.texts('.remarks').includes('The search was stopped after 4 of 40 trials.'));
   assert.deepEqual(
@@ -58,7 +54,7 @@ test('the page of a mixture: grows, stops, writes, and shows what is written', a
   assert.equal(saved.name, 'five-rows-mixtures.csv');
   assert.match(saved.text, /^trial,loss,objective,/);
 
-  await tell({ search: weighted, state: { kind: 'ended' }, out: '/w/mixed' });
+  await tell({ search: many!, state: { kind: 'ended' }, out: '/w/mixed' });
   assert.deepEqual(seen(), ['Try…', 'Open Playground', 'Reveal', 'Save CSV…']);
   assert.ok(page.texts().includes('The mixture is in /w/mixed.'));
   for (const [name, type] of [
