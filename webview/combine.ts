@@ -1,6 +1,6 @@
 import './language.js';
 import * as l10n from '@vscode/l10n';
-import { formFault } from '../src/engines/combination/form.js';
+import { becomesLora, formFault } from '../src/engines/combination/form.js';
 import type { CombinationForm } from '../src/engines/combination/form.js';
 import type { FromCombine, KeptCombination, PreviewState, ToCombine } from '../src/host/combineProtocol.js';
 import type { FromAnyPage } from '../src/host/pageProtocol.js';
@@ -46,7 +46,7 @@ const options = createCombineOptions(change);
 const simple = make(
   'p',
   { class: 'muted' },
-  l10n.t`These adapters keep single numbers of the base model's weights: they are added as they are.`,
+  l10n.t`These adapters keep differences of single numbers of the base model: they are added as they are.`,
 );
 const status = make('p', { class: 'summary', role: 'status' });
 const barFill = make('div', { class: 'bar-fill' });
@@ -128,7 +128,7 @@ function drawForm(): void {
   parts.draw(form.parts, adapters);
   layers.draw(form.layers, form.parts, nameOf);
   options.draw(form, kind);
-  setShown(simple, kind !== 'factors');
+  setShown(simple, !becomesLora(kind));
   const fault = formFault(form, kind);
   setDisabled(write, fault !== undefined || writing);
 }

@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { KEEPS, SIGNS, WAYS, optionsRead } from '../src/engines/combination/form.js';
+import { KEEPS, SIGNS, WAYS, becomesLora, optionsRead } from '../src/engines/combination/form.js';
 import type { CombinationForm, CombinationKind, Option } from '../src/engines/combination/form.js';
 import { keepWords, optionWords, signWords, wayWords } from './combineWords.js';
 import { make, setShown, setText } from './dom.js';
@@ -60,7 +60,7 @@ export function createCombineOptions(onChange: (changed: Partial<CombinationForm
   return {
     element,
     draw(form, kind) {
-      setShown(element, kind === 'factors');
+      setShown(element, becomesLora(kind));
       way.setOptions(
         WAYS.map((key) => ({ key, title: key })),
         form.way,

@@ -93,7 +93,7 @@ export function createPreviewView(chosenBefore: string, onChoice: (quantity: str
     );
     const { scrollTop = 0, scrollLeft = 0 } = tables.firstElementChild ?? {};
     tables.replaceChildren(shown.element);
-    shown.element.scrollTo(scrollLeft, scrollTop);
+    Object.assign(shown.element, { scrollTop, scrollLeft });
   }
   table.addEventListener('toggle', () => redraw());
 
@@ -127,7 +127,7 @@ function formatted({ kind }: Quantity, value: number): string {
   switch (kind) {
     case 'norm':
     case 'own-norm':
-      return formatLoss(value);
+      return value === 0 ? '0' : formatLoss(value);
     case 'cosine':
       return value.toFixed(2);
     case 'rank':

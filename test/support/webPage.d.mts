@@ -27,7 +27,7 @@ export interface WebPage {
 
 /** Opens a page: one per process, for its modules run once. `texts`: the translations. */
 export function openWebPage(
-  name: 'panel' | 'preview' | 'compare' | 'methods' | 'playground',
+  name: 'panel' | 'preview' | 'compare' | 'methods' | 'combine' | 'compose' | 'playground',
   texts: Readonly<Record<string, string>>,
 ): Promise<WebPage>;
 

@@ -1,7 +1,15 @@
 import { isJsonObject } from '../../common/json.js';
 
-/** What adapters are combined of: see `PeftFormat.differences`. */
-export type CombinationKind = 'factors' | 'places' | 'tensors';
+/**
+ * What adapters are combined of: LoRAs (`factors`), differences of one kind that stay of that kind (see
+ * `PeftFormat.differences`), or updates of several kinds, which become a LoRA.
+ */
+export type CombinationKind = 'factors' | 'updates' | 'places' | 'tensors';
+
+/** Whether a LoRA comes out: then there are several ways. */
+export function becomesLora(kind: CombinationKind): boolean {
+  return kind === 'factors' || kind === 'updates';
+}
 
 /** Values of `combine --how`, in the order in which they are offered; `cat` is `linear`. */
 export const WAYS = [
@@ -78,16 +86,18 @@ export function freshForm(folders: readonly string[], model?: string): Combinati
 /** Fields of {@link CombinationForm} that some ways do not read. */
 export type Option = 'density' | 'sign' | 'keep' | 'asPeft' | 'seed';
 
-/** The options that what is chosen reads. Adapters that are no factors are added as they are. */
+/** The options that what is chosen reads. Adapters that do not become a LoRA are added as they are. */
 export function optionsRead({ way, asPeft }: CombinationForm, kind: CombinationKind): readonly Option[] {
-  if (kind !== 'factors') return [];
+  if (!becomesLora(kind)) return [];
+  // PEFT combines LoRAs only, and its `svd` is ours.
+  const mayBePeft = kind === 'factors' && way !== 'svd';
   const prunes = way === 'ties' || way === 'magnitude_prune' || draws(way);
   return [
     ...(prunes ? (['density'] as const) : []),
     ...(way === 'ties' || way === 'dare_ties' ? (['sign'] as const) : []),
     ...(draws(way) ? (['seed'] as const) : []),
-    ...(way === 'svd' ? [] : (['asPeft'] as const)),
-    ...(asPeft && way !== 'svd' ? [] : (['keep'] as const)),
+    ...(mayBePeft ? (['asPeft'] as const) : []),
+    ...(mayBePeft && asPeft ? [] : (['keep'] as const)),
   ];
 }
 
@@ -123,8 +133,8 @@ export function formFault(form: CombinationForm, kind: CombinationKind): FormFau
   if (wrong !== undefined) return { kind: 'weight', folder: wrong.folder };
   const named = form.layers.map(({ layers }) => layers.trim());
   if (named.includes('') || new Set(named).size < named.length) return { kind: 'layers' };
-  // One LoRA alone may be scaled, or cut to a rank.
-  const least = kind === 'factors' ? 1 : 2;
+  // What becomes a LoRA may be scaled, or cut to a rank, alone.
+  const least = becomesLora(kind) ? 1 : 2;
   if (partsAdded(form).length < least) return { kind: 'few', least };
   const read = optionsRead(form, kind);
   if (read.includes('density') && !isShare(form.density)) return { kind: 'density' };
@@ -157,7 +167,7 @@ export function combineArguments(form: CombinationForm, kind: CombinationKind): 
       const weights = parts.map((part) => weightIn(each, part));
       return `--layer-weights=${each.layers.trim()}=${weights.join(',')}`;
     }),
-    ...(kind === 'factors' && form.way !== 'linear' ? [`--how=${form.way}`] : []),
+    ...(becomesLora(kind) && form.way !== 'linear' ? [`--how=${form.way}`] : []),
     ...(read.includes('density') ? [`--density=${form.density}`] : []),
     ...(read.includes('sign') && form.sign !== 'total' ? [`--majority-sign=${form.sign}`] : []),
     ...(read.includes('seed') && form.seed !== 0 ? [`--seed=${form.seed}`] : []),

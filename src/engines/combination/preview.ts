@@ -53,7 +53,7 @@ export function quantitiesOf({ from, modules }: CombinationPreview): readonly Qu
   ];
   return all.filter((quantity) => {
     // Of one adapter the norm is that of the sum; ranks that are all alike stand above.
-    if (quantity.kind === 'own-norm') return from.length > 1;
+    if (quantity.kind === 'own-norm') return from.length > 1 && modules.length > 0;
     const values = modules.map((each) => valueOf(each, quantity));
     if (quantity.kind === 'lost') return values.some((value) => value !== undefined && value !== 0);
     if (quantity.kind === 'rank') return new Set(values).size > 1;

@@ -4,6 +4,7 @@ import * as vscode from 'vscode';
 import { pathKind } from '../../common/files.js';
 import { formatCount } from '../../common/format.js';
 import { isJsonObject } from '../../common/json.js';
+import { becomesLora } from '../../engines/combination/form.js';
 import type { CombinationKind } from '../../engines/combination/form.js';
 import { ranksOf } from '../../engines/combination/preview.js';
 import { RUN_EVENTS } from '../../engines/runFiles.js';
@@ -31,8 +32,8 @@ export async function adaptersToCombine(
   const others = othersOf(await explorer.all(), [adapter]);
   const chosen = new Set(selected.flatMap((row) => (row.kind === 'item' ? [row.folder] : [])));
   const beside = others.filter(({ item }) => chosen.has(item.folder)).map(({ item }) => item.folder);
-  // One LoRA alone can be scaled, or cut to a rank.
-  const alone = kindOf(adapter) === 'factors' && others.length === 0;
+  // What becomes a LoRA can be scaled, or cut to a rank, alone.
+  const alone = others.length === 0 && becomesLora(kindOf([adapter]));
   const added = beside.length > 0 || alone ? beside : await pickOf(others, [folder]);
   if (added === undefined) return undefined;
   const base = await baseArgument(adapter);
@@ -45,10 +46,10 @@ export function combineChoices(explorer: ExplorerView): CombineChoices {
     async about(folders) {
       await explorer.all();
       const entries = folders.map((folder) => explorer.at(folder));
-      const first = entries.find((entry) => entry !== undefined);
+      const known = entries.filter((entry) => entry !== undefined);
       return {
-        kind: (first && kindOf(first)) ?? 'factors',
-        base: first?.base.label ?? '',
+        kind: kindOf(known),
+        base: known[0]?.base.label ?? '',
         adapters: folders.map((folder, at) => combinedAdapter(folder, entries[at])),
       };
     },
@@ -104,7 +105,7 @@ function othersOf(all: readonly Entry[], there: readonly Entry[]): readonly Entr
 async function pickOf(others: readonly Entry[], there: readonly string[]): Promise<readonly string[] | undefined> {
   if (others.length === 0) {
     void vscode.window.showInformationMessage(
-      l10n.t`PEFT Studio: there is no other adapter in this workspace that these can be combined with: of one form, and of the same base model.`,
+      l10n.t`PEFT Studio: there is no other adapter in this workspace that these can be combined with: one that keeps updates, and of the same base model.`,
     );
     return undefined;
   }
@@ -125,8 +126,13 @@ async function pickOf(others: readonly Entry[], there: readonly string[]): Promi
   return chosen === undefined || chosen.length === 0 ? undefined : chosen.map(({ folder }) => folder);
 }
 
-function kindOf({ item }: Entry): CombinationKind | undefined {
-  return item.kind === 'adapter' && item.format === 'peft' ? ADDABLE_METHODS[item.method ?? ''] : undefined;
+/** What adapters are combined of, as far as their configs tell. */
+function kindOf(entries: readonly Entry[]): CombinationKind {
+  const kinds = entries.flatMap(({ item }) =>
+    item.kind === 'adapter' ? (ADDABLE_METHODS[item.method ?? ''] ?? []) : [],
+  );
+  const [first = 'factors', ...others] = kinds;
+  return others.every((kind) => kind === first) ? first : 'updates';
 }
 
 function combinedAdapter(folder: string, entry: Entry | undefined): CombinedAdapter {

@@ -94,6 +94,13 @@ test('layers have weights of their own: an adapter that has none there has its o
   assert.deepEqual(formFault(empty, 'factors'), { kind: 'weight', folder: '/b' });
 });
 
+test('adapters of several kinds become a LoRA in all ways, but not as PEFT has it', () => {
+  const form = formOf({ way: 'ties', keep: 'rank', rank: 4, asPeft: true });
+  assert.deepEqual(optionsRead(form, 'updates'), ['density', 'sign', 'keep']);
+  assert.deepEqual(combineArguments(form, 'updates').slice(3), ['--how=ties', '--density=0.2', '--rank=4']);
+  assert.equal(formFault(formOf({ parts: [{ folder: '/a', weight: 2 }] }), 'updates'), undefined);
+});
+
 test('adapters that are no factors are added as they are: no way, no option', () => {
   const form = formOf({ way: 'ties', density: null, keep: 'rank', rank: null });
   assert.equal(formFault(form, 'places'), undefined);

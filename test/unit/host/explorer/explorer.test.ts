@@ -315,12 +315,16 @@ describe('how things look', () => {
       if (type in READABLE_METHODS) assert.equal(READABLE_METHODS[type] === 'mergeable', mergeable, type);
     }
   });
-  test('adapters that are differences are offered to be added up, those of one form and base', async () => {
+  test('adapters that are differences or updates are offered to be combined, those of one base', async () => {
     for (const [type, form] of Object.entries(ADDABLE_METHODS)) {
-      assert.equal(adapterFormat({ peft_type: type.toUpperCase() })?.differences, form, type);
+      const format = adapterFormat({ peft_type: type.toUpperCase() });
+      assert.equal(format?.differences, form === 'updates' ? undefined : form, type);
     }
     const others = PEFT_TYPES.filter((type) => !(type.toLowerCase() in ADDABLE_METHODS));
-    for (const type of others) assert.equal(adapterFormat({ peft_type: type })?.differences, undefined, type);
+    for (const type of others) {
+      const { differences, pair } = adapterFormat({ peft_type: type })!;
+      assert.deepEqual([differences, pair], [undefined, undefined], type);
+    }
 
     const { folder, model, look } = await place();
     const made: Record<string, Entry> = {};
@@ -350,7 +354,7 @@ describe('how things look', () => {
     const [language, ...rest] = Object.values(made);
     assert.deepEqual(
       [language!, ...rest].filter((other) => addsUpWith(language!, other)),
-      [made['task']],
+      [made['task'], made['biases']],
     );
   });
   test('adapters whose updates are B·A are offered to be compared, with those of their base', async () => {
