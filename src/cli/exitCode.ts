@@ -26,7 +26,6 @@ const INPUT = new Set([
   'dora-rank',
   'dylora',
   'engine',
-  'file',
   'folder',
   'fusion',
   'galore',
@@ -67,6 +66,7 @@ const INPUT = new Set([
 
 /** Codes of other rooms that say the same. */
 const INPUT_CODES = new Set([
+  'file.exists',
   'merge.base',
   'merge.gguf-place',
   'merge.gguf-row',

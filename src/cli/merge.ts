@@ -89,7 +89,7 @@ export const merge: Command = {
     }
     const report = await mergeAdapter({
       ...opened,
-      tokenizer: await tokenizerOf(adapters, opened.tokenizer),
+      tokenizer: await tokenizerOf(adapters, opened.tokenizer, (problem) => warnings.push(problem)),
       ...(await stage!(opened.context)),
       then,
       runtime: await onnxRuntime(),

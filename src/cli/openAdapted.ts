@@ -49,7 +49,7 @@ export async function openAdapted(
   const onDisk = adapter === undefined ? undefined : withRank(await openAdapters(adapter, rowTask), rank);
   const wanted = onDisk === undefined ? task : { ...task, ...adapterTask(onDisk.adapters[0]) };
   const base = await openModel(model, 0, { ...hubOf(io), folder }, wanted);
-  const tokenizer = await tokenizerOf(onDisk?.adapters ?? [], base.tokenizer);
+  const tokenizer = await tokenizerOf(onDisk?.adapters ?? [], base.tokenizer, (problem) => io.problem(problem));
   const opened = { ...base, tokenizer, context: { ...base.context, tokenizer } };
   for (const warning of vocabularyWarnings(opened.model, opened.tokenizer)) io.problem(warning);
   if (onDisk === undefined) return { ...opened, methods: [], values: new Map() };
