@@ -1,3 +1,4 @@
+import { COMBINE } from './combine.js';
 import { COMPOSE } from './compose.js';
 import { LANGUAGE } from './language.js';
 import { MEMORY } from './memory.js';
@@ -11,8 +12,8 @@ declare const E2E_ONLY: string;
 /** Called by VS Code in its extension host; a rejection makes the run fail. */
 export async function run(): Promise<void> {
   const wanted = new RegExp(E2E_ONLY);
-  const tests = [...LANGUAGE, ...MEMORY, ...RUNS, ...PLAYGROUND, ...METHODS, ...COMPOSE].filter(([name]) =>
-    wanted.test(name),
+  const tests = [...LANGUAGE, ...MEMORY, ...RUNS, ...PLAYGROUND, ...METHODS, ...COMPOSE, ...COMBINE].filter(
+    ([name]) => wanted.test(name),
   );
   if (tests.length === 0) throw new Error(`no end-to-end test is called ${wanted.source}`);
   let failures = 0;
