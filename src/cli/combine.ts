@@ -162,9 +162,9 @@ function combinedText(
   return `${head}\n\n${combinedTable(modules)}`;
 }
 
-/** `0.5`, `0 (0-11: 1, lm_head: 2)` */
+/** `0.5`, `0 (1 in 0-11, 2 in lm_head)` */
 function weightText({ weight, layerWeights = {} }: Part): string {
-  const own = Object.entries(layerWeights).map(([places, each]) => `${places}: ${each}`);
+  const own = Object.entries(layerWeights).map(([places, each]) => `${each} in ${places}`);
   return own.length === 0 ? String(weight) : `${weight} (${own.join(', ')})`;
 }
 

@@ -1,5 +1,6 @@
 // A language's and a task's differences, trained and added up as a user does it.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { CombinedModule } from '../../src/adapters/combination.js';
@@ -142,6 +143,8 @@ test('combine: low-rank updates become one adapter of any rank, which is applied
     (told['from'] as { layer_weights: object }[]).map((each) => each.layer_weights),
     [{ 0: 1 }, { 0: 0 }],
   );
+  const card = await readFile(path.join(folder, 'lora-split/README.md'), 'utf8');
+  assert.match(card, /- 0 \(1 in 0\) × `.*` \(LORA\)\n- 1 \(0 in 0\) × /);
   for (const { layer, weights, norms, pairs } of told['modules'] as CombinedModule[]) {
     assert.deepEqual(weights, layer === 0 ? [1, 0] : [0, 1]);
     assert.deepEqual(
