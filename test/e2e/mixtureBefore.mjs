@@ -42,7 +42,15 @@ export function composeBefore(workspace) {
     return path.join(runs, readdirSync(runs)[0], 'adapter');
   });
   const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-  const rows = ['--data', 'five-rows.jsonl', '--evaluate', 'held-out.jsonl', '--out', 'five-rows-mixture', '--json'];
+  const rows = [
+    '--data',
+    'five-rows.jsonl',
+    '--evaluate',
+    'held-out.jsonl',
+    '--out',
+    'five-rows-mixture',
+    '--json',
+  ];
   execFileSync(process.execPath, [cli, 'compose', ...adapters, ...rows], {
     cwd: workspace,
     stdio: ['ignore', 'ignore', 'inherit'],
