@@ -210,18 +210,6 @@ describe('how things look', () => {
     assert.match(found.details.notes[0]!, /not valid JSON/);
     assert.equal(lookOfBase(model.base(model.roots()[0]!)!, 1).label, 'Base model not named');
   });
-  test('LoRA adapters are offered to be mixed, and a mixture shows the search for it', async () => {
-    const { folder, model, look } = await place();
-    const mixed = path.join(folder, 'mixed');
-    await look(await adapter(mixed));
-    assert.ok(!lookOf(entryAt(model, mixed)).context.includes('mixture'));
-    await writeFile(path.join(mixed, HUB_RECORD), '{}');
-    await look({ kind: 'adapter', folder: mixed });
-    const entry = entryAt(model, mixed);
-    assert.ok(isMixable(entry) && lookOf(entry).context.includes('mixture'));
-    assert.ok(!isMixable({ ...entry, unmatched: ['q_proj'] }));
-    assert.ok(!isMixable({ ...entry, item: { ...entry.item, method: 'adalora' } as Entry['item'] }));
-  });
   test('an adapter with a fault says so, and can be repaired, not merged', async () => {
     const { folder, model, look } = await place();
     const parts = await adapterParts('peft-adapter');
