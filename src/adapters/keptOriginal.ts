@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import type { JsonObject } from '../common/json.js';
@@ -7,6 +7,7 @@ import { fail } from '../common/problem.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { copySafetensors, hashOfTensor, storedTensors } from '../models/copySafetensors.js';
 import type { StoredTensor } from '../models/copySafetensors.js';
+import { loadTokenizer } from '../models/loadTokenizer.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { baseFiles } from './baseFiles.js';
 
@@ -30,7 +31,7 @@ export interface OriginalTensor {
 
 /**
  * Keeps in a merged model's folder what a merge changed of its base: each tensor that the merged weights do not hold byte for
- * byte, its hash and those of all others, and the base's config.
+ * byte, its hash and those of all others, and the base's config and tokenizer.
  *
  * @param isSame whether the merged model holds a tensor as the base does
  * @throws ProblemError `merge.keep-gguf`, before anything is written
@@ -49,6 +50,9 @@ export async function keepOriginal(
     const file = path.join(base.source, name);
     if ((await pathKind(file)) === 'file') await copyFile(file, path.join(original, name));
   }
+  // The merged model may have the tokenizer of an adapter.
+  const tokenizer = await (await loadTokenizer(base.source)).files();
+  for (const [name, bytes] of tokenizer) await writeFile(path.join(original, name), bytes);
   const kept = tensors.filter((tensor) => !isSame(tensor));
   const metadata = { format: 'pt', tensors: JSON.stringify(listed) };
   await copySafetensors(path.join(original, ORIGINAL_WEIGHTS), kept, metadata);

@@ -110,11 +110,12 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
     const changed = changedBy(levels);
     if (job.keepOriginal === true) {
       onProgress?.({ activity: l10n.t`Keeping the original weights`, done: 0, total: 1 });
-      const names = new Set(tensors.map(({ name }) => name));
+      const shapes = new Map(tensors.map(({ name, shape }) => [name, shape.join()]));
       await keepOriginal(
         content,
         checkpoint,
-        (tensor) => names.has(tensor.name) && tensor.dtype === dtype && !changed.has(tensor.name),
+        (tensor) =>
+          tensor.dtype === dtype && tensor.shape.join() === shapes.get(tensor.name) && !changed.has(tensor.name),
       );
     }
     if (job.record !== undefined) {

@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { copyFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
@@ -72,11 +72,10 @@ async function fromKept(
   const listed = originalTensors(original.metadata, kept);
   const tensors = listed.map(({ name }) => byName.get(name) ?? damaged(kept, name));
   const hashes = new Map(listed.map(({ name, sha256 }) => [name, sha256]));
-  const tokenizer = await (await loadTokenizer(merged)).files();
+  const beside = (await readdir(path.dirname(kept))).filter((name) => name !== ORIGINAL_WEIGHTS);
   const bytes = bytesOf(tensors);
   return writeFolderWhole(path.resolve(out), bytes, async (content) => {
-    for (const [name, text] of tokenizer) await writeFile(path.join(content, name), text);
-    await copyTexts(path.dirname(kept), content);
+    for (const name of beside) await copyFile(path.join(path.dirname(kept), name), path.join(content, name));
     let done = 0;
     for (const shard of await planShards(content, tensors, ({ length }) => length)) {
       await copySafetensors(shard.file, shard.tensors, { format: 'pt' }, ({ name, file }, sha256) => {
@@ -116,7 +115,10 @@ async function fromBase(
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   return writeFolderWhole(path.resolve(out), bytes, async (content) => {
     for (const [name, text] of tokenizer) await writeFile(path.join(content, name), text);
-    if (checkpoint.format !== 'gguf') await copyTexts(place, content);
+    for (const name of checkpoint.format === 'gguf' ? [] : ORIGINAL_TEXTS) {
+      const file = path.join(place, name);
+      if ((await pathKind(file)) === 'file') await copyFile(file, path.join(content, name));
+    }
     for (const [at, file] of files.entries()) {
       const copy = path.join(content, path.basename(file));
       await copyFile(file, copy);
@@ -131,13 +133,6 @@ async function fromBase(
     }
     return { out: path.resolve(out), from: 'base', base, bytes };
   });
-}
-
-async function copyTexts(from: string, to: string): Promise<void> {
-  for (const name of ORIGINAL_TEXTS) {
-    const file = path.join(from, name);
-    if ((await pathKind(file)) === 'file') await copyFile(file, path.join(to, name));
-  }
 }
 
 function bytesOf(tensors: readonly StoredTensor[]): number {

@@ -83,10 +83,7 @@ test('adapters of other base models are refused, unless the base is named', asyn
     { folder: at('elsewhere'), peft_type: 'LORA' },
   ]);
   assert.ok(Array.isArray(warnings));
-  assert.deepEqual(
-    warnings.map((each) => isJsonObject(each) && each['code']),
-    ['merge.base'],
-  );
+  assert.ok(warnings.some((each) => isJsonObject(each) && each['code'] === 'merge.base'));
 });
 
 test('unmerge copies the base where it is as it was merged', async () => {
