@@ -67,7 +67,7 @@ export function tunedByDelta(delta: DeltaFile): Tuned {
     if (name === undefined || !known.has(name)) return undefined;
     const now = Float64Array.from(base);
     const found = await delta.read(name);
-    if (found.kind === 'dense') found.values.forEach((value, at) => (now[at]! += value));
+    if (found.kind === 'dense') for (let at = 0; at < now.length; at++) now[at]! += found.values[at]!;
     else found.places.forEach((place, at) => (now[place]! += found.values[at]!));
     return now;
   };

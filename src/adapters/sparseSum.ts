@@ -9,12 +9,17 @@ export interface SparseDifference {
 /** Differences of a tensor without their zeros. */
 export function withoutZeros(all: Float32Array): SparseDifference {
   let count = 0;
-  for (const value of all) if (value !== 0) count++;
+  // Loops over millions of numbers.
+  for (let at = 0; at < all.length; at++) if (all[at] !== 0) count++;
   const places = new Int32Array(count);
+  const values = new Float32Array(count);
   let next = 0;
-  // A loop over millions of numbers.
-  for (let at = 0; at < all.length; at++) if (all[at] !== 0) places[next++] = at;
-  return { places, values: Float32Array.from(places, (at) => all[at]!) };
+  for (let at = 0; at < all.length; at++) {
+    if (all[at] === 0) continue;
+    places[next] = at;
+    values[next++] = all[at]!;
+  }
+  return { places, values };
 }
 
 /**
