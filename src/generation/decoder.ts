@@ -65,7 +65,7 @@ export function aroundRuns(
 /** What a decoder is made of. */
 export interface DecoderSetup {
   readonly model: LanguageModel;
-  readonly methods: readonly Attached[];
+  readonly methods: readonly Pick<Attached, 'hooks' | 'trainables'>[];
   /** Numbers of the methods' trainables. */
   readonly values: Values;
   readonly weights: WeightFiles;
