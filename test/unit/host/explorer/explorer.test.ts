@@ -14,6 +14,7 @@ import {
   COMPARABLE_METHODS,
   READABLE_METHODS,
   addsUpWith,
+  mergesWith,
   comparesWith,
   isMixable,
   lookOf,
@@ -343,6 +344,31 @@ describe('how things look', () => {
     assert.deepEqual(
       [language!, ...rest].filter((other) => addsUpWith(language!, other)),
       [made['task'], made['biases']],
+    );
+  });
+  test('what can be merged after an adapter are those of its base that can be merged', async () => {
+    const { folder, model, look } = await place();
+    const made: Record<string, Entry> = {};
+    for (const [name, type, base, key] of [
+      ['language', 'LORA', 'one', 'base_model.model.q_proj.lora_A.weight'],
+      ['biases', 'BITFIT', 'one', 'q_proj.bias.difference'],
+      ['foreign', 'BITFIT', 'another', 'q_proj.bias.difference'],
+      ['prompt', 'PROMPT_TUNING', 'one', 'prompt_embeddings'],
+    ] as const) {
+      const own = path.join(folder, name);
+      await mkdir(own, { recursive: true });
+      const config = { peft_type: type, base_model_name_or_path: base, target_modules: ['q_proj'] };
+      await writeFile(path.join(own, 'adapter_config.json'), JSON.stringify(config));
+      await writeSafetensors(path.join(own, 'adapter_model.safetensors'), [
+        { name: key, dtype: 'F32', shape: [1, 1], data: Float32Array.of(1) },
+      ]);
+      await look({ kind: 'adapter', folder: own });
+      made[name] = entryAt(model, own);
+    }
+    const [language, ...rest] = Object.values(made);
+    assert.deepEqual(
+      [language!, ...rest].filter((other) => mergesWith(language!, other)),
+      [made['biases']],
     );
   });
   test('adapters whose updates are B·A are offered to be compared, with those of their base', async () => {
