@@ -116,7 +116,11 @@ export async function findAdapter(folder: string): Promise<FoundAdapter | undefi
     const { tensors } = mended;
     const modules = lowRankModules(tensors);
     return {
-      ...named,
+      ...nothing,
+      // What its files alone say how to mend is a fault: the rest can be told.
+      ...describeConfig(mended.config),
+      bytes,
+      modified,
       faults: errors.map(({ problem }) => problem.message),
       ...(errors.length > 0 && errors.every(({ repair }) => repair !== undefined)
         ? { repairable: true as const }

@@ -129,6 +129,15 @@ describe('an irregular adapter', () => {
     assert.deepEqual([found.irregular.length, found.faults.length, found.repairable], [0, 1, true]);
     assert.match(found.faults[0]!, /modules are of rank 2, 6, the config says r 4/);
   });
+  test('that does not name its method is what its tensors say, with a fault', async () => {
+    const found = await changed((parts) => {
+      const named = Object.entries(parts.config);
+      parts.config = Object.fromEntries(named.filter(([key]) => key !== 'peft_type'));
+    });
+    assert.deepEqual([found.method, found.base, found.problem], ['lora', 'tiny-llama', undefined]);
+    assert.match(found.faults[0]!, /^peft_type is not given, and the tensors are those of LORA$/);
+    assert.equal(found.repairable, true);
+  });
   test('names halves without their other', async () => {
     const found = await changed(({ tensors }) => {
       tensors.splice(
