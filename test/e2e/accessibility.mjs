@@ -206,7 +206,29 @@ async function walk(window) {
   await panel().locator('.heat-cell').first().waitFor({ timeout: 60_000 });
   await panel().locator('.heat-table summary').click();
   await check(window, 'a search for a mixture');
+  await combination(window);
   await playground(window);
+}
+
+/** LoRAs as they are combined, with all that the page can show, and where it cannot be computed. */
+async function combination({ command, pick, panel, ...window }) {
+  const { page } = window;
+  await command('View: Close All Editors');
+  await command('PEFT Studio: Combine Adapters');
+  await pick('nested');
+  await pick('smallest');
+  await page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).click();
+  await panel().locator('[role=alert]').waitFor({ timeout: 60_000 });
+  await check({ panel, ...window }, 'adapters that cannot be combined so');
+  const keep = panel().locator('vscode-dropdown[aria-label="Kept of each sum"]');
+  await keep.focus();
+  await page.keyboard.press('ArrowDown');
+  await panel().locator('.heat-cell').first().waitFor({ timeout: 60_000 });
+  await panel().locator('.layer-weights > vscode-button').click();
+  await panel().locator('.layers-field').fill('0');
+  await panel().locator('.heat-table summary').click();
+  await panel().locator('.results:not(.stale)').waitFor({ timeout: 60_000 });
+  await check({ panel, ...window }, 'combined adapters');
 }
 
 /** Ranks of a run that measured its loss at several. */
