@@ -163,7 +163,9 @@ async function approximated(
   work: WeightWork | undefined,
 ): Promise<{ readonly pair: FinishedPair; readonly module: ApproximatedModule }> {
   const [rows, columns] = parameterShape(site, 'weight') as [number, number];
-  const delta = Float64Array.from(now, (value, at) => value - base[at]!);
+  // A loop: `from` takes ten times as long, of millions of numbers.
+  const delta = new Float64Array(now.length);
+  for (let at = 0; at < delta.length; at++) delta[at] = now[at]! - base[at]!;
   // An embedding's W is [vocabulary, out], a Conv1D's [in, out]; B·A is [out, in].
   const isTurned = site.kind === 'embedding' || site.layout === 'in-out';
   const [height, width] = isTurned ? [columns, rows] : [rows, columns];
