@@ -11,7 +11,7 @@ async function hover(text: string, name?: string): Promise<string> {
 
 test('an option tells its meaning, what is possible, its default, and advice with its source', async () => {
   const expected =
-    /^Rank of the update.*\n\nTakes a whole number from 1 to 4096\.\n\nDefault: `8`\n\n💡 Usual are 4, 8 and 16.*\(Hu et al/s;
+    /^Rank of the update.*\n\nTakes a whole number from 1 up\.\n\nDefault: `8`\n\n💡 Usual are 4, 8 and 16.*\(Hu et al/s;
   for (const [text, name] of [
     ['method:\n  type: lora\n  r|: 8\n'],
     ['method:\n  type: lora\n  r: 8|\n'],
