@@ -28,6 +28,7 @@ async function combines(): Promise<void> {
     adapters.push(state.result.adapter);
   }
   const rows = adapters.map((each) => ({ kind: 'item', folder: each }));
+  await vscode.commands.executeCommand('peftStudio.refreshAdapters');
   await vscode.commands.executeCommand('peftStudio.combineAdapters', rows[0], rows);
   await until(() => combination.drawn() !== undefined, 'the page to draw a preview');
   const first = combination.drawn()!;
