@@ -101,7 +101,10 @@ test('what does not belong together is reported, not thrown', async () => {
     parts.config = { ...parts.config, rank_pattern: {} };
   });
   assert.deepEqual(codes(ranks), ['adapter.rank']);
-  assert.match(ranks.problems[0]!.message, /^3 of 14 modules are of rank 2, 6, the config says r 4, rank_pattern \{\}$/);
+  assert.match(
+    ranks.problems[0]!.message,
+    /^3 of 14 modules are of rank 2, 6, the config says r 4, rank_pattern \{\}$/,
+  );
   assert.match(ranks.problems[0]!.mend!, /peft-studio repair .* --out DIR/);
   const shapes = await inspectChanged((parts) => {
     parts.tensors[1] = { ...parts.tensors[1]!, shape: [...parts.tensors[1]!.shape].reverse() };
