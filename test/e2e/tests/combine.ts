@@ -48,7 +48,7 @@ async function combines(): Promise<void> {
   // It asks what to do with the adapter when that is there.
   void combination.write(out);
   const config = path.join(out, 'adapter_config.json');
-  const written = (): Thenable<boolean> =>
+  const written = async (): Promise<boolean> =>
     vscode.workspace.fs.stat(vscode.Uri.file(config)).then(
       () => true,
       () => false,
