@@ -4,6 +4,7 @@ import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import type { AttachContext, NamedTensor, SavedAdapter, WeightWork } from '../methods/method.js';
 import { headKeys } from './adapterTask.js';
+import { headedAdapter } from './sameBase.js';
 import { attachAdapter } from './attachAdapter.js';
 import type { AttachedAdapter } from './attachAdapter.js';
 import { checkParts, formOf } from './combineChecks.js';
@@ -37,7 +38,7 @@ export interface Combined extends Pick<Sum, 'overlap' | 'modules'> {
  * @param context of the base model; each adapter is attached to it alone, which finds what does not fit
  * @param how updates become one; differences that stay of their kind are added as they are
  * @throws ProblemError `combine.count`, `combine.method`, `combine.as-peft`, `combine.how`, `combine.task`,
- *   `combine.heads`, `combine.biases`, `combine.infinite`; those of `weightOfSites`, `attachAdapter` and `combineFactors`
+ *   `combine.biases`, `combine.infinite`, `adapter.several-heads`; those of `weightOfSites`, `attachAdapter` and `combineFactors`
  */
 export async function combineAdapters(
   parts: readonly Part[],
@@ -51,12 +52,9 @@ export async function combineAdapters(
     return { ...part, weightIn: weightOfSites(part.weight, part.layerWeights ?? {}, context.model.sites) };
   });
   const [{ adapter: first }] = parts as [Part, ...Part[]];
-  const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0)?.adapter;
-  const attached = await fits(
-    parts.map(({ adapter }) => adapter),
-    headed,
-    context,
-  );
+  const adapters = parts.map(({ adapter }) => adapter);
+  const headed = headedAdapter(adapters);
+  const attached = await fits(adapters, headed, context);
   const sum = await sumOf(form, weighed, attached, context, how, work);
   checkFinite(sum.tensors);
   const task = headed ?? first;

@@ -1,10 +1,9 @@
 import * as l10n from '@vscode/l10n';
 import { fail } from '../common/problem.js';
-import type { Problem } from '../common/problem.js';
-import { headKeys } from './adapterTask.js';
 import type { FactorSum } from './combineFactors.js';
 import { nameOf } from './combinedPart.js';
 import type { Differences, Part } from './combinedPart.js';
+import { headedAdapter } from './sameBase.js';
 import { addsToLora } from './updateSources.js';
 
 /**
@@ -20,7 +19,7 @@ export function formOf(parts: readonly Part[]): Differences {
 /**
  * What can be told of the adapters without their base.
  * @param form what they become
- * @throws ProblemError `combine.count`, `combine.how`, `combine.as-peft`, `combine.heads`, `combine.task`
+ * @throws ProblemError `combine.count`, `combine.how`, `combine.as-peft`, `combine.task`, `adapter.several-heads`
  */
 export function checkParts(parts: readonly Part[], form: Differences, how: FactorSum): void {
   if (parts.length < 2 && form !== 'factors') {
@@ -48,18 +47,9 @@ export function checkParts(parts: readonly Part[], form: Differences, how: Facto
       mend: l10n.t`Leave out --as-peft: the updates are combined then.`,
     });
   }
-  const headed = parts.filter(({ adapter }) => headKeys(adapter).length > 0);
-  if (headed.length > 1) {
-    const [one, two] = headed as [Part, Part];
-    fail({
-      code: 'combine.heads',
-      message: l10n.t`${nameOf(one)} and ${nameOf(two)} each have a head for classes, and a model has one`,
-      where: { file: two.adapter.folder },
-      expected: l10n.t`at most one adapter with a head`,
-    });
-  }
+  const headed = headedAdapter(parts.map(({ adapter }) => adapter));
   const tasks = new Set(parts.map(({ adapter }) => adapter.config['task_type'] ?? null));
-  if (headed.length === 0 && tasks.size > 1) {
+  if (headed === undefined && tasks.size > 1) {
     fail({
       code: 'combine.task',
       message: l10n.t`the adapters are for different tasks: ${[...tasks].join(', ')}`,
@@ -69,8 +59,11 @@ export function checkParts(parts: readonly Part[], form: Differences, how: Facto
   }
 }
 
-/** Adapters that cannot be added at all are told as such first. @throws ProblemError `combine.method` */
-function checkMethods(parts: readonly Part[]): void {
+/**
+ * Adapters that cannot be added at all are told as such before all else.
+ * @throws ProblemError `combine.method` for what is no difference of any base
+ */
+export function checkMethods(parts: readonly Part[]): void {
   const other = parts.find((part) => !addsToLora(part));
   if (other === undefined) return;
   fail({
@@ -80,28 +73,4 @@ function checkMethods(parts: readonly Part[]): void {
     expected: l10n.t`LORA, ADALORA, MELORA, LOTR, LOKR, MORA, or adapters that change single numbers of weights, or biases: LT_SFT, FISH_MASK, FISH_DIP, PAFI, SAM, BITFIT`,
     mend: l10n.t`Merge it into the base model, and use the merged model.`,
   });
-}
-
-/**
- * Differences add up from one base model only.
- * @returns warnings where the base is said to be the same though it is called otherwise
- * @throws ProblemError `combine.base` where it is not said; `combine.method` for what is no difference of any base
- */
-export function checkSameBase(parts: readonly Part[], isNamed: boolean): readonly Problem[] {
-  checkMethods(parts);
-  const [first, ...others] = parts;
-  const baseOf = ({ adapter }: Part): string => {
-    const { baseModel, config } = adapter;
-    return JSON.stringify([baseModel ?? null, config['revision'] ?? null]);
-  };
-  const other = first && others.find((part) => baseOf(part) !== baseOf(first));
-  if (other === undefined) return [];
-  const problem: Problem = {
-    code: 'combine.base',
-    message: l10n.t`${nameOf(first!)} is of the base model ${first!.adapter.baseModel ?? '?'}, ${nameOf(other)} of ${other.adapter.baseModel ?? '?'}`,
-    where: { file: other.adapter.configFile },
-    expected: l10n.t`adapters of one base model`,
-    mend: l10n.t`If it is the same one in another place, name it with --model.`,
-  };
-  return isNamed ? [{ ...problem, severity: 'warning' }] : fail(problem);
 }

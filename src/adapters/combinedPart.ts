@@ -1,5 +1,4 @@
 import * as l10n from '@vscode/l10n';
-import path from 'node:path';
 import { fail } from '../common/problem.js';
 import type { JsonObject } from '../common/json.js';
 import type { NamedIndices, NamedTensor } from '../methods/method.js';
@@ -7,6 +6,7 @@ import type { Site } from '../models/site.js';
 import type { CombinedModule } from './combination.js';
 import type { LayerWeights } from './layerWeights.js';
 import type { AdapterOnDisk } from './readAdapter.js';
+import { adapterName } from './sameBase.js';
 
 /** An adapter and what its differences are multiplied by. */
 export interface Part {
@@ -36,9 +36,9 @@ export interface Sum {
   readonly modules: readonly CombinedModule[];
 }
 
-/** The end of its path: a run's adapters are all called alike. */
+/** What an adapter is called in messages. */
 export function nameOf({ adapter }: Part): string {
-  return adapter.folder.split(path.sep).slice(-3).join('/');
+  return adapterName(adapter);
 }
 
 /** @throws ProblemError `combine.nothing` where no module has a weight other than 0 */

@@ -1,14 +1,16 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { adapterTask, headKeys } from '../adapters/adapterTask.js';
+import { adapterTask } from '../adapters/adapterTask.js';
 import { combineAdapters } from '../adapters/combine.js';
-import { checkSameBase } from '../adapters/combineChecks.js';
+import { checkMethods } from '../adapters/combineChecks.js';
 import type { Combined } from '../adapters/combine.js';
 import type { FactorSum } from '../adapters/combineFactors.js';
 import { nameOf } from '../adapters/combinedPart.js';
 import type { Part } from '../adapters/combinedPart.js';
 import { combinedLayers } from '../adapters/combinedLayers.js';
+import { checkSameBase, headedAdapter } from '../adapters/sameBase.js';
+import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
@@ -26,6 +28,7 @@ import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
 import { openOneAdapter } from './openOneAdapter.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 export const combine: Command = {
@@ -71,11 +74,17 @@ export const combine: Command = {
       parts.push({ adapter: await openOneAdapter(folder), ...weights[at]! });
     }
     const named = args.text('model');
-    if (out !== undefined) checkOutside(out, parts);
-    const aliases = checkSameBase(parts, named !== undefined);
-    const headed = parts.find(({ adapter }) => headKeys(adapter).length > 0) ?? parts[0]!;
-    const base = named ?? (await baseOf(parts[0]!.adapter));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(headed.adapter));
+    const adapters = parts.map(({ adapter }) => adapter);
+    const [first] = adapters as [AdapterOnDisk, ...AdapterOnDisk[]];
+    if (out !== undefined)
+      await refuseInside(
+        out,
+        adapters.map(({ folder }) => folder),
+      );
+    checkMethods(parts);
+    const aliases = checkSameBase(adapters, named !== undefined);
+    const base = named ?? (await baseOf(first));
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(headedAdapter(adapters) ?? first));
     io.interrupt.check();
     const products = await runtimeProducts(await onnxRuntime());
     const combined = await combineAdapters(parts, opened.context, how, {
@@ -116,18 +125,6 @@ function outOf(args: Arguments): string | undefined {
     code: 'cli.option-missing',
     message: '`combine` needs --out: The folder to write; it must not exist.',
     expected: '--out DIR, or --preview to see what would come out',
-  });
-}
-
-/** What is written into an adapter's folder would be a part of that adapter. */
-function checkOutside(out: string, parts: readonly Part[]): void {
-  const around = parts.find(({ adapter }) => `${out}${path.sep}`.startsWith(`${adapter.folder}${path.sep}`));
-  if (around === undefined || out === around.adapter.folder) return;
-  fail({
-    code: 'combine.inside',
-    message: `${out} lies in ${around.adapter.folder}, which is to be added`,
-    expected: 'a folder outside of the adapters',
-    mend: 'Name another folder with --out.',
   });
 }
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { loraHub } from '../adapters/loraHub.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
-import { checkOneBase } from '../adapters/sameBase.js';
+import { checkSameBase } from '../adapters/sameBase.js';
 import { fail } from '../common/problem.js';
 import { refuseExisting } from '../common/wholeFolder.js';
 import type { HubEvent, HubRecord } from '../engines/composition/record.js';
@@ -80,7 +80,7 @@ async function searched(
   io: Io,
 ): Promise<ComposeFound> {
   const opened = await openAll(adapters);
-  for (const warning of checkOneBase(opened, args.text('model') !== undefined)) io.problem(warning);
+  for (const warning of checkSameBase(opened, args.text('model') !== undefined)) io.problem(warning);
   const model = args.text('model') ?? (await baseOf(opened[0]));
   const json = args.flag('json');
   const tell = (event: HubEvent): void => (json ? io.json(event) : undefined);

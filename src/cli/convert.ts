@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { convertAdapter, writeConverted } from '../adapters/convert.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
@@ -10,7 +11,7 @@ import { convertToLora, toLoraOptions } from './convertToLora.js';
 import { DONE } from './exitCode.js';
 import type { Io } from './io.js';
 import { openOneAdapter } from './openOneAdapter.js';
-import { outsideOf } from './outsideOf.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 /** Options that do nothing for what the adapter is to become. */
@@ -123,7 +124,8 @@ function refuseIdle(target: Target, args: Arguments): void {
 async function cutToRank(args: Arguments, io: Io): Promise<number> {
   const conversion = { kind: 'rank', rank: args.number('rank')! } as const;
   const adapter = await openOneAdapter(args.positional(0));
-  const out = outsideOf(adapter, args);
+  const out = path.resolve(args.required('out'));
+  await refuseInside(out, [adapter.folder]);
   const converted = await convertAdapter(adapter, conversion);
   io.interrupt.check();
   await writeConverted(out, converted, adapter.folder);

@@ -15,12 +15,13 @@ import type { Arguments } from './arguments.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
-import { outsideOf } from './outsideOf.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 /** `convert … --to lora` of an adapter that was trained on what its start left of the base. */
 export async function convertToOriginalBase(adapter: AdapterOnDisk, args: Arguments, io: Io): Promise<number> {
-  const out = outsideOf(adapter, args);
+  const out = path.resolve(args.required('out'));
+  await refuseInside(out, [adapter.folder]);
   const initial = args.text('initial');
   const { starts, how } =
     initial === undefined

@@ -67,13 +67,11 @@ const INPUT = new Set([
 /** Codes of other rooms that say the same. */
 const INPUT_CODES = new Set([
   'file.exists',
-  'merge.base',
   'merge.gguf-place',
   'merge.gguf-row',
   'merge.gguf-rows',
   'merge.gguf-tied',
   'merge.gguf-type',
-  'merge.heads',
   'merge.keep-gguf',
   'merge.no-gguf',
   'merge.not-mergeable',

@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { adapterTask, headKeys } from '../adapters/adapterTask.js';
+import { adapterTask } from '../adapters/adapterTask.js';
 import { mergeAdapter } from '../adapters/merge.js';
 import type { MergeReport } from '../adapters/merge.js';
 import type { LaterStage } from '../adapters/mergeLevels.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
-import { checkOneBase } from '../adapters/sameBase.js';
+import { checkSameBase, headedAdapter } from '../adapters/sameBase.js';
 import { tokenizerOf } from '../adapters/tokenizerOf.js';
 import { formatBytes } from '../common/format.js';
 import type { Problem } from '../common/problem.js';
@@ -19,6 +19,7 @@ import { DONE } from './exitCode.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import { ggufBase, ggufTypes, requantizeOption, writeMergedGguf } from './mergeToGguf.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
@@ -65,11 +66,12 @@ export const merge: Command = {
     for (const folder of args.rest(0)) groups.push(await openAdapters(folder));
     const adapters = groups.flatMap((group) => group.adapters);
     const [first] = adapters as [AdapterOnDisk, ...AdapterOnDisk[]];
+    const from = adapters.map(({ folder, peftType }) => ({ folder, peft_type: peftType }));
     const named = args.text('model');
-    const aliases = checkOneBase(adapters, named !== undefined);
+    const aliases = checkSameBase(adapters, named !== undefined);
     const base = named ?? (await baseOf(first));
-    const headed = adapters.find((adapter) => headKeys(adapter).length > 0) ?? first;
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(headed));
+    const opened = await openModel(base, 0, hubOf(io), adapterTask(headedAdapter(adapters) ?? first));
+    await refuseInside(args.required('out'), [...from.map(({ folder }) => folder), opened.checkpoint.source]);
     const warnings: Problem[] = [...groups.flatMap((group) => group.warnings), ...aliases];
     const stageOf = (group: AdaptersOnDisk): LaterStage => {
       return async (made) => {
@@ -79,7 +81,6 @@ export const merge: Command = {
       };
     };
     const [stage, ...then] = groups.map(stageOf);
-    const from = adapters.map(({ folder, peftType }) => ({ folder, peft_type: peftType }));
     const told = { base: opened.pinned ?? path.resolve(base), adapters: from };
     if (types !== undefined) {
       const file = ggufBase(opened.checkpoint);

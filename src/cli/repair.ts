@@ -17,6 +17,7 @@ import { readModel } from '../models/readModel.js';
 import { baseOnDisk } from './baseOnDisk.js';
 import type { Command } from './command.js';
 import { DONE, UNUSABLE_INPUT } from './exitCode.js';
+import { refuseInside } from './refuseInside.js';
 import { printable } from './styles.js';
 
 export const repair: Command = {
@@ -39,6 +40,7 @@ export const repair: Command = {
   async run(args, io) {
     const folder = path.resolve(args.positional(0));
     const [model, out] = [args.text('model'), args.text('out')];
+    if (out !== undefined) await refuseInside(out, [folder]);
     const { adapter } = await readMended(folder);
     const base = await baseFor(model, adapter, (problem) => io.problem(problem));
     const found = await findFaults(folder, base?.context, base?.name);

@@ -4,6 +4,7 @@ import { formatBytes } from '../common/format.js';
 import { modelOnDisk } from '../language/modelHub.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 export const unmerge: Command = {
@@ -21,10 +22,11 @@ export const unmerge: Command = {
   jsonForm: 'document',
   examples: ['merged --out base', 'merged --model models/SmolLM2-135M --out base'],
   async run(args, io) {
-    const named = args.text('model');
+    const [named, merged, out] = [args.text('model'), args.positional(0), args.required('out')];
+    await refuseInside(out, [merged]);
     const report = await restore({
-      merged: args.positional(0),
-      out: args.required('out'),
+      merged,
+      out,
       findBase: (base) => modelOnDisk(named ?? base, '.'),
       onProgress(done, total) {
         io.interrupt.check();
@@ -32,12 +34,12 @@ export const unmerge: Command = {
       },
     });
     io.progress.end();
-    const { out, from, base, bytes } = report;
+    const { from, base, bytes } = report;
     if (args.flag('json')) io.json(report);
     else {
       io.line(
         table([
-          ['Base model', out],
+          ['Base model', report.out],
           ['Weights', formatBytes(bytes)],
           [
             'Restored',

@@ -108,7 +108,7 @@ test('combine: what cannot be added is refused, and nothing is written', async (
   assert.ok(!(await names(folder)).includes('none'));
   const inside = await cli(['combine', language, task, '--out', path.join(task, 'sum')]);
   assert.equal(inside.code, 2, inside.err);
-  assert.match(inside.err, /sum lies in .*, which is to be added/);
+  assert.match(inside.err, /cli\.out-inside/);
   assert.ok(!(await names(task)).includes('sum'));
   const named = await cli(['combine', language, foreign, '--model', model, '--out', out, '--json']);
   assert.equal(named.code, 0, named.err);

@@ -1,6 +1,6 @@
 // Several adapters merged one after the other, and the base restored from what is merged, as a user does it.
 import assert from 'node:assert/strict';
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { isJsonObject } from '../../src/common/json.js';
@@ -74,7 +74,7 @@ test('adapters of other base models are refused, unless the base is named', asyn
   await writeFile(path.join(at('elsewhere'), 'adapter_config.json'), JSON.stringify(config));
   const refused = await cli(['merge', at('lora'), at('elsewhere'), '--out', at('refused')]);
   assert.equal(refused.code, 2);
-  assert.match(refused.err, /merge\.base/);
+  assert.match(refused.err, /adapter\.several-bases/);
   const ran = await cli(['merge', at('lora'), at('elsewhere'), '--model', base, '--out', at('named'), '--json']);
   assert.equal(ran.code, 0, ran.err);
   const { adapters, warnings } = document(ran);
@@ -83,7 +83,7 @@ test('adapters of other base models are refused, unless the base is named', asyn
     { folder: at('elsewhere'), peft_type: 'LORA' },
   ]);
   assert.ok(Array.isArray(warnings));
-  assert.ok(warnings.some((each) => isJsonObject(each) && each['code'] === 'merge.base'));
+  assert.ok(warnings.some((each) => isJsonObject(each) && each['code'] === 'adapter.several-bases'));
 });
 
 test('unmerge copies the base where it is as it was merged', async () => {
@@ -159,4 +159,27 @@ test('a folder that was not merged is said to be none', async () => {
   const ran = await cli(['unmerge', base, '--out', at('unmerged')]);
   assert.equal(ran.code, 2);
   assert.match(ran.err, /unmerge\.no-record/);
+});
+
+test('nothing is written into what is read, through a link neither', async () => {
+  const [merge, unmerge] = [
+    ['merge', at('lora'), '--model', base],
+    ['unmerge', await merged('whole', at('lora'), '--model', base)],
+  ];
+  await symlink(at('lora'), at('link'));
+  for (const [args, out] of [
+    [merge, path.join(at('lora'), 'merged')],
+    [merge, path.join(at('link'), 'deep', 'merged')],
+    [merge, path.join(base, 'merged')],
+    [merge, path.join(base, 'merged.gguf')],
+    [unmerge, path.join(at('whole'), 'base')],
+    [['repair', at('lora')], path.join(at('lora'), 'repaired')],
+  ] as const) {
+    const ran = await cli([...args, '--out', out]);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, /cli\.out-inside/);
+  }
+  for (const read of [at('lora'), base, at('whole')]) {
+    assert.ok((await names(read)).every((name) => !/^(?:merged|deep|base|repaired)/.test(name)));
+  }
 });

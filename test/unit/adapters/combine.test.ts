@@ -6,7 +6,8 @@ import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { attachAdapter as attach } from '../../../src/adapters/attachAdapter.js';
 import { combineAdapters } from '../../../src/adapters/combine.js';
-import { checkSameBase } from '../../../src/adapters/combineChecks.js';
+import { checkMethods } from '../../../src/adapters/combineChecks.js';
+import { checkSameBase } from '../../../src/adapters/sameBase.js';
 import { allLogits } from '../../../src/adapters/logits.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../../../src/adapters/readAdapter.js';
@@ -243,13 +244,11 @@ test('what does not add up is refused', async () => {
     problem('combine.task', 'CAUSAL_LM'),
   );
   const other = await differences(2, ['q_proj'], { base_model_name_or_path: 'another' });
-  const parts = [a, other].map((adapter) => ({ adapter, weight: 1 }));
-  assert.throws(() => checkSameBase(parts, false), problem('combine.base', 'base', 'another'));
-  assert.equal(checkSameBase(parts, true)[0]!.severity, 'warning');
-  assert.deepEqual(checkSameBase([parts[0]!, parts[0]!], false), []);
-  // Of another base too, but that is not what is wrong with it.
+  assert.throws(() => checkSameBase([a, other], false), problem('adapter.several-bases', 'base', 'another'));
+  assert.equal(checkSameBase([a, other], true)[0]!.severity, 'warning');
+  assert.deepEqual(checkSameBase([a, a], false), []);
   const withScales = [a, scaled].map((adapter) => ({ adapter, weight: 1 }));
-  assert.throws(() => checkSameBase(withScales, false), problem('combine.method', 'IA3'));
+  assert.throws(() => checkMethods(withScales), problem('combine.method', 'IA3'));
   // Of another base, which lacks the module, or has a smaller one.
   const foreign = (name: string, place: number): Promise<AdapterOnDisk> =>
     written({
@@ -399,5 +398,5 @@ test('a language without a head and a task with one: the head is the task’s; t
     assert.equal(own.values.size, values.size);
   }
   const both = [task, task].map((adapter) => ({ adapter, weight: 1 }));
-  await assert.rejects(combineAdapters(both, bert.context), problem('combine.heads'));
+  await assert.rejects(combineAdapters(both, bert.context), problem('adapter.several-heads'));
 });

@@ -18,7 +18,7 @@ test('codes of problems become exit codes', () => {
     'masks.none': 2,
     'learned-mask.start': 2,
     'methods.same-module': 2,
-    'combine.base': 2,
+    'combine.method': 2,
     'compare-adapters.shape': 2,
     'resume.changed': 2,
     'fusion.source': 2,
