@@ -60,14 +60,31 @@ export function combinationMap(
       opens: false,
       hint: l10n.t`Point at a cell or use the arrow keys.`,
       formatShort,
-      signed: quantity.kind === 'cosine',
+      middle: middleOf(quantity),
     },
     others: grid.others.map((site) => ({ path: modules[site]!.path, text: textOf(values[site]) })),
   };
 }
 
-/** Shares from 0 to 1, so that colours mean the same from one preview to the next; others from their smallest to their largest. */
+/** Signs are opposed in half of the numbers by chance, and seldom far from it. */
+const CHANCE = 0.5;
+/** So far from chance shares may be without the strongest colours. */
+const LEAST_REACH = 0.05;
+
+/** What numbers lie on both sides of. */
+function middleOf({ kind }: Quantity): number | undefined {
+  return kind === 'cosine' ? 0 : kind === 'signs' ? CHANCE : undefined;
+}
+
+/**
+ * Shares from 0 to 1, so that colours mean the same from one preview to the next; of opposed signs as far to both sides of
+ * chance as they lie, others from their smallest to their largest.
+ */
 function rangeOf(values: readonly (number | undefined)[], { kind }: Quantity): HeatRange {
+  if (kind === 'signs') {
+    const far = values.map((value) => Math.abs((value ?? CHANCE) - CHANCE));
+    return { smallest: 0, largest: CHANCE + Math.max(LEAST_REACH, ...far) };
+  }
   if (kind !== 'norm' && kind !== 'own-norm' && kind !== 'lost' && kind !== 'rank') {
     return { smallest: 0, largest: 1 };
   }

@@ -62,10 +62,10 @@ export function createPreviewView(chosenBefore: string, onChoice: (quantity: str
       formatShort: (value) => short(quantity, value),
     });
     map.draw(data);
-    const isSigned = data.signed === true;
+    const isSigned = data.middle !== undefined;
     setShown(legend.element, data.rows.length > 0 && !isSigned);
     setShown(signedLegend.element, data.rows.length > 0 && isSigned);
-    (isSigned ? signedLegend : legend).draw(...legendOf(data.range, format, isSigned));
+    (isSigned ? signedLegend : legend).draw(...legendOf(data.range, format, data.middle));
     beside.replaceChildren(...others.map(({ path, text }) => make('li', {}, make('code', {}, path), text)));
     setShown(beside, others.length > 0);
     setShown(besideTitle, others.length > 0);

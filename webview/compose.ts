@@ -147,7 +147,7 @@ function drawSearch(search: HubRecord, running: boolean, best: number | undefine
   const data = weightMap(search);
   map.draw(data);
   map.select(best);
-  legend.draw(...legendOf(data.range, (weight) => signed(weight, 1), true));
+  legend.draw(...legendOf(data.range, (weight) => signed(weight, 1), data.middle));
   table.draw(data, l10n.t`Weights tried, a column for each trial shown`);
 }
 

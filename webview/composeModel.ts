@@ -88,7 +88,7 @@ export function weightMap(record: HubRecord): HeatMapData {
     columns: shown.map((at) => String(at + 1)),
     nameEvery: shown.length > 60 ? 10 : 5,
     range: { smallest: 0, largest: bound },
-    signed: true,
+    middle: 0,
     opens: false,
     hint:
       stride === 1

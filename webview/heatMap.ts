@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { make, setShown, setText } from './dom.js';
-import { colorOf, cssColor, heatShare, isLogarithmic, readableOn, signedShare } from './heatMapColors.js';
+import { colorOf, cssColor, heatShare, isLogarithmic, readableOn, sidedShare } from './heatMapColors.js';
 import type { HeatRange, Scale } from './heatMapColors.js';
 import type { HeatMapData } from './heatMapData.js';
 import { onThemeChange, readHeatTheme, sized } from './heatMapTheme.js';
@@ -249,7 +249,7 @@ export function createHeatMap(label: string, onOpen?: (site: number) => void): H
       paintScale(context, theme, 160, scaleOf(data, theme));
       context.textAlign = 'left';
       context.fillStyle = cssColor(theme.foreground);
-      const [least, most] = legendOf(data.range, data.formatShort, data.signed);
+      const [least, most] = legendOf(data.range, data.formatShort, data.middle);
       context.fillText(l10n.t`${least} to ${most}`, 170, 6);
       return whole;
     },
@@ -261,12 +261,12 @@ function isNamed(column: number, every = 1): boolean {
 }
 
 /** The colours of a map's numbers. */
-function scaleOf({ signed = false }: Pick<HeatMapData, 'signed'>, theme: HeatTheme): Scale {
-  return signed ? theme.signed : theme.scale;
+function scaleOf({ middle }: Pick<HeatMapData, 'middle'>, theme: HeatTheme): Scale {
+  return middle === undefined ? theme.scale : theme.signed;
 }
 
 function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: HeatTheme, cellWidth: number): void {
-  const { rows, range, formatShort, signed = false } = data;
+  const { rows, range, formatShort, middle: between } = data;
   context.font = `${FONT}px ${theme.font}`;
   context.textAlign = 'center';
   context.textBaseline = 'middle';
@@ -286,7 +286,7 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
         context.fillText('·', ...middle);
         return;
       }
-      const share = signed ? signedShare(cell.value, range) : heatShare(cell.value, range);
+      const share = between === undefined ? heatShare(cell.value, range) : sidedShare(cell.value, range, between);
       const color = colorOf(scaleOf(data, theme), share);
       context.fillStyle = cssColor(color);
       context.fillRect(left, top, width, height);
@@ -302,14 +302,17 @@ function paint(context: CanvasRenderingContext2D, data: HeatMapData, theme: Heat
   );
 }
 
-/** What stands at the two ends of the colours. */
+/**
+ * What stands at the two ends of the colours.
+ * @param middle of numbers on both sides of one
+ */
 export function legendOf(
   range: HeatRange,
   format: (value: number) => string,
-  signed = false,
+  middle?: number,
 ): readonly [string, string] {
   const { smallest, largest } = range;
-  if (signed) return [format(-largest), format(largest)];
+  if (middle !== undefined) return [format(2 * middle - largest), format(largest)];
   return isLogarithmic(range)
     ? [`0, ${format(smallest)}`, l10n.t`${format(largest)}, logarithmic`]
     : ['0', format(largest)];

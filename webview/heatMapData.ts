@@ -13,8 +13,8 @@ export interface HeatMapData {
   readonly opens: boolean;
   /** What stands below while no cell is pointed at. */
   readonly hint: string;
-  /** Numbers of both signs: colours go from that of −largest over none to that of largest. */
-  readonly signed?: boolean;
+  /** Numbers on both sides of one: colours go from one over none at it to the other, and end as far from it at both sides. */
+  readonly middle?: number;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;
 }

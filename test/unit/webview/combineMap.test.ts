@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { combinationMap } from '../../../webview/combineMap.js';
+import type { HeatRange } from '../../../webview/heatMapColors.js';
 import { combinedModule, previewOf } from '../engines/combination/combinations.js';
 
 const MODULES = [
@@ -30,10 +31,23 @@ test('a row of whole layers stands above those of the modules; what is beside th
 });
 
 test('shares have the colours of 0 to 1 whatever they are, cosines of −1 to 1; a module without a pair has none', () => {
-  const signs = combinationMap(previewOf(MODULES), { kind: 'signs' }, WORDS).data;
-  assert.deepEqual([signs.range, signs.signed], [{ smallest: 0, largest: 1 }, false]);
-  assert.equal(signs.rows[1]?.cells[1]?.label, 'q_proj, layer 1: Norm –');
-  assert.equal(combinationMap(previewOf(MODULES), { kind: 'cosine' }, WORDS).data.signed, true);
+  const shared = combinationMap(previewOf(MODULES), { kind: 'shared' }, WORDS).data;
+  assert.deepEqual([shared.range, shared.middle], [{ smallest: 0, largest: 1 }, undefined]);
+  const cosine = combinationMap(previewOf(MODULES), { kind: 'cosine' }, WORDS).data;
+  assert.deepEqual([cosine.range, cosine.middle], [{ smallest: 0, largest: 1 }, 0]);
+  assert.equal(cosine.rows[1]?.cells[1]?.label, 'q_proj, layer 1: Norm –');
+});
+
+test('shares of opposed signs lie on both sides of chance, and their colours reach as far as they do', () => {
+  const at = (signConflicts: number): HeatRange =>
+    combinationMap(
+      previewOf([{ ...MODULES[1]!, pairs: [{ ...MODULES[1]!.pairs[0]!, signConflicts }] }]),
+      { kind: 'signs' },
+      WORDS,
+    ).data.range;
+  assert.deepEqual(at(0.3), { smallest: 0, largest: 0.7 });
+  assert.deepEqual(at(0.9), { smallest: 0, largest: 0.9 });
+  assert.deepEqual(at(0.49), { smallest: 0, largest: 0.55 }, 'noise is no strong colour');
 });
 
 test('of one kind of module the whole layer would be that module again', () => {
