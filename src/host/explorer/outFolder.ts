@@ -2,9 +2,10 @@ import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { pathKind } from '../../common/files.js';
+import { freeName } from './freeName.js';
 
 /**
- * Asks for a folder that is to be written; it must not exist yet. Undefined: that was cancelled.
+ * Asks for a folder or file that is to be written; it must not exist yet. Undefined: that was cancelled.
  * @param wanted what is offered, or a name like it that is free
  */
 export async function askOutFolder(title: string, wanted: string, prompt: string): Promise<string | undefined> {
@@ -21,11 +22,4 @@ export async function askOutFolder(title: string, wanted: string, prompt: string
     },
   });
   return out?.trim();
-}
-
-async function freeName(wanted: string): Promise<string> {
-  for (let at = 1; ; at++) {
-    const name = at === 1 ? wanted : `${wanted}-${at}`;
-    if ((await pathKind(name)) === 'nothing') return name;
-  }
 }
