@@ -1,5 +1,3 @@
-import * as l10n from '@vscode/l10n';
-import { fail } from '../common/problem.js';
 import { moduleNames } from '../methods/loraConfig.js';
 import { trainedParameters, trainsWhole } from '../methods/loraParameters.js';
 import type { ParameterChoice } from '../methods/loraParameters.js';
@@ -11,7 +9,7 @@ import { plainLora } from '../methods/plainLora.js';
 import type { Kept } from '../linalg/lowRankFactors.js';
 import type { Site } from '../models/site.js';
 import type { CombinedModule } from './combination.js';
-import { nameOf, nothingLeft } from './combinedPart.js';
+import { nothingLeft } from './combinedPart.js';
 import type { Sum } from './combinedPart.js';
 import type { DeltaSum } from './deltaSum.js';
 import { moduleSum } from './moduleSum.js';
@@ -38,9 +36,9 @@ export interface FactorSum {
 
 /**
  * Σ w·ΔW of adapters of any ranks and targets, as one LoRA whose scale is 1. A `linear` sum of low-rank updates is exact. Biases and
- * modules that trained whole are θ₀ + Σ w·(θ − θ₀).
+ * modules that one of them trained whole are θ₀ + Σ w·(θ − θ₀), whatever the others do there.
  *
- * @throws ProblemError `combine.nothing`, `combine.whole`, those of {@link moduleSum} and of the sources
+ * @throws ProblemError `combine.nothing`, those of {@link moduleSum} and of the sources
  */
 export async function combineFactors(
   sources: readonly UpdateSource[],
@@ -48,7 +46,9 @@ export async function combineFactors(
   how: FactorSum,
   work?: WeightWork,
 ): Promise<Sum> {
-  const sites = context.model.sites.filter(takesPair);
+  const modulesToSave = [...new Set(sources.flatMap(({ choice: own }) => own.modules_to_save ?? []))];
+  // A LoRA holds a module whole or as a pair.
+  const sites = context.model.sites.filter((site) => takesPair(site) && !trainsWhole(modulesToSave, site.path));
   const adapted: { site: Site; pair: PairValues }[] = [];
   const modules: CombinedModule[] = [];
   const rule = ruleOf(sources, how);
@@ -65,13 +65,8 @@ export async function combineFactors(
   const paths = new Map(adapted.map(({ site }) => [site.path, site]));
   const choice = {
     bias: biasOf(sources.map(({ choice: { bias } }) => bias)),
-    modules_to_save: [...new Set(sources.flatMap(({ choice: own }) => own.modules_to_save ?? []))],
+    modules_to_save: modulesToSave,
   };
-  checkApart(
-    sources,
-    choice,
-    adapted.map(({ site }) => site),
-  );
   const whole = await wholeSums(sources, trainedParameters(choice, context, paths).trained, context);
   const r = mostFrequent(adapted.map(({ pair }) => pair.r));
   const saved = plainLora(
@@ -83,7 +78,7 @@ export async function combineFactors(
     config: {
       ...saved.config,
       bias: choice.bias,
-      modules_to_save: choice.modules_to_save.length === 0 ? null : choice.modules_to_save,
+      modules_to_save: modulesToSave.length === 0 ? null : modulesToSave,
     },
     tensors: [...saved.tensors, ...whole],
     modules,
@@ -127,20 +122,6 @@ async function wholeSums(
     tensors.push({ name: key, shape: variable.shape as readonly number[], data: Float32Array.from(sum) });
   }
   return tensors;
-}
-
-/** @throws ProblemError `combine.whole` for a module that one adapts and another trained whole: a LoRA holds one of these */
-function checkApart(sources: readonly UpdateSource[], choice: ParameterChoice, adapted: readonly Site[]): void {
-  const both = adapted.find(({ path }) => trainsWhole(choice.modules_to_save ?? [], path));
-  const trained = both && sources.find(({ choice: own }) => trainsWhole(own.modules_to_save ?? [], both.path));
-  if (trained === undefined) return;
-  fail({
-    code: 'combine.whole',
-    message: l10n.t`${nameOf(trained)} trained ${both!.path} whole, and another adapts it`,
-    where: { file: trained.adapter.configFile },
-    expected: l10n.t`adapters that change a module in one way`,
-    mend: l10n.t`Merge them into the base model, one after the other.`,
-  });
 }
 
 /** What trains the biases of all of the adapters. */

@@ -1,6 +1,7 @@
 import { transposed } from '../linalg/products.js';
 import { PEFT_PREFIX } from '../methods/loraParameters.js';
 import type { ParameterChoice } from '../methods/loraParameters.js';
+import { lowRankPair, mergePair, takesPair } from '../methods/lowRankPair.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
 import { parameterShape } from '../models/site.js';
@@ -22,7 +23,7 @@ export interface UpdateSource extends WeighedPart {
   /** What trained beside the updates. */
   readonly choice: ParameterChoice;
   term(site: Site): Promise<UpdateTerm | undefined>;
-  /** What such a parameter has become; undefined where it did not train. */
+  /** What a parameter has become, adapted or trained whole; undefined where it is the base's. */
   whole(site: Site, kind: ParameterKind, base: Float32Array): Promise<Float32Array | undefined>;
 }
 
@@ -78,7 +79,12 @@ function loraSource(part: WeighedPart, context: AttachContext): UpdateSource {
       const term = await loraTerm(adapter, options, site);
       return term && { kind: 'factors', ...term };
     },
-    async whole(site, kind) {
+    async whole(site, kind, base) {
+      const term = kind === 'weight' && takesPair(site) ? await loraTerm(adapter, options, site) : undefined;
+      if (term !== undefined) {
+        const pair = lowRankPair(site, term.r, term.scale, '');
+        return mergePair(pair, base, new Map([[pair.a.name, term.a] as const, [pair.b.name, term.b] as const]));
+      }
       // The bias of a module that it adapts lies one level deeper; a weight there is a copy of the base's.
       const own = [...(kind === 'bias' ? ['.base_layer'] : []), '']
         .map((inside) => `${PEFT_PREFIX}${site.path}${inside}.${kind}`)

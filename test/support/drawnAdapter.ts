@@ -42,8 +42,8 @@ export function drawnLoraOptions(seed: number, { model }: Opened): { type: 'lora
   const rng = random(seed, 'lora options');
   const matrices = model.sites.filter(({ kind, weight }) => kind !== 'norm' && weight !== undefined);
   const names = [...new Set(matrices.map(({ path: at }) => at.split('.').at(-1)!))];
-  // One that several such adapters may train whole, and none adapts.
-  const [spared] = names.splice(2, 1) as [string];
+  // One that it may train whole; another adapter may adapt it.
+  const [spared] = names.splice(rng.integer(names.length), 1) as [string];
   const targets = names.filter(() => rng.uniform() < 0.5);
   if (targets.length === 0) targets.push(names[0]!);
   const norms = model.sites.filter(({ kind }) => kind === 'norm').map(({ path: at }) => at.split('.').at(-1)!);
