@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { copyFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
@@ -12,6 +12,7 @@ import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { baseFiles, hashOfFile } from './baseFiles.js';
+import { filesBeside } from './filesBeside.js';
 import { ORIGINAL_FOLDER, ORIGINAL_TEXTS, ORIGINAL_WEIGHTS } from './keptOriginal.js';
 import type { OriginalTensor } from './keptOriginal.js';
 import { MERGE_RECORD, readMergeRecord } from './mergeRecord.js';
@@ -45,7 +46,8 @@ export interface UnmergeReport {
  * still is. Each tensor, or file, has to have the hash that it had when it was merged. (Taking the update off the merged
  * weights would not do: what rounding took does not come back.)
  *
- * @throws ProblemError `unmerge.no-record`, `unmerge.no-original`, `unmerge.damaged`, `merge.record`, `folder.*`
+ * @throws ProblemError `unmerge.no-record`, `unmerge.no-original`, `unmerge.damaged`, `merge.record`,
+ *   `adapter.link-outside`, `adapter.no-file`, `folder.*`
  */
 export async function unmerge(job: UnmergeJob): Promise<UnmergeReport> {
   const merged = path.resolve(job.merged);
@@ -72,10 +74,10 @@ async function fromKept(
   const listed = originalTensors(original.metadata, kept);
   const tensors = listed.map(({ name }) => byName.get(name) ?? damaged(kept, name));
   const hashes = new Map(listed.map(({ name, sha256 }) => [name, sha256]));
-  const beside = (await readdir(path.dirname(kept))).filter((name) => name !== ORIGINAL_WEIGHTS);
+  const beside = await filesBeside(path.dirname(kept), ORIGINAL_TEXTS);
   const bytes = bytesOf(tensors);
   return writeFolderWhole(path.resolve(out), bytes, async (content) => {
-    for (const name of beside) await copyFile(path.join(path.dirname(kept), name), path.join(content, name));
+    for (const [name, text] of beside) await writeFile(path.join(content, name), text);
     let done = 0;
     for (const shard of await planShards(content, tensors, ({ length }) => length)) {
       await copySafetensors(shard.file, shard.tensors, { format: 'pt' }, ({ name, file }, sha256) => {
@@ -115,9 +117,10 @@ async function fromBase(
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   return writeFolderWhole(path.resolve(out), bytes, async (content) => {
     for (const [name, text] of tokenizer) await writeFile(path.join(content, name), text);
-    for (const name of checkpoint.format === 'gguf' ? [] : ORIGINAL_TEXTS) {
+    // A base that was merged itself keeps the record of that.
+    for (const name of checkpoint.format === 'gguf' ? [] : [...ORIGINAL_TEXTS, MERGE_RECORD]) {
       const file = path.join(place, name);
-      if ((await pathKind(file)) === 'file') await copyFile(file, path.join(content, name));
+      if (!isThere.has(name) && (await pathKind(file)) === 'file') await copyFile(file, path.join(content, name));
     }
     for (const [at, file] of files.entries()) {
       const copy = path.join(content, path.basename(file));

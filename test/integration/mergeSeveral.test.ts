@@ -1,6 +1,8 @@
 // Several adapters merged one after the other, and the base restored from what is merged, as a user does it.
 import assert from 'node:assert/strict';
-import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { isJsonObject } from '../../src/common/json.js';
@@ -182,4 +184,66 @@ test('nothing is written into what is read, through a link neither', async () =>
   for (const read of [at('lora'), base, at('whole')]) {
     assert.ok((await names(read)).every((name) => !/^(?:merged|deep|base|repaired)/.test(name)));
   }
+});
+
+test('a merged model that was merged again is restored, and its base of it', async () => {
+  const once = await merged('once', at('lora'), '--model', base);
+  const twice = await merged('twice', at('dora'), '--model', once);
+  const restored = at('once-again');
+  assert.equal((await cli(['unmerge', twice, '--out', restored])).code, 0);
+  assert.deepEqual(await names(restored), await names(once));
+  assert.deepEqual(await tensorsOf(restored), await tensorsOf(once));
+  assert.equal((await cli(['unmerge', restored, '--out', at('base-again')])).code, 0);
+  assert.deepEqual(await tensorsOf(at('base-again')), await tensorsOf(base));
+});
+
+test('a base that may only be read is restored all the same', async () => {
+  const own = await mkdtemp(path.join(tmpdir(), 'peft-read-only-'));
+  try {
+    const [there, model] = [path.join(own, 'base'), path.join(own, 'merged')];
+    await cp(base, there, { recursive: true });
+    assert.equal((await cli(['merge', at('lora'), '--model', there, '--out', model])).code, 0);
+    for (const name of await names(there)) await chmod(path.join(there, name), 0o444);
+    const ran = await asUser(own, () => cli(['unmerge', model, '--out', path.join(own, 'restored')]));
+    assert.equal(ran.code, 0, ran.err);
+    assert.deepEqual(await names(path.join(own, 'restored')), await names(base));
+  } finally {
+    await rm(own, { recursive: true });
+  }
+});
+
+/** Work without the rights of root, who may write everything. @param own a folder that becomes the user's */
+async function asUser<T>(own: string, work: () => Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return work();
+  const nobody = 65_534;
+  for (const name of ['.', ...(await readdir(own, { recursive: true }))])
+    await chown(path.join(own, name), nobody, nobody);
+  process.seteuid!(nobody);
+  try {
+    return await work();
+  } finally {
+    process.seteuid!(0);
+  }
+}
+
+test('of what lies beside kept weights only what a merge keeps is copied, and no link that leads elsewhere', async () => {
+  const model = await merged('hostile', at('lora'), '--model', base, '--keep-original');
+  const original = path.join(model, 'original');
+  await mkdir(path.join(original, 'more'));
+  await writeFile(path.join(original, 'setup.py'), 'print()');
+  const ran = await cli(['unmerge', model, '--out', at('own-alone')]);
+  assert.equal(ran.code, 0, ran.err);
+  assert.deepEqual(await names(at('own-alone')), await names(base));
+  execFileSync('mkfifo', [path.join(original, 'vocab.json')]);
+  const piped = await cli(['unmerge', model, '--out', at('piped')]);
+  assert.equal(piped.code, 2);
+  assert.match(piped.err, /adapter\.no-file/);
+  await rm(path.join(original, 'vocab.json'));
+  const secret = at('secret.json');
+  await writeFile(secret, '{}');
+  await symlink(secret, path.join(original, 'added_tokens.json'));
+  const linked = await cli(['unmerge', model, '--out', at('linked')]);
+  assert.equal(linked.code, 2);
+  assert.match(linked.err, /adapter\.link-outside/);
+  assert.ok(!(await names(folder)).includes('linked'));
 });
