@@ -70,7 +70,7 @@ function described(kind: Conversion): vscode.QuickPickItem {
     case 'original-base':
       return {
         label: l10n.t`A LoRA on the original base`,
-        detail: l10n.t`Of twice the rank. It was trained on what its start left of the base, and can be used only there as it is.`,
+        detail: l10n.t`Of twice the rank. As it is, it fits only what its start left of the base.`,
       };
     case 'exact':
       return {
@@ -80,7 +80,7 @@ function described(kind: Conversion): vscode.QuickPickItem {
     case 'cut':
       return {
         label: l10n.t`Its first components`,
-        detail: l10n.t`A LoRA of a lower rank, without looking at what is cut off. Made for adapters that were trained with dylora.`,
+        detail: l10n.t`A LoRA of a lower rank, made for dylora: what is cut off is not looked at.`,
       };
     case 'rank':
       return {

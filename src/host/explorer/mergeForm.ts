@@ -54,17 +54,17 @@ const dtypes = (): readonly (vscode.QuickPickItem & { readonly dtype?: string })
 const ggufForms = (): readonly (vscode.QuickPickItem & { readonly args?: readonly string[] })[] => [
   {
     label: l10n.t`A GGUF file`,
-    detail: l10n.t`For llama.cpp and Ollama. What the adapter changes is written as F16, all else as it is in the base.`,
+    detail: l10n.t`For llama.cpp and Ollama. What the adapter changes is F16, all else stays as it is.`,
     args: [],
   },
   {
     label: l10n.t`A GGUF file, quantized to Q8_0`,
-    detail: l10n.t`What the adapter changes in 8 bits: half of the size, with a rounding error about as large as a small update.`,
+    detail: l10n.t`In 8 bits, half of that size: rounding about as large as a small update.`,
     args: ['--requantize', 'Q8_0'],
   },
   {
     label: l10n.t`A GGUF file, quantized as the base`,
-    detail: l10n.t`The base's size. In few bits most of a small update is rounded away; how much survives is told.`,
+    detail: l10n.t`As small as the base. A small update is mostly rounded away: what survives is told.`,
     args: ['--requantize', 'base'],
   },
   { label: l10n.t`A model folder`, detail: l10n.t`For Transformers and for training, in floats.` },
