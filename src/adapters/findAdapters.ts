@@ -37,6 +37,8 @@ export interface FoundAdapter {
   readonly alpha: number | undefined;
   /** The start that took a part of the base away, in a LoRA that was saved without it: `pissa` (`init_lora_weights`). */
   readonly start?: string;
+  /** It scales whole weights, too (`use_dora`): what it changes is no sum with what others change. */
+  readonly dora?: true;
   /** Numbers in its weights, or bits of its masks. */
   readonly trainable: number | undefined;
   /** Of all its files. */
@@ -169,7 +171,7 @@ async function filesIn(folder: string): Promise<Files> {
 /** What either library's config says. */
 function describeConfig(
   config: JsonObject,
-): Pick<FoundAdapter, 'format' | 'method' | 'base' | 'rank' | 'alpha' | 'start' | 'problem'> {
+): Pick<FoundAdapter, 'format' | 'method' | 'base' | 'rank' | 'alpha' | 'start' | 'dora' | 'problem'> {
   const peftType = text(config['peft_type']);
   if (peftType !== undefined) {
     const start = changedBaseStart({ peftType, config });
@@ -182,6 +184,7 @@ function describeConfig(
       rank: number(config['target_r']) ?? number(config['r']) ?? total(config['r']),
       alpha: number(config['lora_alpha']),
       ...(start === undefined ? {} : { start }),
+      ...(config['use_dora'] === true ? { dora: true } : {}),
     };
   }
   const inner = config['config'];

@@ -27,9 +27,9 @@ export async function compareTwo(
   others.sort((a, b) => b.item.modified - a.item.modified);
   const other = await vscode.window.showQuickPick(
     others.map((entry) => {
-      const { label, description } = lookOf(entry);
-      const detail = vscode.workspace.asRelativePath(entry.item.folder);
-      return { label, description, detail, folder: entry.item.folder };
+      const { description } = lookOf(entry);
+      const { folder: own } = entry.item;
+      return { label: nameOf(own), description, detail: vscode.workspace.asRelativePath(own), folder: own };
     }),
     {
       title: l10n.t`Compare ${nameOf(folder)} with`,

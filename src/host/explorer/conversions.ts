@@ -18,11 +18,15 @@ export type Conversion =
 export const EXACT_METHODS: readonly string[] = ['adalora', 'lotr', 'melora'];
 
 /** What an adapter that can be merged can become, as far as its config tells, the likeliest first. */
-export function conversionsOf({ method = '', rank = 0, start }: FoundAdapter): readonly Conversion[] {
+export function conversionsOf({ method = '', rank = 0, start, dora }: FoundAdapter): readonly Conversion[] {
   // What quantization left is no start that can be taken off again.
   if (start !== undefined) return start === 'loftq' ? [] : ['original-base'];
   if (method === 'bitfit') return ['delta'];
-  if (method === 'lora') return [...(rank > 1 ? (['rank', 'energy', 'cut'] as const) : []), 'gguf', 'delta'];
+  if (method === 'lora') {
+    const lower = rank > 1 ? (['rank', 'energy', 'cut'] as const) : [];
+    // A GGUF adapter has no place for magnitudes.
+    return [...lower, ...(dora === undefined ? (['gguf'] as const) : []), 'delta'];
+  }
   return [...(EXACT_METHODS.includes(method) ? (['exact'] as const) : []), 'rank', 'energy', 'delta'];
 }
 

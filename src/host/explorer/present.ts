@@ -316,8 +316,8 @@ export function isMixable({ item, unmatched }: Entry): boolean {
   return item.kind === 'adapter' && uses(item, unmatched).includes('mixable');
 }
 
-function formOf({ format, method = '' }: FoundAdapter): (typeof ADDABLE_METHODS)[string] | undefined {
-  return format === 'peft' ? ADDABLE_METHODS[method] : undefined;
+function formOf({ format, method = '', dora }: FoundAdapter): (typeof ADDABLE_METHODS)[string] | undefined {
+  return format === 'peft' && dora === undefined ? ADDABLE_METHODS[method] : undefined;
 }
 
 /** Of the `adapters` library's own kinds the bottleneck is read; its LoRA is not PEFT's. */

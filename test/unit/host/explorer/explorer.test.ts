@@ -409,6 +409,12 @@ describe('how things look', () => {
     };
     const mine = await adapter(path.join(folder, 'mine'));
     assert.deepEqual(await becomes(mine.folder), ['rank', 'energy', 'cut', 'gguf', 'delta']);
+    const dora = await copied('dora', 'dora/linears/final');
+    assert.deepEqual(await becomes(dora), ['rank', 'energy', 'cut', 'delta']);
+    assert.deepEqual(
+      lookOf(entryAt(model, dora)).context.filter((word) => /^(merge|add|mix)able$/.test(word)),
+      ['mergeable'],
+    );
     const adalora = await copied('adalora', 'adalora/schedule/final');
     assert.deepEqual(await becomes(adalora), ['exact', 'rank', 'energy', 'delta']);
     assert.deepEqual(await becomes(await copied('ia3', 'ia3/llama/final')), ['rank', 'energy', 'delta']);
