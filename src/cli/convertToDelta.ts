@@ -1,19 +1,21 @@
+import path from 'node:path';
 import { writeDeltaFile } from '../adapters/deltaFile.js';
 import { storedDelta, toDelta } from '../adapters/toDelta.js';
 import type { ToDelta } from '../adapters/toDelta.js';
 import { formatBytes, formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
+import { refuseExistingFile } from '../common/wholeFile.js';
 import { breathe } from '../training/job.js';
 import type { Arguments } from './arguments.js';
 import { adapterNamed, convertSource } from './convertSource.js';
 import { DONE } from './exitCode.js';
 import type { Io } from './io.js';
-import { newFile } from './newFile.js';
 import { table } from './table.js';
 
 /** `convert … --to delta` */
 export async function convertToDelta(args: Arguments, io: Io): Promise<number> {
-  const out = await newFile(args);
+  const out = path.resolve(args.required('out'));
+  await refuseExistingFile(out);
   if (!out.endsWith('.safetensors')) {
     fail({
       code: 'cli.option-value',

@@ -4,6 +4,7 @@ import { attachAdapter } from '../adapters/attachAdapter.js';
 import { ggufAdapter } from '../adapters/toGguf.js';
 import type { GgufAdapter } from '../adapters/toGguf.js';
 import { formatBytes, formatCount } from '../common/format.js';
+import { refuseExistingFile } from '../common/wholeFile.js';
 import { openModel } from '../engines/session.js';
 import { writeGguf } from '../models/writeGguf.js';
 import { baseOf } from './adapterBase.js';
@@ -13,7 +14,6 @@ import { DONE } from './exitCode.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
-import { newFile } from './newFile.js';
 import { openOneAdapter } from './openOneAdapter.js';
 import { table } from './table.js';
 
@@ -27,7 +27,8 @@ export const toGgufOptions = {
 /** `convert … --to gguf` */
 export async function convertToGguf(args: Arguments, io: Io): Promise<number> {
   const dtype = floatType(args, DTYPES) ?? 'F32';
-  const out = await newFile(args);
+  const out = path.resolve(args.required('out'));
+  await refuseExistingFile(out);
   const adapter = await openOneAdapter(args.positional(0));
   const base = args.text('model') ?? (await baseOf(adapter));
   const { context, pinned } = await openModel(base, 0, hubOf(io), adapterTask(adapter));

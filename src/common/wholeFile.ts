@@ -1,14 +1,13 @@
 import * as l10n from '@vscode/l10n';
-import { randomBytes } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { pathKind } from './files.js';
+import { sweepHalfWritten, temporaryBeside } from './halfWritten.js';
 import { fail } from './problem.js';
-import { checkSpace, makeFolder } from './wholeFolder.js';
+import { checkSpace, isFree, makeFolder } from './wholeFolder.js';
 
 /**
  * Makes a file whole or not at all: under a temporary name beside it, which becomes its own at the end. When `make` throws,
- * nothing is left of it. A file that exists is not touched.
+ * nothing is left of it. A file that exists is not touched. What an earlier try left when it was killed is removed.
  *
  * @param bytes that it will have, checked against the free space first
  * @param make receives the temporary name
@@ -21,8 +20,9 @@ export async function makeFileWhole<T>(
 ): Promise<T> {
   await refuseExistingFile(file);
   await makeFolder(path.dirname(file));
+  await sweepHalfWritten(file);
   await checkSpace(file, bytes);
-  const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`;
+  const temporary = temporaryBeside(file);
   try {
     const result = await make(temporary);
     await refuseExistingFile(file);
@@ -35,7 +35,7 @@ export async function makeFileWhole<T>(
 
 /** @throws ProblemError `file.exists`, before work whose result could not be written */
 export async function refuseExistingFile(file: string): Promise<void> {
-  if ((await pathKind(file)) === 'nothing') return;
+  if (await isFree(file)) return;
   fail({
     code: 'file.exists',
     message: l10n.t`there is something by the name of the file to write; it is left as it is`,

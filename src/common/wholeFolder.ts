@@ -1,8 +1,8 @@
 import * as l10n from '@vscode/l10n';
-import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { pathKind } from './files.js';
+import { sweepHalfWritten, temporaryBeside } from './halfWritten.js';
 import { fail, messageOf } from './problem.js';
 
 /** Space left free on the disk beside what is written. */
@@ -11,7 +11,7 @@ const SPARE_BYTES = 64 * 1024 * 1024;
 /**
  * Writes a folder whole or not at all: everything goes into a temporary folder beside it, which is renamed at
  * the end; when `write` throws, it is removed and nothing has changed. A folder that exists is not touched, unless it
- * is to be replaced: then it goes when the new one is complete.
+ * is to be replaced: then it goes when the new one is complete. What an earlier try left when it was killed is removed.
  *
  * @param bytes that will lie on the disk at once, checked against the free space first
  * @param write receives an empty folder whose content becomes the result, and one for files of passage
@@ -26,8 +26,9 @@ export async function writeFolderWhole<T>(
   const target = path.resolve(folder);
   if (existing === 'refuse') await refuseExisting(target);
   await makeFolder(path.dirname(target));
+  await sweepHalfWritten(target);
   await checkSpace(target, bytes);
-  const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
+  const temporary = temporaryBeside(target);
   const [content, scratch] = [path.join(temporary, 'content'), path.join(temporary, 'scratch')];
   try {
     await mkdir(content, { recursive: true });
@@ -44,7 +45,7 @@ export async function writeFolderWhole<T>(
 
 /** @throws ProblemError `folder.exists`, before work whose result could not be written */
 export async function refuseExisting(folder: string): Promise<void> {
-  if ((await pathKind(folder)) === 'nothing' && !(await isLink(folder))) return;
+  if (await isFree(folder)) return;
   fail({
     code: 'folder.exists',
     message: l10n.t`the output folder exists already and is left as it is`,
@@ -53,10 +54,11 @@ export async function refuseExisting(folder: string): Promise<void> {
   });
 }
 
-/** A link to nothing is something, too: what it stands for is not known. */
-async function isLink(place: string): Promise<boolean> {
+/** Whether nothing is at a place. A link to nothing is something, too: what it stands for is not known. */
+export async function isFree(place: string): Promise<boolean> {
+  if ((await pathKind(place)) !== 'nothing') return false;
   const found = await lstat(place).catch(() => undefined);
-  return found?.isSymbolicLink() === true;
+  return found?.isSymbolicLink() !== true;
 }
 
 /**

@@ -4,6 +4,7 @@ import { lstat, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { writeFileWhole } from '../common/files.js';
+import { isPidAlive } from '../common/halfWritten.js';
 import { isJsonObject } from '../common/json.js';
 import type { Json } from '../common/json.js';
 import { fail } from '../common/problem.js';
@@ -148,14 +149,7 @@ export async function removeOldLogs(): Promise<void> {
 
 /** Whether the entry's process is there. Another process may have got its number: connecting tells for sure. */
 export function isProcessThere({ pid }: Pick<LiveEntry, 'pid'>): boolean {
-  if (pid === undefined) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // It is there, but not ours.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
+  return pid !== undefined && isPidAlive(pid);
 }
 
 /** Whether a run folder's process is at work. */

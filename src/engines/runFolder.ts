@@ -41,7 +41,7 @@ export function openRunFolder(folder: string): RunFolder {
 }
 
 /** What a run writes whole or not at all, while it is written (`common/wholeFolder.ts`). */
-const HALF_WRITTEN = /^(?:adapter|model|checkpoint)(?:-[\w-]+)?\.[0-9a-f]{8}\.tmp$/;
+const HALF_WRITTEN = /^(?:adapter|model|checkpoint)(?:-[\w-]+)?\.[0-9a-f-]+\.tmp$/;
 
 /** Removes what a run had half-written when it was killed. No other process may be at work in the folder. */
 export async function sweepRunFolder(folder: string): Promise<void> {

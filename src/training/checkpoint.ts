@@ -171,7 +171,7 @@ export async function pruneCheckpoints(runFolder: string, limit: number, spared?
 const PARTS = ['values', 'slots', 'state'] as const;
 
 /** What {@link writeFolderWhole} and {@link removeWhole} leave when they are killed. */
-const LEFTOVER = /^checkpoint-\d+\.(?:[0-9a-f]+\.tmp|removed)$/;
+const LEFTOVER = /^checkpoint-\d+\.(?:[0-9a-f-]+\.tmp|removed)$/;
 
 async function removeWhole(folder: string): Promise<void> {
   const gone = `${folder}.removed`;

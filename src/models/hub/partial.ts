@@ -1,12 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
+import { HOST, isPidAlive } from '../../common/halfWritten.js';
 
 /** A file of another machine, or of another program, that nobody has written to for so long is left over. */
 const ABANDONED_MS = 10 * 60 * 1000;
-
-const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
 /**
  * The file that a blob's bytes are gathered in, beside the blob: `HASH.HOST-PID-RANDOM.incomplete`. No other process
@@ -55,16 +53,6 @@ async function leftOver(blob: string): Promise<string[]> {
 function isLeft(name: string, writtenAt: number): boolean {
   const owner = /\.(?:(free)|([0-9a-f]{8})-(\d+)-[0-9a-f]+)\.incomplete$/.exec(name);
   if (owner?.[1] !== undefined) return true;
-  if (owner?.[2] === HOST) return !isAlive(Number(owner[3]));
+  if (owner?.[2] === HOST) return !isPidAlive(Number(owner[3]));
   return Date.now() - writtenAt > ABANDONED_MS;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // A process of another user lives, too.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }

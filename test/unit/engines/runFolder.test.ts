@@ -44,12 +44,12 @@ test('events are appended, one line each', async () => {
 test('what a killed run had half-written is swept, and nothing else', async () => {
   const run = path.join(folder, 'killed');
   const half = [
-    'adapter.0123abcd.tmp',
+    'adapter.01234567-89-abcdef.tmp',
     'model.0123abcd.tmp',
     'adapter-lora.0123abcd.tmp',
     'checkpoint-8.0123abcd.tmp',
   ];
-  const others = ['adapter', 'checkpoint-8', 'merged.0123abcd.tmp', 'notes.tmp'];
+  const others = ['adapter', 'checkpoint-8', 'merged.01234567-89-abcdef.tmp', 'notes.tmp'];
   for (const name of [...half, ...others]) await mkdir(path.join(run, name, 'content'), { recursive: true });
   await sweepRunFolder(run);
   assert.deepEqual(await names(run), others.sort());

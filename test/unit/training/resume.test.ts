@@ -283,9 +283,9 @@ test('other rows, other options: the checkpoint is another job’s', async () =>
 
 test('the newest checkpoints stay and the best one; what a killed run left half written goes', async () => {
   const folder = await runFolder();
-  await mkdir(path.join(folder, 'checkpoint-2.0a1b.tmp'));
+  await mkdir(path.join(folder, 'checkpoint-2.0a1b2c3d-4-5e6f70.tmp'));
   await mkdir(path.join(folder, 'checkpoint-1.removed'));
-  await writeFile(path.join(folder, 'checkpoint-2.0a1b.tmp/part'), 'half');
+  await writeFile(path.join(folder, 'checkpoint-2.0a1b2c3d-4-5e6f70.tmp/part'), 'half');
   // Rows of random tokens: what is learned on some makes the others worse, so that the first evaluation is the best.
   const options = { ...SMALL, learning_rate: 0.3, save_steps: 2, save_total_limit: 2, eval_steps: 3 };
   const parts: JobParts = { method: dropped, train: UNEVEN.slice(0, 4), validation: UNEVEN.slice(4) };
