@@ -18,7 +18,7 @@ type AdapterHeader = Pick<AdapterOnDisk, 'config' | 'labels' | 'tensors'>;
 /** The task that an adapter was trained for, and its vocabulary, as its base has to be read. */
 export function adapterTask({ config, labels, tensors }: AdapterHeader): WantedTask {
   const rows = vocabularyOf(tensors);
-  const task = taskOf({ config, labels, tensors });
+  const task = taskOnBase({ config, labels, tensors });
   return rows === undefined ? task : { ...task, vocabulary: rows };
 }
 
@@ -37,7 +37,11 @@ function vocabularyOf(tensors: AdapterOnDisk['tensors']): number | undefined {
   return embedded === scored ? embedded : undefined;
 }
 
-function taskOf({ config, labels, tensors }: AdapterHeader): WantedTask {
+/**
+ * The task alone: what is taken off the base's numbers, or added to them, has the base's vocabulary, and an adapter that holds
+ * another does not fit.
+ */
+export function taskOnBase({ config, labels, tensors }: AdapterHeader): WantedTask {
   const type = config['task_type'];
   if (labels !== undefined || type === 'SEQ_CLS') {
     const [output] = [...tensors].filter(([key]) => OUTPUT_LAYER.test(key)).map(([, { shape }]) => shape[0]);

@@ -81,7 +81,7 @@ export async function combineAdapters(
     numbers: sum.tensors.reduce((count, { data }) => count + data.length, 0),
     ...(sum.overlap === undefined ? {} : { overlap: sum.overlap }),
     modules: sum.modules,
-    warnings: [...alone(parts, how), ...new Set(attached.flatMap(({ warnings }) => warnings))],
+    warnings: [...alone(parts, how), ...zero(sum), ...new Set(attached.flatMap(({ warnings }) => warnings))],
   };
 }
 
@@ -115,6 +115,19 @@ function alone(parts: readonly Part[], { asPeft, sum, kept }: FactorSum): readon
       severity: 'warning',
       message: l10n.t`PEFT combines one adapter alone as linear: nothing is left out of it, and its rank stays`,
       mend: l10n.t`Leave out --as-peft to have it combined so.`,
+    },
+  ];
+}
+
+/** Pruning may leave no number. */
+function zero({ modules }: Sum): readonly Problem[] {
+  if (modules.some(({ norm }) => norm > 0)) return [];
+  return [
+    {
+      code: 'combine.zero',
+      severity: 'warning',
+      message: l10n.t`the updates add up to 0 in all modules: nothing is left of them`,
+      mend: l10n.t`Choose a larger density, or other weights.`,
     },
   ];
 }

@@ -75,7 +75,7 @@ export function tunedByDelta(delta: DeltaFile): Tuned {
 
 /**
  * A delta of biases as a BitFit adapter: the same numbers, and zeros for biases that did not change.
- * @throws ProblemError `convert.not-biases`, `bitfit.no-bias`
+ * @throws ProblemError `convert.not-biases`, `bitfit.no-bias`, `delta.config`
  */
 export async function deltaToBitfit(delta: DeltaFile, context: AttachContext): Promise<SavedAdapter> {
   const places = placesOf(context);
@@ -97,6 +97,16 @@ export async function deltaToBitfit(delta: DeltaFile, context: AttachContext): P
     const { site, kind } = places.get(name)!;
     const size = elementCount(parameterShape(site, kind))!;
     changes.set(`${site.path}.bias.difference`, dense(await delta.read(name), size));
+  }
+  const taken = new Set(method.trainables.map(({ variable: { name } }) => name));
+  const left = [...changes.keys()].find((name) => !taken.has(name));
+  if (left !== undefined) {
+    fail({
+      code: 'delta.config',
+      message: l10n.t`the delta changes ${left.replace(/\.difference$/, '')}, which the adapter that its header describes does not train`,
+      where: { file: delta.file },
+      expected: l10n.t`a header whose adapter_config trains all biases of the file, or none`,
+    });
   }
   const values = new Map(
     method.trainables.map(({ variable: { name, shape } }) => [

@@ -133,7 +133,7 @@ export async function toLora(
     }
   }
   await work?.progress(model.sites.length, model.sites.length);
-  if (pairs.length === 0) nothingChanged();
+  if (pairs.length === 0) nothingChanged(whole.length > 0);
   return {
     saved: await savedAs(pairs, whole, context),
     modules,
@@ -227,7 +227,16 @@ function headToo(): never {
   });
 }
 
-function nothingChanged(): never {
+/** @param hasWhole whether biases or norms did */
+function nothingChanged(hasWhole: boolean): never {
+  if (hasWhole) {
+    fail({
+      code: 'convert.nothing',
+      message: l10n.t`only biases or norms have changed, and a LoRA is made of what matrices change`,
+      expected: l10n.t`a change of at least one matrix`,
+      mend: l10n.t`Make a delta of it: --to delta.`,
+    });
+  }
   return fail({
     code: 'convert.nothing',
     message: l10n.t`no matrix of the base has changed`,

@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { adapterTask } from '../adapters/adapterTask.js';
+import { taskOnBase } from '../adapters/adapterTask.js';
 import { combineAdapters } from '../adapters/combine.js';
 import { checkMethods } from '../adapters/combineChecks.js';
 import type { Combined } from '../adapters/combine.js';
@@ -84,7 +84,7 @@ export const combine: Command = {
     checkMethods(parts);
     const aliases = checkSameBase(adapters, named !== undefined);
     const base = named ?? (await baseOf(first));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(headedAdapter(adapters) ?? first));
+    const opened = await openModel(base, 0, hubOf(io), taskOnBase(headedAdapter(adapters) ?? first));
     io.interrupt.check();
     const products = await runtimeProducts(await onnxRuntime());
     const combined = await combineAdapters(parts, opened.context, how, {

@@ -70,6 +70,8 @@ export function factorSumOf(args: Arguments): FactorSum {
   }
   if (density !== undefined && rule === 'linear') idle('density', way);
   if (sign !== undefined && rule !== 'ties' && rule !== 'dare_ties') idle('majority-sign', way);
+  const seed = args.number('seed');
+  if (seed !== undefined && rule !== 'dare_linear' && rule !== 'dare_ties') idle('seed', way);
   const asPeft = args.flag('as-peft');
   const kept = keptOf(args);
   if (asPeft && kept !== undefined && !svd) {
@@ -84,7 +86,7 @@ export function factorSumOf(args: Arguments): FactorSum {
     ...(kept !== undefined ? { kept } : svd ? { kept: 'largest' } : {}),
     // Of one alone PEFT's `cat` is its `linear`, which is the same.
     ...(asPeft && way !== 'cat' ? { asPeft } : {}),
-    seed: args.number('seed') ?? 0,
+    seed: seed ?? 0,
   };
 }
 

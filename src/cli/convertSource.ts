@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ADAPTER_CONFIG } from '../adapters/adapterFiles.js';
-import { adapterTask } from '../adapters/adapterTask.js';
+import { taskOnBase } from '../adapters/adapterTask.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
 import { isSafetensorsFile, readDeltaFile } from '../adapters/deltaFile.js';
 import type { DeltaFile } from '../adapters/deltaFile.js';
@@ -43,7 +43,9 @@ export async function adapterNamed(args: Arguments): Promise<AdapterOnDisk | und
   return undefined;
 }
 
-/** @throws ProblemError `cli.option-missing` for a model whose base is not named; those of the files */
+/**
+ * @throws ProblemError `convert.not-found`, `cli.option-missing` for a model whose base is not named; those of the files
+ */
 export async function convertSource(
   args: Arguments,
   io: Io,
@@ -53,7 +55,7 @@ export async function convertSource(
   const named = args.text('model');
   if (adapter !== undefined) {
     const base = named ?? (await baseOf(adapter));
-    const opened = await openModel(base, 0, hubOf(io), adapterTask(adapter));
+    const opened = await openModel(base, 0, hubOf(io), taskOnBase(adapter));
     const { method, values, warnings } = await attachAdapter(adapter, opened.context);
     const tuned = (): Tuned => tunedByAdapter(method, values);
     return { from: adapter.folder, adapter, opened, tuned, base: opened.pinned ?? path.resolve(base), warnings };
@@ -72,6 +74,13 @@ export async function convertSource(
       base: opened.pinned ?? path.resolve(base),
       warnings: [],
     };
+  }
+  if ((await pathKind(from)) === 'nothing') {
+    return fail({
+      code: 'convert.not-found',
+      message: `there is no folder or file ${from}`,
+      expected: 'the folder of an adapter or a model, a .gguf file, or a delta file',
+    });
   }
   if (named === undefined) {
     return fail({

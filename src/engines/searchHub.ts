@@ -1,5 +1,6 @@
 import type { LoraHub } from '../adapters/loraHub.js';
 import { boxSearch } from '../linalg/boxSearch.js';
+import { bestTrial } from './composition/record.js';
 import type { HubTrial } from './composition/trial.js';
 
 /** How weights are looked for: the paper's numbers are the defaults of the command line. */
@@ -13,6 +14,7 @@ export interface HubSearch {
 }
 
 export interface HubFound {
+  /** Of the least objective; the first where none is finite. */
   readonly best: HubTrial;
   /** In order; the first has all weights 0, and is the base model. */
   readonly trials: readonly HubTrial[];
@@ -47,7 +49,5 @@ export async function searchHub(
     { start: new Float64Array(count), lower: -bound, upper: bound },
     budget,
   );
-  // A mixture that makes the loss infinite is never the best.
-  const best = trials.reduce((least, trial) => (trial.objective < least.objective ? trial : least));
-  return { best, trials };
+  return { best: trials[bestTrial(trials) ?? 0]!, trials };
 }

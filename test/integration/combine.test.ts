@@ -8,8 +8,9 @@ import { allLogits } from '../../src/adapters/logits.js';
 import { attachAdapters, openAdapters } from '../../src/engines/openAdapters.js';
 import { openModel } from '../../src/engines/session.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import { names, temporaryFolder } from '../support/adapters.js';
-import { largestDifference } from '../support/fixtures.js';
+import { largestDifference, readTensors } from '../support/fixtures.js';
 import { document, run as cli } from '../unit/cli/support.js';
 import { emitted, makeModel, makeRun } from './engineModel.js';
 
@@ -82,6 +83,7 @@ test('combine: what cannot be added is refused, and nothing is written', async (
     [[lora, lora, '--how', 'ties'], /--how ties needs --density/],
     [[lora, lora, '--how', 'tie'], /--how is "tie"/],
     [[lora, lora, '--density', '0.5'], /--density says nothing with --how linear/],
+    [[lora, lora, '--how', 'ties', '--density', '0.5', '--seed', '1'], /--seed says nothing with --how ties/],
     [[lora, lora, '--how', 'ties', '--density', '1.5'], /--density is "1.5"/],
     [[lora, lora, '--rank', '2', '--energy', '0.9'], /both say how much/],
     [[lora, lora, '--rank', '0'], /--rank is "0"/],
@@ -116,6 +118,28 @@ test('combine: what cannot be added is refused, and nothing is written', async (
   const doubled = await cli(['combine', task, task, '--out', path.join(folder, 'doubled'), '--json']);
   assert.equal(doubled.code, 0, doubled.err);
   assert.match(doubled.err, /named more than once/);
+});
+
+test('an adapter of a larger vocabulary is no difference from the base: not to be added, nor to be converted', async () => {
+  const own = await trained('vocabulary', { type: 'lora', r: 2, modules_to_save: ['embed_tokens', 'lm_head'] });
+  const file = path.join(own, 'adapter_model.safetensors');
+  const tensors = [...(await readTensors(file)).values()].map(({ name, shape, data }) => {
+    const [rows, columns] = shape as [number, number];
+    if (!/(?:embed_tokens|lm_head)\.weight$/.test(name)) return { name, shape, data, dtype: 'F32' as const };
+    const grown = Float32Array.from({ length: data.length + 2 * columns }, (_, at) => data[at] ?? 0);
+    return { name, shape: [rows + 2, columns], data: grown, dtype: 'F32' as const };
+  });
+  await writeSafetensors(file, tensors);
+  const out = path.join(folder, 'no-vocabulary');
+  for (const args of [
+    ['combine', own, '--weights', '2', '--out', out],
+    ['convert', own, '--to', 'lora', '--rank', '1', '--out', out],
+    ['convert', own, '--to', 'delta', '--out', `${out}.safetensors`],
+  ]) {
+    const ran = await cli(args);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, /embed_tokens\.weight is \[\d+, \d+\], the base model needs [^]*resize the base model/);
+  }
 });
 
 test('combine: low-rank updates become one adapter of any rank, which is applied and merged', async () => {

@@ -97,7 +97,20 @@ test('BitFit becomes a delta of dense biases and BitFit again, bit for bit; and 
   assert.match(sparse.err, /no place for[^]*--to bitfit/);
   const lora = await cli(['convert', delta, '--to', 'lora', '--rank', '1', '--out', path.join(folder, 'none')]);
   assert.equal(lora.code, 2);
-  assert.match(lora.err, /no matrix of the base has changed/);
+  assert.match(lora.err, /only biases or norms have changed[^]*--to delta/);
+
+  // A header that describes an adapter of fewer biases than the file has.
+  const header = await readSafetensorsHeader(delta);
+  const fewer = path.join(folder, 'fewer.safetensors');
+  const adapter_config = JSON.stringify({ peft_type: 'BITFIT', bias_terms: ['intermediate'] });
+  await writeSafetensors(
+    fewer,
+    [...(await readTensors(delta)).values()].map((each) => ({ ...each, dtype: 'F32' as const })),
+    { ...header.metadata, adapter_config },
+  );
+  const left = await cli(['convert', fewer, '--to', 'bitfit', '--out', path.join(folder, 'none')]);
+  assert.equal(left.code, 2, left.out);
+  assert.match(left.err, /the delta changes .*\.bias, which the adapter that its header describes does not train/);
 });
 
 test('a model minus its base, in shards or as it is, and what the file makes of the base again', async () => {
@@ -149,6 +162,7 @@ test('a delta is refused on another base, and what is none, or damaged, is named
     [[delta, '--to', 'sparse', '--model', biased], /which the base does not have/],
     [[path.join(model, 'model.safetensors'), '--to', 'sparse'], /is no delta/],
     [[model, '--to', 'sparse'], /does not say what it was trained from/],
+    [[path.join(folder, 'nowhere.safetensors'), '--to', 'sparse'], /there is no folder or file/],
     [[delta, '--to', 'delta'], /ends in \.safetensors/],
     [[delta, '--to', 'lora'], /how much to keep/],
     [[delta, '--to', 'sparse', '--rank', '2'], /--rank is given/],

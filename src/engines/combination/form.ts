@@ -63,7 +63,7 @@ export interface FormLayers {
 }
 
 /** Of the form's own form: one of another version is not read. */
-export const FORM_VERSION = 1;
+const FORM_VERSION = 1;
 
 /** Adapters as they are, added up. The share of 0.2 is that of TIES (Yadav et al. 2023, section 4). */
 export function freshForm(folders: readonly string[], model?: string): CombinationForm {

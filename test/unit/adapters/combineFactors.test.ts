@@ -222,6 +222,16 @@ describe('low-rank updates as one', () => {
     assert.notDeepEqual(other.saved.tensors, first.saved.tensors);
   });
 
+  test('say where pruning leaves nothing of them', async () => {
+    const parts = [{ adapter: one, weight: 1 }];
+    const { modules, warnings } = await combined(parts, { sum: { kind: 'magnitude_prune', density: 1e-9 } });
+    assert.ok(modules.every(({ norm, pruned }) => norm === 0 && pruned?.numbers === 1));
+    assert.deepEqual(
+      warnings.map(({ code }) => code).filter((code) => code.startsWith('combine.')),
+      ['combine.zero'],
+    );
+  });
+
   test('name what cannot be combined so', async () => {
     const dora = await readAdapter(
       await writeParts(path.join(root, 'dora'), {

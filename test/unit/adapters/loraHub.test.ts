@@ -143,4 +143,19 @@ describe('the search for weights', () => {
     assert.ok(Number.isFinite(best.objective));
     assert.ok(Math.abs(best.weights[0]! + 1) < 0.1, String(best.weights));
   });
+
+  test('finds the best where the base model itself has no finite loss', async () => {
+    const { best, trials } = await searchHub(
+      hub,
+      2,
+      search,
+      (values) => {
+        const [a, b] = values.get('w')! as unknown as [number, number];
+        return Promise.resolve(a === 0 && b === 0 ? NaN : (a - 1) ** 2 + b * b);
+      },
+      () => Promise.resolve(),
+    );
+    assert.ok(Number.isNaN(trials[0]!.objective));
+    assert.equal(best.objective, Math.min(...trials.slice(1).map(({ objective }) => objective)));
+  });
 });
