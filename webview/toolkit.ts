@@ -66,6 +66,7 @@ export function makeDropdown(
   onChange: (value: string) => void,
 ): { readonly element: HTMLElement; setOptions(options: readonly Column[], chosen: string): void } {
   const list = make('vscode-dropdown', { 'aria-label': label });
+  if (list instanceof Dropdown) leaveShortcuts(list);
   list.addEventListener('change', () => {
     if (list instanceof Dropdown) onChange(list.value);
   });
@@ -87,6 +88,12 @@ export function makeDropdown(
       );
     },
   };
+}
+
+/** Letters choose an option that begins with them; with Control or the like they are a shortcut of the editor, and no letters. */
+function leaveShortcuts(list: Dropdown): void {
+  const take = list.keydownHandler.bind(list);
+  list.keydownHandler = (event) => event.ctrlKey || event.metaKey || event.altKey || take(event);
 }
 
 /** A box to tick, with its label; `tick` sets it without calling back. */

@@ -82,19 +82,22 @@ async function walk({ page, shoot, pageOf }, { workspace }) {
   await combine.locator('.readout', { hasText: 'self_attn.q_proj, layer 0: Signs opposed' }).waitFor();
   await shoot('signs');
 
-  // Hidden behind another tab and shown again, it is as it was.
+  // Hidden behind another tab and shown again, it is as it was; a shortcut is no letter that chooses from the list it is pressed on.
   const before = await summary(combine).textContent();
+  await combine.locator('.results vscode-dropdown').focus();
   await page.keyboard.press('Control+n');
   await page.waitForTimeout(1000);
   await page.locator('.tab', { hasText: 'Combine Adapters' }).click();
   const again = await pageOf('Combine Adapters');
   await summary(again).filter({ hasText: before }).waitFor();
+  await again.locator('.results .muted', { hasText: 'push in opposite ways' }).waitFor();
   assert.equal(await again.locator('.part .number-field').nth(1).inputValue(), '-0.5');
 
   // Over a reload of the window, too.
   await page.reload();
   const restored = await pageOf('Combine Adapters');
   await summary(restored).filter({ hasText: before }).waitFor();
+  await restored.locator('.results .muted', { hasText: 'push in opposite ways' }).waitFor();
   assert.equal(await restored.locator('.part .number-field').nth(1).inputValue(), '-0.5');
   await shoot('reloaded');
 
