@@ -78,12 +78,12 @@ function middleOf({ kind }: Quantity): number | undefined {
 
 /**
  * Shares from 0 to 1, so that colours mean the same from one preview to the next; of opposed signs as far to both sides of
- * chance as they lie, others from their smallest to their largest.
+ * chance as they lie, few of them the good side, others from their smallest to their largest.
  */
 function rangeOf(values: readonly (number | undefined)[], { kind }: Quantity): HeatRange {
   if (kind === 'signs') {
     const far = values.map((value) => Math.abs((value ?? CHANCE) - CHANCE));
-    return { smallest: 0, largest: CHANCE + Math.max(LEAST_REACH, ...far) };
+    return { smallest: 0, largest: CHANCE - Math.max(LEAST_REACH, ...far) };
   }
   if (kind !== 'norm' && kind !== 'own-norm' && kind !== 'lost' && kind !== 'rank') {
     return { smallest: 0, largest: 1 };

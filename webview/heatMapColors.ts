@@ -76,10 +76,10 @@ export function heatShare(value: number, range: HeatRange): number {
   return SMALLEST_SHARE + (1 - SMALLEST_SHARE) * Math.max(0, Math.min(1, share));
 }
 
-/** Where a number on either side of another, the middle, stands on a colour scale, from 0 to 1. */
+/** Where a number on either side of another, the middle, stands on a colour scale, from 0 to 1: `largest` at its end. */
 export function sidedShare(value: number, { largest }: HeatRange, middle: number): number {
   const reach = largest - middle;
-  return reach <= 0 ? 0.5 : 0.5 + Math.max(-1, Math.min(1, (value - middle) / reach)) / 2;
+  return reach === 0 ? 0.5 : 0.5 + Math.max(-1, Math.min(1, (value - middle) / reach)) / 2;
 }
 
 /** The colour of a share from 0 to 1; shares outside are taken to the nearer end. */

@@ -13,7 +13,10 @@ export interface HeatMapData {
   readonly opens: boolean;
   /** What stands below while no cell is pointed at. */
   readonly hint: string;
-  /** Numbers on both sides of one: colours go from one over none at it to the other, and end as far from it at both sides. */
+  /**
+   * Numbers on both sides of one, at which there is no colour: from there colours go to that of good at `largest`, which may
+   * lie below, and as far to that of bad.
+   */
   readonly middle?: number;
   /** In the cells, where there is room. */
   readonly formatShort: (value: number) => string;

@@ -45,9 +45,9 @@ test('shares of opposed signs lie on both sides of chance, and their colours rea
       { kind: 'signs' },
       WORDS,
     ).data.range;
-  assert.deepEqual(at(0.3), { smallest: 0, largest: 0.7 });
-  assert.deepEqual(at(0.9), { smallest: 0, largest: 0.9 });
-  assert.deepEqual(at(0.49), { smallest: 0, largest: 0.55 }, 'noise is no strong colour');
+  assert.deepEqual(at(0.3), { smallest: 0, largest: 0.3 });
+  assert.deepEqual(at(0.875), { smallest: 0, largest: 0.125 });
+  assert.deepEqual(at(0.49), { smallest: 0, largest: 0.45 }, 'noise is no strong colour');
 });
 
 test('of one kind of module the whole layer would be that module again', () => {

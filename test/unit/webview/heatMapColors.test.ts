@@ -9,6 +9,7 @@ import {
   mixed,
   parseColor,
   readableOn,
+  sidedShare,
   themeScale,
 } from '../../../webview/heatMapColors.js';
 import type { Rgb } from '../../../webview/heatMapColors.js';
@@ -89,4 +90,12 @@ test('colours follow the number, or its logarithm where the largest is many time
   const shares = [0, 0.0001, 0.01, 1].map((value) => heatShare(value, far).toFixed(2));
   assert.deepEqual(shares, ['0.00', '0.12', '0.56', '1.00']);
   assert.equal(heatShare(5, { smallest: 0, largest: 0 }), 0);
+});
+
+test('numbers on both sides of a middle: the far end may lie below it', () => {
+  const shares = (largest: number, middle: number, values: readonly number[]): readonly number[] =>
+    values.map((value) => sidedShare(value, { smallest: 0, largest }, middle));
+  assert.deepEqual(shares(2, 0, [-3, -2, 0, 1, 2]), [0, 0, 0.5, 0.75, 1]);
+  assert.deepEqual(shares(0.25, 0.5, [0.75, 0.5, 0.25, 0]), [0, 0.5, 1, 1]);
+  assert.deepEqual(shares(0, 0, [0]), [0.5]);
 });
