@@ -36,9 +36,10 @@ export async function mergeIntoBase(jobs: Jobs, adapter: Entry, all: readonly En
   if (report === undefined) return;
   const [revealIt, showLog] = [l10n.t`Reveal`, l10n.t`Show Log`];
   const chosen = await vscode.window.showInformationMessage(
-    [l10n.t`PEFT Studio: merged model in ${vscode.workspace.asRelativePath(target)}.`, ...summary(report)].join(
-      ' ',
-    ),
+    [
+      l10n.t`PEFT Studio: merged model in ${vscode.workspace.asRelativePath(target)}.`,
+      ...summary(report, then.length),
+    ].join(' '),
     revealIt,
     showLog,
   );
@@ -76,8 +77,8 @@ function titleOf(name: string, others: number, base: string): string {
     : l10n.t`Merging ${others + 1} adapters into ${base}`;
 }
 
-/** What the command reported, as far as it can be told in sentences. */
-function summary(report: unknown): string[] {
+/** What the command reported, as far as it can be told in sentences, of one adapter and so many others. */
+function summary(report: unknown, others: number): string[] {
   if (!isJsonObject(report)) return [];
   const { bytes, dtype, verifiedDifference: difference, total, warnings } = report;
   const survived = isJsonObject(total) ? total['survived'] : undefined;
@@ -90,7 +91,11 @@ function summary(report: unknown): string[] {
       ? [l10n.t`${(100 * survived).toFixed(0)} % of the update survives the rounding.`]
       : []),
     ...(typeof difference === 'number'
-      ? [l10n.t`Its logits differ by at most ${difference.toExponential(1)} from those of base + adapter.`]
+      ? [
+          others === 0
+            ? l10n.t`Its logits differ by at most ${difference.toExponential(1)} from those of base + adapter.`
+            : l10n.t`Its logits differ by at most ${difference.toExponential(1)} from those of the base with its adapters.`,
+        ]
       : []),
     ...(count === 1 ? [l10n.t`1 warning: see the log.`] : []),
     ...(count > 1 ? [l10n.t`${count} warnings: see the log.`] : []),

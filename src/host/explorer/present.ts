@@ -181,7 +181,9 @@ function lookOfMerged({ folder, record, bytes, modified, problem }: FoundMerged)
         [
           l10n.t`Verified`,
           record &&
-            l10n.t`logits within ${record.verified_difference.toExponential(1)} of base + adapter, in float32`,
+            (record.merged_adapters.length === 1
+              ? l10n.t`logits within ${record.verified_difference.toExponential(1)} of base + adapter, in float32`
+              : l10n.t`logits within ${record.verified_difference.toExponential(1)} of base + adapters, in float32`),
         ],
         [l10n.t`Size`, formatBytes(bytes)],
         [l10n.t`Written`, dateText(modified)],
