@@ -155,7 +155,7 @@ export const adalora: Method<typeof AdaLoraOptions> = {
           'init_r',
           context,
         ),
-        ...tiedWarnings(context.model, [...match.sites, ...trained.map(({ site }) => site)]),
+        ...tiedWarnings(context.model, match.sites, trained),
         ...biasWarnings(options, trained),
       ],
     });

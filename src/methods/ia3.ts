@@ -133,7 +133,8 @@ export const ia3: Method<typeof Ia3Options> = {
           ...warnings,
           ...tiedWarnings(
             model,
-            [...scaled.values(), ...trained].map(({ site }) => site),
+            [...scaled.values()].map(({ site }) => site),
+            trained,
           ),
         ],
       },

@@ -131,7 +131,8 @@ export const lora: Method<typeof LoraOptions> = {
         ...warnings,
         ...tiedWarnings(
           context.model,
-          [...pairs.values(), ...trained].map(({ site }) => site),
+          [...pairs.values()].map(({ site }) => site),
+          trained,
         ),
         ...biasWarnings(options, trained),
       ],

@@ -115,10 +115,18 @@ export function isTrained(key: string, options: ParameterChoice | undefined): bo
   return trainsWhole(options?.modules_to_save ?? [], modulePath);
 }
 
-/** Says what will no longer be shared by the embedding and a head that is tied to it. */
-export function tiedWarnings({ tiedHead, sites }: LanguageModel, changed: readonly Site[]): Problem[] {
+/**
+ * Says what will no longer be shared by the embedding and a head that is tied to it.
+ * @param adapted sites whose weights something is added to @param trained parameters that train whole
+ */
+export function tiedWarnings(
+  { tiedHead, sites }: LanguageModel,
+  adapted: readonly Site[],
+  trained: readonly TrainedParameter[] = [],
+): Problem[] {
   const shared = sites.find((site) => site.isOutput)?.weight;
-  const touched = changed.filter(({ weight }) => weight === shared);
+  const whole = trained.flatMap(({ site, kind }) => (kind === 'weight' ? [site] : []));
+  const touched = [...adapted, ...whole].filter(({ weight }) => weight === shared);
   if (!tiedHead || touched.length === 0) return [];
   return [
     {

@@ -166,7 +166,7 @@ export const lotr: Method<typeof LotrOptions> = {
             'r',
             context,
           ),
-          ...tiedWarnings(model, [...match.sites, ...trained.map(({ site }) => site)]),
+          ...tiedWarnings(model, match.sites, trained),
         ],
       },
       report: (values) =>

@@ -91,7 +91,8 @@ export function attachUpdates(method: UpdateMethod, context: AttachContext): Att
         ...warnings,
         ...tiedWarnings(
           model,
-          [...method.updates, ...trained].map(({ site }) => site),
+          method.updates.map(({ site }) => site),
+          trained,
         ),
         ...biasWarnings(options, trained),
       ],

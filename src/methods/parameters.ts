@@ -96,11 +96,14 @@ export function isBaseCopy(key: string): boolean {
 
 /**
  * Where the vocabulary was resized, PEFT writes an embedding or head of `modules_to_save` as `lm_head.weight`, and both as it is
- * kept in memory: `lm_head.modules_to_save.weight`, the same, and `lm_head.original_module.weight`, the base's.
+ * kept in memory: `lm_head.modules_to_save.weight`, the same, and `lm_head.original_module.weight`, the base's. And Transformers has
+ * the bias of a head for masked tokens at two places: `cls.predictions.bias` and `cls.predictions.decoder.bias` are one.
  */
 export function isWrittenTwice(key: string, tensors: Pick<ReadonlyMap<string, unknown>, 'has'>): boolean {
   const [, path, kind] = /^(.+)\.(?:modules_to_save|original_module)\.(weight|bias)$/.exec(key) ?? [];
-  return path !== undefined && tensors.has(`${path}.${kind}`);
+  if (path !== undefined) return tensors.has(`${path}.${kind}`);
+  const head = /^(.+\.(?:cls\.predictions|lm_head))\.bias$/.exec(key)?.[1];
+  return ['decoder.bias', 'decoder.base_layer.bias'].some((bias) => tensors.has(`${head}.${bias}`));
 }
 
 function misfits(missing: readonly string[], left: readonly string[]): string {

@@ -5,6 +5,7 @@ import type { Json } from '../../../src/common/json.js';
 import type { AttachedAdapter } from '../../../src/adapters/attachAdapter.js';
 import type { AdapterParts } from '../../support/adapters.js';
 import { adapterParts, problem, temporaryFolder, writeParts } from '../../support/adapters.js';
+import { drawnAdapter } from '../../support/drawnAdapter.js';
 import { fixture } from '../../support/fixtures.js';
 import { attachAdapter, openModel } from '../../support/model.js';
 
@@ -96,6 +97,21 @@ test('★39 PEFT writes an embedding and a head of a resized vocabulary three ti
     ['model.embed_tokens.weight', 'lm_head.weight'].map((name) => values.get(name)?.[7]),
     [2, 2],
   );
+  assert.deepEqual(warnings, []);
+});
+
+test('PEFT writes the bias of a head for masked tokens under both of its names', async () => {
+  const bert = await openModel(fixture('encoders/tiny-bert'), { type: 'MASKED_LM' });
+  const options = { type: 'lora', r: 2, target_modules: ['query'], bias: 'all' } as const;
+  const own = await drawnAdapter(path.join(folder, 'masked'), 1, options, bert);
+  const tensors = [...(await own.loadTensors()).values()];
+  const bias = tensors.find(({ name }) => name.endsWith('.predictions.decoder.bias'))!;
+  const twice = [...tensors, { ...bias, name: 'base_model.model.cls.predictions.bias' }];
+  const { values, warnings } = await attachAdapter(
+    bert,
+    await writeParts(path.join(folder, 'masked-by-peft'), { config: own.config, tensors: twice }),
+  );
+  assert.deepEqual(values.get('cls.predictions.decoder.bias'), bias.data);
   assert.deepEqual(warnings, []);
 });
 
