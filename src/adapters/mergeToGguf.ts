@@ -83,7 +83,7 @@ const PART = 1 << 20;
  * adapter changes byte for byte. Others are dequantized, merged in float32, checked as {@link storeMerged} does, and written
  * in another type or quantized again; how much of each update survives that is measured, and what the file gives, opened again.
  *
- * @throws ProblemError `merge.gguf-place`, `merge.gguf-tied`, `merge.gguf-row`, `merge.gguf-type`, `merge.overflow`, `file.exists`;
+ * @throws ProblemError `merge.gguf-place`, `merge.gguf-tied`, `merge.gguf-row`, `merge.gguf-rows`, `merge.gguf-type`, `merge.overflow`, `file.exists`;
  *   as `mergeAdapter` does
  */
 export async function mergeToGguf(job: GgufMergeJob): Promise<GgufMergeReport> {

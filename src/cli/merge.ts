@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { mergeAdapter } from '../adapters/merge.js';
-import type { MergeReport } from '../adapters/merge.js';
 import type { LaterStage } from '../adapters/mergeLevels.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkSameBase, headedAdapter } from '../adapters/sameBase.js';
@@ -15,12 +14,11 @@ import { openModel } from '../engines/session.js';
 import { onnxRuntime } from '../runtime/onnxruntime.js';
 import { baseOf } from './adapterBase.js';
 import type { Command } from './command.js';
-import { DONE } from './exitCode.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import { ggufBase, ggufTypes, requantizeOption, writeMergedGguf } from './mergeToGguf.js';
 import { refuseInside } from './refuseInside.js';
-import { table } from './table.js';
+import { tellMerge } from './tellMerge.js';
 
 const DTYPES: readonly FloatType[] = ['F32', 'F16', 'BF16'];
 
@@ -103,34 +101,14 @@ export const merge: Command = {
         io.progress.update(progress);
       },
     });
-    io.progress.end();
-    const allWarnings = [...warnings, ...report.warnings];
-    for (const warning of allWarnings) io.problem(warning);
-    if (args.flag('json')) io.json({ ...report, ...told, warnings: allWarnings });
-    else io.line(mergeText(report, from));
-    return DONE;
+    const { dtype: written, bytes, tensorsChanged, roundingDifference } = report;
+    const weights = `${formatBytes(bytes)} in ${written}, ${tensorsChanged} tensors changed`;
+    const rounding = `to ${written} moves logits by at most ${roundingDifference.toExponential(1)}`;
+    return tellMerge(
+      report,
+      { told, warnings, weights, rounding: written === 'F32' ? [] : [['Rounding', rounding]] },
+      args,
+      io,
+    );
   },
 };
-
-/** What was written and how exact it is. */
-function mergeText(
-  report: MergeReport,
-  from: readonly { readonly folder: string; readonly peft_type: string }[],
-): string {
-  const { out, dtype, bytes, tensorsChanged, verifiedDifference, roundingDifference, tied } = report;
-  return table([
-    ['Merged model', out],
-    ...from.map(({ folder, peft_type: type }, at) => [at === 0 ? 'Merged' : 'then', `${folder} (${type})`]),
-    ['Weights', `${formatBytes(bytes)} in ${dtype}, ${tensorsChanged} tensors changed`],
-    [
-      'Verified',
-      `logits differ by at most ${verifiedDifference.toExponential(1)} from those of base + adapter, in float32`,
-    ],
-    ...(dtype === 'F32'
-      ? []
-      : [['Rounding', `to ${dtype} moves logits by at most ${roundingDifference.toExponential(1)}`]]),
-    ...(tied === 'untied'
-      ? [['Output layer', 'no longer shares its matrix with the embedding, since the adapter changed one of them']]
-      : []),
-  ]);
-}

@@ -9,9 +9,9 @@ import type { FloatType } from '../models/floatBytes.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import type { Arguments } from './arguments.js';
 import type { Option } from './command.js';
-import { DONE } from './exitCode.js';
 import type { Io } from './io.js';
-import { table } from './table.js';
+import { tellMerge } from './tellMerge.js';
+import type { MergedFrom } from './tellMerge.js';
 
 /** The type of each tensor in the base. */
 const OWN = 'base';
@@ -83,12 +83,6 @@ export function ggufBase({ format, source }: Checkpoint): string {
   });
 }
 
-/** What is merged, and into what. */
-interface MergedFrom {
-  readonly base: string;
-  readonly adapters: readonly { readonly folder: string; readonly peft_type: string }[];
-}
-
 /** Merges and prints what was written. @param warnings of what was opened before */
 export async function writeMergedGguf(
   job: Omit<GgufMergeJob, 'out' | 'onProgress'>,
@@ -102,43 +96,33 @@ export async function writeMergedGguf(
       io.progress.update(progress);
     },
   });
-  io.progress.end();
-  const allWarnings = [...warnings, ...report.warnings];
-  for (const warning of allWarnings) io.problem(warning);
-  if (args.flag('json')) io.json({ ...report, ...told, warnings: allWarnings });
-  else io.line(reportText(report, told));
-  return DONE;
+  return tellMerge(
+    report,
+    { told, warnings, weights: weightsText(report), rounding: roundingRows(report) },
+    args,
+    io,
+  );
 }
 
-function reportText(report: GgufMergeReport, { adapters }: MergedFrom): string {
-  const { out, bytes, tensors, total, verifiedDifference, roundingDifference, tied } = report;
+function weightsText({ bytes, tensors }: GgufMergeReport): string {
   const types = [...new Set(tensors.map(({ from, type }) => (from === type ? type : `${from} as ${type}`)))];
+  return `${formatBytes(bytes)}, ${tensors.length} tensors changed${types.length > 0 ? `: ${types.join(', ')}` : ''}`;
+}
+
+function roundingRows({ roundingDifference, total, tensors }: GgufMergeReport): (readonly [string, string])[] {
   const least = [...tensors].sort((a, b) => a.survived - b.survived)[0];
-  return table([
-    ['Merged model', out],
-    ...adapters.map(({ folder, peft_type: type }, at) => [at === 0 ? 'Merged' : 'then', `${folder} (${type})`]),
-    [
-      'Weights',
-      `${formatBytes(bytes)}, ${tensors.length} tensors changed${types.length > 0 ? `: ${types.join(', ')}` : ''}`,
-    ],
-    [
-      'Verified',
-      `logits differ by at most ${verifiedDifference.toExponential(1)} from those of base + adapter, in float32`,
-    ],
+  return [
     ['Rounding', `moves logits of the file by at most ${roundingDifference.toExponential(1)}`],
     ...(least === undefined
       ? []
-      : [
+      : ([
           [
             'Survives',
             `${share(total.survived)} of the update; its rounding error is ${share(total.error)} of it`,
           ],
           ['Least', `${share(least.survived)} in ${least.name} (${least.type})`],
-        ]),
-    ...(tied === 'untied'
-      ? [['Output layer', 'no longer shares its matrix with the embedding, since the adapter changed one of them']]
-      : []),
-  ]);
+        ] as const)),
+  ];
 }
 
 const share = (value: number): string => `${(100 * value).toFixed(1)} %`;

@@ -33,6 +33,13 @@ export async function writeFileWhole(file: string, content: string | Uint8Array)
   await writeWhole(file, async (handle) => handle.writeFile(content));
 }
 
+/** Writes all of the bytes from an offset of the file on. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+  }
+}
+
 /** What says that there is nothing at a path, or that nothing can have such a name. */
 const NOTHING_THERE: ReadonlySet<unknown> = new Set([
   'ENOENT',

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { writeAll } from '../common/files.js';
 import type { GgufHeader, GgufSpan } from './gguf.js';
 import { UINT32_VALUE, join, text, u32, u64 } from './ggufBytes.js';
 import type { GgufType } from './ggufTypes.js';
@@ -110,10 +111,4 @@ async function copySpans(
     await from.close();
   }
   return position;
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
-  }
 }

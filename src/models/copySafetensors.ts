@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { writeWhole } from '../common/files.js';
+import { writeAll, writeWhole } from '../common/files.js';
 import { readExactly } from './safetensors.js';
 import type { SafetensorsEntry, SafetensorsHeader } from './safetensors.js';
-import { safetensorsHeader, writeAll } from './writeSafetensors.js';
+import { safetensorsHeader } from './writeSafetensors.js';
 
 /** Bytes read and written at once. */
 const CHUNK = 1 << 22;

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import type { FileHandle } from 'node:fs/promises';
-import { writeWhole } from '../common/files.js';
+import { writeAll, writeWhole } from '../common/files.js';
 import type { Json } from '../common/json.js';
 import { fail } from '../common/problem.js';
 import { bytesOf, floatBytes } from './floatBytes.js';
@@ -104,13 +104,6 @@ export async function startSafetensors(
 
 function bytesOfTensor({ dtype, shape }: Pick<TensorToWrite | IntegersToWrite, 'dtype' | 'shape'>): number {
   return (elementCount(shape) ?? NaN) * (dtype === 'F32' || dtype === 'I32' ? 4 : 2);
-}
-
-/** Writes all of the bytes from an offset of the file on. */
-export async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
-  }
 }
 
 async function* partsOf({
