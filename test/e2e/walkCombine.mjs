@@ -77,6 +77,8 @@ async function walk({ page, shoot, pageOf }, { workspace }) {
   // The map is walked through by keys.
   await combine.locator('.results vscode-dropdown').click();
   await combine.locator('.results vscode-option', { hasText: 'Signs opposed' }).click();
+  // What the mouse points at is told before what has the focus.
+  await page.mouse.move(0, 0);
   await combine.locator('.heat-cell').first().focus();
   await page.keyboard.press('ArrowDown');
   await combine.locator('.readout', { hasText: 'self_attn.q_proj, layer 0: Signs opposed' }).waitFor();

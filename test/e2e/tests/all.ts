@@ -4,6 +4,7 @@ import { LANGUAGE } from './language.js';
 import { MEMORY } from './memory.js';
 import { METHODS } from './methods.js';
 import { PLAYGROUND } from './playground.js';
+import { REPAIR } from './repair.js';
 import { RUNS } from './runs.js';
 
 /** A pattern of names; run.mjs writes it in. */
@@ -12,9 +13,16 @@ declare const E2E_ONLY: string;
 /** Called by VS Code in its extension host; a rejection makes the run fail. */
 export async function run(): Promise<void> {
   const wanted = new RegExp(E2E_ONLY);
-  const tests = [...LANGUAGE, ...MEMORY, ...RUNS, ...PLAYGROUND, ...METHODS, ...COMPOSE, ...COMBINE].filter(
-    ([name]) => wanted.test(name),
-  );
+  const tests = [
+    ...LANGUAGE,
+    ...MEMORY,
+    ...RUNS,
+    ...PLAYGROUND,
+    ...METHODS,
+    ...COMPOSE,
+    ...COMBINE,
+    ...REPAIR,
+  ].filter(([name]) => wanted.test(name));
   if (tests.length === 0) throw new Error(`no end-to-end test is called ${wanted.source}`);
   let failures = 0;
   for (const [name, test] of tests) {
