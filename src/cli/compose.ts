@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { HUB_RECORD } from '../adapters/adapterFiles.js';
 import { loraHub } from '../adapters/loraHub.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkSameBase } from '../adapters/sameBase.js';
+import { pathKind } from '../common/files.js';
 import { fail } from '../common/problem.js';
 import { refuseExisting } from '../common/wholeFolder.js';
 import type { HubEvent, HubRecord } from '../engines/composition/record.js';
@@ -20,6 +22,7 @@ import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 import { openOneAdapter } from './openOneAdapter.js';
+import { refuseInside } from './refuseInside.js';
 
 export const compose: Command = {
   name: 'compose',
@@ -79,7 +82,7 @@ async function searched(
   args: Arguments,
   io: Io,
 ): Promise<ComposeFound> {
-  const opened = await openAll(adapters);
+  const opened = await openAll(adapters, args);
   for (const warning of checkSameBase(opened, args.text('model') !== undefined)) io.problem(warning);
   const model = args.text('model') ?? (await baseOf(opened[0]));
   const json = args.flag('json');
@@ -90,11 +93,23 @@ async function searched(
 /** The mixture of an earlier search, to be written. */
 async function readMixture(name: string, args: Arguments, io: Io): Promise<ComposeFound> {
   const isPiped = name === PIPED;
+  const file = isPiped ? 'standard input' : path.resolve(name);
+  if (!isPiped && (await pathKind(file)) !== 'file') {
+    fail({
+      code: 'compose.record',
+      message: 'there is no such file',
+      where: { file },
+      expected: `a ${HUB_RECORD} that peft-studio compose has written`,
+    });
+  }
   const text = isPiped
     ? await io.readInput()
-    : await readBoundedText(path.resolve(name), { code: 'compose.record', maxBytes: MAX_RECORD_BYTES });
-  const record: HubRecord = readRecord(text, isPiped ? 'standard input' : path.resolve(name));
-  const adapters = await openAll(record.adapters.map(({ folder }) => folder));
+    : await readBoundedText(file, { code: 'compose.record', maxBytes: MAX_RECORD_BYTES });
+  const record: HubRecord = readRecord(text, file);
+  const adapters = await openAll(
+    record.adapters.map(({ folder }) => folder),
+    args,
+  );
   const base = args.text('model') ?? record.base ?? (await baseOf(adapters[0]));
   const opened = await openModel(base, 0, hubOf(io), {});
   const hub = await loraHub(adapters, opened.context);
@@ -102,10 +117,17 @@ async function readMixture(name: string, args: Arguments, io: Io): Promise<Compo
   return { record, hub, tokenizer: opened.tokenizer, warnings: hub.warnings };
 }
 
-async function openAll(folders: readonly string[]): Promise<[AdapterOnDisk, ...AdapterOnDisk[]]> {
+/** @throws ProblemError `cli.out-inside` where what is to be written lies in one of them; those of the adapters */
+async function openAll(folders: readonly string[], args: Arguments): Promise<[AdapterOnDisk, ...AdapterOnDisk[]]> {
   const [first = '', ...others] = folders;
   const adapters: [AdapterOnDisk, ...AdapterOnDisk[]] = [await openOneAdapter(first)];
   for (const folder of others) adapters.push(await openOneAdapter(folder));
+  const out = args.text('out');
+  if (out !== undefined)
+    await refuseInside(
+      out,
+      adapters.map(({ folder }) => folder),
+    );
   return adapters;
 }
 

@@ -20,6 +20,7 @@ import type { Arguments } from './arguments.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 import { openOneAdapter } from './openOneAdapter.js';
+import { refuseInside } from './refuseInside.js';
 
 /** What is to be converted: an adapter, a model that was trained, or a delta file; and the base that it is of. */
 export interface ConvertSource {
@@ -44,7 +45,7 @@ export async function adapterNamed(args: Arguments): Promise<AdapterOnDisk | und
 }
 
 /**
- * @throws ProblemError `convert.not-found`, `cli.option-missing` for a model whose base is not named; those of the files
+ * @throws ProblemError `cli.out-inside`, `convert.not-found`, `cli.option-missing` for a model whose base is not named; those of the files
  */
 export async function convertSource(
   args: Arguments,
@@ -52,6 +53,7 @@ export async function convertSource(
   adapter: AdapterOnDisk | undefined,
 ): Promise<ConvertSource> {
   const from = path.resolve(args.positional(0));
+  await refuseInside(args.required('out'), [adapter?.folder ?? from]);
   const named = args.text('model');
   if (adapter !== undefined) {
     const base = named ?? (await baseOf(adapter));

@@ -15,6 +15,7 @@ import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import type { Io } from './io.js';
 import { openOneAdapter } from './openOneAdapter.js';
+import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
 
 const DTYPES = ['F32', 'F16'] as const;
@@ -30,6 +31,7 @@ export async function convertToGguf(args: Arguments, io: Io): Promise<number> {
   const out = path.resolve(args.required('out'));
   await refuseExistingFile(out);
   const adapter = await openOneAdapter(args.positional(0));
+  await refuseInside(out, [adapter.folder]);
   const base = args.text('model') ?? (await baseOf(adapter));
   const { context, pinned } = await openModel(base, 0, hubOf(io), adapterTask(adapter));
   // What does not fit the base, or is not finite, is found as when the adapter is used.

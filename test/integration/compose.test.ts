@@ -154,6 +154,7 @@ test('compose: what cannot be used is named, and nothing is written', async () =
     [[one, two], /--data/],
     [[path.join(folder, 'mixed', HUB_RECORD), '--budget', '3'], /--budget has no part in writing its mixture/],
     [[path.join(folder, 'mixed', 'adapter_config.json')], /is no record of a search/],
+    [[path.join(folder, 'nowhere.json')], /there is no such file/],
   ] as const) {
     const ran = await cli(['compose', ...args, '--out', out]);
     assert.equal(ran.code, 2, ran.err);
@@ -166,6 +167,11 @@ test('compose: what cannot be used is named, and nothing is written', async () =
     ['failed'],
     'before anything is tried',
   );
+  for (const args of [[one, two, '--data', rows], [path.join(folder, 'mixed', HUB_RECORD)]]) {
+    const inside = await cli(['compose', ...args, '--out', path.join(one, 'mixture')]);
+    assert.equal(inside.code, 2, inside.err);
+    assert.match(inside.err, /cli\.out-inside/);
+  }
   const unwritten = await cli(['compose', path.join(folder, 'mixed', HUB_RECORD)]);
   assert.match(unwritten.err, /needs --out/);
   assert.ok(!(await names(folder)).includes('none'));

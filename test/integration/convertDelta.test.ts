@@ -171,6 +171,16 @@ test('a delta is refused on another base, and what is none, or damaged, is named
     assert.equal(ran.code, 2, `${args.join(' ')}\n${ran.out}${ran.err}`);
     assert.match(ran.err, message);
   }
+  const own = path.join(folder, 'bitfit');
+  for (const args of [
+    [own, '--to', 'delta', '--out', path.join(own, 'delta.safetensors')],
+    [own, '--to', 'gguf', '--out', path.join(own, 'delta.gguf')],
+    [model, '--to', 'lora', '--rank', '2', '--model', other, '--out', path.join(model, 'lora')],
+  ]) {
+    const inside = await cli(['convert', ...args]);
+    assert.equal(inside.code, 2, inside.err);
+    assert.match(inside.err, /cli\.out-inside/);
+  }
   const twice = await cli(['convert', delta, '--to', 'delta', '--out', `${out}.safetensors`]);
   assert.equal(twice.code, 2);
   assert.match(twice.err, /is a delta file already/);

@@ -31,6 +31,7 @@ export function isRecord(value: Json | undefined): value is JsonObject & HubReco
   const { adapters, data, trials, budget, bound, regularization, base } = value;
   return (
     Array.isArray(adapters) &&
+    adapters.length > 0 &&
     adapters.every(
       (each) => isJsonObject(each) && typeof each['folder'] === 'string' && isNumber(each['weight']),
     ) &&

@@ -108,6 +108,7 @@ test('a record is read as it was written, also one of the first version, and not
   );
   for (const change of [
     { adapters: [{ folder: '/w/one', weight: 1 }] },
+    { adapters: [], trials: [], compared: undefined },
     { adapters: [{ folder: 1, weight: 1 }, adapters[1]] },
     { trials: [{ weights: [0], loss: 1, objective: 1 }] },
     { trials: [{ weights: [0, 0], loss: '1', objective: 1 }] },
