@@ -53,7 +53,7 @@ export async function searchMixture(job: ComposeJob, io: Io): Promise<ComposeFou
   for (const warning of hub.warnings) io.problem(warning);
   const rowsOf = (data: typeof plan.data): ReturnType<typeof readHeldOut> =>
     readHeldOut({ ...plan, data }, opened.tokenizer, io, opened.model);
-  const { examples, files } = await rowsOf(plan.data);
+  const { examples, files, broken } = await rowsOf(plan.data);
   const held =
     job.heldOut === undefined ? undefined : await rowsOf({ ...plan.data, train: await placeOf(job.heldOut) });
   const all = [...examples, ...(held?.examples ?? [])];
@@ -95,6 +95,7 @@ export async function searchMixture(job: ComposeJob, io: Io): Promise<ComposeFou
         base: opened.pinned ?? path.resolve(plan.model),
         data: files,
         rows: examples.length,
+        ...(broken > 0 ? { broken } : {}),
         tokens: examples.reduce((sum, { supervised }) => sum + supervised.filter((each) => each === 1).length, 0),
         ...search,
         trials: [],

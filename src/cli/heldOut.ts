@@ -74,6 +74,8 @@ export async function planEvaluation(name: string, file: string | undefined, io:
 export interface HeldOutRows {
   readonly examples: readonly Example[];
   readonly files: readonly string[];
+  /** How many rows could not be used. */
+  readonly broken: number;
   /** The tasks that rows name, by the numbers that they carry; empty where they name none. */
   readonly tasks: readonly string[];
 }
@@ -97,5 +99,5 @@ export async function readHeldOut(
   for (const warning of dataset.warnings) io.problem(warning);
   const report = dataset.reports[plan.part]!;
   for (const { text } of describeEvent({ type: 'data', split: 'validation', report })) io.note(text);
-  return { examples: dataset[plan.part], files: report.files, tasks: dataset.tasks };
+  return { examples: dataset[plan.part], files: report.files, broken: report.brokenCount, tasks: dataset.tasks };
 }

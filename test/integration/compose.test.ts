@@ -160,6 +160,11 @@ test('compose: what cannot be used is named, and nothing is written', async () =
     assert.equal(ran.code, 2, ran.err);
     assert.match(ran.err, message);
   }
+  const half = path.join(folder, 'half.jsonl');
+  writeFileSync(half, `${JSON.stringify({ prompt: 'a b', completion: ' e' })}\n{ not json\n`);
+  const [began] = told(await cli(['compose', one, two, '--data', half, '--budget', '4', '--json']));
+  assert.ok(began?.type === 'began');
+  assert.deepEqual([began.search.rows, began.search.broken], [1, 1]);
   const taken = await cli(['compose', one, two, '--data', rows, '--out', folder, '--json']);
   assert.equal(taken.code, 2);
   assert.deepEqual(

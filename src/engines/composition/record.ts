@@ -10,6 +10,8 @@ export interface HubRecord {
   /** The files of the examples. */
   readonly data: readonly string[];
   readonly rows?: number;
+  /** Rows of the files that could not be used, where there are any. */
+  readonly broken?: number;
   /** Supervised ones of the examples. */
   readonly tokens?: number;
   /** How many mixtures were to be tried. */

@@ -7,7 +7,16 @@ import type { HeldOutLoss, HubRecord } from './record.js';
 /** What is to be known of a search that has ended, in sentences: where the mixture gains nothing, and what its loss is worth. */
 export function hubRemarks(record: HubRecord): readonly string[] {
   const isMeasured = bestTrial(record.trials) === undefined || foundTrial(record) !== undefined;
-  return [...gains(record), ...effort(record), ...(isMeasured ? [worth(record)] : [])];
+  return [...unusable(record), ...gains(record), ...effort(record), ...(isMeasured ? [worth(record)] : [])];
+}
+
+function unusable({ broken = 0 }: HubRecord): readonly string[] {
+  if (broken === 0) return [];
+  return [
+    broken === 1
+      ? l10n.t`1 row of the examples could not be used: only the others were searched with.`
+      : l10n.t`${formatCount(broken)} rows of the examples could not be used: only the others were searched with.`,
+  ];
 }
 
 /** Whether the mixture is better on the examples than what needs no search. */

@@ -51,6 +51,10 @@ test('what a mixture is worth is told: where it gains nothing, and that few rows
   const compared = { average: 1.8, alone: [1.9, 1.7] };
   assert.deepEqual(hubRemarks(recordOf(FOUR, { compared })), [STOPPED, WORTH]);
   assert.deepEqual(hubRemarks(recordOf(FOUR, { compared, budget: 4 })), [WORTH]);
+  assert.deepEqual(hubRemarks(recordOf(FOUR, { compared, budget: 4, broken: 2 })), [
+    '2 rows of the examples could not be used: only the others were searched with.',
+    WORTH,
+  ]);
   assert.deepEqual(hubRemarks(recordOf(FOUR, { compared: { average: 1.5, alone: [1.4, null] } })), [
     'imdb alone is as good on the examples or better: 1.400, the mixture 1.500.',
     'The average of all is as good on the examples or better: 1.500, the mixture 1.500.',
