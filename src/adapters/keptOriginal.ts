@@ -10,12 +10,7 @@ import type { StoredTensor } from '../models/copySafetensors.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { baseFiles } from './baseFiles.js';
-
-/**
- * In a merged model's folder: what of its base the merged weights no longer hold. It is a folder of its own, for programs that
- * serve models take whatever safetensors files lie beside each other for weights of the model.
- */
-export const ORIGINAL_FOLDER = 'original';
+import { ORIGINAL_FOLDER } from './mergeRecord.js';
 
 /** The weights in {@link ORIGINAL_FOLDER}. */
 export const ORIGINAL_WEIGHTS = 'weights.safetensors';

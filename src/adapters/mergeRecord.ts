@@ -1,11 +1,17 @@
 import * as l10n from '@vscode/l10n';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { isGoneError, writeFileWhole } from '../common/files.js';
+import { isGoneError, pathKind, writeFileWhole } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
 import { fail, problemOf } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';
 import { readJsonObject } from '../models/boundedJson.js';
+
+/**
+ * In a merged model's folder: what of its base the merged weights no longer hold. It is a folder of its own, for programs that
+ * serve models take whatever safetensors files lie beside each other for weights of the model.
+ */
+export const ORIGINAL_FOLDER = 'original';
 
 /** Beside a merged model's weights: what it was merged from. Other tools pass it over. */
 export const MERGE_RECORD = 'peft_studio_merge.json';
@@ -37,6 +43,7 @@ export interface FoundMerged {
   readonly folder: string;
   readonly base: string | undefined;
   readonly record: MergeRecord | undefined;
+  /** With what the merge kept of its base. */
   readonly bytes: number;
   /** Milliseconds since the epoch. */
   readonly modified: number;
@@ -50,8 +57,11 @@ export async function findMerged(folder: string): Promise<FoundMerged | undefine
   let [bytes, modified] = [0, 0];
   try {
     modified = (await stat(file)).mtimeMs;
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      if (entry.isFile()) bytes += (await stat(path.join(folder, entry.name))).size;
+    for (const place of [folder, path.join(folder, ORIGINAL_FOLDER)]) {
+      if ((await pathKind(place)) !== 'folder') continue;
+      for (const entry of await readdir(place, { withFileTypes: true })) {
+        if (entry.isFile()) bytes += (await stat(path.join(place, entry.name))).size;
+      }
     }
     const record = await readMergeRecord(file);
     return { kind: 'merged', folder, base: record.base_model_name_or_path, record, bytes, modified };

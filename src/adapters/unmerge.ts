@@ -13,9 +13,9 @@ import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { baseFiles, hashOfFile } from './baseFiles.js';
 import { filesBeside } from './filesBeside.js';
-import { ORIGINAL_FOLDER, ORIGINAL_TEXTS, ORIGINAL_WEIGHTS } from './keptOriginal.js';
+import { ORIGINAL_TEXTS, ORIGINAL_WEIGHTS } from './keptOriginal.js';
 import type { OriginalTensor } from './keptOriginal.js';
-import { MERGE_RECORD, readMergeRecord } from './mergeRecord.js';
+import { MERGE_RECORD, ORIGINAL_FOLDER, readMergeRecord } from './mergeRecord.js';
 import type { MergeRecord } from './mergeRecord.js';
 import { planShards } from './writeModel.js';
 
@@ -46,11 +46,13 @@ export interface UnmergeReport {
  * still is. Each tensor, or file, has to have the hash that it had when it was merged. (Taking the update off the merged
  * weights would not do: what rounding took does not come back.)
  *
- * @throws ProblemError `unmerge.no-record`, `unmerge.no-original`, `unmerge.damaged`, `merge.record`,
+ * @throws ProblemError `unmerge.folder-not-found`, `unmerge.no-record`, `unmerge.no-original`, `unmerge.damaged`, `merge.record`,
  *   `adapter.link-outside`, `adapter.no-file`, `folder.*`
  */
 export async function unmerge(job: UnmergeJob): Promise<UnmergeReport> {
   const merged = path.resolve(job.merged);
+  const kind = await pathKind(merged);
+  if (kind !== 'folder') noFolder(merged, kind);
   const recordFile = path.join(merged, MERGE_RECORD);
   if ((await pathKind(recordFile)) !== 'file') return noRecord(merged);
   const record = await readMergeRecord(recordFile);
@@ -148,6 +150,18 @@ function originalTensors(metadata: Readonly<Record<string, string>>, file: strin
   return list.map((each) => {
     const { name, sha256 } = isJsonObject(each) ? each : {};
     return typeof name === 'string' && typeof sha256 === 'string' ? { name, sha256 } : damaged(file, 'tensors');
+  });
+}
+
+function noFolder(place: string, kind: 'file' | 'nothing'): never {
+  return fail({
+    code: 'unmerge.folder-not-found',
+    message: kind === 'nothing' ? l10n.t`folder not found: ${place}` : l10n.t`${place} is a file, not a folder`,
+    expected: l10n.t`the folder of a model that PEFT Studio merged, with ${MERGE_RECORD}`,
+    mend:
+      kind === 'nothing'
+        ? l10n.t`Check the path.`
+        : l10n.t`A merged file does not tell its base: take the base model from where it came.`,
   });
 }
 

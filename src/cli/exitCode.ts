@@ -77,6 +77,7 @@ const INPUT_CODES = new Set([
   'merge.not-mergeable',
   'merge.untied-before',
   'merge.untied-scale',
+  'unmerge.folder-not-found',
   'unmerge.no-original',
   'unmerge.no-record',
 ]);

@@ -161,6 +161,14 @@ test('a folder that was not merged is said to be none', async () => {
   const ran = await cli(['unmerge', base, '--out', at('unmerged')]);
   assert.equal(ran.code, 2);
   assert.match(ran.err, /unmerge\.no-record/);
+  for (const [place, said] of [
+    [at('nowhere'), /folder not found/],
+    [path.join(base, 'config.json'), /is a file, not a folder/],
+  ] as const) {
+    const none = await cli(['unmerge', place, '--out', at('unmerged')]);
+    assert.equal(none.code, 2, none.err);
+    assert.match(none.err, said);
+  }
 });
 
 test('nothing is written into what is read, through a link neither', async () => {

@@ -184,6 +184,9 @@ describe('how things look', () => {
     await mkdir(merged, { recursive: true });
     const facts = { dtype: 'BF16', verified_difference: 1e-6 };
     await writeMergeRecord(merged, { merged_adapters: ['/a'], base_model_name_or_path: 'tiny-llama', ...facts });
+    // What the merge kept of its base is there, too.
+    await mkdir(path.join(merged, 'original'));
+    await writeFile(path.join(merged, 'original', 'weights.safetensors'), new Uint8Array(100_000));
     await mkdir(path.join(folder, 'bad'));
     await writeFile(path.join(folder, 'bad', MERGE_RECORD), '{}');
     await look(await run(sql), await adapter(path.join(sql, 'adapter')), { kind: 'merged', folder: merged });
@@ -194,7 +197,7 @@ describe('how things look', () => {
         .sort(),
       ['    adapter', '    adapter-merged'],
     );
-    assert.match(lookOf(entryAt(model, merged)).description, /^merged · BF16 · \d+ B · /);
+    assert.match(lookOf(entryAt(model, merged)).description, /^merged · BF16 · 9\d(?:\.\d)? KiB · /);
     assert.match(
       lookOf(entryAt(model, path.join(folder, 'bad'))).details.notes[0]!,
       /does not say what was merged/,
