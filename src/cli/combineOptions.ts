@@ -1,6 +1,7 @@
 import type { FactorSum } from '../adapters/combineFactors.js';
 import type { DeltaSum, SignMethod } from '../adapters/deltaSum.js';
 import { fail } from '../common/problem.js';
+import { SIGNS } from '../engines/combination/form.js';
 import type { Kept } from '../linalg/lowRankFactors.js';
 import type { Arguments } from './arguments.js';
 import type { Option } from './command.js';
@@ -20,8 +21,6 @@ const WAYS: Readonly<Record<string, { readonly rule: (typeof RULES)[number]; rea
     RULES.filter((rule) => rule !== 'linear').map((rule) => [`${rule}_svd`, { rule, svd: true }] as const),
   ),
 };
-
-const SIGNS: readonly SignMethod[] = ['total', 'frequency'];
 
 /** How low-rank updates become one. */
 export const factorSumOptions = {

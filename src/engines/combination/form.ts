@@ -1,3 +1,4 @@
+import type { SignMethod } from '../../adapters/deltaSum.js';
 import { isJsonObject } from '../../common/json.js';
 
 /**
@@ -23,7 +24,7 @@ export const WAYS = [
 ] as const;
 export type Way = (typeof WAYS)[number];
 
-export const SIGNS = ['total', 'frequency'] as const;
+export const SIGNS = ['total', 'frequency'] as const satisfies readonly SignMethod[];
 export type Sign = (typeof SIGNS)[number];
 
 /** How much of each module's sum is kept: as the way has it, singular values up to a rank, or a share of their squares. */
