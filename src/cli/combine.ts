@@ -141,9 +141,10 @@ function twice(parts: readonly Part[]): readonly Problem[] {
 function combinedText(
   out: string | undefined,
   parts: readonly Part[],
-  { form, numbers, overlap, modules }: Combined,
+  { saved, form, numbers, overlap, modules }: Combined,
   how: FactorSum,
 ): string {
+  const whole = saved.config['modules_to_save'];
   const head = table([
     ['Adapter', out ?? 'none is written'],
     ...parts.map((part, at) => [
@@ -152,6 +153,7 @@ function combinedText(
     ]),
     ...(form === 'factors' ? [['How', sumText(how)]] : []),
     [form === 'factors' ? 'Holds' : 'Changes', `${formatCount(numbers)} numbers`],
+    ...(Array.isArray(whole) && whole.length > 0 ? [['Whole', whole.join(', ')]] : []),
     ...(overlap === undefined
       ? []
       : [['Overlap', `${formatCount(overlap)} of them are changed by more than one adapter`]]),

@@ -122,6 +122,11 @@ test('combine: what cannot be added is refused, and nothing is written', async (
 
 test('an adapter of a larger vocabulary is no difference from the base: not to be added, nor to be converted', async () => {
   const own = await trained('vocabulary', { type: 'lora', r: 2, modules_to_save: ['embed_tokens', 'lm_head'] });
+  // Of its own size it is: what trained whole is named, and stays whole beside what is adapted.
+  const beside = await trained('head', { type: 'lora', r: 2, target_modules: ['q_proj', 'lm_head'] });
+  const ran = await cli(['combine', own, beside, '--preview']);
+  assert.equal(ran.code, 0, ran.err);
+  assert.match(ran.out, /\nWhole +embed_tokens, lm_head\n/);
   const file = path.join(own, 'adapter_model.safetensors');
   const tensors = [...(await readTensors(file)).values()].map(({ name, shape, data }) => {
     const [rows, columns] = shape as [number, number];
