@@ -60,7 +60,9 @@ function effort({ adapters, budget, trials }: HubRecord): readonly string[] {
   const around = adapters.length + 1;
   const tried = trials.length;
   if (tried > around) {
-    return tried < budget ? [l10n.t`The search was stopped after ${tried} of ${budget} trials.`] : [];
+    return tried < budget
+      ? [l10n.t`The search was stopped after ${formatCount(tried)} of ${formatCount(budget)} trials.`]
+      : [];
   }
   return [
     l10n.t`With ${adapters.length} adapters the first ${around} trials only look around: more than ${formatCount(tried)} are needed.`,
