@@ -28,17 +28,23 @@ export interface OriginalTensor {
  * Keeps in a merged model's folder what a merge changed of its base: each tensor that the merged weights do not hold byte for
  * byte, its hash and those of all others, and the base's config and tokenizer.
  *
- * @param isSame whether the merged model holds a tensor as the base does
+ * @param folder holds the merged weights
  * @throws ProblemError `merge.keep-gguf`, before anything is written
  */
-export async function keepOriginal(
-  folder: string,
-  base: Pick<Checkpoint, 'source' | 'format'>,
-  isSame: (tensor: StoredTensor) => boolean,
-): Promise<void> {
+export async function keepOriginal(folder: string, base: Pick<Checkpoint, 'source' | 'format'>): Promise<void> {
   const tensors = await baseTensors(base);
+  const merged = new Map((await weightsIn(folder)).map((tensor) => [tensor.name, tensor]));
   const listed: (OriginalTensor & JsonObject)[] = [];
-  for (const tensor of tensors) listed.push({ name: tensor.name, sha256: await hashOfTensor(tensor) });
+  const kept: StoredTensor[] = [];
+  for (const tensor of tensors) {
+    const { name, dtype, shape } = tensor;
+    const sha256 = await hashOfTensor(tensor);
+    listed.push({ name, sha256 });
+    const now = merged.get(name);
+    // What the merge changed does not tell it: a copy that the base does not read may be another matrix now.
+    const isAlike = now?.dtype === dtype && now.shape.join() === shape.join();
+    if (!isAlike || (await hashOfTensor(now)) !== sha256) kept.push(tensor);
+  }
   const original = path.join(folder, ORIGINAL_FOLDER);
   await mkdir(original);
   for (const name of ORIGINAL_TEXTS) {
@@ -48,7 +54,6 @@ export async function keepOriginal(
   // The merged model may have the tokenizer of an adapter.
   const tokenizer = await (await loadTokenizer(base.source)).files();
   for (const [name, bytes] of tokenizer) await writeFile(path.join(original, name), bytes);
-  const kept = tensors.filter((tensor) => !isSame(tensor));
   const metadata = { format: 'pt', tensors: JSON.stringify(listed) };
   await copySafetensors(path.join(original, ORIGINAL_WEIGHTS), kept, metadata);
 }
@@ -67,6 +72,12 @@ async function baseTensors(base: Pick<Checkpoint, 'source' | 'format'>): Promise
       mend: l10n.t`Merge without keeping them: unmerging copies the GGUF file, as long as it stays where it is.`,
     });
   }
-  const files = (await baseFiles(base)).filter((file) => file.endsWith('.safetensors'));
-  return storedTensors(await Promise.all(files.map(readSafetensorsHeader)));
+  return weightsIn(base.source);
+}
+
+/** The tensors of a model folder. */
+export async function weightsIn(folder: string): Promise<StoredTensor[]> {
+  const files = await baseFiles({ source: folder, format: 'safetensors' });
+  const weights = files.filter((file) => file.endsWith('.safetensors'));
+  return storedTensors(await Promise.all(weights.map(readSafetensorsHeader)));
 }

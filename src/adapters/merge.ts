@@ -110,13 +110,7 @@ export async function mergeAdapter(job: MergeJob): Promise<MergeReport> {
     const changed = changedBy(levels);
     if (job.keepOriginal === true) {
       onProgress?.({ activity: l10n.t`Keeping the original weights`, done: 0, total: 1 });
-      const shapes = new Map(tensors.map(({ name, shape }) => [name, shape.join()]));
-      await keepOriginal(
-        content,
-        checkpoint,
-        (tensor) =>
-          tensor.dtype === dtype && tensor.shape.join() === shapes.get(tensor.name) && !changed.has(tensor.name),
-      );
+      await keepOriginal(content, checkpoint);
     }
     if (job.record !== undefined) {
       const files = await baseFiles(checkpoint);

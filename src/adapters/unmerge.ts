@@ -13,7 +13,7 @@ import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
 import { baseFiles, hashOfFile } from './baseFiles.js';
 import { filesBeside } from './filesBeside.js';
-import { ORIGINAL_TEXTS, ORIGINAL_WEIGHTS } from './keptOriginal.js';
+import { ORIGINAL_TEXTS, ORIGINAL_WEIGHTS, weightsIn } from './keptOriginal.js';
 import type { OriginalTensor } from './keptOriginal.js';
 import { MERGE_RECORD, ORIGINAL_FOLDER, readMergeRecord } from './mergeRecord.js';
 import type { MergeRecord } from './mergeRecord.js';
@@ -68,10 +68,7 @@ async function fromKept(
   { out, onProgress }: UnmergeJob,
 ): Promise<UnmergeReport> {
   const original = await readSafetensorsHeader(kept);
-  const files = (await baseFiles({ source: merged, format: 'safetensors' })).filter((file) =>
-    file.endsWith('.safetensors'),
-  );
-  const there = storedTensors(await Promise.all(files.map(readSafetensorsHeader)));
+  const there = await weightsIn(merged);
   const byName = new Map([...there, ...storedTensors([original])].map((tensor) => [tensor.name, tensor]));
   const listed = originalTensors(original.metadata, kept);
   const tensors = listed.map(({ name }) => byName.get(name) ?? damaged(kept, name));

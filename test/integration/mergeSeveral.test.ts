@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { isJsonObject } from '../../src/common/json.js';
 import { storedTensors } from '../../src/models/copySafetensors.js';
 import { readSafetensorsHeader } from '../../src/models/safetensors.js';
+import { writeSafetensors } from '../../src/models/writeSafetensors.js';
 import { names, temporaryFolder } from '../support/adapters.js';
 import { drawnAdapter } from '../support/drawnAdapter.js';
 import { readJson } from '../support/fixtures.js';
@@ -254,4 +255,26 @@ test('of what lies beside kept weights only what a merge keeps is copied, and no
   assert.equal(linked.code, 2);
   assert.match(linked.err, /adapter\.link-outside/);
   assert.ok(!(await names(folder)).includes('linked'));
+});
+
+test('a copy of the output layer that a tied base does not read is kept, where merging unties the two', async () => {
+  const own = at('tied');
+  await cp(base, own, { recursive: true });
+  const { tensors, read } = opened.checkpoint;
+  const { shape } = tensors.get('model.embed_tokens.weight')!;
+  const copy = {
+    name: 'lm_head.weight',
+    shape,
+    dtype: 'F32',
+    data: new Float32Array(shape[0]! * shape[1]!).fill(0.5),
+  } as const;
+  const all = [...tensors].map(
+    ([name, info]) => ({ name, shape: info.shape, dtype: 'F32', data: () => read(name) }) as const,
+  );
+  await writeSafetensors(path.join(own, 'model.safetensors'), [...all, copy]);
+  await drawnAdapter(at('embedding'), 4, { type: 'lora', target_modules: ['embed_tokens'] }, opened);
+  const model = await merged('untied', at('embedding'), '--model', own, '--keep-original');
+  const ran = await cli(['unmerge', model, '--out', at('tied-again')]);
+  assert.equal(ran.code, 0, ran.err);
+  assert.deepEqual(await tensorsOf(at('tied-again')), await tensorsOf(own));
 });
