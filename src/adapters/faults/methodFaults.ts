@@ -15,13 +15,15 @@ export const methodFaults: Check = (form, { configFile }) => {
   const { peft_type: found = null } = form.config;
   const wanted = peftTypeOf(form);
   if (wanted === undefined) return [];
-  const said = found === null ? l10n.t`not given` : JSON.stringify(found).slice(0, 100);
   return [
     {
       problem: {
         code: 'adapter.peft-type',
         severity: 'error',
-        message: l10n.t`peft_type is ${said}, and the tensors are those of ${wanted}`,
+        message:
+          found === null
+            ? l10n.t`peft_type is not given, and the tensors are those of ${wanted}`
+            : l10n.t`peft_type is ${JSON.stringify(found).slice(0, 100)}, and the tensors are those of ${wanted}`,
         where: { file: configFile },
         expected: `"peft_type": "${wanted}"`,
       },
