@@ -14,7 +14,6 @@ import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
-import type { Problem } from '../common/problem.js';
 import { openModel } from '../engines/session.js';
 import { breathe } from '../training/job.js';
 import { runtimeProducts } from '../runtime/matrixProducts.js';
@@ -27,6 +26,7 @@ import { partWeightsOf } from './combineWeights.js';
 import type { Command } from './command.js';
 import { DONE } from './exitCode.js';
 import { hubOf } from './hub.js';
+import { namedTwice } from './namedTwice.js';
 import { openOneAdapter } from './openOneAdapter.js';
 import { refuseInside } from './refuseInside.js';
 import { table } from './table.js';
@@ -99,7 +99,7 @@ export const combine: Command = {
     if (out !== undefined) {
       await writeAdapter(out, combined.saved, { tokenizer: opened.tokenizer, card: cardOf(parts, combined, how) });
     }
-    const warnings = [...aliases, ...twice(parts), ...combined.warnings];
+    const warnings = [...aliases, ...namedTwice(adapters), ...combined.warnings];
     for (const warning of warnings) io.problem(warning);
     const from = parts.map(({ adapter, weight, layerWeights }) => ({
       folder: adapter.folder,
@@ -126,16 +126,6 @@ function outOf(args: Arguments): string | undefined {
     message: '`combine` needs --out: The folder to write; it must not exist.',
     expected: '--out DIR, or --preview to see what would come out',
   });
-}
-
-function twice(parts: readonly Part[]): readonly Problem[] {
-  const folders = parts.map(({ adapter }) => adapter.folder);
-  return [...new Set(folders.filter((folder, at) => folders.indexOf(folder) !== at))].map((folder) => ({
-    code: 'combine.twice',
-    severity: 'warning',
-    message: `${folder} is named more than once: its differences are added as often`,
-    mend: 'Nothing to do, if that is meant; else name it once, with a weight of its own.',
-  }));
 }
 
 function combinedText(

@@ -17,6 +17,7 @@ import type { Command } from './command.js';
 import { floatType } from './floatType.js';
 import { hubOf } from './hub.js';
 import { ggufBase, ggufTypes, requantizeOption, writeMergedGguf } from './mergeToGguf.js';
+import { namedTwice } from './namedTwice.js';
 import { refuseInside } from './refuseInside.js';
 import { tellMerge } from './tellMerge.js';
 
@@ -70,7 +71,8 @@ export const merge: Command = {
     const base = named ?? (await baseOf(first));
     const opened = await openModel(base, 0, hubOf(io), adapterTask(headedAdapter(adapters) ?? first));
     await refuseInside(args.required('out'), [...from.map(({ folder }) => folder), opened.checkpoint.source]);
-    const warnings: Problem[] = [...groups.flatMap((group) => group.warnings), ...aliases];
+    const before = groups.flatMap((group) => group.warnings);
+    const warnings: Problem[] = [...before, ...aliases, ...namedTwice(adapters)];
     const stageOf = (group: AdaptersOnDisk): LaterStage => {
       return async (made) => {
         const found = await attachAdapters(group, { ...opened.context, ...made });

@@ -89,6 +89,14 @@ test('adapters of other base models are refused, unless the base is named', asyn
   assert.ok(warnings.some((each) => isJsonObject(each) && each['code'] === 'adapter.several-bases'));
 });
 
+test('an adapter that is named twice is merged twice, which is told', async () => {
+  const ran = await cli(['merge', at('lora'), at('lora'), '--model', base, '--out', at('doubled'), '--json']);
+  assert.equal(ran.code, 0, ran.err);
+  const { warnings, adapters } = document(ran);
+  assert.ok(Array.isArray(warnings) && Array.isArray(adapters) && adapters.length === 2);
+  assert.ok(warnings.some((each) => isJsonObject(each) && each['code'] === 'adapter.twice'));
+});
+
 test('unmerge copies the base where it is as it was merged', async () => {
   const own = at('own-base');
   await cp(base, own, { recursive: true });
