@@ -11,7 +11,7 @@ import { plainLora } from '../methods/plainLora.js';
 import type { FinishedPair } from '../methods/plainLora.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 import { readModel } from '../models/readModel.js';
-import { parameterShape } from '../models/site.js';
+import { liesTransposed, parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
 import type { TaskType } from '../models/task.js';
 
@@ -166,8 +166,7 @@ async function approximated(
   // A loop: `from` takes ten times as long, of millions of numbers.
   const delta = new Float64Array(now.length);
   for (let at = 0; at < delta.length; at++) delta[at] = now[at]! - base[at]!;
-  // An embedding's W is [vocabulary, out], a Conv1D's [in, out]; B·A is [out, in].
-  const isTurned = site.kind === 'embedding' || site.layout === 'in-out';
+  const isTurned = liesTransposed(site);
   const [height, width] = isTurned ? [columns, rows] : [rows, columns];
   const matrix = isTurned ? transposed(delta, rows, columns) : delta;
   const products = work?.products ?? plainProducts;

@@ -4,7 +4,7 @@ import type { ParameterChoice } from '../methods/loraParameters.js';
 import { lowRankPair, mergePair, takesPair } from '../methods/lowRankPair.js';
 import type { AttachContext, Attached, Values } from '../methods/method.js';
 import { optionsWithoutHead } from '../methods/taskHead.js';
-import { parameterShape } from '../models/site.js';
+import { liesTransposed, parameterShape } from '../models/site.js';
 import type { ParameterKind, Site } from '../models/site.js';
 import type { AttachedAdapter } from './attachAdapter.js';
 import type { WeighedPart } from './combinedPart.js';
@@ -99,7 +99,5 @@ function matrixTerm(site: Site, { merge }: Attached, values: Values): UpdateTerm
   const [rows, columns] = parameterShape(site, 'weight') as [number, number];
   const delta = merge!(site, 'weight', new Float32Array(rows * columns), values);
   if (delta === undefined || delta.every((each) => each === 0)) return undefined;
-  // An embedding's W is [vocabulary, out], a Conv1D's [in, out]; B·A is [out, in].
-  const isTurned = site.kind === 'embedding' || site.layout === 'in-out';
-  return { kind: 'matrix', delta: isTurned ? transposed(delta, rows, columns) : delta };
+  return { kind: 'matrix', delta: liesTransposed(site) ? transposed(delta, rows, columns) : delta };
 }

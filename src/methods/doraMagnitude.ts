@@ -1,4 +1,4 @@
-import { parameterShape } from '../models/site.js';
+import { liesTransposed, parameterShape } from '../models/site.js';
 import type { SiteParameters } from '../models/site.js';
 import { add, div, less, mul, sqrt, stopGradient, sub, where } from '../tensor/ops/elementwise.js';
 import { matmul } from '../tensor/ops/matmul.js';
@@ -109,11 +109,6 @@ export function withMagnitude(pair: LowRankPair, matrix: Float32Array, magnitude
   const norms = outputNorms(pair, matrix);
   const factors = Float64Array.from(norms, (norm, at) => (norm === 0 ? 1 : magnitude[at]! / norm));
   return matrix.map((value, at) => value * factors[lies ? at % columns : Math.floor(at / columns)]!);
-}
-
-/** An embedding's W is [vocabulary, out], a Conv1D's [in, out]. */
-function liesTransposed({ kind, layout }: LowRankPair['site']): boolean {
-  return kind === 'embedding' || layout === 'in-out';
 }
 
 function outputs({ kind, shape }: LowRankPair['site']): number {

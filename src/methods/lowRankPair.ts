@@ -1,6 +1,6 @@
 import type { Random } from '../common/random.js';
 import { addLowRank, lowRankNorm, transposed } from '../linalg/products.js';
-import { parameterShape } from '../models/site.js';
+import { liesTransposed, parameterShape } from '../models/site.js';
 import type { Site } from '../models/site.js';
 import { add, sub } from '../tensor/ops/elementwise.js';
 import { gatherRows } from '../tensor/ops/indexing.js';
@@ -158,8 +158,8 @@ export function mergePair(pair: LowRankPair, base: Float32Array, values: Values)
   const { site, scale } = pair;
   const { a, b, r } = pairValues(pair, values);
   const [rows, columns] = parameterShape(site, 'weight') as [number, number];
-  // An embedding's W is [vocabulary, out], a Conv1D's [in, out]: their update is (B·A)ᵀ = Aᵀ·Bᵀ.
-  return site.kind === 'embedding' || site.layout === 'in-out'
+  // (B·A)ᵀ = Aᵀ·Bᵀ
+  return liesTransposed(site)
     ? addLowRank(base, transposed(a, r, rows), transposed(b, columns, r), scale, rows, r)
     : addLowRank(base, b, a, scale, rows, r);
 }

@@ -19,6 +19,11 @@ export interface Site {
   readonly isOutput: boolean;
 }
 
+/** Whether a weight lies as the transpose of B·A [out, in]: an embedding's is [vocabulary, out], a Conv1D's [in, out]. */
+export function liesTransposed({ kind, layout }: Pick<Site, 'kind' | 'layout'>): boolean {
+  return kind === 'embedding' || layout === 'in-out';
+}
+
 /** A parameter of a site. */
 export type ParameterKind = 'weight' | 'bias';
 
