@@ -1,16 +1,22 @@
+import * as l10n from '@vscode/l10n';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { pathKind } from '../common/files.js';
 import { isJsonObject } from '../common/json.js';
+import { fail } from '../common/problem.js';
 import { readJsonObject } from '../models/boundedJson.js';
 import type { Checkpoint } from '../models/checkpoint.js';
 
-const [CONFIG, SINGLE, INDEX] = ['config.json', 'model.safetensors', 'model.safetensors.index.json'] as const;
+export const CONFIG = 'config.json';
+const [SINGLE, INDEX] = ['model.safetensors', 'model.safetensors.index.json'] as const;
 /** As checkpoints are opened. */
 const MAX_INDEX_BYTES = 25 * 1024 * 1024;
 
-/** The files that make a model what it computes: config and weights, absolute; of a GGUF file that file. */
+/**
+ * The files that make a model what it computes: config and weights, absolute; of a GGUF file that file.
+ * @throws ProblemError `checkpoint.no-weights`, `checkpoint.index.*`
+ */
 export async function baseFiles({
   source,
   format,
@@ -18,10 +24,23 @@ export async function baseFiles({
   if (format === 'gguf') return [source];
   const at = (name: string): string => path.join(source, name);
   if ((await pathKind(at(SINGLE))) === 'file') return [at(CONFIG), at(SINGLE)];
+  if ((await pathKind(at(INDEX))) !== 'file') {
+    return fail({
+      code: 'checkpoint.no-weights',
+      message: l10n.t`the folder has no weights`,
+      where: { file: source },
+      expected: l10n.t`model.safetensors or model.safetensors.index.json`,
+    });
+  }
   const index = await readJsonObject(at(INDEX), { code: 'checkpoint.index', maxBytes: MAX_INDEX_BYTES });
   const owners = index['weight_map'];
   const shards = isJsonObject(owners) ? Object.values(owners).filter((each) => typeof each === 'string') : [];
   return [CONFIG, INDEX, ...new Set(shards)].map(at);
+}
+
+/** SHA-256 of bytes, in hexadecimal. */
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** A file's SHA-256, in hexadecimal. */

@@ -11,7 +11,7 @@ import type { StoredTensor } from '../models/copySafetensors.js';
 import { loadTokenizer } from '../models/loadTokenizer.js';
 import { openCheckpoint } from '../models/openCheckpoint.js';
 import { readSafetensorsHeader } from '../models/safetensors.js';
-import { baseFiles, hashOfFile } from './baseFiles.js';
+import { CONFIG, baseFiles, hashOf, hashOfFile } from './baseFiles.js';
 import { filesBeside } from './filesBeside.js';
 import { ORIGINAL_TEXTS, ORIGINAL_WEIGHTS, weightsIn } from './keptOriginal.js';
 import type { OriginalTensor } from './keptOriginal.js';
@@ -74,6 +74,9 @@ async function fromKept(
   const tensors = listed.map(({ name }) => byName.get(name) ?? damaged(kept, name));
   const hashes = new Map(listed.map(({ name, sha256 }) => [name, sha256]));
   const beside = await filesBeside(path.dirname(kept), ORIGINAL_TEXTS);
+  const [config, wanted] = [beside.get(CONFIG), record.base_files?.[CONFIG]];
+  const isSame = config !== undefined && (wanted === undefined || hashOf(config) === wanted);
+  if (!isSame) damaged(path.dirname(kept), CONFIG);
   const bytes = bytesOf(tensors);
   return writeFolderWhole(path.resolve(out), bytes, async (content) => {
     for (const [name, text] of beside) await writeFile(path.join(content, name), text);

@@ -62,6 +62,7 @@ const INPUT = new Set([
   'template',
   'tokenizer',
   'training',
+  'unmerge',
 ]);
 
 /** Codes of other rooms that say the same. */
@@ -75,11 +76,9 @@ const INPUT_CODES = new Set([
   'merge.keep-gguf',
   'merge.no-gguf',
   'merge.not-mergeable',
+  'merge.record',
   'merge.untied-before',
   'merge.untied-scale',
-  'unmerge.folder-not-found',
-  'unmerge.no-original',
-  'unmerge.no-record',
 ]);
 
 /** Codes that say: the user ended it, and nothing was written. */
@@ -110,5 +109,7 @@ const FAILURES = new Set([
 export function exitCodeOf({ code }: Problem): number {
   if (INTERRUPTIONS.has(code)) return INTERRUPTED;
   if (FAILURES.has(code)) return FAILED;
-  return INPUT_CODES.has(code) || INPUT.has(code.split('.', 1)[0]!) ? UNUSABLE_INPUT : FAILED;
+  // A file that a code is of adds what is wrong with it: merge.record.json.
+  const [room = '', kind = ''] = code.split('.');
+  return INPUT.has(room) || INPUT_CODES.has(`${room}.${kind}`) ? UNUSABLE_INPUT : FAILED;
 }

@@ -160,7 +160,7 @@ for (const dtype of ['F32', 'BF16']) {
     for (let at = 1; at <= bytes.length / 2; at += 97) bytes[bytes.length - at]! ^= 1;
     await writeFile(file, bytes);
     const damaged = await cli(['unmerge', model, '--out', at('damaged')]);
-    assert.equal(damaged.code, 1);
+    assert.equal(damaged.code, 2);
     assert.match(damaged.err, /unmerge\.damaged/);
     assert.ok((await names(folder)).every((each) => !each.startsWith('damaged')));
   });
@@ -285,4 +285,25 @@ test('a copy of the output layer that a tied base does not read is kept, where m
   const ran = await cli(['unmerge', model, '--out', at('tied-again')]);
   assert.equal(ran.code, 0, ran.err);
   assert.deepEqual(await tensorsOf(at('tied-again')), await tensorsOf(own));
+});
+
+test('what a merge kept is whole, or nothing is restored', async () => {
+  const model = await merged('kept-whole', at('lora'), '--model', base, '--keep-original');
+  for (const [name, code, break_] of [
+    ['no-config', /unmerge\.damaged/, (of: string) => rm(path.join(of, 'original', 'config.json'))],
+    [
+      'other-config',
+      /unmerge\.damaged/,
+      (of: string) => writeFile(path.join(of, 'original', 'config.json'), '{}'),
+    ],
+    ['no-weights', /checkpoint\.no-weights/, (of: string) => rm(path.join(of, 'model.safetensors'))],
+    ['no-record', /merge\.record\.json/, (of: string) => writeFile(path.join(of, 'peft_studio_merge.json'), '{')],
+  ] as const) {
+    await cp(model, at(name), { recursive: true });
+    await break_(at(name));
+    const ran = await cli(['unmerge', at(name), '--out', at(`${name}-base`)]);
+    assert.equal(ran.code, 2, ran.err);
+    assert.match(ran.err, code);
+    assert.ok(!(await names(folder)).includes(`${name}-base`));
+  }
 });
