@@ -95,7 +95,8 @@ async function walk({ page, shoot, pageOf }, { workspace }) {
   await again.locator('.results .muted', { hasText: 'push in opposite ways' }).waitFor();
   assert.equal(await again.locator('.part .number-field').nth(1).inputValue(), '-0.5');
 
-  // Over a reload of the window, too.
+  // Over a reload of the window, too: in a browser the workbench keeps what is open every five seconds only.
+  await page.waitForTimeout(6500);
   await page.reload();
   const restored = await pageOf('Combine Adapters');
   await summary(restored).filter({ hasText: before }).waitFor();
