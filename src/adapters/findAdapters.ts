@@ -12,7 +12,7 @@ import { elementCount } from '../models/tensorSpans.js';
 import { readSetup } from './readSetup.js';
 import { diagnose, formOf } from './faults/diagnose.js';
 import { irregularities } from './findIrregular.js';
-import { changedBaseStart } from './originalBase.js';
+import { changedBaseStart } from './converting/originalBase.js';
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,

@@ -1,5 +1,5 @@
-import type { FactorSum } from '../adapters/combineFactors.js';
-import type { DeltaSum, SignMethod } from '../adapters/deltaSum.js';
+import type { FactorSum } from '../adapters/combining/combineFactors.js';
+import type { DeltaSum, SignMethod } from '../adapters/combining/deltaSum.js';
 import { fail } from '../common/problem.js';
 import { SIGNS } from '../engines/combination/form.js';
 import type { Kept } from '../linalg/lowRankFactors.js';

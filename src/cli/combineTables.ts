@@ -1,5 +1,5 @@
-import type { CombinedModule, CombinedPair, CombinedUpdates } from '../adapters/combination.js';
-import { combinedLayers } from '../adapters/combinedLayers.js';
+import type { CombinedModule, CombinedPair, CombinedUpdates } from '../adapters/combining/combination.js';
+import { combinedLayers } from '../adapters/combining/combinedLayers.js';
 import { placeOfModule } from '../adapters/trainedShares.js';
 import { formatPercent } from '../common/format.js';
 import { splitAtLayer } from '../models/tensorPlace.js';

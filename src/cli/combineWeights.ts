@@ -1,4 +1,4 @@
-import type { Part } from '../adapters/combinedPart.js';
+import type { Part } from '../adapters/combining/combinedPart.js';
 import { fail } from '../common/problem.js';
 import type { Arguments } from './arguments.js';
 

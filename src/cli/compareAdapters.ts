@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
-import type { AdapterComparison, ComparedGroup } from '../adapters/adapterComparison.js';
-import { compareAdapters } from '../adapters/compareAdapters.js';
-import { groupCells, moduleCells } from '../adapters/comparisonCells.js';
+import type { AdapterComparison, ComparedGroup } from '../adapters/comparing/adapterComparison.js';
+import { compareAdapters } from '../adapters/comparing/compareAdapters.js';
+import { groupCells, moduleCells } from '../adapters/comparing/comparisonCells.js';
 import { formatCount } from '../common/format.js';
 import { breathe } from '../training/job.js';
 import type { Command } from './command.js';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { HUB_RECORD } from '../adapters/adapterFiles.js';
-import { loraHub } from '../adapters/loraHub.js';
+import { loraHub } from '../adapters/combining/loraHub.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkSameBase } from '../adapters/sameBase.js';
 import { pathKind } from '../common/files.js';

@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
-import { loraHub } from '../adapters/loraHub.js';
-import type { LoraHub } from '../adapters/loraHub.js';
+import { loraHub } from '../adapters/combining/loraHub.js';
+import type { LoraHub } from '../adapters/combining/loraHub.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { formatLoss } from '../common/format.js';
 import type { Problem } from '../common/problem.js';

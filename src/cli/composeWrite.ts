@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { stringify } from 'yaml';
-import type { LoraHub } from '../adapters/loraHub.js';
+import type { LoraHub } from '../adapters/combining/loraHub.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { foundTrial } from '../engines/composition/record.js';
 import type { HubRecord } from '../engines/composition/record.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { convertAdapter, writeConverted } from '../adapters/convert.js';
+import { convertAdapter, writeConverted } from '../adapters/converting/convert.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Arguments } from './arguments.js';

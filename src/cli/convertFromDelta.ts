@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { deltaToBitfit, deltaToSparse } from '../adapters/fromDelta.js';
+import { deltaToBitfit, deltaToSparse } from '../adapters/converting/fromDelta.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';

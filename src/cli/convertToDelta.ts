@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { writeDeltaFile } from '../adapters/deltaFile.js';
-import { storedDelta, toDelta } from '../adapters/toDelta.js';
-import type { ToDelta } from '../adapters/toDelta.js';
+import { writeDeltaFile } from '../adapters/converting/deltaFile.js';
+import { storedDelta, toDelta } from '../adapters/converting/toDelta.js';
+import type { ToDelta } from '../adapters/converting/toDelta.js';
 import { formatBytes, formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import { refuseExistingFile } from '../common/wholeFile.js';

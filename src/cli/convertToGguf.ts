@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { attachAdapter } from '../adapters/attachAdapter.js';
-import { ggufAdapter } from '../adapters/toGguf.js';
-import type { GgufAdapter } from '../adapters/toGguf.js';
+import { ggufAdapter } from '../adapters/converting/toGguf.js';
+import type { GgufAdapter } from '../adapters/converting/toGguf.js';
 import { formatBytes, formatCount } from '../common/format.js';
 import { refuseExistingFile } from '../common/wholeFile.js';
 import { openModel } from '../engines/session.js';

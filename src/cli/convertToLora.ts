@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { exactFactors } from '../adapters/exactFactors.js';
-import { changedBaseStart } from '../adapters/originalBase.js';
+import { exactFactors } from '../adapters/converting/exactFactors.js';
+import { changedBaseStart } from '../adapters/converting/originalBase.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
-import { toLora } from '../adapters/toLora.js';
-import type { ApproximatedModule, ToLora, Wanted } from '../adapters/toLora.js';
+import { toLora } from '../adapters/converting/toLora.js';
+import type { ApproximatedModule, ToLora, Wanted } from '../adapters/converting/toLora.js';
 import { writeAdapter } from '../adapters/writeAdapter.js';
 import { formatCount, formatPercent } from '../common/format.js';
 import { fail } from '../common/problem.js';

@@ -1,7 +1,12 @@
 import path from 'node:path';
-import { writeConverted } from '../adapters/convert.js';
-import { changedBaseStart, foundStarts, onOriginalBase, savedStarts } from '../adapters/originalBase.js';
-import type { Starts } from '../adapters/originalBase.js';
+import { writeConverted } from '../adapters/converting/convert.js';
+import {
+  changedBaseStart,
+  foundStarts,
+  onOriginalBase,
+  savedStarts,
+} from '../adapters/converting/originalBase.js';
+import type { Starts } from '../adapters/converting/originalBase.js';
 import { readAdapter } from '../adapters/readAdapter.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { adapterTask } from '../adapters/adapterTask.js';

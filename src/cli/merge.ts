@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
-import { mergeAdapter } from '../adapters/merge.js';
-import type { LaterStage } from '../adapters/mergeLevels.js';
+import { mergeAdapter } from '../adapters/merging/merge.js';
+import type { LaterStage } from '../adapters/merging/mergeLevels.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { checkSameBase, headedAdapter } from '../adapters/sameBase.js';
 import { tokenizerOf } from '../adapters/tokenizerOf.js';

@@ -1,7 +1,7 @@
-import { quantizedGgufTypes } from '../adapters/ggufMergePlan.js';
-import type { GgufMergeTypes } from '../adapters/ggufMergePlan.js';
-import { mergeToGguf } from '../adapters/mergeToGguf.js';
-import type { GgufMergeJob, GgufMergeReport } from '../adapters/mergeToGguf.js';
+import { quantizedGgufTypes } from '../adapters/merging/ggufMergePlan.js';
+import type { GgufMergeTypes } from '../adapters/merging/ggufMergePlan.js';
+import { mergeToGguf } from '../adapters/merging/mergeToGguf.js';
+import type { GgufMergeJob, GgufMergeReport } from '../adapters/merging/mergeToGguf.js';
 import { formatBytes } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Problem } from '../common/problem.js';

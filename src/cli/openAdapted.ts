@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { adapterTask } from '../adapters/adapterTask.js';
-import { atRank } from '../adapters/rankCut.js';
+import { atRank } from '../adapters/converting/rankCut.js';
 import { tokenizerOf } from '../adapters/tokenizerOf.js';
 import { fail } from '../common/problem.js';
 import { attachAdapters, noAdapterOf, openAdapters } from '../engines/openAdapters.js';

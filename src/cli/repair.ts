@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { adapterTask } from '../adapters/adapterTask.js';
 import { repairCommand } from '../adapters/faults/repairMend.js';
-import { faultReport, findFaults, unmended, writeRepaired } from '../adapters/repair.js';
-import type { FaultReport } from '../adapters/repair.js';
-import { readMended } from '../adapters/readMended.js';
+import { faultReport, findFaults, unmended, writeRepaired } from '../adapters/faults/repair.js';
+import type { FaultReport } from '../adapters/faults/repair.js';
+import { readMended } from '../adapters/faults/readMended.js';
 import type { AdapterOnDisk } from '../adapters/readAdapter.js';
 import { pathKind } from '../common/files.js';
 import { ProblemError, fail, isError, problemOf } from '../common/problem.js';

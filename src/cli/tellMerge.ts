@@ -1,4 +1,4 @@
-import type { Tied } from '../adapters/mergedTensors.js';
+import type { Tied } from '../adapters/merging/mergedTensors.js';
 import type { Problem } from '../common/problem.js';
 import type { Arguments } from './arguments.js';
 import { DONE } from './exitCode.js';

@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import { unmerge as restore } from '../adapters/unmerge.js';
+import { unmerge as restore } from '../adapters/merging/unmerge.js';
 import { formatBytes } from '../common/format.js';
 import { modelOnDisk } from '../language/modelHub.js';
 import type { Command } from './command.js';

@@ -1,4 +1,4 @@
-import type { LoraHub } from '../adapters/loraHub.js';
+import type { LoraHub } from '../adapters/combining/loraHub.js';
 import { boxSearch } from '../linalg/boxSearch.js';
 import { bestTrial } from './composition/record.js';
 import type { HubTrial } from './composition/trial.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import type { JsonObject } from '../../src/common/json.js';
 import { makeBatch } from '../../src/data/batches.js';
 import { createGenerator } from '../../src/generation/generate.js';

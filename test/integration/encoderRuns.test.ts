@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { adapterTask } from '../../src/adapters/adapterTask.js';
 import { attachAdapter } from '../../src/adapters/attachAdapter.js';
 import { inspectAdapter } from '../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import { random } from '../../src/common/random.js';
 import type { LoadedRun } from '../../src/config/loadRunFile.js';

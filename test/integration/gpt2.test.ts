@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import type { JsonObject } from '../../src/common/json.js';
 import { createGenerator } from '../../src/generation/generate.js';
 import { FullOptions } from '../../src/methods/full.js';

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { adapterTask } from '../../src/adapters/adapterTask.js';
-import { allLogits } from '../../src/adapters/logits.js';
+import { allLogits } from '../../src/adapters/merging/logits.js';
 import { attachAdapters, openAdapters } from '../../src/engines/openAdapters.js';
 import { openModel } from '../../src/engines/session.js';
 import { onnxRuntime } from '../../src/runtime/onnxruntime.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { allLogits } from '../../src/adapters/logits.js';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { allLogits } from '../../src/adapters/merging/logits.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { makeBatch } from '../../src/data/batches.js';
 import type { Example } from '../../src/data/example.js';
 import { logProbability } from '../../src/generation/scoring.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { previewData } from '../../src/engines/previewData.js';
 import { estimateFile } from '../../src/language/estimateFile.js';
 import { loadTokenizer } from '../../src/models/loadTokenizer.js';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { parseRunFile } from '../../src/config/parseRunFile.js';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
 import { LokrOptions } from '../../src/methods/lokr.js';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
-import { ggufAdapter } from '../../src/adapters/toGguf.js';
+import { ggufAdapter } from '../../src/adapters/converting/toGguf.js';
 import type { JsonObject } from '../../src/common/json.js';
 import { random } from '../../src/common/random.js';
 import type { NamedTensor } from '../../src/methods/method.js';

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { convertAdapter, writeConverted } from '../../src/adapters/convert.js';
+import { convertAdapter, writeConverted } from '../../src/adapters/converting/convert.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { mergeAdapter } from '../../src/adapters/merge.js';
+import { mergeAdapter } from '../../src/adapters/merging/merge.js';
 import { openModel as openWithTokenizer } from '../../src/engines/session.js';
 import { random } from '../../src/common/random.js';
 import { temporaryFolder } from '../support/adapters.js';

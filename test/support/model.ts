@@ -2,7 +2,7 @@ import path from 'node:path';
 import { random } from '../../src/common/random.js';
 import { attachAdapter as attach } from '../../src/adapters/attachAdapter.js';
 import type { AttachedAdapter } from '../../src/adapters/attachAdapter.js';
-import { allLogits } from '../../src/adapters/logits.js';
+import { allLogits } from '../../src/adapters/merging/logits.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import type { AttachContext, Attached, Values } from '../../src/methods/method.js';
 import type { LanguageModel } from '../../src/models/architecture.js';

@@ -1,4 +1,4 @@
-import type { SignMethod } from '../../adapters/deltaSum.js';
+import type { SignMethod } from '../../adapters/combining/deltaSum.js';
 import { isJsonObject } from '../../common/json.js';
 
 /**

@@ -1,4 +1,9 @@
-import type { CombinedLayer, CombinedModule, CombinedPair, CombinedUpdates } from '../../adapters/combination.js';
+import type {
+  CombinedLayer,
+  CombinedModule,
+  CombinedPair,
+  CombinedUpdates,
+} from '../../adapters/combining/combination.js';
 import { isJsonObject } from '../../common/json.js';
 import type { Problem } from '../../common/problem.js';
 

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
-import type { AdapterComparison, ComparedGroup } from '../../adapters/adapterComparison.js';
-import { groupCells, moduleCells } from '../../adapters/comparisonCells.js';
+import type { AdapterComparison, ComparedGroup } from '../../adapters/comparing/adapterComparison.js';
+import { groupCells, moduleCells } from '../../adapters/comparing/comparisonCells.js';
 import { formatCount } from '../../common/format.js';
 import { isError } from '../../common/problem.js';
 import { sentences } from '../../common/sentences.js';

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
-import type { AdapterComparison } from '../../adapters/adapterComparison.js';
+import type { AdapterComparison } from '../../adapters/comparing/adapterComparison.js';
 import type { Json } from '../../common/json.js';
 import { isJsonObject } from '../../common/json.js';
 import type { Jobs } from '../job.js';

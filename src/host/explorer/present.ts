@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { FoundAdapter } from '../../adapters/findAdapters.js';
 import type { FoundBase } from '../../adapters/findBase.js';
 import { fileName } from '../../common/fileName.js';
-import type { FoundMerged } from '../../adapters/mergeRecord.js';
+import type { FoundMerged } from '../../adapters/merging/mergeRecord.js';
 import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from '../../common/format.js';
 import type { Problem } from '../../common/problem.js';
 import { isResumable } from '../../engines/findRuns.js';

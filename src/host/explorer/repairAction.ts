@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as l10n from '@vscode/l10n';
 import * as vscode from 'vscode';
 import type { FoundBase } from '../../adapters/findBase.js';
-import type { FaultReport } from '../../adapters/repair.js';
+import type { FaultReport } from '../../adapters/faults/repair.js';
 import type { Json } from '../../common/json.js';
 import { isJsonObject } from '../../common/json.js';
 import type { Jobs } from '../job.js';

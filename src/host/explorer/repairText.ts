@@ -1,5 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import type { FaultReport } from '../../adapters/repair.js';
+import type { FaultReport } from '../../adapters/faults/repair.js';
 import { isError } from '../../common/problem.js';
 import type { Problem } from '../../common/problem.js';
 import { sentences } from '../../common/sentences.js';

@@ -1,8 +1,8 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { ORIGINAL_WEIGHTS } from '../../adapters/keptOriginal.js';
-import { ORIGINAL_FOLDER } from '../../adapters/mergeRecord.js';
+import { ORIGINAL_WEIGHTS } from '../../adapters/merging/keptOriginal.js';
+import { ORIGINAL_FOLDER } from '../../adapters/merging/mergeRecord.js';
 import { pathKind } from '../../common/files.js';
 import { isJsonObject } from '../../common/json.js';
 import type { Jobs } from '../job.js';

@@ -1,7 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { MERGE_RECORD } from '../../adapters/mergeRecord.js';
+import { MERGE_RECORD } from '../../adapters/merging/mergeRecord.js';
 import type { Suspect } from './library.js';
 
 /** Other people's packages are full of configs that are not this workspace's work. */

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { attachAdapter } from '../../../src/adapters/attachAdapter.js';
-import { combineAdapters } from '../../../src/adapters/combine.js';
+import { combineAdapters } from '../../../src/adapters/combining/combine.js';
 import { checkTensors, inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';

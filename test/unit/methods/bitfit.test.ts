@@ -3,7 +3,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { MODELS } from '../../../bench/memoryModels.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { attachMethods } from '../../../src/engines/session.js';
 import { headerOf } from '../../../src/memory/headerOf.js';
 import { readModelShape } from '../../../src/memory/readShape.js';

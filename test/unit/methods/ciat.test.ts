@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { allLogits } from '../../../src/adapters/logits.js';
+import { allLogits } from '../../../src/adapters/merging/logits.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { JsonObject } from '../../../src/common/json.js';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { Example } from '../../../src/data/example.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';

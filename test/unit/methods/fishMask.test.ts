@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { attachMethods, checkMethods } from '../../../src/engines/session.js';
 import { FishMaskOptions } from '../../../src/methods/fishMask.js';

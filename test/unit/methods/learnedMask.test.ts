@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { attachAdapter as attachOnDisk } from '../../../src/adapters/attachAdapter.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { makeBatch } from '../../../src/data/batches.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import type { Json } from '../../../src/common/json.js';

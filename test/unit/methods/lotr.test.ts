@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { compareAdapters } from '../../../src/adapters/compareAdapters.js';
+import { compareAdapters } from '../../../src/adapters/comparing/compareAdapters.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { readModelShape } from '../../../src/memory/readShape.js';

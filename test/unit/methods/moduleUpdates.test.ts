@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
-import { mergeAdapter } from '../../../src/adapters/merge.js';
+import { mergeAdapter } from '../../../src/adapters/merging/merge.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { temporaryFolder, tokenizer } from '../../support/adapters.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { allLogits } from '../../../src/adapters/logits.js';
+import { allLogits } from '../../../src/adapters/merging/logits.js';
 import { inspectAdapter } from '../../../src/adapters/inspect.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { adapterOfTask, taskFolder } from '../../../src/adapters/taskFolders.js';

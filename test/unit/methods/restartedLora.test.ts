@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { allLogits } from '../../../src/adapters/logits.js';
+import { allLogits } from '../../../src/adapters/merging/logits.js';
 import { random } from '../../../src/common/random.js';
 import type { Example } from '../../../src/data/example.js';
 import { lowRankSingularValues } from '../../../src/linalg/effectiveRank.js';

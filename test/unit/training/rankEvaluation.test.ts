@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { convertAdapter, writeConverted } from '../../../src/adapters/convert.js';
+import { convertAdapter, writeConverted } from '../../../src/adapters/converting/convert.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { DyLoraOptions } from '../../../src/methods/dylora.js';

@@ -1,5 +1,5 @@
-import type { CombinedModule } from '../../../../src/adapters/combination.js';
-import { combinedLayers } from '../../../../src/adapters/combinedLayers.js';
+import type { CombinedModule } from '../../../../src/adapters/combining/combination.js';
+import { combinedLayers } from '../../../../src/adapters/combining/combinedLayers.js';
 import { freshForm } from '../../../../src/engines/combination/form.js';
 import type { CombinationForm } from '../../../../src/engines/combination/form.js';
 import type { CombinationPreview } from '../../../../src/engines/combination/preview.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { compareAdapters } from '../../../../src/adapters/compareAdapters.js';
+import { compareAdapters } from '../../../../src/adapters/comparing/compareAdapters.js';
 import { findAdapter } from '../../../../src/adapters/findAdapters.js';
 import { inspectAdapter } from '../../../../src/adapters/inspect.js';
 import { adapterComparisonText } from '../../../../src/host/explorer/adapterComparisonText.js';

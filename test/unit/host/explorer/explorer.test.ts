@@ -3,7 +3,7 @@ import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { HUB_RECORD } from '../../../../src/adapters/adapterFiles.js';
-import { MERGE_RECORD, writeMergeRecord } from '../../../../src/adapters/mergeRecord.js';
+import { MERGE_RECORD, writeMergeRecord } from '../../../../src/adapters/merging/mergeRecord.js';
 import { EXACT_METHODS, conversionsOf, isFoundAgain } from '../../../../src/host/explorer/conversions.js';
 import { createLibrary } from '../../../../src/host/explorer/library.js';
 import type { Entry, Suspect } from '../../../../src/host/explorer/library.js';
