@@ -84,6 +84,11 @@ const SILENT: ReadonlySet<string> = new Set([
   'qalora_group_size',
 ]);
 
+/** The start of a LoRA that took something off its base (PiSSA and its kin), as PEFT names it; undefined for others. */
+export function startOnChangedBase({ init_lora_weights: init }: JsonObject): string | undefined {
+  return typeof init === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(init) ? init : undefined;
+}
+
 /**
  * LoRA's options out of an `adapter_config.json` (see {@link optionsFromPeft}).
  * @throws ProblemError `adapter.config`
@@ -92,14 +97,16 @@ export function loraConfigFromPeft(
   config: JsonObject,
   source: string,
 ): { readonly options: LoraOptions; readonly warnings: readonly Problem[] } {
-  const { init_lora_weights: init } = config;
-  // PiSSA and its kin changed the base that the adapter was trained on.
-  if (typeof init === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(init)) {
+  const start = startOnChangedBase(config);
+  if (start !== undefined) {
     fail({
       code: 'adapter.config',
-      message: l10n.t`the adapter started from a changed base (init_lora_weights: ${init})`,
+      message: l10n.t`the adapter started from a changed base (init_lora_weights: ${start})`,
       where: { file: source },
-      mend: l10n.t`Make a plain LoRA of it: peft-studio convert ADAPTER --to lora --out DIR, with --initial DIR where its initial adapter was saved; or Convert Adapter… in the explorer.`,
+      mend:
+        start === 'loftq'
+          ? l10n.t`Use it with the quantized base that it was trained on, or merge it there.`
+          : l10n.t`Make a plain LoRA of it: peft-studio convert ADAPTER --to lora --out DIR, with --initial DIR where its initial adapter was saved; or Convert Adapter… in the explorer.`,
     });
   }
   return optionsFromPeft(config, source, {

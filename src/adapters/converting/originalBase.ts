@@ -4,7 +4,7 @@ import type { JsonObject } from '../../common/json.js';
 import { fail } from '../../common/problem.js';
 import { scaleOf } from '../../methods/inspectLora.js';
 import { LoraOptions } from '../../methods/lora.js';
-import { doubledOptions, loraConfigFromPeft } from '../../methods/loraConfig.js';
+import { doubledOptions, loraConfigFromPeft, startOnChangedBase } from '../../methods/loraConfig.js';
 import { peftKey } from '../../methods/loraParameters.js';
 import { preparedStarts } from '../../methods/loraStart.js';
 import { lowRankPair, stacked } from '../../methods/lowRankPair.js';
@@ -33,10 +33,7 @@ export function changedBaseStart({
   peftType,
   config,
 }: Pick<AdapterOnDisk, 'peftType' | 'config'>): string | undefined {
-  const { init_lora_weights: init } = config;
-  return peftType === 'LORA' && typeof init === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(init)
-    ? init
-    : undefined;
+  return peftType === 'LORA' ? startOnChangedBase(config) : undefined;
 }
 
 /**
