@@ -130,7 +130,8 @@ function drawForm(): void {
   options.draw(form, kind);
   setShown(simple, !becomesLora(kind));
   const fault = formFault(form, kind);
-  setDisabled(write, fault !== undefined || writing);
+  // What cannot be computed would fail in the same way once a folder is chosen.
+  setDisabled(write, fault !== undefined || writing || told.state.kind === 'failed');
 }
 
 /** An adapter's name; its folder where nothing is known of it yet. */

@@ -70,6 +70,7 @@ test('the page of combined adapters: weights, the way and its options, the previ
   assert.deepEqual(page.texts('[role=alert]'), ['It could not be computed: Ranks differ.']);
   assert.ok(page.hidden('.summary'));
   assert.equal(page.count('.results.stale'), 1);
+  assert.equal(page.count('.buttons vscode-button[disabled]'), 1, 'Write');
   await page.click('.trouble vscode-button');
   assert.deepEqual(sent.at(-1), { type: 'again' });
 
