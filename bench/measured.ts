@@ -82,7 +82,8 @@ function children(pid: number): readonly number[] {
   }
 }
 
-function statusOf(pid: number): (key: string) => number {
+/** What `/proc/PID/status` says by key, in bytes; 0 once the process has ended. */
+export function statusOf(pid: number): (key: string) => number {
   let status = '';
   try {
     status = readFileSync(`/proc/${pid}/status`, 'utf8');

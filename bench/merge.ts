@@ -19,6 +19,7 @@ import { openModel } from '../src/engines/session.js';
 import { LoraOptions, lora } from '../src/methods/lora.js';
 import { loadTokenizer } from '../src/models/loadTokenizer.js';
 import { fixedSize } from '../src/tensor/dims.js';
+import { statusOf } from './measured.js';
 
 const { positionals, values: options } = parseArgs({
   allowPositionals: true,
@@ -177,16 +178,6 @@ function merge(model: string, adapter: string): Promise<Measured> {
       });
     });
   });
-}
-
-function statusOf(pid: number): (key: string) => number {
-  let status = '';
-  try {
-    status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  } catch {
-    // It has just ended.
-  }
-  return (key) => 1024 * Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
 }
 
 /** Time in user and kernel mode; the kernel counts hundredths of a second. */

@@ -1,4 +1,5 @@
 import type { CombinedLayer, CombinedModule, CombinedPair, PartOfNumbers } from './combination.js';
+import { meanOfKnown } from '../meanOfKnown.js';
 import { inOrder, placeOfModule } from '../trainedShares.js';
 
 /** The modules of each layer as one update, in the order of the model, and those of all. */
@@ -55,9 +56,9 @@ function pairsOf(modules: readonly CombinedModule[], lengths: readonly number[])
         {
           adapters: [one, other],
           cosine: product === 0 ? null : inner / product,
-          shared: mean(pairs.map(({ shared }) => [shared, 1])),
-          sharedByChance: mean(pairs.map(({ sharedByChance }) => [sharedByChance, 1])),
-          signConflicts: mean(found.map(({ module, pair }) => [pair.signConflicts, module.size])),
+          shared: meanOfKnown(pairs.map(({ shared }) => [shared, 1])),
+          sharedByChance: meanOfKnown(pairs.map(({ sharedByChance }) => [sharedByChance, 1])),
+          signConflicts: meanOfKnown(found.map(({ module, pair }) => [pair.signConflicts, module.size])),
         },
       ];
     }),
@@ -72,8 +73,8 @@ function partOf(modules: readonly CombinedModule[], which: 'pruned' | 'outvoted'
   if (parts.length === 0) return undefined;
   const squaresOf = (norms: readonly number[]): number => norms.reduce((sum, norm) => sum + norm * norm, 0);
   return {
-    numbers: mean(parts.map(({ part, count }) => [part.numbers, count])) ?? 0,
-    squares: mean(parts.map(({ part, norms }) => [part.squares, squaresOf(norms)])) ?? 0,
+    numbers: meanOfKnown(parts.map(({ part, count }) => [part.numbers, count])) ?? 0,
+    squares: meanOfKnown(parts.map(({ part, norms }) => [part.squares, squaresOf(norms)])) ?? 0,
   };
 }
 
@@ -84,15 +85,4 @@ function wholeNorm({ norm, error }: CombinedModule): number {
 
 function length(norms: readonly number[]): number {
   return Math.sqrt(norms.reduce((sum, norm) => sum + norm * norm, 0));
-}
-
-/** Of those that have a value. */
-function mean(weighted: readonly (readonly [value: number | null, weight: number])[]): number | null {
-  let [sum, weights] = [0, 0];
-  for (const [value, weight] of weighted) {
-    if (value === null) continue;
-    sum += weight * value;
-    weights += weight;
-  }
-  return weights === 0 ? null : sum / weights;
 }

@@ -8,6 +8,7 @@ import type { AdapterComparison, ComparedGroup, ComparedModule, SharedSpace, Two
 import { compareUpdates } from './compareUpdates.js';
 import { inspectAdapter } from '../inspect.js';
 import type { Inspection } from '../inspect.js';
+import { meanOfKnown } from '../meanOfKnown.js';
 import { readAdapter } from '../readAdapter.js';
 import type { AdapterOnDisk } from '../readAdapter.js';
 import { inOrder } from '../trainedShares.js';
@@ -201,7 +202,7 @@ function addedUp(name: string, modules: readonly ComparedModule[]): ComparedGrou
     modules: modules.length,
     norms,
     cosine: product === 0 ? null : inner / product,
-    signConflicts: mean(modules.map((each) => [each.signConflicts, sizeOf(each)])),
+    signConflicts: meanOfKnown(modules.map((each) => [each.signConflicts, sizeOf(each)])),
     outputs: meanSpace(modules.map(({ outputs }) => outputs)),
     inputs: meanSpace(modules.map(({ inputs }) => inputs)),
   };
@@ -209,18 +210,7 @@ function addedUp(name: string, modules: readonly ComparedModule[]): ComparedGrou
 
 function meanSpace(spaces: readonly SharedSpace[]): SharedSpace {
   return {
-    shared: mean(spaces.map(({ shared }) => [shared, 1])),
-    sharedByChance: mean(spaces.map(({ sharedByChance }) => [sharedByChance, 1])),
+    shared: meanOfKnown(spaces.map(({ shared }) => [shared, 1])),
+    sharedByChance: meanOfKnown(spaces.map(({ sharedByChance }) => [sharedByChance, 1])),
   };
-}
-
-/** Of those that have a value. */
-function mean(weighted: readonly (readonly [value: number | null, weight: number])[]): number | null {
-  let [sum, weights] = [0, 0];
-  for (const [value, weight] of weighted) {
-    if (value === null) continue;
-    sum += weight * value;
-    weights += weight;
-  }
-  return weights === 0 ? null : sum / weights;
 }

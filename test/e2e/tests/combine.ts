@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { quickstart, studio, train, until } from './support.js';
+import { pages, quickstart, studio, trainedWithSeeds, until } from './support.js';
 import type { EndToEndTest } from './support.js';
 
 /** Adapters combined in the editor. */
@@ -11,22 +11,9 @@ export const COMBINE: readonly EndToEndTest[] = [
 ];
 
 async function combines(): Promise<void> {
-  const { combination, panel, runs } = await studio();
+  const { combination, panel } = await studio();
   const folder = path.dirname(quickstart().fsPath);
-  const text = await readFile(quickstart().fsPath, 'utf8');
-  const adapters: string[] = [];
-  for (const seed of [3, 4]) {
-    const file = path.join(folder, `combined-${seed}.peft.yaml`);
-    await writeFile(
-      file,
-      text.replace(/num_train_epochs: .*/, 'max_steps: 2').replace(/seed: .*/, `seed: ${seed}`),
-    );
-    await vscode.window.showTextDocument(vscode.Uri.file(file));
-    await train();
-    const state = runs.state();
-    assert.ok(state.kind === 'finished' && state.result.adapter !== undefined);
-    adapters.push(state.result.adapter);
-  }
+  const adapters = await trainedWithSeeds([3, 4]);
   const rows = adapters.map((each) => ({ kind: 'item', folder: each }));
   await vscode.commands.executeCommand('peftStudio.refreshAdapters');
   await vscode.commands.executeCommand('peftStudio.combineAdapters', rows[0], rows);
@@ -58,15 +45,7 @@ async function combines(): Promise<void> {
   assert.equal(r, 2);
   assert.match(await readFile(path.join(out, 'README.md'), 'utf8'), /^- -0\.5 × /m);
 
-  await vscode.window.tabGroups.close(pages());
+  await vscode.window.tabGroups.close(pages('peftStudio.combine'));
   await until(() => combination.drawn() === undefined, 'the page to close');
   assert.equal(panel.errors(), 0);
-}
-
-function pages(): vscode.Tab[] {
-  return vscode.window.tabGroups.all
-    .flatMap(({ tabs }) => tabs)
-    .filter(
-      ({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('peftStudio.combine'),
-    );
 }

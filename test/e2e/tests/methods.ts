@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { MethodComparison } from '../../../src/engines/compareMethods/comparison.js';
-import { quickstart, studio, until } from './support.js';
+import { pages, quickstart, studio, until } from './support.js';
 import type { EndToEndTest } from './support.js';
 
 /** Methods compared in the editor. */
@@ -36,18 +36,10 @@ async function comparesMethods(): Promise<void> {
   );
   assert.deepEqual(found.args, ['--methods=lora,ia3,bitfit', '--seeds=2']);
 
-  await vscode.window.tabGroups.close(pages());
+  await vscode.window.tabGroups.close(pages('peftStudio.methods'));
   await until(() => methods.drawn() === undefined, 'the page to close');
   await vscode.commands.executeCommand('peftStudio.openMethodComparison');
   await until(() => methods.drawn()?.done === 4, 'the page to draw the comparison of the past');
-  await vscode.window.tabGroups.close(pages());
+  await vscode.window.tabGroups.close(pages('peftStudio.methods'));
   assert.equal(panel.errors(), 0);
-}
-
-function pages(): vscode.Tab[] {
-  return vscode.window.tabGroups.all
-    .flatMap(({ tabs }) => tabs)
-    .filter(
-      ({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('peftStudio.methods'),
-    );
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { PeftStudioApi } from '../../../src/extension.js';
@@ -33,6 +35,34 @@ export async function train(): Promise<void> {
   const late = sleep(RUN_LIMIT_MS, 'late', { ref: false });
   const ended = await Promise.race([vscode.commands.executeCommand('peftStudio.train').then(() => 'ended'), late]);
   assert.equal(ended, 'ended', `the run did not end within ${RUN_LIMIT_MS / 1000} s`);
+}
+
+/** Trains the example for two steps with each seed; the adapters' folders. */
+export async function trainedWithSeeds(seeds: readonly number[]): Promise<string[]> {
+  const { runs } = await studio();
+  const folder = path.dirname(quickstart().fsPath);
+  const text = await readFile(quickstart().fsPath, 'utf8');
+  const adapters: string[] = [];
+  for (const seed of seeds) {
+    const file = path.join(folder, `seed-${seed}.peft.yaml`);
+    await writeFile(
+      file,
+      text.replace(/num_train_epochs: .*/, 'max_steps: 2').replace(/seed: .*/, `seed: ${seed}`),
+    );
+    await vscode.window.showTextDocument(vscode.Uri.file(file));
+    await train();
+    const state = runs.state();
+    assert.ok(state.kind === 'finished' && state.result.adapter !== undefined);
+    adapters.push(state.result.adapter);
+  }
+  return adapters;
+}
+
+/** The open tabs that hold pages of a kind. */
+export function pages(viewType: string): vscode.Tab[] {
+  return vscode.window.tabGroups.all
+    .flatMap(({ tabs }) => tabs)
+    .filter(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith(viewType));
 }
 
 /** Waits until something holds, so many milliseconds at most. */
