@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { convertAdapter, writeConverted } from '../adapters/converting/convert.js';
+import { cutAdapter, writeConverted } from '../adapters/converting/convert.js';
 import { formatCount } from '../common/format.js';
 import { fail } from '../common/problem.js';
 import type { Arguments } from './arguments.js';
@@ -122,24 +122,31 @@ function refuseIdle(target: Target, args: Arguments): void {
 }
 
 async function cutToRank(args: Arguments, io: Io): Promise<number> {
-  const conversion = { kind: 'rank', rank: args.number('rank')! } as const;
+  const rank = args.number('rank')!;
   const adapter = await openOneAdapter(args.positional(0));
   const out = path.resolve(args.required('out'));
   await refuseInside(out, [adapter.folder]);
-  const converted = await convertAdapter(adapter, conversion);
+  const converted = await cutAdapter(adapter, rank);
   io.interrupt.check();
   await writeConverted(out, converted, adapter.folder);
   const { warnings, saved } = converted;
   for (const warning of warnings) io.problem(warning);
   const numbers = saved.tensors.reduce((sum, { data }) => sum + data.length, 0);
   if (args.flag('json')) {
-    io.json({ out, adapter: adapter.folder, conversion, tensors: saved.tensors.length, numbers, warnings });
+    io.json({
+      out,
+      adapter: adapter.folder,
+      conversion: { kind: 'rank', rank },
+      tensors: saved.tensors.length,
+      numbers,
+      warnings,
+    });
   } else {
     io.line(
       table([
         ['Adapter', out],
         ['From', adapter.folder],
-        ['Rank', String(conversion.rank)],
+        ['Rank', String(rank)],
         ['Holds', `${formatCount(numbers)} numbers in ${saved.tensors.length} tensors`],
       ]),
     );

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { convertAdapter, writeConverted } from '../../src/adapters/converting/convert.js';
+import { cutAdapter, writeConverted } from '../../src/adapters/converting/convert.js';
 import { readAdapter } from '../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../src/adapters/writeAdapter.js';
 import { random } from '../../src/common/random.js';
@@ -123,7 +123,7 @@ for (const [name, at, targets] of [
     await same(opened, fixture(at), whole, method, values);
     for (const { rank, values: lower } of method.lowerRanks!) {
       const out = `${whole}-${rank}`;
-      await writeConverted(out, await convertAdapter(await readAdapter(whole), { kind: 'rank', rank }), whole);
+      await writeConverted(out, await cutAdapter(await readAdapter(whole), rank), whole);
       await same(opened, fixture(at), out, method, lower(values));
     }
   });

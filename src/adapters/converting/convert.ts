@@ -9,13 +9,6 @@ import { atRank } from './rankCut.js';
 import type { AdapterOnDisk } from '../readAdapter.js';
 import { writeAdapter } from '../writeAdapter.js';
 
-/** What an adapter is to become. */
-export type Conversion = {
-  /** The same LoRA of its first components only. */
-  readonly kind: 'rank';
-  readonly rank: number;
-};
-
 export interface Converted {
   readonly saved: SavedAdapter;
   /** What was done, a sentence for the card. */
@@ -24,27 +17,22 @@ export interface Converted {
 }
 
 /**
- * An adapter in another form. Reads all of its numbers.
+ * A LoRA of the first components of one (DyLoRA). Reads all of its numbers.
  * @throws ProblemError `convert.*`, and those of the adapter's files
  */
-export async function convertAdapter(adapter: AdapterOnDisk, conversion: Conversion): Promise<Converted> {
-  switch (conversion.kind) {
-    case 'rank': {
-      const { rank } = conversion;
-      const { adapter: cut, from, warnings } = atRank(adapter, rank);
-      return {
-        saved: {
-          kind: 'adapter',
-          config: cut.config,
-          tensors: [...(await cut.loadTensors()).values()],
-          ...(cut.labels === undefined ? {} : { labels: cut.labels }),
-          ...(cut.nested ? { nested: true } : {}),
-        },
-        cardLine: cutLine(from, rank),
-        warnings,
-      };
-    }
-  }
+export async function cutAdapter(adapter: AdapterOnDisk, rank: number): Promise<Converted> {
+  const { adapter: cut, from, warnings } = atRank(adapter, rank);
+  return {
+    saved: {
+      kind: 'adapter',
+      config: cut.config,
+      tensors: [...(await cut.loadTensors()).values()],
+      ...(cut.labels === undefined ? {} : { labels: cut.labels }),
+      ...(cut.nested ? { nested: true } : {}),
+    },
+    cardLine: cutLine(from, rank),
+    warnings,
+  };
 }
 
 /**

@@ -7,8 +7,10 @@ import type { AttachContext, Prepared, SavedAdapter } from '../../methods/method
 import { adapterFormat, attachMethod } from '../../methods/registry.js';
 import type { MethodConfig } from '../../methods/registry.js';
 import { indicesKey, valuesKey } from '../../methods/sparsePlaces.js';
+import { parameterUses } from '../../models/parameterUses.js';
+import type { ParameterUse } from '../../models/parameterUses.js';
 import { parameterShape } from '../../models/site.js';
-import type { ParameterKind, Site } from '../../models/site.js';
+import type { Site } from '../../models/site.js';
 import { elementCount } from '../../models/tensorSpans.js';
 import { baseHash } from './baseHash.js';
 import type { DeltaFile, Difference } from './deltaFile.js';
@@ -175,17 +177,8 @@ function optionsOf({ about: { config }, file }: DeltaFile): MethodConfig | undef
 }
 
 /** Where the base's tensors are used; a shared one at the first place. */
-function placesOf({
-  model,
-}: AttachContext): ReadonlyMap<string, { readonly site: Site; readonly kind: ParameterKind }> {
-  const places = new Map<string, { site: Site; kind: ParameterKind }>();
-  for (const site of model.sites) {
-    for (const kind of ['weight', 'bias'] as const) {
-      const name = site[kind];
-      if (name !== undefined && !places.has(name)) places.set(name, { site, kind });
-    }
-  }
-  return places;
+function placesOf({ model }: AttachContext): ReadonlyMap<string, ParameterUse> {
+  return new Map([...parameterUses(model.sites)].map(([name, [first]]) => [name, first!]));
 }
 
 function dense(found: Difference, size: number): Float32Array {

@@ -2,8 +2,9 @@ import * as l10n from '@vscode/l10n';
 import { fail } from '../../common/problem.js';
 import type { AttachContext, WeightWork } from '../../methods/method.js';
 import { indicesKey, valuesKey } from '../../methods/sparsePlaces.js';
+import { parameterUses } from '../../models/parameterUses.js';
+import type { ParameterUse } from '../../models/parameterUses.js';
 import { parameterShape } from '../../models/site.js';
-import type { ParameterKind, Site } from '../../models/site.js';
 import { baseHash } from './baseHash.js';
 import type { DeltaFacts, DeltaTensor } from './deltaFile.js';
 import type { AdapterOnDisk } from '../readAdapter.js';
@@ -32,7 +33,7 @@ export interface ToDelta {
 /** A tensor of the base, and the places where the model uses it. */
 interface BaseTensor {
   readonly name: string;
-  readonly uses: readonly { readonly site: Site; readonly kind: ParameterKind }[];
+  readonly uses: readonly ParameterUse[];
 }
 
 /**
@@ -101,14 +102,7 @@ function baseTensors({ model }: AttachContext): BaseTensor[] {
       expected: l10n.t`a model that writes text, or an encoder without a head`,
     });
   }
-  const uses = new Map<string, { site: Site; kind: ParameterKind }[]>();
-  for (const site of model.sites) {
-    for (const kind of ['weight', 'bias'] as const) {
-      const name = site[kind];
-      if (name !== undefined) uses.set(name, [...(uses.get(name) ?? []), { site, kind }]);
-    }
-  }
-  return [...uses].map(([name, own]) => ({ name, uses: own }));
+  return [...parameterUses(model.sites)].map(([name, own]) => ({ name, uses: own }));
 }
 
 /** θ − θ₀ of a tensor; undefined where nothing changes it. */

@@ -1,6 +1,7 @@
 import type { Attached, Values } from '../../methods/method.js';
 import { trainedFeeds } from '../../methods/trainedFeeds.js';
 import type { LanguageModel } from '../../models/architecture.js';
+import { parameterUses } from '../../models/parameterUses.js';
 import { parameterShape } from '../../models/site.js';
 import type { Site } from '../../models/site.js';
 import type { Runtime, Value } from '../../runtime/runtime.js';
@@ -44,14 +45,12 @@ function parameterBytes(site: Site, kind: 'weight' | 'bias'): number {
 
 /** The section in which a tensor is read first, by the tensor's name. */
 export function tensorSections({ sites }: LanguageModel, { of }: Sections): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const site of sites) {
-    for (const kind of KINDS) {
-      const name = site[kind];
-      if (name !== undefined) found.set(name, Math.min(of.get(site.path)!, found.get(name) ?? Infinity));
-    }
-  }
-  return found;
+  return new Map(
+    [...parameterUses(sites)].map(([name, uses]) => [
+      name,
+      Math.min(...uses.map(({ site }) => of.get(site.path)!)),
+    ]),
+  );
 }
 
 /** A model that computes logits section by section, so that only one's weights are in memory. */

@@ -6,8 +6,10 @@ import type { Attached, Values } from '../../methods/method.js';
 import type { LanguageModel } from '../../models/architecture.js';
 import type { Checkpoint } from '../../models/checkpoint.js';
 import { FLOAT_DTYPES } from '../../models/safetensors.js';
+import { parameterUses } from '../../models/parameterUses.js';
+import type { ParameterUse } from '../../models/parameterUses.js';
 import { parameterShape } from '../../models/site.js';
-import type { ParameterKind, Site } from '../../models/site.js';
+import type { Site } from '../../models/site.js';
 import { fixedSize } from '../../tensor/dims.js';
 
 /** What happened to an output layer that shares its matrix with the embedding. */
@@ -31,12 +33,6 @@ export interface MergedTensors {
 
 /** Of a checkpoint what merging reads. */
 export type BaseTensors = Pick<Checkpoint, 'source' | 'format' | 'tensors' | 'read'>;
-
-/** Where a tensor of the checkpoint is used. */
-interface Use {
-  readonly site: Site;
-  readonly kind: ParameterKind;
-}
 
 /**
  * The tensors of a merged model, to be produced one at a time; several methods are merged one after the other. A matrix
@@ -68,7 +64,7 @@ export async function mergedTensors(parts: {
   }
   const changed = new Set<string>();
   const warnings: Problem[] = [];
-  const merge = ({ site, kind }: Use, base: Float32Array): Float32Array => {
+  const merge = ({ site, kind }: ParameterUse, base: Float32Array): Float32Array => {
     // What a method makes of a parameter stands inside of what others make of the module's result, whatever their order.
     const inner = methods.filter(({ hooks }) => rewrites(hooks, site, kind));
     const ordered = [...inner, ...methods.filter((method) => !inner.includes(method))];
@@ -98,7 +94,7 @@ export async function mergedTensors(parts: {
       if (!isFloat) warnings.push(leftOut(name, dtype, checkpoint.source));
       continue;
     }
-    const [first, ...others] = users as [Use, ...Use[]];
+    const [first, ...others] = users as [ParameterUse, ...ParameterUse[]];
     // An adapter may bring more rows than the checkpoint has.
     const own = parameterShape(first.site, first.kind);
     const isShared = others.length === 0 || (await staysShared(users, read, merge));
@@ -118,27 +114,21 @@ export async function mergedTensors(parts: {
 }
 
 /** Users of each tensor, the one it is named after first (or, in a checkpoint of the bare backbone, the first). */
-function usesByTensor(sites: readonly Site[]): Map<string, Use[]> {
-  const uses = new Map<string, Use[]>();
-  for (const site of sites) {
-    for (const kind of ['weight', 'bias'] as const) {
-      const name = site[kind];
-      if (name !== undefined) uses.set(name, [...(uses.get(name) ?? []), { site, kind }]);
-    }
-  }
+function usesByTensor(sites: readonly Site[]): Map<string, ParameterUse[]> {
+  const uses = parameterUses(sites);
   for (const [name, users] of uses)
     users.sort((a, b) => Number(ownName(b) === name) - Number(ownName(a) === name));
   return uses;
 }
 
-function ownName({ site, kind }: Use): string {
+function ownName({ site, kind }: ParameterUse): string {
   return `${site.path}.${kind}`;
 }
 
 async function staysShared(
-  users: readonly Use[],
+  users: readonly ParameterUse[],
   read: () => Promise<Float32Array>,
-  merge: (use: Use, base: Float32Array) => Float32Array,
+  merge: (use: ParameterUse, base: Float32Array) => Float32Array,
 ): Promise<boolean> {
   const base = await read();
   const [first, ...others] = users.map((use) => merge(use, base));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { convertAdapter, writeConverted } from '../../../src/adapters/converting/convert.js';
+import { cutAdapter, writeConverted } from '../../../src/adapters/converting/convert.js';
 import { readAdapter } from '../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../src/adapters/writeAdapter.js';
 import { DyLoraOptions } from '../../../src/methods/dylora.js';
@@ -43,7 +43,7 @@ test('DyLoRA: at eval_ranks and at r, the losses of the adapters of these ranks;
   await writeAdapter(whole, saved, { tokenizer, card: '' });
   for (const { rank, loss } of told[2]!.ranks) {
     const cut = path.join(folder, String(rank));
-    await writeConverted(cut, await convertAdapter(await readAdapter(whole), { kind: 'rank', rank }), whole);
+    await writeConverted(cut, await cutAdapter(await readAdapter(whole), rank), whole);
     const adapter = await attachAdapter(opened, cut);
     const evaluator = await createEvaluator({ ...opened, ...adapter, positionLimit: 64, batchSize: 4 });
     const found = await evaluator.evaluate(VALIDATION, adapter.values);

@@ -4,7 +4,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Value } from '@sinclair/typebox/value';
-import { convertAdapter, writeConverted } from '../../../../src/adapters/converting/convert.js';
+import { cutAdapter, writeConverted } from '../../../../src/adapters/converting/convert.js';
 import { atRank } from '../../../../src/adapters/converting/rankCut.js';
 import { readAdapter } from '../../../../src/adapters/readAdapter.js';
 import { writeAdapter } from '../../../../src/adapters/writeAdapter.js';
@@ -42,7 +42,7 @@ async function plain(name: string, options: JsonObject = {}): Promise<string> {
 for (const rank of [1, 2, 3, 4, 5]) {
   test(`rank ${rank} of a nested adapter: what training measures at it, and no warning`, async () => {
     const out = path.join(folder, `rank-${rank}`);
-    const converted = await convertAdapter(await readAdapter(nested), { kind: 'rank', rank });
+    const converted = await cutAdapter(await readAdapter(nested), rank);
     assert.deepEqual(converted.warnings, []);
     await writeConverted(out, converted, nested);
     const config = await readJson(path.join(out, 'adapter_config.json'));
@@ -78,7 +78,7 @@ test('any other LoRA: the components that stay count as much as before, and it i
   );
   const wanted = await logitsOf(opened, IDS, { method: whole.method, values: zeroed });
   const out = path.join(folder, 'plain-2');
-  await writeConverted(out, await convertAdapter(await readAdapter(own), { kind: 'rank', rank: 2 }), own);
+  await writeConverted(out, await cutAdapter(await readAdapter(own), 2), own);
   assert.ok(largestDifference(await logitsOf(opened, IDS, await attachAdapter(opened, out)), wanted) <= 1e-4);
   // At its own rank nothing is cut off.
   assert.deepEqual(atRank(await readAdapter(own), 5).warnings, []);
@@ -110,7 +110,7 @@ test('modules of several ranks, rank-stabilized: lower ones stay, each with its 
   );
   const before = await attachAdapter(opened, uneven);
   const out = path.join(folder, 'uneven-2');
-  await writeConverted(out, await convertAdapter(await readAdapter(uneven), { kind: 'rank', rank: 2 }), uneven);
+  await writeConverted(out, await cutAdapter(await readAdapter(uneven), 2), uneven);
   const after = await attachAdapter(opened, out);
   const [old, now] = [before, after].map(
     ({ method: each, values: numbers }) => new Map(each.report!(numbers).map((told) => [told.path, told])),
@@ -133,7 +133,7 @@ test('refused: ranks that are none, methods without components, damaged files', 
   const none = { ...adapter, tensors: new Map() };
   assert.throws(() => atRank(none, 1), problem('convert.rank', 'no pair'));
   // What is there already is not written over.
-  const converted = await convertAdapter(adapter, { kind: 'rank', rank: 1 });
+  const converted = await cutAdapter(adapter, 1);
   const taken = path.join(folder, 'taken');
   await cp(nested, taken, { recursive: true });
   await writeFile(path.join(taken, 'note'), 'mine');
